@@ -1,0 +1,42 @@
+# Everything runs in .venv, which the first target that needs it makes. PYTHON chooses the interpreter (3.10 to 3.13).
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup gaussian-squeeze test slow coverage lint format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed ## make .venv with the pinned versions
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+gaussian-squeeze: .venv/installed ## the Gaussian Squeeze figure of all six methods, small, in about a minute
+	$(RUN) reproduce/gaussian_squeeze.py --quick --out results/quick/gaussian_squeeze
+	@echo
+	@echo "The experiment at full size: $(RUN) reproduce/gaussian_squeeze.py"
+
+test: .venv/installed ## every test but the slow ones
+	$(RUN) -m pytest
+
+slow: .venv/installed ## the slow tests
+	$(RUN) -m pytest -m slow
+
+coverage: .venv/installed ## the tests of `make test`, and the lines they do not reach
+	$(RUN) -m pytest --cov --cov-report=term-missing:skip-covered
+
+lint: .venv/installed ## style, formatting and types
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+
+format: .venv/installed ## put the code into the project's format
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+clean: ## remove .venv and caches; results stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis build dist

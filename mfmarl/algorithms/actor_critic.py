@@ -1,0 +1,186 @@
+"""Actor-critics: independent (AC), mean field (MF-AC, Algorithm 2 of Yang et al. 2018) and joint-action (MAAC).
+
+Each agent has an actor of its own, the critic is shared and told the agent's id (appendix C.1). In a stateless game
+an actor sees nothing, so it is its logits: ``pi^j = softmax(theta^j)``.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mfmarl.agent import Agent, adam
+from mfmarl.environments import Environment
+from mfmarl.exploration import sample
+from mfmarl.mean_field import boltzmann_policy, mean_field_value
+from mfmarl.networks import AgentNetwork, Embedding, JointActionLayer, gather_rows, pad, stacked_uniform
+from mfmarl.replay import Batch
+
+
+class AC(Agent):
+    """Independent actor-critic: MF-AC without the mean action.
+
+    Critic: ``(1/K) sum (y - Q(a^j))^2`` with ``y = r^j + gamma v(s')``, v of Eq. 10 under the target actor.
+    Actor: Algorithm 2's ``grad log pi(a) Q_target(a)``, a drawn from pi, of which the loss ``-sum_a pi(a) Q_target(a)``
+    takes the expectation over a.
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked.
+        critic_learning_rate: Adam's. 1e-3: appendix C.1.
+        actor_learning_rate: Adam's. 1e-4: appendix C.1.
+        hidden: widths of the critic's hidden layers, at least one. (32, 32): our choice.
+        embedding: how the id enters the critic, see AgentNetwork. ``one-hot``: our choice.
+        start_bias: added to the logit and to the critic's value of action 0 at the start. 0: our choice.
+        **general: see Agent.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        seeds: Sequence[int],
+        *,
+        critic_learning_rate: float = 1e-3,
+        actor_learning_rate: float = 1e-4,
+        hidden: Sequence[int] = (32, 32),
+        embedding: Embedding = "one-hot",
+        start_bias: float = 0.0,
+        **general: Any,
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        self.critic_learning_rate = critic_learning_rate
+        self.actor_learning_rate = actor_learning_rate
+        self.critic = self.make_critic(hidden, embedding, start_bias)
+        self.critic_target = deepcopy(self.critic).requires_grad_(False)
+        self.actor = Actors(environment, self.start_generators, start_bias)
+        self.actor_target = deepcopy(self.actor).requires_grad_(False)
+
+    def make_critic(self, hidden: Sequence[int], embedding: Embedding, start_bias: float) -> nn.Module:
+        """The critic Q, and through ``uses_mean_action`` whether it sees the mean action."""
+        return AgentNetwork(
+            self.environment.agents,
+            self.environment.actions if self.uses_mean_action else 0,
+            self.environment.actions,
+            hidden,
+            self.start_generators,
+            embedding=embedding,
+            start_bias=start_bias,
+        )
+
+    @torch.no_grad()
+    def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
+        return sample(boltzmann_policy(self.actor.logits, 1.0), uniform)
+
+    @torch.no_grad()
+    def act_greedily(self, mean_action: Tensor | None) -> Tensor:
+        return self.actor.logits.argmax(-1)
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        with torch.no_grad():
+            next_values = self.critic_target(batch.agent, batch.mean_action)
+            value = mean_field_value(self.actor_target(batch.agent), next_values)
+            wanted = self.reward_scale * batch.reward + self.discount * value
+        values = self.critic(batch.agent, batch.mean_action).gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
+        critic_loss = (wanted - values).square().mean(-1)
+        actor_loss = -mean_field_value(self.actor(batch.agent), next_values).mean(-1)
+        return [critic_loss, actor_loss]
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.critic, self.critic_target), (self.actor, self.actor_target)]
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [
+            adam(self.critic.parameters(), self.critic_learning_rate),
+            adam(self.actor.parameters(), self.actor_learning_rate),
+        ]
+
+
+class MFAC(AC):
+    """Mean field actor-critic: AC whose critic also sees the mean action abar^j of the agent's neighbours (Eq. 11)."""
+
+    uses_mean_action = True
+
+
+class MAAC(AC):
+    """The discrete-action MADDPG of Lowe et al. 2017: a critic ``Q(j, a^1, ..., a^N)`` that sees every action.
+
+    Critic: as AC's, the value of s' taken where every agent's action is its target policy in place of a one-hot
+    action, the relaxation by which MADDPG treats discrete actions. Actor: ``-sum_b pi(b) Q(j, ..., a^j = b, ...)``
+    with the other agents' actions as they were stored.
+    """
+
+    uses_joint_action = True
+    critic: "JointCritic"
+    critic_target: "JointCritic"
+
+    def make_critic(self, hidden: Sequence[int], embedding: Embedding, start_bias: float) -> "JointCritic":
+        agents, actions = self.environment.agents, self.environment.actions
+        return JointCritic(agents, actions, hidden, embedding, self.start_generators)
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        assert batch.joint_action is not None
+        with torch.no_grad():
+            policies = boltzmann_policy(self.actor_target.logits, 1.0)
+            wanted = self.reward_scale * batch.reward + self.discount * self.critic_target.value(batch.agent, policies)
+        seen = self.critic.joint(batch.joint_action)
+        seen = seen.repeat_interleave(batch.agent.shape[1] // seen.shape[1], 1)
+        critic_loss = (wanted - self.critic(batch.agent, seen)).square().mean(-1)
+        with torch.no_grad():
+            values = self.critic.had_it_acted(batch.agent, batch.action, seen)
+        actor_loss = -mean_field_value(self.actor(batch.agent), values).mean(-1)
+        return [critic_loss, actor_loss]
+
+
+class JointCritic(nn.Module):
+    """``Q(j, a^1, ..., a^N)``: an MLP over the agent's one-hot id and the one-hot actions of all agents."""
+
+    def __init__(
+        self,
+        agents: int,
+        actions: int,
+        hidden: Sequence[int],
+        embedding: Embedding,
+        generators: Sequence[torch.Generator],
+    ) -> None:
+        super().__init__()
+        self.network = AgentNetwork(agents, 0, 1, hidden, generators, embedding=embedding)
+        self.joint = JointActionLayer(agents, actions, hidden[0], generators)
+
+    def forward(self, agent: Tensor, seen: Tensor) -> Tensor:
+        """Values ``[seeds, batch]`` for ``agent`` ``[seeds, batch]`` and ``seen``, the joint layer of its sample."""
+        return self.network(agent, beside=seen).squeeze(-1)
+
+    def value(self, agent: Tensor, policies: Tensor) -> Tensor:
+        """Values ``[seeds, batch]`` where agent k's action is row k of ``policies`` ``[seeds, agents, D]``."""
+        seen = torch.bmm(policies.flatten(1).unsqueeze(1), self.joint.rows)
+        return self(agent, seen)
+
+    def had_it_acted(self, agent: Tensor, action: Tensor, seen: Tensor) -> Tensor:
+        """Values ``[seeds, batch, D]`` of each action of the agent in place of its ``action`` ``[seeds, batch]``."""
+        own = self.joint.own(agent)
+        actions, width = own.shape[2:]
+        taken = own.gather(2, action.view(*action.shape, 1, 1).expand(-1, -1, 1, width))
+        replaced = (own + (seen.unsqueeze(2) - taken)).flatten(1, 2)
+        return self.network(agent.repeat_interleave(actions, 1), beside=replaced).view(*agent.shape, actions)
+
+
+class Actors(nn.Module):
+    """N separate actors, each the logits of its policy ``[seeds, agents, D]``, which start within 0.01 of zero."""
+
+    def __init__(self, environment: Environment, generators: Sequence[torch.Generator], start_bias: float) -> None:
+        super().__init__()
+        logits = stacked_uniform((environment.agents, environment.actions), 1e-2, generators)
+        logits[..., 0] += start_bias
+        self.actions = environment.actions
+        self.padded_logits = nn.Parameter(pad(logits))
+
+    @property
+    def logits(self) -> Tensor:
+        """Logits ``[seeds, agents, D]`` of all agents."""
+        return self.padded_logits[..., : self.actions]
+
+    def forward(self, agent: Tensor) -> Tensor:
+        """Policies ``[seeds, batch, D]`` of the agents ``[seeds, batch]``."""
+        return boltzmann_policy(gather_rows(self.padded_logits, agent)[..., : self.actions], 1.0)

@@ -1,0 +1,124 @@
+"""The Frequency Maximum Q-value heuristic: FMQ, and its recursive form Rec-FMQ under it.
+
+FMQ: Kapetanakis & Kudenko, *Reinforcement Learning of Coordination in Cooperative Multi-agent Systems*, AAAI 2002.
+Rec-FMQ: Matignon, Laurent & Le Fort-Piat 2012 (see environments/matrix_game.py). Both are defined for games that end
+with each joint step, so they learn with discount 0.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mfmarl.algorithms.q_learning import IL
+from mfmarl.environments import Environment
+from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
+
+
+class FMQ(IL):
+    """IL that explores by ``EV(a) = Q(a) + c * freq(a) * best(a)``.
+
+    best(a) is the largest reward that the agent ever received for a, freq(a) the share of its plays of a that
+    received it. Temperatures and EV are in units of the unscaled reward.
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked.
+        heuristic_weight: c, at least 0. 5: appendix C.1.
+        exploration: the schedule of the Boltzmann policy. max_temp 1000 and s 0.006: appendix C.1; min_temp 1: the
+            FMQ paper.
+        **like_il: see IL, save ``discount``.
+
+    Raises:
+        ValueError: a negative weight.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        seeds: Sequence[int],
+        *,
+        heuristic_weight: float = 5.0,
+        exploration: Exploration = Boltzmann(start=1000.0, decay=0.006, end=1.0),
+        **like_il: Any,
+    ) -> None:
+        super().__init__(environment, seeds, exploration=exploration, **{**like_il, "discount": 0.0})
+        if heuristic_weight < 0:
+            raise ValueError(f"heuristic_weight must be at least 0, got {heuristic_weight}")
+        self.heuristic_weight = heuristic_weight
+        shape = (len(seeds), environment.agents, environment.actions)
+        for name, start in (("best", float("-inf")), ("best_count", 0.0), ("count", 0.0)):
+            self.register_buffer(name, self.network.identity.new_full(shape, start))
+
+    best: Tensor  #: ``[seeds, agents, D]`` the largest reward of each action, -inf before its first play.
+    best_count: Tensor  #: how often it was received.
+    count: Tensor  #: how often the action was played.
+
+    def preferences(self, mean_action: Tensor | None) -> Tensor:
+        frequency = self.best_count / self.count.clamp(min=1)
+        bonus = frequency * self.best.clamp(min=_LOWEST)
+        return self.network(None) / self.reward_scale + self.heuristic_weight * bonus
+
+    def observe(self, actions: Tensor, reward: Tensor) -> None:
+        played = actions.unsqueeze(-1)
+        received = reward.to(self.best.dtype).view(-1, 1, 1).expand(played.shape)
+        best = self.best.gather(-1, played)
+        counted = self.best_count.gather(-1, played)
+        counted = counted.masked_fill(received > best, 0.0) + (received >= best)
+        self.best.scatter_(-1, played, received.maximum(best))
+        self.best_count.scatter_(-1, played, counted)
+        self.count.scatter_add_(-1, played, counted.new_ones(1).expand(played.shape))
+
+
+class RecFMQ(IL):
+    """IL that explores by ``E(a) = (1 - F(a)) Q(a) + F(a) Qmax(a)``, F a running estimate of the frequency.
+
+    On reward r after action a: r > Qmax(a) sets Qmax(a) to r and F(a) to 1; r = Qmax(a) moves F(a) towards 1 by
+    alpha_f, a smaller r towards 0. Qmax and E are in units of the unscaled reward.
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked.
+        frequency_rate: alpha_f, in (0, 1]. 0.01: appendix C.1.
+        exploration: epsilon-greedy, appendix C.1.
+        **like_il: see IL, save ``discount``.
+
+    Raises:
+        ValueError: a rate out of range.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        seeds: Sequence[int],
+        *,
+        frequency_rate: float = 0.01,
+        exploration: Exploration = EpsilonGreedy(0.1, 0.01),
+        **like_il: Any,
+    ) -> None:
+        super().__init__(environment, seeds, exploration=exploration, **{**like_il, "discount": 0.0})
+        if not 0 < frequency_rate <= 1:
+            raise ValueError(f"frequency_rate must be in (0, 1], got {frequency_rate}")
+        self.frequency_rate = frequency_rate
+        shape = (len(seeds), environment.agents, environment.actions)
+        self.register_buffer("best", self.network.identity.new_full(shape, float("-inf")))
+        self.register_buffer("frequency", self.network.identity.new_ones(shape))
+
+    best: Tensor  #: ``[seeds, agents, D]`` Qmax, -inf before the action's first play.
+    frequency: Tensor  #: ``[seeds, agents, D]`` F.
+
+    def preferences(self, mean_action: Tensor | None) -> Tensor:
+        values = self.network(None) / self.reward_scale
+        return values.lerp(self.best, self.frequency).where(self.best.isfinite(), values)
+
+    def observe(self, actions: Tensor, reward: Tensor) -> None:
+        played = actions.unsqueeze(-1)
+        received = reward.to(self.best.dtype).view(-1, 1, 1).expand(played.shape)
+        best = self.best.gather(-1, played)
+        frequency = self.frequency.gather(-1, played)
+        frequency = frequency.lerp((received >= best).to(frequency.dtype), self.frequency_rate)
+        self.frequency.scatter_(-1, played, frequency.masked_fill(received > best, 1.0))
+        self.best.scatter_(-1, played, received.maximum(best))
+
+
+_LOWEST = -3.0e38  # stands in for -inf, whose product with frequency 0 is undefined

@@ -1,0 +1,140 @@
+"""Independent Q-learning (IL), and mean field Q-learning (MF-Q) of Yang et al. 2018, Algorithm 1, under it.
+
+Both minimise ``(1/K) sum (y - Q(a^j, abar^j))^2`` with ``y = r^j + gamma v(s')``, where v is the value of Eq. 10
+under the policy of Eq. 12; IL is the same without abar^j.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mfmarl.agent import Agent, adam, gradient_descent
+from mfmarl.environments import Environment
+from mfmarl.exploration import EpsilonGreedy, Exploration
+from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_policy
+from mfmarl.networks import AgentNetwork, Embedding
+from mfmarl.replay import Batch
+
+
+class IL(Agent):
+    """Independent Q-learning: one Q-network that all agents share, told the agent's id, blind to the others.
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked.
+        learning_rate: Adam's, or alpha of Eq. 9 for a table. 1e-5: appendix C.1.
+        hidden: widths of the hidden layers; two of them make the three-layer MLP of appendix C.1, 32: our choice.
+            None: a table, learned by Eq. 9.
+        embedding: how the id enters, see AgentNetwork. ``one-hot``: our choice.
+        start_bias: added to the value of action 0 at the start. 0: our choice.
+        exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values.
+        **general: see Agent.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        seeds: Sequence[int],
+        *,
+        learning_rate: float = 1e-5,
+        hidden: Sequence[int] | None = (32, 32),
+        embedding: Embedding = "one-hot",
+        start_bias: float = 0.0,
+        exploration: Exploration = EpsilonGreedy(0.1, 0.01),
+        **general: Any,
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        self.learning_rate = learning_rate
+        self.exploration = exploration
+        self.network = AgentNetwork(
+            environment.agents,
+            environment.actions if self.uses_mean_action else 0,
+            environment.actions,
+            hidden,
+            self.start_generators,
+            embedding=embedding,
+            start_bias=start_bias,
+        )
+        self.target = deepcopy(self.network).requires_grad_(False)
+        self.is_table = hidden is None
+        self.step = 0
+
+    @torch.no_grad()
+    def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
+        self.step = step
+        return self.exploration.choose(self.preferences(mean_action), uniform, step)
+
+    @torch.no_grad()
+    def act_greedily(self, mean_action: Tensor | None) -> Tensor:
+        return self.preferences(mean_action).argmax(-1)
+
+    def preferences(self, mean_action: Tensor | None) -> Tensor:
+        """What exploration chooses by, ``[seeds, agents, D]``: the action values."""
+        return self.network(None, mean_action)
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        with torch.no_grad():
+            next_values = self.target(batch.agent, batch.mean_action)
+            value = boltzmann_value(next_values, self.exploration.temperature(self.step))
+            wanted = self.reward_scale * batch.reward + self.discount * value
+        values = self.network(batch.agent, batch.mean_action)
+        error = wanted - values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
+        return [error.square().sum(-1) / 2 if self.is_table else error.square().mean(-1)]
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.network, self.target)]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        make = gradient_descent if self.is_table else adam
+        return make(self.network.parameters(), self.learning_rate)
+
+
+class MFQ(IL):
+    """Mean field Q-learning: IL whose network also sees the mean action abar^j of the agent's neighbours (Eq. 11).
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked.
+        fixed_point: how the mean action that the agents act under is found. Eqs. 11 and 12 define each other:
+            ``one-shot`` takes Eq. 11 from the actions of the last joint step, as Algorithm 1 does; ``iterated``
+            goes on from there to the mean of the policies that answer it, until they agree.
+        damping: weight of the new mean action in an iteration, in (0, 1]. 0.5: our choice.
+        iterations: of ``iterated``, at least 1. 10: our choice.
+        **like_il: see IL.
+
+    Raises:
+        ValueError: an unknown fixed point, or a damping or iterations out of range.
+    """
+
+    uses_mean_action = True
+
+    def __init__(
+        self,
+        environment: Environment,
+        seeds: Sequence[int],
+        *,
+        fixed_point: Literal["one-shot", "iterated"] = "one-shot",
+        damping: float = 0.5,
+        iterations: int = 10,
+        **like_il: Any,
+    ) -> None:
+        super().__init__(environment, seeds, **like_il)
+        if fixed_point not in ("one-shot", "iterated"):
+            raise ValueError(f"fixed_point must be one-shot or iterated, got {fixed_point!r}")
+        if not 0 < damping <= 1:
+            raise ValueError(f"damping must be in (0, 1], got {damping}")
+        if iterations < 1:
+            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        self.iterations = iterations if fixed_point == "iterated" else 0
+        self.damping = damping
+
+    def preferences(self, mean_action: Tensor | None) -> Tensor:
+        assert mean_action is not None
+        temperature = self.exploration.temperature(self.step)
+        for _ in range(self.iterations):
+            policy = boltzmann_policy(self.network(None, mean_action), temperature)
+            mean_action = torch.lerp(mean_action, mean_policy(policy), self.damping)
+        return self.network(None, mean_action)

@@ -1,0 +1,182 @@
+"""The options that all scripts share, their command line and YAML files, and their exit codes.
+
+A script adds its own options and defaults by a subclass:
+
+    @dataclass(frozen=True)
+    class IsingOptions(Options):
+        out: Path = Path("results/ising")
+        sweeps: int = 1000
+        \"\"\"Sweeps of each chain.\"\"\"
+
+    def reproduce() -> None:
+        options = parse(IsingOptions)
+        ...
+
+    if __name__ == "__main__":
+        raise SystemExit(main(reproduce))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from docstring_parser import parse_from_object
+from jsonargparse import ArgumentError, ArgumentParser
+
+from mfmarl.files import check_writable
+
+
+class JobsFailedError(RuntimeError):
+    """Some jobs failed; the others are done. The message names each, the end of its log, and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every script offers. Raises ValueError, one line, for values that are not allowed."""
+
+    settings: list[str] = field(default_factory=lambda: ["appendix"])
+    """The settings to run, by name."""
+    quick: bool = False
+    """The same path at a size that ends within a minute."""
+    algorithms: list[str] = field(default_factory=list)
+    """Names of algorithms, or path/to/file.py:Class for one of your own; without it those of the paper."""
+    agents: list[int] = field(default_factory=list)
+    """Numbers of agents; without it those of the paper."""
+    seeds: int | None = None
+    """How many seeds; without it as many as the settings say."""
+    seed: int = 0
+    """The first seed; the others count up from it."""
+    out: Path = Path("results")
+    """Directory of the results."""
+    fresh: bool = False
+    """Start over instead of resuming what an earlier call left."""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where networks are trained; auto takes CUDA GPUs if there are any."""
+    devices: int | Literal["auto"] = "auto"
+    """How many GPUs, one worker on each; auto takes all."""
+    precision: Literal["32", "64", "bf16-mixed"] = "32"
+    """Floating point precision of the networks, as Lightning names it."""
+    workers: int | Literal["auto"] = "auto"
+    """How many processes; auto takes one for each core, or one for each GPU."""
+    launcher: Literal["local", "slurm"] = "local"
+    """Run the jobs on this machine, or submit them to Slurm (it reads its own SBATCH_* variables)."""
+    logger: Literal["none", "csv", "tensorboard"] = "none"
+    """Lightning's logger, in each job's folder."""
+    figures_only: bool = False
+    """Only draw the figures again, from the result files."""
+    threads: int | None = None
+    """CPU threads in all, divided among the workers; without it one for each, fastest for small networks."""
+    checkpoint_seconds: float = 30.0
+    """Least time between two checkpoints of a job; 0 saves one at every evaluation."""
+
+    def __post_init__(self) -> None:
+        at_least("seeds", self.seeds, 1)
+        at_least("seed", self.seed, 0)
+        at_least("devices", self.devices, 1)
+        at_least("workers", self.workers, 1)
+        at_least("threads", self.threads, 1)
+        at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
+        for name in ("settings", "algorithms", "agents"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: got {values}, each may be named once")
+        check_writable(self.out)
+
+
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+
+
+def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> AnyOptions:
+    """Options from `arguments` (default: the command line's), --config FILE.yaml, and the class's defaults.
+
+    Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options.
+    Raises ValueError, one line, for an unknown option or YAML key and for a value that is not allowed; exits
+    with code 0 after --help and --print_config.
+    """
+    summary = (sys.modules[options.__module__].__doc__ or options.__doc__ or "").strip().split("\n\n")[0]
+    parser = ArgumentParser(exit_on_error=False, description=summary)
+    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    types, docs = typing.get_type_hints(options), field_docs(options)
+    for option in dataclasses.fields(options):
+        add_option(parser, option, types[option.name], docs.get(option.name, ""))
+    try:
+        values = vars(parser.parse_args(arguments))
+    except ArgumentError as error:
+        raise ValueError(in_our_words(str(error), types)) from error
+    values.pop("config", None)
+    return options(**values)
+
+
+def main(function: Callable[[], object]) -> int:
+    """Call a script's `function` and return its exit code: 0 done, 1 a job failed, 2 bad input, 130 Ctrl-C.
+
+    Bad input is any ValueError; it becomes one line on stderr.
+    """
+    try:
+        function()
+    except ValueError as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except JobsFailedError as error:
+        print("error:", error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str) -> None:
+    """One field as an option: --a-name, or --a_name as in YAML."""
+    flags = [f"--{name}" for name in dict.fromkeys([option.name.replace("_", "-"), option.name])]
+    default = option.default_factory() if callable(option.default_factory) else option.default
+    if kind is bool and default is False:
+        parser.add_argument(*flags, action="store_true", help=text)
+    elif typing.get_origin(kind) is list:
+        (item,) = typing.get_args(kind)
+        parser.add_argument(*flags, type=item, nargs="+", default=default, help=text)
+    else:
+        parser.add_argument(*flags, type=kind, default=default, help=text)
+
+
+def field_docs(options: type[Options]) -> dict[str, str]:
+    """The docstring under each field, of the class itself and of those it extends."""
+    docs: dict[str, str] = {}
+    for one in reversed(options.__mro__):
+        if dataclasses.is_dataclass(one):
+            docs |= {param.arg_name: param.description or "" for param in parse_from_object(one).params}
+    return docs
+
+
+def in_our_words(message: str, types: dict[str, Any]) -> str:
+    """One line for jsonargparse's message; of a bad value, what was got and what is allowed."""
+    line = " ".join(message.split())
+    bad_value = re.match(r'Parser key "(\w+)".* (?:Got|Given) value: (.*)$', line)
+    if bad_value is None or bad_value[1] not in types:
+        return line
+    return f"{bad_value[1]}: got {bad_value[2]}, allowed is {allowed(types[bad_value[1]])}"
+
+
+def allowed(kind: Any) -> str:
+    """A field's type in words."""
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(str(value) for value in typing.get_args(kind))
+    if typing.get_origin(kind) is list:
+        return "a list, each " + allowed(typing.get_args(kind)[0])
+    if typing.get_args(kind):
+        return " or ".join(allowed(one) for one in typing.get_args(kind))
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return words.get(kind) or str(kind.__name__)
+
+
+def at_least(name: str, value: float | str | None, least: int) -> None:
+    """Raise ValueError if `value` is a number below `least`."""
+    if isinstance(value, int | float) and not value >= least:
+        raise ValueError(f"{name}: got {value}, allowed is {least} or more")

@@ -1,0 +1,41 @@
+"""Games as batched tensors. They hold no learning and no state of their own: what they need is passed in."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.environments.matrix_game import MatrixGame
+
+__all__ = ["Environment", "GaussianSqueeze", "MatrixGame"]
+
+
+class Environment(Protocol):
+    """A repeated game with a common reward: stateless, and the same reward for every agent."""
+
+    @property
+    def agents(self) -> int:
+        """N, the number of agents."""
+        ...
+
+    @property
+    def actions(self) -> int:
+        """D, the number of actions of each agent."""
+        ...
+
+    @property
+    def draws(self) -> int:
+        """How many uniform draws one joint step's reward takes; 0 for a deterministic game."""
+        ...
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        """Reward of joint actions.
+
+        Args:
+            actions: ``[..., agents]`` int64 in 0 .. D-1.
+            noise: ``[..., draws]`` uniform in [0, 1).
+
+        Returns:
+            ``[...]`` float64.
+        """
+        ...

@@ -1,0 +1,109 @@
+"""How an agent with action values explores: epsilon-greedy or Boltzmann, with their schedules over joint steps.
+
+Both take one uniform draw an agent and step, so that a run's randomness is laid out in advance.
+"""
+
+from dataclasses import dataclass
+from math import exp
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mfmarl.mean_field import boltzmann_policy
+
+
+class Exploration(Protocol):
+    """What an agent needs to know of its exploration."""
+
+    def temperature(self, step: int) -> float:
+        """Temperature T of Eq. 12 that the policy has at joint step ``step`` (0: greedy but for the exploration)."""
+        ...
+
+    def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Actions ``[...]`` int64 from ``values`` ``[..., D]`` and one ``uniform`` draw ``[...]`` in [0, 1) each."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpsilonGreedy:
+    """With probability epsilon any action, else the best: epsilon falls linearly from start to end, then stays.
+
+    Args:
+        start: epsilon at step 0, in [0, 1].
+        end: epsilon from step ``steps`` on, in [0, 1].
+        steps: length of the descent in joint steps, at least 1.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    start: float
+    end: float
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"epsilon {name} must be in [0, 1], got {getattr(self, name)}")
+        if self.steps < 1:
+            raise ValueError(f"epsilon steps must be at least 1, got {self.steps}")
+
+    def epsilon(self, step: int) -> float:
+        """Probability of a random action at joint step ``step``."""
+        return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
+
+    def temperature(self, step: int) -> float:
+        """Zero: the policy behind the exploration is greedy."""
+        return 0.0
+
+    def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """See Exploration. A draw below epsilon explores, and where it lies below epsilon says which action."""
+        epsilon = self.epsilon(step)
+        greedy = values.argmax(-1)
+        if epsilon == 0:
+            return greedy
+        actions = values.shape[-1]
+        random = (uniform * (actions / epsilon)).long().clamp_(max=actions - 1)
+        return torch.where(uniform < epsilon, random, greedy)
+
+
+@dataclass(frozen=True)
+class Boltzmann:
+    """The policy of Eq. 12 at temperature ``exp(-decay * step) * start + end``, in units of the action values.
+
+    This is the schedule of FMQ (Kapetanakis & Kudenko 2002); ``decay`` 0 with ``end`` 0 holds it constant.
+
+    Args:
+        start: positive; the part that decays.
+        decay: a joint step, at least 0.
+        end: at least 0; the temperature reached in the end.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    start: float
+    decay: float = 0.0
+    end: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.start <= 0:
+            raise ValueError(f"Boltzmann start temperature must be positive, got {self.start}")
+        for name in ("decay", "end"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"Boltzmann {name} must be at least 0, got {getattr(self, name)}")
+
+    def temperature(self, step: int) -> float:
+        """Temperature at joint step ``step``."""
+        return exp(-self.decay * step) * self.start + self.end
+
+    def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """See Exploration."""
+        return sample(boltzmann_policy(values, self.temperature(step)), uniform)
+
+
+def sample(policy: Tensor, uniform: Tensor) -> Tensor:
+    """Actions ``[...]`` int64 drawn from ``policy`` ``[..., D]`` by inverting its distribution at ``uniform`` ``[...]``."""
+    below = policy.cumsum(-1) <= uniform.unsqueeze(-1)
+    return below.sum(-1).clamp_(max=policy.shape[-1] - 1)

@@ -1,0 +1,188 @@
+"""What all figures share: a look per algorithm, the page, the legend, files that rebuild byte for byte."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mfmarl.evaluation import Interval
+
+WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column of 900, and 7 point in print
+DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
+INTERVAL_NOTE = "mean over n seeds with its 95% bootstrap interval"
+
+
+Line: TypeAlias = Literal["-"] | tuple[float, Sequence[float]]
+"""Solid, or (offset, lengths of dashes and gaps in line widths)."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an algorithm appears in every figure."""
+
+    label: str
+    colour: str
+    line: Line
+    marker: str
+
+
+# Colours of Okabe and Ito (2008), told apart with any colour vision; line and marker tell them apart in grey.
+LOOKS = {
+    "il": Look("IL", "#0072B2", "-", "o"),
+    "fmq": Look("FMQ", "#E69F00", (0, (5, 2)), "v"),
+    "rec-fmq": Look("Rec-FMQ", "#56B4E9", (0, (3, 1, 1, 1)), "^"),
+    "maac": Look("MAAC", "#009E73", (0, (1, 1)), "D"),
+    "ac": Look("AC", "#8C510A", (0, (2, 2)), "P"),
+    "mf-q": Look("MF-Q", "#D55E00", "-", "s"),
+    "mf-ac": Look("MF-AC", "#CC79A7", (0, (7, 1.5, 1.5, 1.5)), "X"),
+    "mf-q-noise": Look("MF-Q fed noise", "#6E6E6E", (0, (1, 2)), "d"),
+}
+# For what is not in the table: colours of Paul Tol's muted scheme that are not close to those above.
+FURTHER_LOOKS = (
+    ("#332288", (0, (4, 1)), "<"),
+    ("#999933", (0, (6, 2, 1, 2)), ">"),
+    ("#882255", (0, (2, 1)), "p"),
+    ("#44AA99", (0, (8, 2)), "h"),
+)
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each name, in drawing order: the known algorithms as in the table, then the others by name.
+
+    A custom algorithm "path/to/file.py:Class" is labelled Class.
+    """
+    unique = set(names)
+    found = {name: look for name, look in LOOKS.items() if name in unique}
+    for index, name in enumerate(sorted(unique - set(LOOKS))):
+        colour, line, marker = FURTHER_LOOKS[index % len(FURTHER_LOOKS)]
+        found[name] = Look(name.rsplit(":", 1)[-1], colour, line, marker)
+    return found
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write path.png (200 dots an inch) and path.pdf, and return both paths.
+
+    Equal figures give equal bytes: no date and no version goes into the files. A file is complete or absent.
+    """
+    stem = Path(path)
+    undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+    finals = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in undated}
+    drafts = {kind: stem.with_name(f".{stem.name}.{os.getpid()}.{kind}") for kind in undated}
+    try:
+        with house_style():
+            for kind, draft in drafts.items():
+                figure.savefig(draft, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
+        for kind, draft in drafts.items():
+            draft.replace(finals[kind])
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+    return finals["png"], finals["pdf"]
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """The look of the page, whatever the reader's own matplotlib configuration says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(sns.axes_style("ticks"))
+        mpl.rcParams.update(
+            {
+                "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+                "font.size": 9,
+                "axes.titlesize": 9.5,
+                "legend.fontsize": 9,
+                "legend.title_fontsize": 9,
+                "axes.grid": True,
+                "axes.axisbelow": True,
+                "grid.color": "0.92",
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "lines.markersize": 4.5,
+                "pdf.fonttype": 42,
+            }
+        )
+        yield
+
+
+def page(height: float) -> Figure:
+    """An empty figure of README width that makes room for whatever is put on it."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, note: str | None = None) -> None:
+    """One legend for all panels, below them, with a note on how to read the marks as its title."""
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        title=note,
+        handlelength=3.2,
+    )
+
+
+def handle(look: Look, *, line: bool = True, filled: bool = True) -> Line2D:
+    """A legend entry for a look."""
+    return Line2D(
+        [],
+        [],
+        color=look.colour,
+        linestyle=look.line if line else "none",
+        marker=look.marker,
+        markerfacecolor=look.colour if filled else "white",
+        label=look.label,
+    )
+
+
+def draw_runs(
+    axes: Axes,
+    y: float,
+    scores: Sequence[float],
+    interval: Interval,
+    look: Look,
+    *,
+    height: float,
+    filled: bool = True,
+) -> None:
+    """One line of a dot plot: every run as a faint dot spread over `height`, their mean and its interval."""
+    spread = np.linspace(-height / 2, height / 2, len(scores)) if len(scores) > 1 else np.zeros(1)
+    axes.plot(scores, y + spread, ".", color=look.colour, alpha=0.35, markersize=4, markeredgewidth=0)
+    if np.isfinite(interval.low):
+        axes.plot([interval.low, interval.high], [y, y], "-", color=look.colour, linewidth=1.8)
+    face = look.colour if filled else "white"
+    axes.plot([interval.estimate], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=5.5)
+
+
+def count_label(counts: Iterable[int]) -> str:
+    """'n = 8' or, if they differ, 'n = 5 to 24'."""
+    low, high = min(counts := list(counts)), max(counts)
+    return f"n = {low}" if low == high else f"n = {low} to {high}"
+
+
+def thousands(value: float, _position: int = 0) -> str:
+    """Tick text for joint steps: 8000 -> '8k', 1500000 -> '1.5M'."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def require_columns(name: str, frame: pd.DataFrame, columns: Iterable[str]) -> None:
+    """ValueError unless the frame has rows and these columns."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{name} lacks the columns {missing}; it has {list(frame.columns)}")
+    if frame.empty:
+        raise ValueError(f"{name} has no rows; it must hold at least one")

@@ -1,0 +1,85 @@
+"""Result files: a kill leaves either the old file or the new one, and equal data give equal bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`; what is written there becomes `path` at the end.
+
+    If the block raises, the temporary file is removed and `path` is left as it was. A kill may leave the
+    temporary file behind, see `remove_partial`.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_partial(directory: Path) -> None:
+    """Remove the temporary files that killed processes left in `directory`."""
+    for partial in directory.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write `text` as UTF-8 with its line ends unchanged, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def write_csv(frame: pd.DataFrame, path: Path, keys: Sequence[str] = ()) -> None:
+    r"""Write `frame` without its index, rows sorted by the columns `keys`, atomically.
+
+    Floats take the fewest digits that read back exactly, lines end in "\n", a missing value is empty. Frames
+    that hold the same rows, in any order, give the same bytes.
+    Raises ValueError if a key is no column or two rows agree in all keys.
+    """
+    missing = [key for key in keys if key not in frame.columns]
+    if missing:
+        raise ValueError(f"keys: got {missing}, allowed are the columns {list(frame.columns)}")
+    if keys:
+        repeated = frame.duplicated(list(keys))
+        if repeated.any():
+            first = frame.loc[repeated, list(keys)].iloc[0].to_dict()
+            raise ValueError(f"keys: {list(keys)} must tell all rows apart, but two rows have {first}")
+        frame = frame.sort_values(list(keys), kind="stable")
+    write_text(frame.to_csv(index=False, lineterminator="\n"), path)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read what `write_csv` wrote; every float is the one that was written."""
+    frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    floats = list(frame.select_dtypes("float").columns)
+    # Some versions of pandas round the last digit, others warn of the option that forbids it.
+    text = pd.read_csv(path, keep_default_na=False, usecols=floats, dtype=str)
+    return frame.assign(**{name: [float(value or "nan") for value in text[name]] for name in floats})
+
+
+def write_json(content: Mapping[str, object], path: Path) -> None:
+    """Write `content` indented, keys in their order, atomically. Raises ValueError for NaN and infinities."""
+    write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", path)
+
+
+def check_writable(directory: Path) -> None:
+    """Raise ValueError unless `directory` can be written to, or made; touches nothing."""
+    existing = directory.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ValueError(f"out: cannot write to {directory}: {existing} is not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"out: cannot write to {directory}: no permission to write in {existing}")

@@ -1,0 +1,183 @@
+"""Networks whose parameters are stacked over seeds, so that S independent runs train as one.
+
+Every parameter is ``[seeds, ...]``, each seed's part drawn from that seed's own generator and touched by that seed's
+gradient alone: seed s trained in a stack is bit for bit seed s trained alone (CPU). For this each seed's part is a
+multiple of 16 numbers long: the fused Adam rounds the rest beyond whole vectors differently.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Embedding = Literal["one-hot", "diverse", "none"]
+
+VECTOR = 16  # float32 numbers in the widest vector of a CPU
+
+
+class AgentNetwork(nn.Module):
+    """A multi-layer perceptron with ReLU that all agents share: ``[one-hot id, features] -> hidden -> outputs``.
+
+    The one-hot id is never formed: its product with the first weight matrix is a row of it, ``identity``.
+    Weights and biases start uniform in ``+-1 / sqrt(fan in)``, as in torch.nn.Linear.
+
+    Args:
+        agents: N, the number of ids.
+        features: F, the size of what is fed in beside the id; 0 for nothing.
+        outputs: size of the output.
+        hidden: widths of the hidden layers. None: ``outputs`` is a table over ids, which starts within 1e-6 of zero
+            so that ties break at random, and takes no features.
+        generators: one a seed, drawn from in a fixed order.
+        embedding: how an id enters. ``one-hot``: as said, nearly invisible at first among many agents; ``diverse``:
+            its row starts standard normal, as in torch.nn.Embedding; ``none``: the agents cannot be told apart.
+        start_bias: added to the bias of output 0, so that the start prefers it.
+
+    Raises:
+        ValueError: a table with features, a hidden width that is no multiple of 16, or an unknown embedding.
+    """
+
+    def __init__(
+        self,
+        agents: int,
+        features: int,
+        outputs: int,
+        hidden: Sequence[int] | None,
+        generators: Sequence[torch.Generator],
+        *,
+        embedding: Embedding = "one-hot",
+        start_bias: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if hidden is None and features:
+            raise ValueError(f"a table (hidden None) takes no features, got {features} of them: use hidden layers")
+        if embedding not in ("one-hot", "diverse", "none"):
+            raise ValueError(f"embedding must be one-hot, diverse or none, got {embedding!r}")
+        if hidden is not None and (not hidden or any(width < 1 or width % VECTOR for width in hidden)):
+            raise ValueError(f"hidden widths must be positive multiples of {VECTOR}, at least one, got {tuple(hidden)}")
+        widths = (outputs,) if hidden is None else (*hidden, outputs)
+        fan_in = (agents if embedding == "one-hot" else 0) + features
+        bound = 1e-6 if hidden is None else 1 / sqrt(max(fan_in, 1))
+        if embedding == "none":
+            rows = torch.zeros(len(generators), agents, widths[0])
+        elif embedding == "diverse" and hidden is not None:
+            rows = _stack(generators, lambda g: torch.randn(agents, widths[0], generator=g))
+        else:
+            rows = stacked_uniform((agents, widths[0]), bound, generators)
+        self.outputs = outputs
+        self.identity = nn.Parameter(rows, requires_grad=embedding != "none")
+        self.features = nn.Parameter(stacked_uniform((features, widths[0]), bound, generators)) if features else None
+        self._layers: list[nn.Parameter] = []  # biases and weights in turn; a ParameterList costs a tenth of a step
+        if hidden is not None:
+            self._add_layer("bias_0", stacked_uniform((1, widths[0]), bound, generators))
+            for layer, (inputs, width) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+                bound = 1 / sqrt(inputs)
+                self._add_layer(f"weight_{layer}", pad(stacked_uniform((inputs, width), bound, generators)))
+                self._add_layer(f"bias_{layer}", pad(stacked_uniform((1, width), bound, generators)))
+            with torch.no_grad():
+                self._layers[-1][..., 0] += start_bias
+
+    def forward(self, agent: Tensor | None, features: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
+        """Outputs for the agents asked for.
+
+        Args:
+            agent: ``[seeds, batch]`` int64 ids, or None for all agents in order.
+            features: ``[seeds, batch, F]``, or None.
+            beside: ``[seeds, batch or 1, width]``, what another layer adds to the first one; None for nothing.
+
+        Returns:
+            ``[seeds, batch, outputs]``.
+        """
+        rows = self.identity if agent is None else gather_rows(self.identity, agent)
+        if beside is not None:
+            rows = rows + beside
+        if not self._layers:
+            return rows
+        bias, *deeper = self._layers
+        layer = rows + bias
+        if features is not None and self.features is not None:
+            layer = torch.baddbmm(layer, features, self.features)
+        for weight, bias in zip(deeper[::2], deeper[1::2], strict=True):
+            layer = torch.baddbmm(bias, layer.relu_(), weight)
+        return layer[..., : self.outputs]
+
+    def _add_layer(self, name: str, values: Tensor) -> None:
+        self.register_parameter(name, nn.Parameter(values))
+        self._layers.append(getattr(self, name))
+
+
+class JointActionLayer(nn.Module):
+    """A linear layer over the concatenated one-hot actions of all N agents: one row of weights an (agent, action).
+
+    Its output is the sum of N rows; changing one agent's action changes one row. Neither needs a product N D wide.
+    Rows start uniform in ``+-1 / sqrt(N D)``, the fan in.
+    """
+
+    def __init__(self, agents: int, actions: int, width: int, generators: Sequence[torch.Generator]) -> None:
+        super().__init__()
+        self.actions = actions
+        bound = 1 / sqrt(agents * actions)
+        self.rows = nn.Parameter(stacked_uniform((agents * actions, width), bound, generators))
+
+    def forward(self, joint: Tensor) -> Tensor:
+        """Sums ``[seeds, steps, width]`` for joint actions ``[seeds, steps, agents]``."""
+        return _SumOfRows.apply(self.rows, joint, self.actions)  # type: ignore[no-any-return, no-untyped-call]
+
+    def own(self, agent: Tensor) -> Tensor:
+        """The rows of every action of ``agent`` ``[seeds, batch]``: ``[seeds, batch, actions, width]``."""
+        seeds, _, width = self.rows.shape
+        rows = self.rows.view(seeds, -1, self.actions * width)
+        return gather_rows(rows, agent).view(*agent.shape, self.actions, width)
+
+
+class _SumOfRows(torch.autograd.Function):
+    """Sum of the rows that a joint action selects, forward and backward as bags of rows.
+
+    Backward, the gradient of row (k, a) is the sum over the steps in which agent k chose a: again bags, found by
+    sorting each agent's actions. Scattering the same additions one by one took three times as long.
+    """
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, joint: Tensor, actions: int) -> Tensor:
+        seeds, steps, agents = joint.shape
+        context.save_for_backward(joint)
+        context.actions = actions
+        first = torch.arange(agents, device=joint.device) * actions
+        first = first + (torch.arange(seeds, device=joint.device) * (agents * actions)).view(-1, 1, 1)
+        index = (first + joint).view(seeds * steps, agents)
+        return nn.functional.embedding_bag(index, rows.reshape(-1, rows.shape[-1]), mode="sum").view(seeds, steps, -1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (joint,) = context.saved_tensors
+        seeds, steps, agents = joint.shape
+        gradient = gradients[0].reshape(seeds * steps, -1)
+        chosen, order = joint.transpose(1, 2).contiguous().sort(dim=-1, stable=True)
+        bag = chosen + torch.arange(seeds * agents, device=joint.device).view(seeds, agents, 1) * context.actions
+        sizes = torch.bincount(bag.view(-1), minlength=seeds * agents * context.actions)
+        order = order + (torch.arange(seeds, device=joint.device) * steps).view(-1, 1, 1)
+        rows = nn.functional.embedding_bag(order.view(-1), gradient, sizes.cumsum(0) - sizes, mode="sum")
+        return rows.view(seeds, agents * context.actions, -1), None, None
+
+
+def gather_rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows ``[seeds, batch, width]`` at ``index`` ``[seeds, batch]`` of a stacked ``table`` ``[seeds, rows, width]``."""
+    seeds, rows, width = table.shape
+    if seeds > 1:
+        index = index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
+    return nn.functional.embedding(index, table.view(-1, width))
+
+
+def pad(values: Tensor) -> Tensor:
+    """``values`` with zeros behind, up to a multiple of 16 in the last dimension."""
+    return nn.functional.pad(values, (0, -values.shape[-1] % VECTOR))
+
+
+def stacked_uniform(shape: Sequence[int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """``[seeds, *shape]`` uniform in +-``bound``, each seed's part from its own generator."""
+    return _stack(generators, lambda generator: (torch.rand(*shape, generator=generator) * 2 - 1) * bound)
+
+
+def _stack(generators: Sequence[torch.Generator], draw: Any) -> Tensor:
+    return torch.stack([draw(generator) for generator in generators])

@@ -1,0 +1,84 @@
+"""Progress of all jobs together: a bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from mfmarl.experiment import Job
+
+LINE_SECONDS = 10.0
+
+
+class Progress:
+    """Counts the agent-steps of `jobs`, on stderr. `done` names the jobs that earlier calls did.
+
+    Work of earlier calls fills the bar but not the rate, so that the time left is that of this call.
+    """
+
+    def __init__(self, jobs: Sequence[Job], done: Collection[str]) -> None:
+        # Agent-steps done of each job that has begun.
+        self.steps = {job.name: job.work for job in jobs if job.name in done}
+        self.total = sum(job.work for job in jobs)
+        self.jobs = len(jobs)
+        self.finished = len(self.steps)
+        self.initial = sum(self.steps.values())
+        self.started = time.monotonic()
+        self.last_line = -math.inf  # so that the first steps get a line
+        self.stream = sys.stderr
+        self.bar: tqdm[NoReturn] | None = None
+        if self.stream.isatty():
+            self.bar = tqdm(
+                total=self.total, initial=self.initial, unit=" agent-steps", unit_scale=True, file=self.stream
+            )
+        self.show()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.show()
+        if self.bar is not None:
+            self.bar.close()
+
+    def update(self, job: Job, steps: int) -> None:
+        """`job` has done `steps` agent-steps in all; its first report tells what earlier calls did."""
+        if job.name not in self.steps:
+            self.initial += steps
+        self.steps[job.name] = steps
+        if self.bar is not None or (steps and time.monotonic() - self.last_line >= LINE_SECONDS):
+            self.last_line = time.monotonic()
+            self.show()
+
+    def finish(self, job: Job) -> None:
+        """`job` is over, done or failed."""
+        self.finished += 1
+        self.update(job, self.steps.get(job.name, 0))
+
+    def show(self) -> None:
+        """Bring bar or lines up to date."""
+        done = sum(self.steps.values())
+        jobs = f"{self.finished} of {self.jobs} jobs"
+        if self.bar is not None:
+            self.bar.initial = self.initial
+            self.bar.set_postfix_str(jobs, refresh=False)
+            self.bar.update(done - self.bar.n)
+            return
+        line = tqdm.format_meter(
+            done,
+            self.total,
+            time.monotonic() - self.started,
+            initial=self.initial,
+            unit=" agent-steps",
+            unit_scale=True,
+            bar_format="{percentage:3.0f}%  {n_fmt} of {total_fmt} agent-steps  {rate_fmt}  {remaining} left",
+        )
+        print(f"{line}  {jobs}", file=self.stream, flush=True)

@@ -1,0 +1,192 @@
+"""Jobs in this process, or on processes of their own.
+
+The processes are forked from a server that imports Lightning once, for that takes seconds. It runs nothing
+else, so that no thread or GPU is in use when it forks.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from mfmarl.experiment import Hardware, Job, LoggerName, found
+from mfmarl.experiment import run as run_job
+from mfmarl.progress import Progress
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how jobs run: what a worker must know besides the job. See `experiment.run`."""
+
+    out: Path
+    hardware: Hardware
+    checkpoint_seconds: float
+    logger: LoggerName
+
+    def folder(self, job: Job) -> Path:
+        """The folder of `job`."""
+        return self.out / "jobs" / job.name
+
+    def found(self, job: Job) -> str:
+        """What an earlier call left of `job`, see `experiment.found`."""
+        return found(job, self.folder(job), self.hardware)
+
+    def run(self, job: Job, progress: Callable[[int], None]) -> None:
+        """Do `job`, see `experiment.run`."""
+        run_job(
+            job,
+            self.folder(job),
+            self.hardware,
+            progress,
+            checkpoint_seconds=self.checkpoint_seconds,
+            logger=self.logger,
+        )
+
+
+def check_algorithms(names: Sequence[str]) -> None:
+    """Raise ValueError unless every algorithm loads."""
+    # With this Lightning is imported, which takes seconds.
+    from mfmarl.algorithms import algorithm_class  # noqa: PLC0415
+
+    for name in names:
+        algorithm_class(name)
+
+
+def run_here(jobs: Sequence[Job], place: Place, progress: Progress) -> dict[str, str]:
+    """Do one job after the other in this process; return why jobs failed, by name."""
+    failures = {}
+    for job in jobs:
+        try:
+            place.run(job, partial(progress.update, job))
+        except Exception as error:
+            failures[job.name] = f"{type(error).__name__}: {error}"
+        progress.finish(job)
+    return failures
+
+
+@contextmanager
+def started(places: Sequence[Place]) -> Iterator[list[Worker]]:
+    """A worker for each place; those in the list at the end are ended."""
+    workers = [Worker(place) for place in places]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.process.kill()  # at any moment: the files of a job are whole
+            worker.process.join()
+
+
+def run(jobs: Sequence[Job], workers: list[Worker], progress: Progress) -> dict[str, str]:
+    """Do jobs, the first first, on at most as many workers; return why jobs failed, by name.
+
+    A worker that was killed costs the job it was doing, and is replaced in the list.
+    """
+    waiting = deque(jobs)
+    failures = {}
+    busy: dict[Any, Worker] = {}
+    for worker in workers:
+        worker.start(waiting.popleft())
+        busy[worker.connection] = worker
+    while busy:
+        for connection in wait(list(busy)):
+            worker = busy[connection]
+            job, message = worker.receive()
+            if isinstance(message, int):
+                progress.update(job, message)
+                continue
+            if message is not None:
+                failures[job.name] = message
+            progress.finish(job)
+            del busy[connection]
+            if not waiting:
+                continue
+            if worker.process.exitcode is not None:
+                workers[workers.index(worker)] = worker = Worker(worker.place)
+            worker.start(waiting.popleft())
+            busy[worker.connection] = worker
+    return failures
+
+
+class Worker:
+    """A process that does the jobs it is sent, and ends when this process does.
+
+    Each has a pipe of its own: a queue that all share could be left locked by a worker that is killed.
+    """
+
+    def __init__(self, place: Place) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["mfmarl.training"])
+        self.place = place
+        self.job: Job | None = None
+        self.connection, other_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(other_end, place), daemon=True)
+        # Ctrl-C on a terminal reaches workers too. They are not to see it: this process ends them.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        other_end.close()  # the worker alone holds it now, so its death ends our reading
+
+    def check(self, algorithms: list[str]) -> None:
+        """`check_algorithms`, by the worker."""
+        self.connection.send(algorithms)
+        error = self.connection.recv()
+        if error is not None:
+            raise ValueError(error)
+
+    def start(self, job: Job) -> None:
+        """Send it a job."""
+        self.job = job
+        with suppress(BrokenPipeError):  # `receive` notices a dead worker, and how it ended
+            self.connection.send(job)
+
+    def receive(self) -> tuple[Job, int | str | None]:
+        """The job, with the agent-steps done so far, or None when it is done, or why it failed."""
+        assert self.job is not None
+        try:
+            return self.job, self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+        code = self.process.exitcode or 0
+        if code >= 0:
+            return self.job, f"its worker ended with exit code {code}"
+        hint = ", often for a lack of memory" if -code == signal.SIGKILL else ""
+        return self.job, f"its worker was killed by {signal.Signals(-code).name}{hint}"
+
+
+def serve(connection: Connection[Any, Any], place: Place) -> None:
+    """Answer the requests that come through `connection`, for ever: the life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    while True:
+        request: Job | list[str] = connection.recv()
+        try:
+            if isinstance(request, Job):
+                place.run(request, connection.send)
+            else:
+                check_algorithms(request)
+        except ValueError as error:
+            connection.send(str(error))
+        except Exception as error:
+            connection.send(f"{type(error).__name__}: {error}")
+        else:
+            connection.send(None)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that spawned it is gone, however that was."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

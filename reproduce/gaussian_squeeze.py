@@ -1,0 +1,347 @@
+"""Gaussian Squeeze: the learning curves of Yang et al. 2018 (Section 5.1, appendix C.1).
+
+Without options it trains the six methods of the paper with 100, 500 and 1000 agents under two settings, `appendix`
+and `calibrated`, and writes curves, tables, figures and provenance to results/gaussian_squeeze. An interrupted run
+goes on where it stopped. --study asks what decides the ranking of IL and MF-Q; --scale-target goes to a million agents.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mfmarl import figures
+from mfmarl.algorithms import algorithm_class
+from mfmarl.command_line import Options, main, parse
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation import GROUP, final_scores, summarise
+from mfmarl.experiment import Job
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.files import read_csv, write_csv
+from mfmarl.launch import launch
+from mfmarl.provenance import write_provenance
+
+OUT = Path("results/gaussian_squeeze")
+METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
+AGENTS = (100, 500, 1000)
+
+
+def sourced(value: Any, source: str) -> Any:
+    """A hyper-parameter and where its value comes from."""
+    return field(default=value, metadata={"source": source})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyper-parameters: those of appendix C.1, and where it is silent ours."""
+
+    # What the appendix states
+    learning_rate: float = sourced(1e-5, "appendix C.1, Q-networks")
+    critic_learning_rate: float = sourced(1e-3, "appendix C.1")
+    actor_learning_rate: float = sourced(1e-4, "appendix C.1")
+    target_rate: float = sourced(0.01, "appendix C.1, there for the actor-critics")
+    discount: float = sourced(0.95, "appendix C.1; FMQ and Rec-FMQ are defined with 0")
+    batch_size: int = sourced(200, "appendix C.1")
+    capacity: int = sourced(1_000_000, "appendix C.1")
+    samples_per_update: int = sourced(500, "appendix C.1; a sample is one agent's transition")
+    heuristic_weight: float = sourced(5.0, "appendix C.1, c of FMQ")
+    frequency_rate: float = sourced(0.01, "appendix C.1, alpha_f of Rec-FMQ")
+    # What it leaves open
+    updates: int | None = sourced(120_000, "ours: the least at which a learning rate of 1e-5 was seen to learn")
+    steps: int | None = sourced(None, "ours: joint steps, in place of updates")
+    evaluations: int = sourced(60, "ours")
+    epsilon_start: float = sourced(1.0, "ours")
+    epsilon_end: float = sourced(0.005, "ours: more hides what is learned, since epsilon adds 4.5 epsilon N to x")
+    epsilon_share: float = sourced(0.5, "ours: share of the steps over which epsilon falls")
+    hidden: tuple[int, ...] = sourced((32, 32), "ours; three layers: appendix C.1")
+    embedding: str = sourced("one-hot", "ours")
+    start_bias: float = sourced(0.0, "ours")
+    reward_scale: float = sourced(0.01, "ours: Q stays below 100")
+    stored_mean_action: str = sourced("previous", "ours: Algorithm 1 can be read as previous or same")
+    fixed_point: str = sourced("one-shot", "Algorithm 1")
+    maac_agents_per_joint_step: int = sourced(8, "ours, to spare time: 200 samples from 25 joint steps")
+    evaluation_steps: int = sourced(5, "ours: joint steps of play averaged at an evaluation")
+    seed_count: int = sourced(5, "ours")
+    maac_seed_count: int = sourced(5, "ours: of MAAC at N >= 1000")
+    seeds_a_job: int = sourced(8, "ours: seeds trained as one stack; changes no result")
+
+    def joint_steps(self, agents: int) -> int:
+        """Length of a run: as many steps as the updates take, up to a multiple of the evaluations."""
+        least = self.steps or -(-(self.updates or 1) * self.samples_per_update // agents)
+        return -(-least // self.evaluations) * self.evaluations
+
+    def values(self, agents: int) -> dict[str, object]:
+        """All arguments by name, from which an algorithm takes those that its constructor names."""
+        steps = self.joint_steps(agents)
+        exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, max(1, round(steps * self.epsilon_share)))
+        return {**dataclasses.asdict(self), "exploration": exploration}
+
+
+APPENDIX = Settings()
+
+# Few, documented deviations: rates at which a run of 8000 joint steps learns.
+CALIBRATED = replace(
+    APPENDIX,
+    learning_rate=1e-3,
+    actor_learning_rate=1e-2,
+    updates=None,
+    steps=8000,
+    evaluations=40,
+    epsilon_share=0.2,
+    seed_count=24,
+)
+
+# Actors and critics start near action 0, where rewards are: from a uniform start an actor-critic sees none at N >= 500.
+INFORMED_START = replace(CALIBRATED, start_bias=4.0, epsilon_start=0.05)
+
+SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED, "informed-start": INFORMED_START}
+
+# --quick: the calibrated settings at a size that ends within a minute.
+QUICK = replace(CALIBRATED, steps=500, evaluations=10, seed_count=2, maac_seed_count=2)
+
+# --study: what decides the ranking of IL and MF-Q at N = 500.
+STUDY_AGENTS = 500
+STUDY_SEEDS = 16
+STUDY_SCHEDULES = {"1 to 0.01 over half": (1.0, 0.01, 0.5), "0.1 to 0.01 over half": (0.1, 0.01, 0.5)}
+STUDY_STEPS = (4000, 8000)
+STUDY_EMBEDDINGS = ("one-hot", "diverse")
+STUDY_VARIANTS = {
+    ("il", "-"): "previous",
+    ("mf-q", "previous"): "previous",
+    ("mf-q", "same"): "same",
+    ("mf-q-noise", "-"): "noise",
+}
+
+# --scale-target: mu and sigma in proportion to N, one gradient step a joint step.
+SCALING = replace(CALIBRATED, steps=1000, evaluations=20, capacity=10_000_000, seed_count=3)
+SCALING_AGENTS = (1000, 10_000, 100_000, 1_000_000)
+
+
+@dataclass(frozen=True)
+class GaussianSqueezeOptions(Options):
+    """Options of this script."""
+
+    settings: list[str] = field(default_factory=lambda: ["appendix", "calibrated"])
+    """The settings to run: appendix, calibrated or informed-start."""
+    out: Path = OUT
+    """Directory of the results."""
+    study: bool = False
+    """The sensitivity study in place of the learning curves: epsilon, budget, id embedding, stored mean action."""
+    scale_target: bool = False
+    """Scale mu and sigma with the number of agents; without --agents a thousand to a million of them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = [name for name in self.settings if name not in SETTINGS]
+        if unknown:
+            raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
+        if self.study and self.scale_target:
+            raise ValueError("study and scale_target: got both, allowed is one of them")
+        for agents in self.agents:
+            GaussianSqueeze(agents)
+        for name in self.algorithms:
+            algorithm_class(name)
+
+
+def run() -> None:
+    """What the command line asks for."""
+    options = parse(GaussianSqueezeOptions)
+    if options.quick and options.out == OUT:
+        options = replace(options, out=Path("results/quick/gaussian_squeeze"))
+    if options.study:
+        study(replace(options, out=options.out / "study"))
+    elif options.scale_target:
+        scaling(replace(options, out=options.out / "scaling"))
+    else:
+        curves(options)
+
+
+def curves(options: GaussianSqueezeOptions) -> None:
+    """The learning curves, their tables and figures."""
+    chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
+    jobs = [
+        job
+        for name, settings in chosen.items()
+        for agents in options.agents or AGENTS
+        for algorithm in options.algorithms or METHODS
+        for job in jobs_of({"settings": name}, algorithm, GaussianSqueeze(agents), settings, options)
+    ]
+    path = options.out / "curves.csv"
+    if not options.figures_only:
+        rows = pd.concat(launch(jobs, options.out, options))
+        write_csv(updated(path, rows, GROUP), path, keys=[*GROUP, "seed", "step"])
+        write_provenance(jobs, options.out, sources(chosen))
+    table = read_result(path)
+    games = {agents: GaussianSqueeze(agents) for agents in sorted(set(table["agents"]))}
+    optimum = {agents: game.optimum()[1] for agents, game in games.items()}
+    uniform = {agents: game.uniform_play_reward() for agents, game in games.items()}
+    summary = summarise(table, optimum)
+    write_csv(summary, options.out / "summary.csv", keys=list(GROUP))
+    drawn = {"learning_curves": figures.learning_curves(table, optimum, uniform)}
+    drawn["sampled_curves"] = figures.learning_curves(table, optimum, uniform, metric="sampled_reward")
+    drawn["final_rewards"] = figures.final_rewards(summary, final_scores(table, optimum))
+    report(summary, options.out, ["curves.csv", "summary.csv"], drawn)
+
+
+def study(options: GaussianSqueezeOptions) -> None:
+    """The sensitivity study: every schedule, budget, embedding and mean action, at N = 500."""
+    game = GaussianSqueeze(options.agents[0] if options.agents else STUDY_AGENTS)
+    base = replace(CALIBRATED, seed_count=2 if options.quick else STUDY_SEEDS)
+    settings, jobs = {}, []
+    for schedule, (start, end, share) in STUDY_SCHEDULES.items():
+        for steps in (80, 160) if options.quick else STUDY_STEPS:
+            for embedding in STUDY_EMBEDDINGS:
+                for (label, stored), kind in STUDY_VARIANTS.items():
+                    labels = {
+                        "algorithm": label,
+                        "schedule": schedule,
+                        "steps": steps,
+                        "embedding": embedding,
+                        "stored": stored,
+                    }
+                    cell = replace(
+                        base,
+                        epsilon_start=start,
+                        epsilon_end=end,
+                        epsilon_share=share,
+                        steps=steps,
+                        embedding=embedding,
+                        stored_mean_action=kind,
+                    )
+                    settings[f"{label} {stored} {schedule} {steps} {embedding}"] = cell
+                    jobs += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
+    keys = ["algorithm", "schedule", "steps", "embedding", "stored"]
+    path = options.out / "study.csv"
+    if not options.figures_only:
+        rows = pd.concat(launch(jobs, options.out, options))
+        write_csv(rows, path, keys=[*keys, "seed", "step"])
+        write_provenance(jobs, options.out, sources(settings))
+    table = read_result(path).assign(agents=game.agents)
+    optimum = {game.agents: game.optimum()[1]}
+    summary = summarise(table, optimum, by=keys)
+    write_csv(summary, options.out / "summary.csv", keys=keys)
+    scores = final_scores(table, optimum, by=keys).rename(columns={"greedy": "value"})
+    report(summary, options.out, ["study.csv", "summary.csv"], {"study": figures.study(scores)})
+
+
+def scaling(options: GaussianSqueezeOptions) -> None:
+    """Time and reward against the number of agents, with mu and sigma in proportion to it."""
+    sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
+    base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
+    settings, jobs = {}, []
+    for agents in sizes:
+        settings[f"{agents} agents"] = cell = replace(base, samples_per_update=agents, seeds_a_job=1)
+        for algorithm in options.algorithms or ("il", "mf-q"):
+            jobs += jobs_of({"settings": "scaled"}, algorithm, GaussianSqueeze.scaled(agents), cell, options)
+    path = options.out / "curves.csv"
+    if not options.figures_only:
+        rows = pd.concat(launch(jobs, options.out, options))
+        write_csv(rows, path, keys=[*GROUP, "seed", "step"])
+        write_provenance(jobs, options.out, sources(settings))
+    table = read_result(path)
+    optimum = {agents: GaussianSqueeze.scaled(agents).optimum()[1] for agents in sorted(set(table["agents"]))}
+    summary = summarise(table, optimum)
+    write_csv(summary, options.out / "summary.csv", keys=list(GROUP))
+    scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
+    scores["seconds_per_step"] = seconds_per_step(scores, options.out)
+    report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
+
+
+def jobs_of(
+    labels: Mapping[str, str | int],
+    algorithm: str,
+    game: GaussianSqueeze,
+    settings: Settings,
+    options: Options,
+) -> list[Job]:
+    """The jobs of one algorithm: its seeds, `seeds_a_job` of them trained as one stack."""
+    large_maac = algorithm == "maac" and game.agents >= 1000
+    count = options.seeds or (min(settings.seed_count, settings.maac_seed_count) if large_maac else settings.seed_count)
+    seeds = range(options.seed, options.seed + count)
+    values = settings.values(game.agents)
+    data = {name: values[name] for name in ("evaluations", "batch_size", "samples_per_update", "capacity")}
+    data |= {name: values[name] for name in ("evaluation_steps", "stored_mean_action")}
+    data["steps"] = settings.joint_steps(game.agents)
+    data["agents_per_joint_step"] = settings.maac_agents_per_joint_step if algorithm == "maac" else 1
+    labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
+    name = "-".join(str(value) for value in labels.values())
+    name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    agent = arguments_of(algorithm, values)
+    return [
+        Job(f"{name}-seeds-{block[0]}-{block[-1]}", labels, algorithm, game, tuple(block), agent, data)
+        for block in (seeds[first : first + settings.seeds_a_job] for first in range(0, count, settings.seeds_a_job))
+    ]
+
+
+def arguments_of(algorithm: str, values: Mapping[str, object]) -> dict[str, object]:
+    """The settings that an algorithm's constructor, or one it inherits through ``**``, names.
+
+    FMQ has a schedule of its own (appendix C.1), and the FMQ family its own discount.
+    """
+    cls = algorithm_class(algorithm)
+    named: set[str] = set()
+    for base in cls.__mro__:
+        if base.__module__.startswith("pytorch_lightning"):
+            break
+        if "__init__" in vars(base):
+            named |= set(inspect.signature(base.__init__).parameters)
+    skipped = {"exploration"} if algorithm == "fmq" else set()
+    return {name: value for name, value in values.items() if name in named - skipped}
+
+
+def updated(path: Path, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The rows of an earlier call at `path`, those that agree with new ones in `keys` replaced."""
+    if not path.exists():
+        return rows
+    earlier = read_csv(path)
+    again = pd.MultiIndex.from_frame(earlier[list(keys)]).isin(pd.MultiIndex.from_frame(rows[list(keys)]))
+    return pd.concat([earlier[~again], rows])
+
+
+def read_result(path: Path) -> pd.DataFrame:
+    """The rows at `path`. Raises ValueError if there are none yet."""
+    if not path.exists():
+        raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
+    return read_csv(path)
+
+
+def seconds_per_step(scores: pd.DataFrame, out: Path) -> list[float]:
+    """Wall time a joint step of each row's run, from provenance.json."""
+    raise NotImplementedError
+
+
+def sources(settings: Mapping[str, Settings]) -> dict[str, object]:
+    """Every value with its source, for provenance.json."""
+    return {
+        name: {
+            one.name: {
+                "value": getattr(chosen, one.name),
+                "source": one.metadata["source"]
+                if getattr(chosen, one.name) == one.default
+                else f"ours, in place of {one.default}",
+            }
+            for one in dataclasses.fields(chosen)
+        }
+        for name, chosen in settings.items()
+    }
+
+
+def report(summary: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Any]) -> None:
+    """Save the figures, print the table and what was written."""
+    for name, figure in drawn.items():
+        figures.save(figure, out / name)
+    with pd.option_context("display.width", 200, "display.max_columns", 40, "display.float_format", "{:.2f}".format):
+        print(summary.to_string(index=False))
+    print("\nwritten:")
+    for name in [*files, "provenance.json", *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
+        print(f"  {out / name}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))

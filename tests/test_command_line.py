@@ -1,0 +1,135 @@
+"""Options from the command line and YAML, and exit codes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+
+from mfmarl.command_line import JobsFailedError, Options, main, parse
+
+
+@dataclass(frozen=True)
+class ToyOptions(Options):
+    """A script's own options."""
+
+    agents: list[int] = field(default_factory=lambda: [100, 500])
+    """Numbers of agents of the toy."""
+    stored: Literal["previous", "same"] = "previous"
+    """Which mean action is stored."""
+
+
+def test_defaults_come_from_the_class() -> None:
+    assert parse(ToyOptions, []) == ToyOptions()
+
+
+def test_every_word_of_the_design_is_an_option() -> None:
+    given = """--settings appendix calibrated --quick --algorithms il some/file.py:Mine --agents 10 20
+        --seeds 3 --seed 7 --out there --fresh --accelerator cpu --devices 1 --precision 64 --workers 2
+        --launcher slurm --logger csv --figures-only --threads 4 --checkpoint-seconds 0 --stored same"""
+    options = parse(ToyOptions, given.split())
+    assert options == ToyOptions(
+        settings=["appendix", "calibrated"],
+        quick=True,
+        algorithms=["il", "some/file.py:Mine"],
+        agents=[10, 20],
+        seeds=3,
+        seed=7,
+        out=Path("there"),
+        fresh=True,
+        accelerator="cpu",
+        devices=1,
+        precision="64",
+        workers=2,
+        launcher="slurm",
+        logger="csv",
+        figures_only=True,
+        threads=4,
+        checkpoint_seconds=0.0,
+        stored="same",
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"]
+)
+def test_printed_yaml_reads_back(arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(ToyOptions, [*arguments.split(), "--print_config"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "f.yaml").write_text(printed)
+    assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml")]) == parse(ToyOptions, arguments.split())
+
+
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump({"seeds": 5, "agents": [7], "quick": True}))
+    options = parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), "--seeds", "2"])
+    assert (options.seeds, options.agents, options.quick) == (2, [7], True)
+
+
+def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(ToyOptions, ["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    for text in ("Numbers of agents of the toy.", "Which mean action is stored.", "The first seed;"):
+        assert text in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--nonsense 1", "--nonsense"),
+        ("--seeds 0", "seeds: got 0, allowed is 1 or more"),
+        ("--seeds many", "seeds: got many, allowed is a whole number or null"),
+        ("--seed -1", "seed: got -1, allowed is 0 or more"),
+        ("--workers 0", "workers: got 0, allowed is 1 or more"),
+        ("--workers some", "workers: got some, allowed is a whole number or auto"),
+        ("--agents 10 x", "agents: got x, allowed is a list, each a whole number"),
+        ("--agents 10 10", "agents: got [10, 10], each may be named once"),
+        ("--precision 16", "precision: got 16, allowed is 32 or 64 or bf16-mixed"),
+        ("--checkpoint-seconds nan", "checkpoint_seconds: got nan, allowed is a number"),
+        ("--checkpoint-seconds -1", "checkpoint_seconds: got -1.0, allowed is 0 or more"),
+        ("--out {file}/below", "is not a directory"),
+        ("--config {file}.missing", "does not exist"),
+        ("--config {unknown}", "typo"),
+        ("--config {negative}", "seed: got -3"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "unknown.yaml").write_text("typo: 3\n")
+    (tmp_path / "negative.yaml").write_text("seed: -3\n")
+    paths = {name: tmp_path / f"{name}.yaml" for name in ("unknown", "negative")}
+    given = arguments.format(file=tmp_path / "file", **paths).split()
+    before = sorted(tmp_path.rglob("*"))
+    assert main(lambda: parse(ToyOptions, given)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert message.lower() in captured.err.lower()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def raising(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ValueError("two\nlines"), 2), (JobsFailedError("1 of 2 jobs failed"), 1), (KeyboardInterrupt(), 130)],
+)
+def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(lambda: raising(error)) == code
+    assert capsys.readouterr().err != ""
+
+
+def test_success_is_0_and_a_bug_is_not_hidden() -> None:
+    assert main(lambda: None) == 0
+    with pytest.raises(ZeroDivisionError):
+        main(lambda: raising(ZeroDivisionError()))

@@ -1,0 +1,249 @@
+"""Many jobs: on one process or several, failures, what is refused before anything is touched."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from mfmarl import slurm
+from mfmarl.command_line import JobsFailedError, Options, main
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.experiment import Hardware, Job, found, run
+from mfmarl.launch import available, launch
+from mfmarl.progress import Progress
+from mfmarl.provenance import write_provenance
+from mfmarl.workers import Place
+
+TOY = Path(__file__).with_name("toy.py")
+
+
+def job(name: str, algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200) -> Job:
+    return Job(
+        name=name,
+        labels={"algorithm": algorithm},
+        algorithm=algorithm,
+        environment=GaussianSqueeze(agents=20),
+        seeds=seeds,
+        agent={},
+        data={
+            "steps": steps,
+            "evaluations": 10,
+            "batch_size": 20,
+            "samples_per_update": 100,
+            "round_steps": 10,
+        },
+    )
+
+
+def options(**changes: Any) -> Options:
+    return Options(**({"accelerator": "cpu", "workers": 1} | changes))
+
+
+def written(directory: Path) -> dict[str, bytes]:
+    """Every result file below `directory`."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("rows.csv"))
+    }
+
+
+def test_one_process_or_two_give_the_same_bytes_in_the_order_of_jobs(tmp_path: Path) -> None:
+    jobs = [job("small"), job("large", "mf-q", steps=400), job("other", "mf-ac", seeds=(2,))]
+    one = launch(jobs, tmp_path / "one", options())
+    two = launch(jobs, tmp_path / "two", options(workers=2))
+    assert written(tmp_path / "one") == written(tmp_path / "two")
+    assert len(written(tmp_path / "one")) == 3
+    for first, second, of in zip(one, two, jobs, strict=True):
+        pd.testing.assert_frame_equal(first, second)
+        assert set(first["algorithm"]) == {of.algorithm}
+        assert set(first["seed"]) == set(of.seeds)
+
+
+def test_largest_jobs_go_first(tmp_path: Path) -> None:
+    launch([job("small"), job("large", steps=600), job("middle", steps=400)], tmp_path, options())
+    finished = sorted((path.stat().st_mtime_ns, path.parent.name) for path in tmp_path.rglob("rows.csv"))
+    assert [name for _, name in finished] == ["large", "middle", "small"]
+
+
+def test_what_is_done_is_not_done_again_unless_fresh(tmp_path: Path) -> None:
+    jobs = [job("a"), job("b")]
+    launch(jobs[:1], tmp_path, options())
+    rows = tmp_path / "jobs/a/rows.csv"
+    first = rows.stat().st_mtime_ns
+    launch(jobs, tmp_path, options())
+    assert rows.stat().st_mtime_ns == first
+    launch(jobs, tmp_path, options(fresh=True))
+    assert rows.stat().st_mtime_ns > first
+
+
+def test_failures_do_not_stop_the_others_and_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that dies is replaced: there are more jobs than workers, and the smallest are done last."""
+    jobs = [
+        job("dies", f"{TOY}:Dies", steps=600),
+        job("breaks", f"{TOY}:Breaks", steps=500),
+        *(job(f"good-{seed}", seeds=(seed,)) for seed in range(3)),
+    ]
+    assert main(lambda: launch(jobs, tmp_path, options(workers=2))) == 1
+    report = capsys.readouterr().err
+    assert "2 of 5 jobs failed" in report
+    assert "dies: its worker was killed by SIGKILL, often for a lack of memory" in report
+    assert "breaks: RuntimeError: the toy broke" in report
+    assert 'raise RuntimeError("the toy broke")' in report, "the end of the log"
+    assert str(tmp_path / "jobs/breaks/log.txt") in report
+    assert "--fresh" in report
+    assert sorted(written(tmp_path)) == [f"jobs/good-{seed}/rows.csv" for seed in range(3)]
+
+
+def test_a_failure_in_this_process_is_reported_too(tmp_path: Path) -> None:
+    with pytest.raises(JobsFailedError, match="1 of 2 jobs failed"):
+        launch([job("breaks", f"{TOY}:Breaks"), job("good")], tmp_path, options())
+    assert sorted(written(tmp_path)) == ["jobs/good/rows.csv"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("algorithm", "message"),
+    [
+        ("nonsense", "mf-ac"),
+        (f"{TOY}:NoAgent", "subclass of mfmarl.agent.Agent"),
+        (f"{TOY}:Missing", "Missing"),
+        (f"{TOY}.py:Missing", "cannot read"),
+    ],
+)
+def test_unknown_algorithms_are_refused_with_nothing_touched(
+    algorithm: str, message: str, workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [job("good"), job("bad", algorithm)]
+    assert main(lambda: launch(jobs, tmp_path / "out", options(workers=workers))) == 2
+    refusal = capsys.readouterr().err
+    assert message in refusal
+    assert refusal.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_refused_before_any_job_begins(tmp_path: Path) -> None:
+    run(job("b"), tmp_path / "jobs/b")
+    (tmp_path / "jobs/b/rows.csv").unlink()
+    (tmp_path / "jobs/b/checkpoint.ckpt").write_bytes(b"no checkpoint")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main(lambda: launch([job("a"), job("b")], tmp_path, options())) == 2
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    launch([job("a"), job("b")], tmp_path, options(fresh=True))
+    assert len(written(tmp_path)) == 2
+
+
+def test_hardware_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(ValueError, match="devices: got 3 with accelerator gpu, but this machine offers 2"):
+        available(tmp_path, options(accelerator="gpu", devices=3))
+    with pytest.raises(ValueError, match="devices: got 2, which counts GPUs"):
+        available(tmp_path, options(accelerator="cpu", devices=2))
+    with pytest.raises(ValueError, match="launcher: .*(submitit|sbatch)"):
+        launch([job("a")], tmp_path / "out", options(launcher="slurm"))
+    with pytest.raises(ValueError, match="is not a directory"):
+        launch([job("a")], TOY / "below", Options())
+
+
+def test_devices_become_workers_and_threads_are_divided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    gpus = [place.hardware for place in available(tmp_path, Options())]
+    assert gpus == [Hardware("gpu", 0), Hardware("gpu", 1)]
+    gpus = [place.hardware for place in available(tmp_path, Options(workers=3, precision="64"))]
+    assert gpus == [Hardware("gpu", index, "64") for index in (0, 1, 0)]
+    cpus = [place.hardware for place in available(tmp_path, options(workers=3, threads=7))]
+    assert cpus == [Hardware("cpu", 0, threads=2)] * 3
+
+
+LAUNCHED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_launch import job, launch, options
+if __name__ == "__main__":
+    jobs = [job("a", steps=10000), job("b", "mf-q", steps=10000)]
+    launch(jobs, Path(sys.argv[1]), options(workers=2, checkpoint_seconds=0))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_the_script_and_the_next_call_goes_on(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    jobs = [job("a", steps=10000), job("b", "mf-q", steps=10000)]
+    (tmp_path / "script.py").write_text(LAUNCHED.format(tests=str(TOY.parent)))
+    script = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path / "out"], cwd=TOY.parents[1])
+    while not all((tmp_path / "out/jobs" / each.name / "checkpoint.ckpt").exists() for each in jobs):
+        assert script.poll() is None, "it ended without checkpoints"
+        time.sleep(0.01)
+    family = psutil.Process(script.pid).children(recursive=True)
+    script.send_signal(number)
+    script.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    left = {found(each, tmp_path / "out/jobs" / each.name, Hardware()) for each in jobs}
+    assert left == {"checkpoint"}
+    launch(jobs, tmp_path / "out", options())
+    if number == signal.SIGKILL:
+        launch(jobs, tmp_path / "whole", options())
+        assert written(tmp_path / "out") == written(tmp_path / "whole")
+
+
+def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submitit's local executor stands in for Slurm."""
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.1)
+    jobs = [job("good"), job("breaks", f"{TOY}:Breaks")]
+    executor = submitit.AutoExecutor(folder=tmp_path / "submitit", cluster="local")
+    with Progress(jobs, set()) as progress:
+        failures = slurm.run(jobs, Place(tmp_path, Hardware(), 30.0, "none"), progress, executor)
+    assert list(failures) == ["breaks"]
+    assert "the toy broke" in failures["breaks"]
+    assert progress.steps["good"] == jobs[0].work
+    launch(jobs[:1], tmp_path / "here", options())
+    assert (tmp_path / "jobs/good/rows.csv").read_bytes() == (
+        tmp_path / "here/jobs/good/rows.csv"
+    ).read_bytes()
+
+
+def test_progress_counts_earlier_calls_but_not_in_the_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    jobs = [job("done"), job("resumed"), job("new")]  # 8000 agent-steps each
+    with Progress(jobs, {"done"}) as progress:
+        progress.update(jobs[1], 4000)
+        now[0] = 10.0
+        progress.update(jobs[1], 8000)
+        progress.finish(jobs[1])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.split() == "67% 16.0k of 24.0k agent-steps 400 agent-steps/s 00:20 left 2 of 3 jobs".split()
+
+
+def test_provenance_adds_up_and_keeps_the_first_date(tmp_path: Path) -> None:
+    jobs = [job("a"), job("b", seeds=(5,))]
+    launch(jobs, tmp_path, options())
+    write_provenance(jobs, tmp_path, {"learning_rate": [1e-5, "appendix C.1"]})
+    first = json.loads((tmp_path / "provenance.json").read_text())
+    assert first["seeds"] == [0, 1, 5]
+    assert first["settings"] == {"learning_rate": [1e-5, "appendix C.1"]}
+    assert {"python", "torch", "pytorch-lightning", "mfmarl"} <= set(first["versions"])
+    assert first["hardware"]["cores"] >= 1
+    assert set(first["jobs"]) == {"a", "b"}
+    assert first["total"]["cpu_seconds"] == pytest.approx(
+        sum(each["cpu_seconds"] for each in first["jobs"].values()), abs=0.2
+    )
+    first["dates"]["first"] = "2000-01-01T00:00:00+00:00"
+    (tmp_path / "provenance.json").write_text(json.dumps(first))
+    write_provenance(jobs, tmp_path, {})
+    assert json.loads((tmp_path / "provenance.json").read_text())["dates"]["first"].startswith("2000")

@@ -1,0 +1,181 @@
+"""The project's files agree with each other, and the README's commands exist."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+DIRECT = [Requirement(line) for line in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]]
+
+
+def constraints() -> list[Requirement]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pins(python: str) -> dict[str, str]:
+    """Package name -> the version constraints.txt gives it under that Python on Linux."""
+    environment = {
+        "python_version": python,
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+    }
+    pinned: dict[str, str] = {}
+    for line in constraints():
+        if line.marker is None or line.marker.evaluate(environment):
+            name = canonicalize_name(line.name)
+            assert name not in pinned, f"{name} is pinned twice for Python {python}"
+            pinned[name] = str(line.specifier).removeprefix("==")
+    return pinned
+
+
+def test_every_constraint_is_one_exact_version() -> None:
+    for line in constraints():
+        assert re.fullmatch(r"==[\w.]+", str(line.specifier)), line
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pins_lie_in_the_ranges_of_pyproject(python: str) -> None:
+    pinned = pins(python)
+    for requirement in DIRECT:
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def test_what_the_dependencies_need_is_pinned_too() -> None:
+    pinned = pins(f"{sys.version_info.major}.{sys.version_info.minor}")
+    waiting = [requirement for requirement in DIRECT if requirement.name != "submitit"]  # not in extra `test`
+    seen: set[str] = set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        assert name in pinned, f"constraints.txt lacks {name}"
+        if str(requirement) in seen or not SpecifierSet(f"=={pinned[name]}").contains(metadata.version(name)):
+            continue  # another version than the pinned one may need other packages
+        seen.add(str(requirement))
+        for line in metadata.requires(name) or []:
+            needed = Requirement(line)
+            extras = requirement.extras or {""}
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(needed)
+
+
+def test_environment_yml_agrees_with_pyproject() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == PROJECT["name"]
+    python, pip, packages = environment["dependencies"]
+    assert python.startswith("python=")
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
+    assert pip == "pip"
+    assert packages == {"pip": ["-c constraints.txt", "-e .[test]"]}
+    assert "test" in EXTRAS
+
+
+def test_supported_pythons_are_the_same_everywhere() -> None:
+    prefix = "Programming Language :: Python :: "
+    classifiers = [line for line in PROJECT["classifiers"] if line.startswith(prefix)]
+    assert classifiers == [prefix + python for python in PYTHONS]
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(8, 16) if allowed.contains(f"3.{minor}")] == PYTHONS
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == PYTHONS
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == "py" + PYTHONS[0].replace(".", "")
+
+
+def test_citation_names_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(citation["version"]) == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top-level packages that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("folder", ["mfmarl", "reproduce"])
+def test_every_import_is_declared(folder: str) -> None:
+    needed = [Requirement(line).name for line in PROJECT["dependencies"] + EXTRAS["slurm"]]
+    modules = {"yaml" if name == "PyYAML" else name.replace("-", "_") for name in needed}
+    modules |= {"mfmarl", "reproduce", *sys.stdlib_module_names}
+    for path in (ROOT / folder).rglob("*.py"):
+        assert set(imported(path)) <= modules, path
+
+
+def readme_commands() -> Iterator[list[str]]:
+    """The words of every command in a fenced block of the README."""
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    for block in blocks:
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.split(r"&&|;", line.removeprefix("$ ")):
+                try:
+                    words = shlex.split(command, comments=True)
+                except ValueError:  # an apostrophe in a line of output or of another language
+                    continue
+                while words and re.match(r"[A-Z_]+=", words[0]):
+                    words.pop(0)
+                if words:
+                    yield words
+
+
+def is_script(words: list[str]) -> bool:
+    return (
+        Path(words[0]).name.startswith("python")
+        and len(words) > 1
+        and re.match(r"(reproduce|benchmarks)/\w+\.py$", words[1]) is not None
+    )
+
+
+@cache
+def help_of(script: str) -> str:
+    command = [sys.executable, script, "--help"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_readme_quotes_the_main_commands() -> None:
+    commands = list(readme_commands())
+    assert ["make", "gaussian-squeeze"] in commands
+    assert any(is_script(words) and words[1] == "reproduce/gaussian_squeeze.py" for words in commands)
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for words in readme_commands():
+        if words[0] == "make":
+            wanted = {word for word in words[1:] if "=" not in word and not word.startswith("-")}
+            assert wanted <= targets, words
+
+
+def test_scripts_and_options_of_the_readme_exist() -> None:
+    for words in filter(is_script, readme_commands()):
+        assert (ROOT / words[1]).is_file(), words
+        for option in (word for word in words[2:] if word.startswith("--")):
+            name = re.escape(option.split("=")[0].removesuffix("+"))
+            assert re.search(rf"(?<![\w-]){name}(?![\w-])", help_of(words[1])), f"{option} of {words}"
