@@ -57,7 +57,7 @@ def run(jobs: Sequence[Job], place: Place, progress: Progress, executor: Any) ->
                 if task.done():
                     waiting.remove((job, task))
                     if (error := task.exception()) is not None:
-                        failures[job.name] = str(error).strip().splitlines()[-1]
+                        failures[job.name] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                     progress.finish(job)
     finally:
         for _, task in waiting:

@@ -105,12 +105,12 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_experiment import job, run
-run(job(steps=4000), Path(sys.argv[1]), checkpoint_seconds=0)
+run(job(steps=3000), Path(sys.argv[1]), checkpoint_seconds=0)
 """
 
 
 def test_kill_9_and_the_same_again_gives_the_bytes_of_a_whole_run(tmp_path: Path) -> None:
-    long = job(steps=4000)
+    long = job(steps=3000)
     script = KILLED.format(tests=str(Path(__file__).parent))
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "killed")], cwd=TOY.parents[1])
     while not (tmp_path / "killed/checkpoint.ckpt").exists():

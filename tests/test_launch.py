@@ -43,7 +43,8 @@ def job(name: str, algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps
 
 
 def options(**changes: Any) -> Options:
-    return Options(**({"accelerator": "cpu", "workers": 1} | changes))
+    fields: dict[str, Any] = {"accelerator": "cpu", "workers": 1}
+    return Options(**(fields | changes))
 
 
 def written(directory: Path) -> dict[str, bytes]:
@@ -115,7 +116,7 @@ def test_a_failure_in_this_process_is_reported_too(tmp_path: Path) -> None:
         ("nonsense", "mf-ac"),
         (f"{TOY}:NoAgent", "subclass of mfmarl.agent.Agent"),
         (f"{TOY}:Missing", "Missing"),
-        (f"{TOY}.py:Missing", "cannot read"),
+        (f"{TOY}.py:Missing", "there is no file"),
     ],
 )
 def test_unknown_algorithms_are_refused_with_nothing_touched(
@@ -146,7 +147,7 @@ def test_hardware_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pyte
         available(tmp_path, options(accelerator="gpu", devices=3))
     with pytest.raises(ValueError, match="devices: got 2, which counts GPUs"):
         available(tmp_path, options(accelerator="cpu", devices=2))
-    with pytest.raises(ValueError, match="launcher: .*(submitit|sbatch)"):
+    with pytest.raises(ValueError, match=r"launcher: .*(submitit|sbatch)"):
         launch([job("a")], tmp_path / "out", options(launcher="slurm"))
     with pytest.raises(ValueError, match="is not a directory"):
         launch([job("a")], TOY / "below", Options())
@@ -168,18 +169,18 @@ LAUNCHED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_launch import job, launch, options
+from test_launch import job, launch, main, options
 if __name__ == "__main__":
-    jobs = [job("a", steps=10000), job("b", "mf-q", steps=10000)]
-    launch(jobs, Path(sys.argv[1]), options(workers=2, checkpoint_seconds=0))
+    jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000)]
+    raise SystemExit(main(lambda: launch(jobs, Path(sys.argv[1]), options(workers=2, checkpoint_seconds=0))))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_workers_end_with_the_script_and_the_next_call_goes_on(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
-    jobs = [job("a", steps=10000), job("b", "mf-q", steps=10000)]
+    jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000)]
     (tmp_path / "script.py").write_text(LAUNCHED.format(tests=str(TOY.parent)))
     script = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path / "out"], cwd=TOY.parents[1])
     while not all((tmp_path / "out/jobs" / each.name / "checkpoint.ckpt").exists() for each in jobs):
@@ -187,15 +188,14 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
         time.sleep(0.01)
     family = psutil.Process(script.pid).children(recursive=True)
     script.send_signal(number)
-    script.wait()
+    assert script.wait() == code
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
     left = {found(each, tmp_path / "out/jobs" / each.name, Hardware()) for each in jobs}
     assert left == {"checkpoint"}
     launch(jobs, tmp_path / "out", options())
-    if number == signal.SIGKILL:
-        launch(jobs, tmp_path / "whole", options())
-        assert written(tmp_path / "out") == written(tmp_path / "whole")
+    launch(jobs, tmp_path / "whole", options())
+    assert written(tmp_path / "out") == written(tmp_path / "whole")
 
 
 def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,8 @@ def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     with Progress(jobs, set()) as progress:
         failures = slurm.run(jobs, Place(tmp_path, Hardware(), 30.0, "none"), progress, executor)
     assert list(failures) == ["breaks"]
-    assert "the toy broke" in failures["breaks"]
+    assert failures["breaks"].startswith("FailedJobError: ")
+    assert "the toy broke" in (tmp_path / "jobs/breaks/log.txt").read_text()
     assert progress.steps["good"] == jobs[0].work
     launch(jobs[:1], tmp_path / "here", options())
     assert (tmp_path / "jobs/good/rows.csv").read_bytes() == (
@@ -227,7 +228,7 @@ def test_progress_counts_earlier_calls_but_not_in_the_rate(
         progress.update(jobs[1], 8000)
         progress.finish(jobs[1])
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.split() == "67% 16.0k of 24.0k agent-steps 400 agent-steps/s 00:20 left 2 of 3 jobs".split()
+    assert last == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
 
 
 def test_provenance_adds_up_and_keeps_the_first_date(tmp_path: Path) -> None:

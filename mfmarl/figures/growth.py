@@ -1,0 +1,79 @@
+"""The figure of how cost and reward grow with the number of agents."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from mfmarl.figures.style import (
+    INTERVAL_NOTE,
+    SHARE_LABEL,
+    Look,
+    count_label,
+    handle,
+    house_style,
+    interval_over_runs,
+    legend_below,
+    looks,
+    page,
+    require_columns,
+)
+
+
+@house_style()
+def scaling(frame: pd.DataFrame) -> Figure:
+    """Time per joint step, final reward and, if measured, memory against the number of agents.
+
+    Args:
+        frame: one row a run: algorithm, agents, seed, seconds_per_step, reward_share (final greedy G / G*)
+            and perhaps peak_memory_mb (MB). A NaN is a value that was not measured.
+
+    Raises:
+        ValueError: a missing column, or a time or memory that is not positive.
+    """
+    require_columns("frame", frame, ["algorithm", "agents", "seed", "seconds_per_step", "reward_share"])
+    panels = {"seconds_per_step": "seconds per joint step", "reward_share": SHARE_LABEL}
+    if "peak_memory_mb" in frame.columns:
+        panels["peak_memory_mb"] = "peak memory (MB)"
+    styles = looks(frame["algorithm"])
+    figure = page(3.8)
+    grid = figure.subplots(1, len(panels), sharex=True)
+    for axes, (column, label) in zip(grid, panels.items(), strict=True):
+        measured = frame.dropna(subset=column)
+        if column != "reward_share":
+            if (measured[column] <= 0).any():
+                raise ValueError(f"{column} must be positive, got {measured[column].min()}")
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_xscale("log")
+        for index, (name, look) in enumerate(styles.items()):
+            aside = 1.06 ** (index - (len(styles) - 1) / 2)  # so that intervals do not hide one another
+            _draw_against_size(axes, measured[measured["algorithm"] == name], column, look, aside)
+        if column == "reward_share":
+            axes.axhline(1, color="black", linestyle="--", linewidth=1)
+            axes.set_ylim(-0.04, 1.08)
+        axes.set_xlabel("agents N")
+        axes.set_ylabel(label)
+    seeds = count_label(frame.groupby(["algorithm", "agents"]).size())
+    handles = [handle(look) for look in styles.values()]
+    handles.append(Line2D([], [], color="black", linestyle="--", linewidth=1, label="optimum G*"))
+    legend_below(figure, handles, 4, f"Faint dots: seeds. Lines: {INTERVAL_NOTE}, {seeds}")
+    return figure
+
+
+def _draw_against_size(axes: Axes, runs: pd.DataFrame, column: str, look: Look, aside: float) -> None:
+    sizes, means = [], []
+    for _, group in runs.groupby("agents", sort=True):
+        interval = interval_over_runs(group[column].to_list())
+        sizes.append(float(group["agents"].iloc[0]) * aside)
+        means.append(interval.estimate)
+        axes.plot(
+            group["agents"] * aside, group[column], ".", color=look.colour, alpha=0.35, markeredgewidth=0
+        )
+        if np.isfinite(interval.low):
+            axes.plot([sizes[-1]] * 2, [interval.low, interval.high], color=look.colour, linewidth=1.8)
+    axes.plot(sizes, means, color=look.colour, linestyle=look.line, marker=look.marker)
