@@ -105,9 +105,8 @@ class Agent(pl.LightningModule):
                 self._follow(targets, sources, None)
 
     def validation_step(self, evaluation: Evaluation, batch_idx: int) -> None:
-        """Score the policy as it stands; the mean over seeds goes to the logger."""
+        """Score the policy as it stands."""
         self.scores = evaluation(self)
-        self.log_dict({name: float(score.mean()) for name, score in self.scores.items()}, batch_size=1)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         """Raw optimizers: Lightning's wrapper costs a third of such a small gradient step."""

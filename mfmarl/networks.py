@@ -78,26 +78,31 @@ class AgentNetwork(nn.Module):
             with torch.no_grad():
                 self._layers[-1][..., 0] += start_bias
 
-    def forward(self, agent: Tensor | None, features: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
+    def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
         """Outputs for the agents asked for.
 
         Args:
             agent: ``[seeds, batch]`` int64 ids, or None for all agents in order.
             features: ``[seeds, batch, F]``, or None.
-            beside: ``[seeds, batch or 1, width]``, what another layer adds to the first one; None for nothing.
 
         Returns:
             ``[seeds, batch, outputs]``.
         """
-        rows = self.identity if agent is None else gather_rows(self.identity, agent)
-        if beside is not None:
-            rows = rows + beside
+        rows = self.rows(agent)
+        if features is not None and self.features is not None:
+            rows = torch.baddbmm(rows, features, self.features)
+        return self.output(rows)
+
+    def rows(self, agent: Tensor | None) -> Tensor:
+        """What the id adds to the first layer, ``[seeds, batch, width]``; a table's rows are its outputs."""
+        return self.identity if agent is None else gather_rows(self.identity, agent)
+
+    def output(self, rows: Tensor) -> Tensor:
+        """Outputs ``[seeds, batch, outputs]`` of a first layer that its inputs feed ``rows`` ``[seeds, batch, width]``."""
         if not self._layers:
             return rows
         bias, *deeper = self._layers
         layer = rows + bias
-        if features is not None and self.features is not None:
-            layer = torch.baddbmm(layer, features, self.features)
         for weight, bias in zip(deeper[::2], deeper[1::2], strict=True):
             layer = torch.baddbmm(bias, layer.relu_(), weight)
         return layer[..., : self.outputs]

@@ -30,6 +30,7 @@ from mfmarl.provenance import write_provenance
 OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 AGENTS = (100, 500, 1000)
+LARGE_MAAC = 1000  # agents from which MAAC has fewer seeds, each trained alone: its weights outgrow the cache
 
 
 def sourced(value: Any, source: str) -> Any:
@@ -65,7 +66,7 @@ class Settings:
     reward_scale: float = sourced(0.01, "ours: Q stays below 100")
     stored_mean_action: str = sourced("previous", "ours: Algorithm 1 can be read as previous or same")
     fixed_point: str = sourced("one-shot", "Algorithm 1")
-    maac_agents_per_joint_step: int = sourced(8, "ours, to spare time: 200 samples from 25 joint steps")
+    maac_rows: int = sourced(10_000, "ours, to spare time: MAAC's samples come from joint steps of so many actions in all")
     evaluation_steps: int = sourced(5, "ours: joint steps of play averaged at an evaluation")
     seed_count: int = sourced(5, "ours")
     maac_seed_count: int = sourced(5, "ours: of MAAC at N >= 1000")
@@ -75,6 +76,11 @@ class Settings:
         """Length of a run: as many steps as the updates take, up to a multiple of the evaluations."""
         least = self.steps or -(-(self.updates or 1) * self.samples_per_update // agents)
         return -(-least // self.evaluations) * self.evaluations
+
+    def maac_agents_per_joint_step(self, agents: int) -> int:
+        """How many of a gradient step's samples share a joint step, so that MAAC sums about ``maac_rows`` rows."""
+        least = self.batch_size * agents / self.maac_rows
+        return min(n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0 and (n >= least or n == self.batch_size))
 
     def values(self, agents: int) -> dict[str, object]:
         """All arguments by name, from which an algorithm takes those that its constructor names."""
@@ -261,21 +267,23 @@ def jobs_of(
     options: Options,
 ) -> list[Job]:
     """The jobs of one algorithm: its seeds, `seeds_a_job` of them trained as one stack."""
-    large_maac = algorithm == "maac" and game.agents >= 1000
+    large_maac = algorithm == "maac" and game.agents >= LARGE_MAAC
     count = options.seeds or (min(settings.seed_count, settings.maac_seed_count) if large_maac else settings.seed_count)
+    together = 1 if large_maac else settings.seeds_a_job
     seeds = range(options.seed, options.seed + count)
     values = settings.values(game.agents)
     data = {name: values[name] for name in ("evaluations", "batch_size", "samples_per_update", "capacity")}
     data |= {name: values[name] for name in ("evaluation_steps", "stored_mean_action")}
     data["steps"] = settings.joint_steps(game.agents)
-    data["agents_per_joint_step"] = settings.maac_agents_per_joint_step if algorithm == "maac" else 1
+    data["agents_per_joint_step"] = settings.maac_agents_per_joint_step(game.agents) if algorithm == "maac" else 1
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
     name = "-".join(str(value) for value in labels.values())
     name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
     agent = arguments_of(algorithm, values)
+    blocks = [seeds[first : first + together] for first in range(0, count, together)]
     return [
         Job(f"{name}-seeds-{block[0]}-{block[-1]}", labels, algorithm, game, tuple(block), agent, data)
-        for block in (seeds[first : first + settings.seeds_a_job] for first in range(0, count, settings.seeds_a_job))
+        for block in blocks
     ]
 
 

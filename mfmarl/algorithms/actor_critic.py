@@ -123,12 +123,12 @@ class MAAC(AC):
         assert batch.joint_action is not None
         with torch.no_grad():
             policies = boltzmann_policy(self.actor_target.logits, 1.0)
-            wanted = self.reward_scale * batch.reward + self.discount * self.critic_target.value(batch.agent, policies)
-        seen = self.critic.joint(batch.joint_action)
-        seen = seen.repeat_interleave(batch.agent.shape[1] // seen.shape[1], 1)
-        critic_loss = (wanted - self.critic(batch.agent, seen)).square().mean(-1)
+            value = self.critic_target.value_of_policies(batch.agent, policies)
+            wanted = self.reward_scale * batch.reward + self.discount * value
+        first = self.critic.first_layer(batch.agent, batch.joint_action)
+        critic_loss = (wanted - self.critic.value(first)).square().mean(-1)
         with torch.no_grad():
-            values = self.critic.had_it_acted(batch.agent, batch.action, seen)
+            values = self.critic.had_it_acted(batch.agent, batch.action, first)
         actor_loss = -mean_field_value(self.actor(batch.agent), values).mean(-1)
         return [critic_loss, actor_loss]
 
@@ -148,22 +148,30 @@ class JointCritic(nn.Module):
         self.network = AgentNetwork(agents, 0, 1, hidden, generators, embedding=embedding)
         self.joint = JointActionLayer(agents, actions, hidden[0], generators)
 
-    def forward(self, agent: Tensor, seen: Tensor) -> Tensor:
-        """Values ``[seeds, batch]`` for ``agent`` ``[seeds, batch]`` and ``seen``, the joint layer of its sample."""
-        return self.network(agent, beside=seen).squeeze(-1)
+    def first_layer(self, agent: Tensor, joint: Tensor) -> Tensor:
+        """What ``agent`` ``[seeds, B]`` and the joint actions ``[seeds, G, N]`` of its samples feed into the MLP.
 
-    def value(self, agent: Tensor, policies: Tensor) -> Tensor:
-        """Values ``[seeds, batch]`` where agent k's action is row k of ``policies`` ``[seeds, agents, D]``."""
+        Returns ``[seeds, B, width]``; sample i is of joint action ``i * G // B``.
+        """
+        seen = self.joint(joint)
+        return self.network.rows(agent) + seen.repeat_interleave(agent.shape[1] // seen.shape[1], 1)
+
+    def value(self, first: Tensor) -> Tensor:
+        """Values ``[seeds, B]`` from ``first_layer``'s return."""
+        return self.network.output(first).squeeze(-1)
+
+    def value_of_policies(self, agent: Tensor, policies: Tensor) -> Tensor:
+        """Values ``[seeds, B]`` where agent k's action is row k of ``policies`` ``[seeds, agents, D]``."""
         seen = torch.bmm(policies.flatten(1).unsqueeze(1), self.joint.rows)
-        return self(agent, seen)
+        return self.value(self.network.rows(agent) + seen)
 
-    def had_it_acted(self, agent: Tensor, action: Tensor, seen: Tensor) -> Tensor:
-        """Values ``[seeds, batch, D]`` of each action of the agent in place of its ``action`` ``[seeds, batch]``."""
+    def had_it_acted(self, agent: Tensor, action: Tensor, first: Tensor) -> Tensor:
+        """Values ``[seeds, B, D]`` of each action of the agent in place of its ``action`` ``[seeds, B]``."""
         own = self.joint.own(agent)
         actions, width = own.shape[2:]
         taken = own.gather(2, action.view(*action.shape, 1, 1).expand(-1, -1, 1, width))
-        replaced = (own + (seen.unsqueeze(2) - taken)).flatten(1, 2)
-        return self.network(agent.repeat_interleave(actions, 1), beside=replaced).view(*agent.shape, actions)
+        replaced = (own + (first.unsqueeze(2) - taken)).flatten(1, 2)
+        return self.value(replaced).view(*agent.shape, actions)
 
 
 class Actors(nn.Module):

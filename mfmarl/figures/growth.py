@@ -61,7 +61,7 @@ def scaling(frame: pd.DataFrame) -> Figure:
     seeds = count_label(frame.groupby(["algorithm", "agents"]).size())
     handles = [handle(look) for look in styles.values()]
     handles.append(Line2D([], [], color="black", linestyle="--", linewidth=1, label="optimum G*"))
-    legend_below(figure, handles, 4, f"Faint dots: seeds. Lines: {INTERVAL_NOTE}, {seeds}")
+    legend_below(figure, handles, 4, f"Faint dots: seeds. Lines: {INTERVAL_NOTE}; {seeds}")
     return figure
 
 

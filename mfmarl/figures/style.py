@@ -149,7 +149,7 @@ def handle(look: Look, *, line: bool = True, filled: bool = True) -> Line2D:
 
 
 def interval_over_runs(scores: Sequence[float]) -> Interval:
-    """The interval that figures draw: always from the same generator, so that they rebuild to the same bytes."""
+    """The interval that figures draw: always from the same generator, so that they rebuild exactly."""
     return bootstrap_interval(scores, generator=np.random.default_rng(BOOTSTRAP_SEED))
 
 
