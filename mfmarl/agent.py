@@ -56,7 +56,7 @@ class Agent(pl.LightningModule):
         self.discount = discount
         self.reward_scale = reward_scale
         self.scores = {}
-        self._follow = get_ema_multi_avg_fn(1 - target_rate)
+        self._follow = get_ema_multi_avg_fn(1 - target_rate)  # type: ignore[no-untyped-call]
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
         """Exploring actions.
@@ -90,12 +90,15 @@ class Agent(pl.LightningModule):
         """One round: play, and a gradient step for each minibatch that it yields."""
         optimizers = self._optimizers()
         parameters = [optimizer.param_groups[0]["params"] for optimizer in optimizers]
-        pairs = [pair for network, target in self.networks() for pair in zip(target.parameters(), network.parameters())]
-        targets, sources = [list(side) for side in zip(*pairs)] if pairs else ([], [])
+        pairs = [
+            pair
+            for network, target in self.networks()
+            for pair in zip(target.parameters(), network.parameters(), strict=True)
+        ]
+        targets, sources = [list(side) for side in zip(*pairs, strict=True)] if pairs else ([], [])
         for batch in experience(self):
             gradients = [
-                torch.autograd.grad(loss.sum(), of)
-                for loss, of in zip(self.losses(batch), parameters, strict=True)
+                torch.autograd.grad(loss.sum(), of) for loss, of in zip(self.losses(batch), parameters, strict=True)
             ]
             for optimizer, of, values in zip(optimizers, parameters, gradients, strict=True):
                 for parameter, gradient in zip(of, values, strict=True):

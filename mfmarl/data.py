@@ -188,8 +188,8 @@ class ReplayDataModule(pl.LightningDataModule):
                 else:
                     previous = policy.act(mean, uniform[:, step, :agents], self.steps_played)
                 metric.update(self.environment.reward(previous, uniform[:, step, agents:]).unsqueeze(1).cpu())
-            scores[name] = torch.atleast_1d(metric.compute())
-        scores["training_reward"] = torch.atleast_1d(self.training_reward.compute())
+            scores[name] = metric.compute().view(-1)
+        scores["training_reward"] = self.training_reward.compute().view(-1)
         self.training_reward.reset()
         return scores
 

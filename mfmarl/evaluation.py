@@ -19,9 +19,7 @@ Array: TypeAlias = NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Array], Array]
 """Reduces the last two axes: [..., runs, tasks] -> [...]."""
 
-RESAMPLES = (
-    2000  # our choice: the ends of a 95% interval then move by about 1% of its width between generators
-)
+RESAMPLES = 2000  # our choice: the ends of a 95% interval then move by about 1% of its width between generators
 GROUP = ("settings", "algorithm", "agents")  # the columns that name one setting in curves.csv
 
 
@@ -125,9 +123,7 @@ def summarise(
         row = dict(zip(by, key, strict=True)) | {"n": len(runs)}
         for column in ("greedy", "sampled"):
             generator = np.random.default_rng(seed)
-            row |= _columns(
-                column, bootstrap_interval(runs[column], confidence=confidence, generator=generator)
-            )
+            row |= _columns(column, bootstrap_interval(runs[column], confidence=confidence, generator=generator))
         for level in (0.5, 0.9):
             successes = int((runs["greedy"] > level).sum())
             row |= _columns(f"above_{level}", proportion_interval(successes, len(runs), confidence))
@@ -284,13 +280,9 @@ def _table(name: str, values: ArrayLike) -> Array:
     """[runs] or [runs, columns] -> finite [runs, columns]."""
     array = np.asarray(values, np.float64)
     if array.ndim not in (1, 2) or not array.size:
-        raise ValueError(
-            f"{name} must be of shape [runs] or [runs, columns] and not empty, got shape {array.shape}"
-        )
+        raise ValueError(f"{name} must be of shape [runs] or [runs, columns] and not empty, got shape {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} values that are not"
-        )
+        raise ValueError(f"{name} must be finite, got {np.count_nonzero(~np.isfinite(array))} values that are not")
     return array.reshape(len(array), -1)
 
 

@@ -230,6 +230,4 @@ def canonical(value: object) -> object:
         return [str(value.dtype), value.tolist()]
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
-    raise ValueError(
-        f"job: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text"
-    )
+    raise ValueError(f"job: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text")

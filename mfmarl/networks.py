@@ -5,7 +5,8 @@ gradient alone: seed s trained in a stack is bit for bit seed s trained alone (C
 multiple of 16 numbers long: the fused Adam rounds the rest beyond whole vectors differently.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import sqrt
 from typing import Any, Literal
 
@@ -71,7 +72,7 @@ class AgentNetwork(nn.Module):
         self._layers: list[nn.Parameter] = []  # biases and weights in turn; a ParameterList costs a tenth of a step
         if hidden is not None:
             self._add_layer("bias_0", stacked_uniform((1, widths[0]), bound, generators))
-            for layer, (inputs, width) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+            for layer, (inputs, width) in enumerate(pairwise(widths), start=1):
                 bound = 1 / sqrt(inputs)
                 self._add_layer(f"weight_{layer}", pad(stacked_uniform((inputs, width), bound, generators)))
                 self._add_layer(f"bias_{layer}", pad(stacked_uniform((1, width), bound, generators)))
@@ -98,7 +99,7 @@ class AgentNetwork(nn.Module):
         return self.identity if agent is None else gather_rows(self.identity, agent)
 
     def output(self, rows: Tensor) -> Tensor:
-        """Outputs ``[seeds, batch, outputs]`` of a first layer that its inputs feed ``rows`` ``[seeds, batch, width]``."""
+        """Outputs ``[seeds, batch, outputs]`` of a first layer fed with ``rows`` ``[seeds, batch, width]``."""
         if not self._layers:
             return rows
         bias, *deeper = self._layers
@@ -167,7 +168,7 @@ class _SumOfRows(torch.autograd.Function):
 
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
-    """Rows ``[seeds, batch, width]`` at ``index`` ``[seeds, batch]`` of a stacked ``table`` ``[seeds, rows, width]``."""
+    """Rows ``[seeds, batch, width]`` at ``index`` ``[seeds, batch]`` of a ``table`` ``[seeds, rows, width]``."""
     seeds, rows, width = table.shape
     if seeds > 1:
         index = index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
@@ -184,5 +185,5 @@ def stacked_uniform(shape: Sequence[int], bound: float, generators: Sequence[tor
     return _stack(generators, lambda generator: (torch.rand(*shape, generator=generator) * 2 - 1) * bound)
 
 
-def _stack(generators: Sequence[torch.Generator], draw: Any) -> Tensor:
+def _stack(generators: Sequence[torch.Generator], draw: Callable[[torch.Generator], Tensor]) -> Tensor:
     return torch.stack([draw(generator) for generator in generators])

@@ -115,6 +115,12 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def wall_seconds(out: Path, job: str) -> float:
+    """Wall time that a job took, from `out`/provenance.json."""
+    record = json.loads((out / "provenance.json").read_text())
+    return float(record["jobs"][job]["wall_seconds"])
+
+
 def job_times(directory: Path) -> dict[str, float]:
     """Seconds that a job took, in all calls; empty if it is not done."""
     path = directory / "job.json"
@@ -126,9 +132,7 @@ def first_date(path: Path, fingerprints: Mapping[str, str]) -> str | None:
     """The first date of the provenance already written, if it shares a job with this one."""
     try:
         earlier = json.loads(path.read_text())
-        shared = any(
-            earlier["jobs"].get(name, {}).get("fingerprint") == fingerprints[name] for name in fingerprints
-        )
+        shared = any(earlier["jobs"].get(name, {}).get("fingerprint") == fingerprints[name] for name in fingerprints)
         return str(earlier["dates"]["first"]) if shared else None
     except (OSError, ValueError, KeyError):
         return None

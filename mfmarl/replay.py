@@ -53,7 +53,7 @@ class ReplayBuffer:
         return min(self.added, self.capacity)
 
     def push(self, **entries: Tensor) -> None:
-        """Store one joint step, in place of the oldest when full: each entry ``[seeds, ...]`` under its column's name."""
+        """Store one joint step, in place of the oldest when full: an entry ``[seeds, ...]`` for each column."""
         position = self.added % self.capacity
         for name, column in self._columns.items():
             column[:, position] = entries[name]

@@ -75,9 +75,7 @@ def train(
     return recorder.frame(job.labels, job.seeds), checkpointer.times()
 
 
-def fit(
-    trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None
-) -> None:
+def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
     """`Trainer.fit`, but Ctrl-C stays a KeyboardInterrupt: Lightning exits and ignores the next one."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:

@@ -8,34 +8,28 @@ goes on where it stopped. --study asks what decides the ranking of IL and MF-Q; 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mfmarl import figures
-from mfmarl.algorithms import algorithm_class
 from mfmarl.command_line import Options, main, parse
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation import GROUP, final_scores, summarise
 from mfmarl.experiment import Job
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.files import read_csv, write_csv
+from mfmarl.files import write_csv
 from mfmarl.launch import launch
-from mfmarl.provenance import write_provenance
+from mfmarl.provenance import wall_seconds, write_provenance
+from mfmarl.reproduction import arguments_of, read_result, report, sourced, sources, updated
 
 OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 AGENTS = (100, 500, 1000)
 LARGE_MAAC = 1000  # agents from which MAAC has fewer seeds, each trained alone: its weights outgrow the cache
-
-
-def sourced(value: Any, source: str) -> Any:
-    """A hyper-parameter and where its value comes from."""
-    return field(default=value, metadata={"source": source})
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,9 @@ class Settings:
     reward_scale: float = sourced(0.01, "ours: Q stays below 100")
     stored_mean_action: str = sourced("previous", "ours: Algorithm 1 can be read as previous or same")
     fixed_point: str = sourced("one-shot", "Algorithm 1")
-    maac_rows: int = sourced(10_000, "ours, to spare time: MAAC's samples come from joint steps of so many actions in all")
+    maac_rows: int = sourced(
+        10_000, "ours, to spare time: MAAC's samples come from joint steps of so many actions in all"
+    )
     evaluation_steps: int = sourced(5, "ours: joint steps of play averaged at an evaluation")
     seed_count: int = sourced(5, "ours")
     maac_seed_count: int = sourced(5, "ours: of MAAC at N >= 1000")
@@ -80,7 +76,11 @@ class Settings:
     def maac_agents_per_joint_step(self, agents: int) -> int:
         """How many of a gradient step's samples share a joint step, so that MAAC sums about ``maac_rows`` rows."""
         least = self.batch_size * agents / self.maac_rows
-        return min(n for n in range(1, self.batch_size + 1) if self.batch_size % n == 0 and (n >= least or n == self.batch_size))
+        return min(
+            n
+            for n in range(1, self.batch_size + 1)
+            if self.batch_size % n == 0 and (n >= least or n == self.batch_size)
+        )
 
     def values(self, agents: int) -> dict[str, object]:
         """All arguments by name, from which an algorithm takes those that its constructor names."""
@@ -114,7 +114,11 @@ QUICK = replace(CALIBRATED, steps=500, evaluations=10, seed_count=2, maac_seed_c
 # --study: what decides the ranking of IL and MF-Q at N = 500.
 STUDY_AGENTS = 500
 STUDY_SEEDS = 16
-STUDY_SCHEDULES = {"1 to 0.01 over half": (1.0, 0.01, 0.5), "0.1 to 0.01 over half": (0.1, 0.01, 0.5)}
+STUDY_KEYS = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
+STUDY_SCHEDULES = {
+    f"{start} to 0.01 over half": replace(CALIBRATED, epsilon_start=start, epsilon_end=0.01, epsilon_share=0.5)
+    for start in (1.0, 0.1)
+}
 STUDY_STEPS = (4000, 8000)
 STUDY_EMBEDDINGS = ("one-hot", "diverse")
 STUDY_VARIANTS = {
@@ -125,7 +129,7 @@ STUDY_VARIANTS = {
 }
 
 # --scale-target: mu and sigma in proportion to N, one gradient step a joint step.
-SCALING = replace(CALIBRATED, steps=1000, evaluations=20, capacity=10_000_000, seed_count=3)
+SCALING = replace(CALIBRATED, steps=1000, evaluations=20, capacity=10_000_000, seed_count=3, seeds_a_job=1)
 SCALING_AGENTS = (1000, 10_000, 100_000, 1_000_000)
 
 
@@ -151,8 +155,6 @@ class GaussianSqueezeOptions(Options):
             raise ValueError("study and scale_target: got both, allowed is one of them")
         for agents in self.agents:
             GaussianSqueeze(agents)
-        for name in self.algorithms:
-            algorithm_class(name)
 
 
 def run() -> None:
@@ -169,7 +171,7 @@ def run() -> None:
 
 
 def curves(options: GaussianSqueezeOptions) -> None:
-    """The learning curves, their tables and figures."""
+    """The learning curves of the paper, their tables and figures."""
     chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
     jobs = [
         job
@@ -178,89 +180,89 @@ def curves(options: GaussianSqueezeOptions) -> None:
         for algorithm in options.algorithms or METHODS
         for job in jobs_of({"settings": name}, algorithm, GaussianSqueeze(agents), settings, options)
     ]
-    path = options.out / "curves.csv"
-    if not options.figures_only:
-        rows = pd.concat(launch(jobs, options.out, options))
-        write_csv(updated(path, rows, GROUP), path, keys=[*GROUP, "seed", "step"])
-        write_provenance(jobs, options.out, sources(chosen))
-    table = read_result(path)
+    table = trained(jobs, chosen, options, options.out / "curves.csv", GROUP)
     games = {agents: GaussianSqueeze(agents) for agents in sorted(set(table["agents"]))}
     optimum = {agents: game.optimum()[1] for agents, game in games.items()}
     uniform = {agents: game.uniform_play_reward() for agents, game in games.items()}
     summary = summarise(table, optimum)
-    write_csv(summary, options.out / "summary.csv", keys=list(GROUP))
-    drawn = {"learning_curves": figures.learning_curves(table, optimum, uniform)}
-    drawn["sampled_curves"] = figures.learning_curves(table, optimum, uniform, metric="sampled_reward")
-    drawn["final_rewards"] = figures.final_rewards(summary, final_scores(table, optimum))
+    write_csv(summary, options.out / "summary.csv", keys=GROUP)
+    drawn = {
+        "learning_curves": figures.learning_curves(table, optimum, uniform),
+        "sampled_curves": figures.learning_curves(table, optimum, uniform, metric="sampled_reward"),
+        "final_rewards": figures.final_rewards(summary, final_scores(table, optimum)),
+    }
     report(summary, options.out, ["curves.csv", "summary.csv"], drawn)
 
 
 def study(options: GaussianSqueezeOptions) -> None:
-    """The sensitivity study: every schedule, budget, embedding and mean action, at N = 500."""
+    """The sensitivity study: every schedule, budget, embedding and mean action."""
     game = GaussianSqueeze(options.agents[0] if options.agents else STUDY_AGENTS)
-    base = replace(CALIBRATED, seed_count=2 if options.quick else STUDY_SEEDS)
-    settings, jobs = {}, []
-    for schedule, (start, end, share) in STUDY_SCHEDULES.items():
-        for steps in (80, 160) if options.quick else STUDY_STEPS:
-            for embedding in STUDY_EMBEDDINGS:
-                for (label, stored), kind in STUDY_VARIANTS.items():
-                    labels = {
-                        "algorithm": label,
-                        "schedule": schedule,
-                        "steps": steps,
-                        "embedding": embedding,
-                        "stored": stored,
-                    }
-                    cell = replace(
-                        base,
-                        epsilon_start=start,
-                        epsilon_end=end,
-                        epsilon_share=share,
-                        steps=steps,
-                        embedding=embedding,
-                        stored_mean_action=kind,
-                    )
-                    settings[f"{label} {stored} {schedule} {steps} {embedding}"] = cell
-                    jobs += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
-    keys = ["algorithm", "schedule", "steps", "embedding", "stored"]
-    path = options.out / "study.csv"
-    if not options.figures_only:
-        rows = pd.concat(launch(jobs, options.out, options))
-        write_csv(rows, path, keys=[*keys, "seed", "step"])
-        write_provenance(jobs, options.out, sources(settings))
-    table = read_result(path).assign(agents=game.agents)
+    count = 2 if options.quick else STUDY_SEEDS
+    grid = product(
+        STUDY_SCHEDULES.items(),
+        (80, 160) if options.quick else STUDY_STEPS,
+        STUDY_EMBEDDINGS,
+        STUDY_VARIANTS.items(),
+    )
+    jobs = []
+    for (schedule, base), steps, embedding, ((label, stored), played) in grid:
+        cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=count)
+        labels = {
+            "algorithm": label,
+            "schedule": schedule,
+            "steps": steps,
+            "embedding": embedding,
+            "stored": stored,
+        }
+        jobs += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
+    table = trained(jobs, STUDY_SCHEDULES, options, options.out / "study.csv", STUDY_KEYS)
     optimum = {game.agents: game.optimum()[1]}
-    summary = summarise(table, optimum, by=keys)
-    write_csv(summary, options.out / "summary.csv", keys=keys)
-    scores = final_scores(table, optimum, by=keys).rename(columns={"greedy": "value"})
+    summary = summarise(table, optimum, by=STUDY_KEYS)
+    write_csv(summary, options.out / "summary.csv", keys=STUDY_KEYS)
+    scores = final_scores(table, optimum, by=STUDY_KEYS).rename(columns={"greedy": "value"})
     report(summary, options.out, ["study.csv", "summary.csv"], {"study": figures.study(scores)})
 
 
 def scaling(options: GaussianSqueezeOptions) -> None:
-    """Time and reward against the number of agents, with mu and sigma in proportion to it."""
+    """Time and reward against the number of agents, mu and sigma in proportion to it."""
     sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
     base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
-    settings, jobs = {}, []
-    for agents in sizes:
-        settings[f"{agents} agents"] = cell = replace(base, samples_per_update=agents, seeds_a_job=1)
-        for algorithm in options.algorithms or ("il", "mf-q"):
-            jobs += jobs_of({"settings": "scaled"}, algorithm, GaussianSqueeze.scaled(agents), cell, options)
-    path = options.out / "curves.csv"
-    if not options.figures_only:
-        rows = pd.concat(launch(jobs, options.out, options))
-        write_csv(rows, path, keys=[*GROUP, "seed", "step"])
-        write_provenance(jobs, options.out, sources(settings))
-    table = read_result(path)
-    optimum = {agents: GaussianSqueeze.scaled(agents).optimum()[1] for agents in sorted(set(table["agents"]))}
+    games = {agents: GaussianSqueeze.scaled(agents) for agents in sizes}
+    cells = {agents: replace(base, samples_per_update=agents) for agents in sizes}
+    jobs = [
+        job
+        for agents, game in games.items()
+        for algorithm in options.algorithms or ("il", "mf-q")
+        for job in jobs_of({"settings": "scaled"}, algorithm, game, cells[agents], options)
+    ]
+    settings = {f"{agents} agents": cell for agents, cell in cells.items()}
+    table = trained(jobs, settings, options, options.out / "curves.csv", GROUP)
+    optimum = {agents: game.optimum()[1] for agents, game in games.items()}
     summary = summarise(table, optimum)
-    write_csv(summary, options.out / "summary.csv", keys=list(GROUP))
+    write_csv(summary, options.out / "summary.csv", keys=GROUP)
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
-    scores["seconds_per_step"] = seconds_per_step(scores, options.out)
+    seconds = {
+        (job.algorithm, job.environment.agents, job.seeds[0]): wall_seconds(options.out, job.name) / job.steps
+        for job in jobs
+    }
+    runs = zip(scores["algorithm"], scores["agents"], scores["seed"], strict=True)
+    scores["seconds_per_step"] = [seconds[run] for run in runs]
     report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
 
 
+def trained(
+    jobs: Sequence[Job], settings: Mapping[str, Settings], options: Options, path: Path, keys: Sequence[str]
+) -> pd.DataFrame:
+    """The rows at ``path``, those of ``jobs`` brought up to date; with --figures-only as they are."""
+    if not options.figures_only:
+        rows = pd.concat(launch(jobs, options.out, options))
+        write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "step"])
+        write_provenance(jobs, options.out, sources(settings))
+    return read_result(path)
+
+
 def jobs_of(
-    labels: Mapping[str, str | int],
+    labels: Mapping[str, str | int | float],
     algorithm: str,
     game: GaussianSqueeze,
     settings: Settings,
@@ -279,76 +281,14 @@ def jobs_of(
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
     name = "-".join(str(value) for value in labels.values())
     name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    if algorithm == "fmq":
+        del values["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
     agent = arguments_of(algorithm, values)
     blocks = [seeds[first : first + together] for first in range(0, count, together)]
     return [
         Job(f"{name}-seeds-{block[0]}-{block[-1]}", labels, algorithm, game, tuple(block), agent, data)
         for block in blocks
     ]
-
-
-def arguments_of(algorithm: str, values: Mapping[str, object]) -> dict[str, object]:
-    """The settings that an algorithm's constructor, or one it inherits through ``**``, names.
-
-    FMQ has a schedule of its own (appendix C.1), and the FMQ family its own discount.
-    """
-    cls = algorithm_class(algorithm)
-    named: set[str] = set()
-    for base in cls.__mro__:
-        if base.__module__.startswith("pytorch_lightning"):
-            break
-        if "__init__" in vars(base):
-            named |= set(inspect.signature(base.__init__).parameters)
-    skipped = {"exploration"} if algorithm == "fmq" else set()
-    return {name: value for name, value in values.items() if name in named - skipped}
-
-
-def updated(path: Path, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The rows of an earlier call at `path`, those that agree with new ones in `keys` replaced."""
-    if not path.exists():
-        return rows
-    earlier = read_csv(path)
-    again = pd.MultiIndex.from_frame(earlier[list(keys)]).isin(pd.MultiIndex.from_frame(rows[list(keys)]))
-    return pd.concat([earlier[~again], rows])
-
-
-def read_result(path: Path) -> pd.DataFrame:
-    """The rows at `path`. Raises ValueError if there are none yet."""
-    if not path.exists():
-        raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
-    return read_csv(path)
-
-
-def seconds_per_step(scores: pd.DataFrame, out: Path) -> list[float]:
-    """Wall time a joint step of each row's run, from provenance.json."""
-    raise NotImplementedError
-
-
-def sources(settings: Mapping[str, Settings]) -> dict[str, object]:
-    """Every value with its source, for provenance.json."""
-    return {
-        name: {
-            one.name: {
-                "value": getattr(chosen, one.name),
-                "source": one.metadata["source"]
-                if getattr(chosen, one.name) == one.default
-                else f"ours, in place of {one.default}",
-            }
-            for one in dataclasses.fields(chosen)
-        }
-        for name, chosen in settings.items()
-    }
-
-
-def report(summary: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Any]) -> None:
-    """Save the figures, print the table and what was written."""
-    for name, figure in drawn.items():
-        figures.save(figure, out / name)
-    with pd.option_context("display.width", 200, "display.max_columns", 40, "display.float_format", "{:.2f}".format):
-        print(summary.to_string(index=False))
-    print("\nwritten:")
-    for name in [*files, "provenance.json", *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
-        print(f"  {out / name}")
 
 
 if __name__ == "__main__":

@@ -51,9 +51,7 @@ def test_every_word_of_the_design_is_an_option() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"]
-)
+@pytest.mark.parametrize("arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"])
 def test_printed_yaml_reads_back(arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(ToyOptions, [*arguments.split(), "--print_config"])

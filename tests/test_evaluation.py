@@ -119,9 +119,7 @@ def test_band_is_the_interval_of_each_step() -> None:
     curves = np.random.default_rng(0).normal(size=(200, 3)) * [1, 2, 3]
     band = evaluation.bootstrap_band(curves, resamples=4000, generator=np.random.default_rng(1))
     np.testing.assert_allclose(band.estimate, curves.mean(axis=0))
-    np.testing.assert_allclose(
-        (band.high - band.low) / 2, 1.96 * curves.std(axis=0) / math.sqrt(200), rtol=0.08
-    )
+    np.testing.assert_allclose((band.high - band.low) / 2, 1.96 * curves.std(axis=0) / math.sqrt(200), rtol=0.08)
 
 
 def test_randomness_comes_from_the_generator_alone() -> None:

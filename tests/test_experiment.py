@@ -198,9 +198,7 @@ def test_a_failure_is_raised_and_in_the_log(tmp_path: Path) -> None:
     assert "RuntimeError: the toy broke" in (tmp_path / "log.txt").read_text()
 
 
-def test_nothing_of_lightnings_talk_reaches_the_user(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_of_lightnings_talk_reaches_the_user(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run(job(), tmp_path, logger="csv")

@@ -203,9 +203,7 @@ def study_frame() -> pd.DataFrame:
             cells, ("one-hot", "learned"), variants, range(3)
         )
     ]
-    return pd.DataFrame(
-        rows, columns=["algorithm", "schedule", "steps", "embedding", "stored", "seed", "value"]
-    )
+    return pd.DataFrame(rows, columns=["algorithm", "schedule", "steps", "embedding", "stored", "seed", "value"])
 
 
 def scaling_frame() -> pd.DataFrame:

@@ -49,9 +49,7 @@ def options(**changes: Any) -> Options:
 
 def written(directory: Path) -> dict[str, bytes]:
     """Every result file below `directory`."""
-    return {
-        str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("rows.csv"))
-    }
+    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("rows.csv"))}
 
 
 def test_one_process_or_two_give_the_same_bytes_in_the_order_of_jobs(tmp_path: Path) -> None:
@@ -83,9 +81,7 @@ def test_what_is_done_is_not_done_again_unless_fresh(tmp_path: Path) -> None:
     assert rows.stat().st_mtime_ns > first
 
 
-def test_failures_do_not_stop_the_others_and_are_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failures_do_not_stop_the_others_and_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A worker that dies is replaced: there are more jobs than workers, and the smallest are done last."""
     jobs = [
         job("dies", f"{TOY}:Dies", steps=600),
@@ -153,9 +149,7 @@ def test_hardware_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pyte
         launch([job("a")], TOY / "below", Options())
 
 
-def test_devices_become_workers_and_threads_are_divided(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_devices_become_workers_and_threads_are_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     gpus = [place.hardware for place in available(tmp_path, Options())]
     assert gpus == [Hardware("gpu", 0), Hardware("gpu", 1)]
@@ -211,9 +205,7 @@ def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     assert "the toy broke" in (tmp_path / "jobs/breaks/log.txt").read_text()
     assert progress.steps["good"] == jobs[0].work
     launch(jobs[:1], tmp_path / "here", options())
-    assert (tmp_path / "jobs/good/rows.csv").read_bytes() == (
-        tmp_path / "here/jobs/good/rows.csv"
-    ).read_bytes()
+    assert (tmp_path / "jobs/good/rows.csv").read_bytes() == (tmp_path / "here/jobs/good/rows.csv").read_bytes()
 
 
 def test_progress_counts_earlier_calls_but_not_in_the_rate(

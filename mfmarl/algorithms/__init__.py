@@ -30,14 +30,13 @@ def algorithm_class(name: str) -> type[Agent]:
         return ALGORITHMS[name]
     path, colon, class_name = name.rpartition(":")
     if not colon or not path.endswith(".py"):
-        raise ValueError(
-            f"algorithm must be one of {', '.join(ALGORITHMS)} or path/to/file.py:Class, got {name!r}"
-        )
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)} or path/to/file.py:Class, got {name!r}")
     if not Path(path).is_file():
         raise ValueError(f"algorithm {name!r}: there is no file {path}")
     module_name = f"mfmarl_custom_{Path(path).stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:

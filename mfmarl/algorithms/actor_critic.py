@@ -153,7 +153,7 @@ class JointCritic(nn.Module):
 
         Returns ``[seeds, B, width]``; sample i is of joint action ``i * G // B``.
         """
-        seen = self.joint(joint)
+        seen: Tensor = self.joint(joint)
         return self.network.rows(agent) + seen.repeat_interleave(agent.shape[1] // seen.shape[1], 1)
 
     def value(self, first: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class FMQ(IL):
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         frequency = self.best_count / self.count.clamp(min=1)
         bonus = frequency * self.best.clamp(min=_LOWEST)
-        return self.network(None) / self.reward_scale + self.heuristic_weight * bonus
+        return super().preferences(None) / self.reward_scale + self.heuristic_weight * bonus
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         played = actions.unsqueeze(-1)
@@ -108,7 +108,7 @@ class RecFMQ(IL):
     frequency: Tensor  #: ``[seeds, agents, D]`` F.
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
-        values = self.network(None) / self.reward_scale
+        values = super().preferences(None) / self.reward_scale
         return values.lerp(self.best, self.frequency).where(self.best.isfinite(), values)
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:

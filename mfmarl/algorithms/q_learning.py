@@ -73,7 +73,8 @@ class IL(Agent):
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         """What exploration chooses by, ``[seeds, agents, D]``: the action values."""
-        return self.network(None, mean_action)
+        values: Tensor = self.network(None, mean_action)
+        return values
 
     def losses(self, batch: Batch) -> list[Tensor]:
         with torch.no_grad():
@@ -135,6 +136,6 @@ class MFQ(IL):
         assert mean_action is not None
         temperature = self.exploration.temperature(self.step)
         for _ in range(self.iterations):
-            policy = boltzmann_policy(self.network(None, mean_action), temperature)
+            policy = boltzmann_policy(super().preferences(mean_action), temperature)
             mean_action = torch.lerp(mean_action, mean_policy(policy), self.damping)
-        return self.network(None, mean_action)
+        return super().preferences(mean_action)

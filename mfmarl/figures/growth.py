@@ -71,9 +71,7 @@ def _draw_against_size(axes: Axes, runs: pd.DataFrame, column: str, look: Look, 
         interval = interval_over_runs(group[column].to_list())
         sizes.append(float(group["agents"].iloc[0]) * aside)
         means.append(interval.estimate)
-        axes.plot(
-            group["agents"] * aside, group[column], ".", color=look.colour, alpha=0.35, markeredgewidth=0
-        )
+        axes.plot(group["agents"] * aside, group[column], ".", color=look.colour, alpha=0.35, markeredgewidth=0)
         if np.isfinite(interval.low):
             axes.plot([sizes[-1]] * 2, [interval.low, interval.high], color=look.colour, linewidth=1.8)
     axes.plot(sizes, means, color=look.colour, linestyle=look.line, marker=look.marker)

@@ -33,9 +33,7 @@ def study(frame: pd.DataFrame) -> Figure:
     Raises:
         ValueError: a missing column.
     """
-    require_columns(
-        "frame", frame, ["algorithm", "schedule", "steps", "embedding", "stored", "seed", "value"]
-    )
+    require_columns("frame", frame, ["algorithm", "schedule", "steps", "embedding", "stored", "seed", "value"])
     styles = _variants(frame)
     schedules, budgets = list(frame["schedule"].unique()), sorted(frame["steps"].unique())
     embeddings = list(frame["embedding"].unique())

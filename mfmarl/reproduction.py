@@ -1,0 +1,85 @@
+"""What the scripts in reproduce/ share: settings with sources, arguments for algorithms, result files, the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mfmarl.files import read_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def sourced(value: Any, source: str) -> Any:
+    """A field of a settings dataclass: its value, and where the value comes from."""
+    return dataclasses.field(default=value, metadata={"source": source})
+
+
+def sources(settings: Mapping[str, Any]) -> dict[str, object]:
+    """Every value of some settings dataclasses with its source, for provenance.json."""
+    return {
+        name: {field.name: _sourced_value(one, field) for field in dataclasses.fields(one)}
+        for name, one in settings.items()
+    }
+
+
+def arguments_of(algorithm: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Those of ``values`` that the constructor of an algorithm names, or one that it hands its ``**`` on to.
+
+    Args:
+        algorithm: a key of ALGORITHMS, or path/to/file.py:Class.
+        values: name to value.
+
+    Raises:
+        ValueError: an unknown algorithm.
+    """
+    from mfmarl.algorithms import algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
+
+    named: set[str] = set()
+    for base in algorithm_class(algorithm).__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
+            if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+                break
+    return {name: value for name, value in values.items() if name in named}
+
+
+def updated(path: Path, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """The rows of an earlier call at ``path`` with ``rows`` in place of those that agree with them in ``keys``."""
+    if not path.exists():
+        return rows
+    earlier = read_csv(path)
+    again = pd.MultiIndex.from_frame(earlier[list(keys)]).isin(pd.MultiIndex.from_frame(rows[list(keys)]))
+    return pd.concat([earlier[~again], rows])
+
+
+def read_result(path: Path) -> pd.DataFrame:
+    """The rows at ``path``. Raises ValueError if there are none yet."""
+    if not path.exists():
+        raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
+    return read_csv(path)
+
+
+def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:
+    """Save the figures in ``out``, print the table and what was written."""
+    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+
+    for name, figure in drawn.items():
+        figures.save(figure, out / name)
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+    print("\nwritten:")
+    for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
+        print(f"  {out / name}")
+
+
+def _sourced_value(settings: Any, field: dataclasses.Field[Any]) -> dict[str, object]:
+    value = getattr(settings, field.name)
+    source = field.metadata["source"] if value == field.default else f"ours, in place of {field.default}"
+    return {"value": value, "source": source}
