@@ -104,6 +104,6 @@ class Boltzmann:
 
 
 def sample(policy: Tensor, uniform: Tensor) -> Tensor:
-    """Actions ``[...]`` int64: the distribution function of ``policy`` ``[..., D]`` inverted at ``uniform`` ``[...]``."""
+    """Actions ``[...]``: the distribution function of ``policy`` ``[..., D]`` inverted at ``uniform`` ``[...]``."""
     below = policy.cumsum(-1) <= uniform.unsqueeze(-1)
     return below.sum(-1).clamp_(max=policy.shape[-1] - 1)
