@@ -6,6 +6,7 @@ from typing import cast
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.data import Evaluation, Round, generators
@@ -87,8 +88,12 @@ class Agent(pl.LightningModule):
         return []
 
     def training_step(self, experience: Round, batch_idx: int) -> None:
-        """One round: play, and a gradient step for each minibatch that it yields."""
-        optimizers = self._optimizers()
+        """One round, with raw optimizers: Lightning's wrapper costs a third of such a small gradient step."""
+        optimizers = self.optimizers(use_pl_optimizer=False)
+        self.learn(experience, cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers]))
+
+    def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
+        """Play a round, and make a gradient step for each minibatch that it yields."""
         parameters = [optimizer.param_groups[0]["params"] for optimizer in optimizers]
         pairs = [
             pair
@@ -111,13 +116,8 @@ class Agent(pl.LightningModule):
         """Score the policy as it stands."""
         self.scores = evaluation(self)
 
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        """Raw optimizers: Lightning's wrapper costs a third of such a small gradient step."""
-        optimizers = self.optimizers(use_pl_optimizer=False)
-        return cast(list[torch.optim.Optimizer], optimizers if isinstance(optimizers, list) else [optimizers])
 
-
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
     """Adam (appendix C.1) as one fused kernel, four times as fast as the default on a CPU.
 
     Raises:
@@ -126,7 +126,7 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.opti
     return torch.optim.Adam(_trainable(parameters, learning_rate), lr=learning_rate, fused=True)
 
 
-def gradient_descent(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
+def gradient_descent(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
     """Plain gradient descent, which on half the squared error of a table is Eq. 9 with alpha = ``learning_rate``.
 
     Raises:

@@ -23,24 +23,29 @@ from mfmarl.files import write_json
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas")
 
 
-def write_provenance(jobs: Sequence[Job], out: Path, settings: Mapping[str, object]) -> None:
-    """Write `out`/provenance.json after `launch` has done `jobs`.
+def write_provenance(jobs: Sequence[Job], out: Path, settings: Mapping[str, object], section: str = "run") -> None:
+    """Write a section of `out`/provenance.json after `launch` has done `jobs`; other sections stay as they are.
 
     `settings` is what the numbers were and where each comes from, any JSON. Times are those of the jobs, the
     calls that they were resumed in added up: of jobs side by side, more wall time than passed on the clock.
-    The date of the first call is kept from the file that is already there, if it shares a job with this one.
+    The date of the first call is kept from the section that is already there, if it shares a job with this one.
     """
-    write_json(provenance(jobs, out, settings), out / "provenance.json")
+    path = out / "provenance.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    content = provenance(jobs, out, settings, earlier.get(section, {}))
+    write_json({**earlier, section: content}, path)
 
 
-def provenance(jobs: Sequence[Job], out: Path, settings: Mapping[str, object]) -> dict[str, object]:
-    """The content of provenance.json, see `write_provenance`."""
+def provenance(
+    jobs: Sequence[Job], out: Path, settings: Mapping[str, object], earlier: Mapping[str, Any]
+) -> dict[str, object]:
+    """The content of a section, see `write_provenance`; `earlier` is what it was."""
     times = {job.name: job_times(out / "jobs" / job.name) for job in jobs}
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     fingerprints = {job.name: job.fingerprint for job in jobs}
     return {
         "command": command(),
-        "dates": {"first": first_date(out / "provenance.json", fingerprints) or now, "last": now},
+        "dates": {"first": first_date(earlier, fingerprints) or now, "last": now},
         "settings": dict(settings),
         "seeds": sorted({seed for job in jobs for seed in job.seeds}),
         "versions": {
@@ -115,10 +120,10 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def wall_seconds(out: Path, job: str) -> float:
-    """Wall time that a job took, from `out`/provenance.json."""
-    record = json.loads((out / "provenance.json").read_text())
-    return float(record["jobs"][job]["wall_seconds"])
+def wall_seconds(out: Path) -> dict[str, float]:
+    """Wall time that each job took, by its name, from `out`/provenance.json."""
+    sections = json.loads((out / "provenance.json").read_text()).values()
+    return {name: float(job["wall_seconds"]) for section in sections for name, job in section["jobs"].items()}
 
 
 def job_times(directory: Path) -> dict[str, float]:
@@ -128,11 +133,8 @@ def job_times(directory: Path) -> dict[str, float]:
     return {kind: record[kind] for kind in ("wall_seconds", "cpu_seconds") if kind in record}
 
 
-def first_date(path: Path, fingerprints: Mapping[str, str]) -> str | None:
-    """The first date of the provenance already written, if it shares a job with this one."""
-    try:
-        earlier = json.loads(path.read_text())
-        shared = any(earlier["jobs"].get(name, {}).get("fingerprint") == fingerprints[name] for name in fingerprints)
-        return str(earlier["dates"]["first"]) if shared else None
-    except (OSError, ValueError, KeyError):
-        return None
+def first_date(earlier: Mapping[str, Any], fingerprints: Mapping[str, str]) -> str | None:
+    """The first date of the section already written, if it shares a job with this one."""
+    jobs = earlier.get("jobs", {})
+    shared = any(jobs.get(name, {}).get("fingerprint") == fingerprints[name] for name in fingerprints)
+    return str(earlier["dates"]["first"]) if shared else None

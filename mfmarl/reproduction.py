@@ -21,12 +21,9 @@ def sourced(value: Any, source: str) -> Any:
     return dataclasses.field(default=value, metadata={"source": source})
 
 
-def sources(settings: Mapping[str, Any]) -> dict[str, object]:
-    """Every value of some settings dataclasses with its source, for provenance.json."""
-    return {
-        name: {field.name: _sourced_value(one, field) for field in dataclasses.fields(one)}
-        for name, one in settings.items()
-    }
+def sources(settings: Any) -> dict[str, object]:
+    """Every value of a settings dataclass with its source, for provenance.json."""
+    return {field.name: _sourced_value(settings, field) for field in dataclasses.fields(settings)}
 
 
 def arguments_of(algorithm: str, values: Mapping[str, object]) -> dict[str, object]:

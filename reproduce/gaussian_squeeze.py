@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import pandas as pd
@@ -173,13 +173,15 @@ def run() -> None:
 def curves(options: GaussianSqueezeOptions) -> None:
     """The learning curves of the paper, their tables and figures."""
     chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
-    jobs = [
-        job
+    jobs = {
+        name: [
+            job
+            for agents in options.agents or AGENTS
+            for algorithm in options.algorithms or METHODS
+            for job in jobs_of({"settings": name}, algorithm, GaussianSqueeze(agents), settings, options)
+        ]
         for name, settings in chosen.items()
-        for agents in options.agents or AGENTS
-        for algorithm in options.algorithms or METHODS
-        for job in jobs_of({"settings": name}, algorithm, GaussianSqueeze(agents), settings, options)
-    ]
+    }
     table = trained(jobs, chosen, options, options.out / "curves.csv", GROUP)
     games = {agents: GaussianSqueeze(agents) for agents in sorted(set(table["agents"]))}
     optimum = {agents: game.optimum()[1] for agents, game in games.items()}
@@ -204,17 +206,17 @@ def study(options: GaussianSqueezeOptions) -> None:
         STUDY_EMBEDDINGS,
         STUDY_VARIANTS.items(),
     )
-    jobs = []
+    jobs: dict[str, list[Job]] = {schedule: [] for schedule in STUDY_SCHEDULES}
     for (schedule, base), steps, embedding, ((label, stored), played) in grid:
         cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=count)
-        labels = {
+        labels: dict[str, str | int | float] = {
             "algorithm": label,
             "schedule": schedule,
             "steps": steps,
             "embedding": embedding,
             "stored": stored,
         }
-        jobs += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
+        jobs[schedule] += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
     table = trained(jobs, STUDY_SCHEDULES, options, options.out / "study.csv", STUDY_KEYS)
     optimum = {game.agents: game.optimum()[1]}
     summary = summarise(table, optimum, by=STUDY_KEYS)
@@ -228,22 +230,24 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
     base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
     games = {agents: GaussianSqueeze.scaled(agents) for agents in sizes}
-    cells = {agents: replace(base, samples_per_update=agents) for agents in sizes}
-    jobs = [
-        job
-        for agents, game in games.items()
-        for algorithm in options.algorithms or ("il", "mf-q")
-        for job in jobs_of({"settings": "scaled"}, algorithm, game, cells[agents], options)
-    ]
-    settings = {f"{agents} agents": cell for agents, cell in cells.items()}
+    settings = {f"{agents} agents": replace(base, samples_per_update=agents) for agents in sizes}
+    jobs = {
+        name: [
+            job
+            for algorithm in options.algorithms or ("il", "mf-q")
+            for job in jobs_of({"settings": "scaled"}, algorithm, game, settings[name], options)
+        ]
+        for name, game in zip(settings, games.values(), strict=True)
+    }
     table = trained(jobs, settings, options, options.out / "curves.csv", GROUP)
     optimum = {agents: game.optimum()[1] for agents, game in games.items()}
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
+    wall = wall_seconds(options.out)
     seconds = {
-        (job.algorithm, job.environment.agents, job.seeds[0]): wall_seconds(options.out, job.name) / job.steps
-        for job in jobs
+        (job.algorithm, job.environment.agents, job.seeds[0]): wall[job.name] / job.steps
+        for job in chain(*jobs.values())
     }
     runs = zip(scores["algorithm"], scores["agents"], scores["seed"], strict=True)
     scores["seconds_per_step"] = [seconds[run] for run in runs]
@@ -251,13 +255,18 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 
 def trained(
-    jobs: Sequence[Job], settings: Mapping[str, Settings], options: Options, path: Path, keys: Sequence[str]
+    jobs: Mapping[str, Sequence[Job]],
+    settings: Mapping[str, Settings],
+    options: Options,
+    path: Path,
+    keys: Sequence[str],
 ) -> pd.DataFrame:
-    """The rows at ``path``, those of ``jobs`` brought up to date; with --figures-only as they are."""
+    """The rows at ``path``, those of the jobs of each settings brought up to date; with --figures-only as they are."""
     if not options.figures_only:
-        rows = pd.concat(launch(jobs, options.out, options))
+        rows = pd.concat(launch([*chain(*jobs.values())], options.out, options))
         write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "step"])
-        write_provenance(jobs, options.out, sources(settings))
+        for name, chosen in settings.items():
+            write_provenance(jobs[name], options.out, sources(chosen), name)
     return read_result(path)
 
 

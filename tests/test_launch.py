@@ -227,7 +227,10 @@ def test_provenance_adds_up_and_keeps_the_first_date(tmp_path: Path) -> None:
     jobs = [job("a"), job("b", seeds=(5,))]
     launch(jobs, tmp_path, options())
     write_provenance(jobs, tmp_path, {"learning_rate": [1e-5, "appendix C.1"]})
-    first = json.loads((tmp_path / "provenance.json").read_text())
+    write_provenance(jobs[:1], tmp_path, {}, "other")
+    sections = json.loads((tmp_path / "provenance.json").read_text())
+    first = sections["run"]
+    assert set(sections["other"]["jobs"]) == {"a"}
     assert first["seeds"] == [0, 1, 5]
     assert first["settings"] == {"learning_rate": [1e-5, "appendix C.1"]}
     assert {"python", "torch", "pytorch-lightning", "mfmarl"} <= set(first["versions"])
@@ -237,6 +240,8 @@ def test_provenance_adds_up_and_keeps_the_first_date(tmp_path: Path) -> None:
         sum(each["cpu_seconds"] for each in first["jobs"].values()), abs=0.2
     )
     first["dates"]["first"] = "2000-01-01T00:00:00+00:00"
-    (tmp_path / "provenance.json").write_text(json.dumps(first))
+    (tmp_path / "provenance.json").write_text(json.dumps(sections))
     write_provenance(jobs, tmp_path, {})
-    assert json.loads((tmp_path / "provenance.json").read_text())["dates"]["first"].startswith("2000")
+    again = json.loads((tmp_path / "provenance.json").read_text())
+    assert again["run"]["dates"]["first"].startswith("2000")
+    assert again["other"] == sections["other"]

@@ -1,0 +1,161 @@
+"""Speed and memory of Gaussian Squeeze: `python benchmarks/gaussian_squeeze.py` prints the tables.
+
+Joint steps a second on one thread, under Lightning's Trainer and in a bare loop of the same play and the same
+gradient steps; what stacking seeds gains; memory over a long run; and a joint step with a million agents.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytorch_lightning as pl
+import torch
+from torch.optim import Optimizer
+
+from mfmarl.agent import Agent
+from mfmarl.algorithms import ALGORITHMS
+from mfmarl.data import ReplayDataModule
+from mfmarl.environments import GaussianSqueeze
+
+SECONDS = 4.0  # each measurement takes about so long
+REPEATS = 3  # the best of so many counts: what else the machine does only adds
+
+
+def main() -> None:
+    """Print all tables."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, one thread\n")
+    show("Joint steps a second", [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS])
+    show("Sixteen stacked seeds, N = 100", [stacking(name, 100) for name in ALGORITHMS if name != "maac"])
+    show("Sixteen stacked seeds, N = 1000", [stacking(name, 1000) for name in ("il", "mf-q", "mf-ac")])
+    show("Memory over a run of MF-Q, N = 1000", [alone(long_run)])
+    show("A million agents", [alone(million, name) for name in ("il", "mf-q")])
+
+
+def speed(name: str, agents: int) -> dict[str, object]:
+    """One seed under the Trainer and in a bare loop; the overhead compares the same number of steps."""
+    steps = 50 * max(1, round(SECONDS * bare(name, agents, 1, 100) / 50))
+    loop = max(bare(name, agents, 1, steps) for _ in range(REPEATS))
+    trainer = max(lightning(name, agents, 1, steps) for _ in range(REPEATS))
+    return {"algorithm": name, "agents": agents, "bare loop": loop, "Lightning": trainer, "overhead": loop / trainer}
+
+
+def stacking(name: str, agents: int) -> dict[str, object]:
+    """Throughput, joint steps a second times seeds, of 1 and of 16 seeds."""
+    throughput = {}
+    for seeds in (1, 16):
+        steps = 50 * max(1, round(SECONDS * bare(name, agents, seeds, 100) / 50))
+        throughput[seeds] = max(bare(name, agents, seeds, steps) for _ in range(REPEATS)) * seeds
+    return {
+        "algorithm": name,
+        "1 seed": throughput[1],
+        "16 seeds": throughput[16],
+        "gain": throughput[16] / throughput[1],
+    }
+
+
+def long_run() -> dict[str, object]:
+    """Resident memory after a quarter and at the end of a run that has long filled its replay buffer."""
+    agent, data = parts("mf-q", 1000, 1, steps=8000)
+    optimizers = optimizers_of(agent)
+    memory = []
+    for _ in range(4):
+        agent.learn(lambda policy: data.play(policy, 2000), optimizers)
+        memory.append(psutil.Process().memory_info().rss / 2**20)
+    return {"steps": 8000, "MB after a quarter": memory[0], "MB at the end": memory[-1]}
+
+
+def million(name: str) -> dict[str, object]:
+    """Time of a joint step and of its gradient step, and peak memory, with 10^6 agents."""
+    agents, steps = 1_000_000, 10
+    agent, data = parts(name, agents, 1, steps, samples_per_update=agents)
+    optimizers = optimizers_of(agent)
+    started = time.perf_counter()
+    agent.learn(lambda policy: data.play(policy, steps), optimizers)
+    seconds = (time.perf_counter() - started) / steps
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"algorithm": name, "seconds a joint step": seconds, "peak MB": peak}
+
+
+def bare(name: str, agents: int, seeds: int, steps: int) -> float:
+    """Joint steps a second of a loop without Lightning."""
+    agent, data = parts(name, agents, seeds, steps)
+    optimizers = optimizers_of(agent)
+    started = time.perf_counter()
+    for play in data.train_dataloader():
+        agent.learn(play, optimizers)
+    for evaluate in data.val_dataloader():
+        agent.validation_step(evaluate, 0)
+    return steps / (time.perf_counter() - started)
+
+
+def lightning(name: str, agents: int, seeds: int, steps: int) -> float:
+    """Joint steps a second of `Trainer.fit`, from the first batch to the end of validation."""
+    agent, data = parts(name, agents, seeds, steps)
+    clock = Clock()
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        callbacks=[clock],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(agent, data)
+    return steps / (clock.ended - clock.started)
+
+
+class Clock(pl.Callback):
+    """Takes the time of training without the Trainer's start."""
+
+    started = ended = 0.0
+
+    def on_train_start(self, *_: object) -> None:
+        """Training begins."""
+        self.started = time.perf_counter()
+
+    def on_train_end(self, *_: object) -> None:
+        """Training is over."""
+        self.ended = time.perf_counter()
+
+
+def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[Agent, ReplayDataModule]:
+    """An agent and its data module with the defaults, which are the appendix's; MAAC as the script runs it."""
+    if name == "maac":
+        data["agents_per_joint_step"] = next(n for n in (1, 2, 4, 5, 8, 10, 20) if n >= agents / 50)
+    game = GaussianSqueeze.scaled(agents) if agents > 1000 else GaussianSqueeze(agents)
+    module = ReplayDataModule(game, range(seeds), steps=steps, evaluations=1, evaluation_steps=5, **data)
+    return ALGORITHMS[name](game, range(seeds)), module
+
+
+def optimizers_of(agent: Agent) -> list[Optimizer]:
+    """What Lightning would make of `configure_optimizers`."""
+    optimizers = agent.configure_optimizers()
+    return optimizers if isinstance(optimizers, list) else [optimizers]  # type: ignore[list-item]
+
+
+def alone(function: Callable[..., dict[str, object]], *arguments: str) -> dict[str, object]:
+    """Call a function in a process of its own, so that its memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return pool.apply(function, arguments)
+
+
+def show(title: str, rows: list[dict[str, object]]) -> None:
+    """Print a table as soon as it is there."""
+    print(title)
+    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.2f}".format), "\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
