@@ -8,18 +8,18 @@ score is the mean of a run's last evaluations, never its peak, because runs osci
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 Array: TypeAlias = NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Array], Array]
 """Reduces the last two axes: [..., runs, tasks] -> [...]."""
 
-RESAMPLES = 2000  # our choice: the ends of a 95% interval then move by about 1% of its width between generators
+RESAMPLES = 10_000  # our choice: the expanded percentiles of 5 runs lie at the outer thousandths
 GROUP = ("settings", "algorithm", "agents")  # the columns that name one setting in curves.csv
 
 
@@ -152,9 +152,10 @@ def bootstrap_interval(
         generator: the only source of randomness.
 
     Returns:
-        (estimate, low, high). With a single run the ends are NaN: one run says nothing about the spread. With
-        few runs the interval is too narrow: for the mean of 5 normal runs it holds the truth in about 84% of
-        cases instead of 95%, for 24 runs in 92%. If all runs agree it has zero width, however few they are.
+        (estimate, low, high). The percentiles are expanded for few runs (Hesterberg 2015, *What Teachers Should
+        Know about the Bootstrap*): the plain ones hold the mean of 5 normal runs in 84% of cases instead of 95%.
+        With a single run the ends are NaN: one run says nothing about the spread. If all runs agree the interval
+        has zero width, however few they are.
 
     Raises:
         ValueError: scores are empty, not finite or of another rank; confidence lies outside (0, 1).
@@ -168,7 +169,7 @@ def bootstrap_interval(
         return Interval(estimate, math.nan, math.nan)
     drawn = generator.integers(0, runs, size=(resamples, runs, tasks))
     resampled = reduce(table[drawn, np.arange(tasks)])
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(resampled, _expanded(confidence, runs))
     return Interval(estimate, float(low), float(high))
 
 
@@ -190,7 +191,7 @@ def bootstrap_band(
     if runs == 1:
         return Band(estimate, np.full(steps, math.nan), np.full(steps, math.nan))
     counts = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
-    low, high = np.quantile(counts @ table / runs, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    low, high = np.quantile(counts @ table / runs, _expanded(confidence, runs), axis=0)
     return Band(estimate, low, high)
 
 
@@ -205,14 +206,8 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
         raise ValueError(f"n must be at least 1, got {n}")
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n = {n}, got {successes}")
-    share = successes / n
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    # The ends are exactly 0 and 1 at the extremes; rounding would leave 1e-17 there.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(share, low, high)
+    interval = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(successes / n, float(interval.low), float(interval.high))
 
 
 def tail_mean(values: ArrayLike, share: float = 0.1) -> float:
@@ -270,6 +265,12 @@ def optimum_of(optimum: Mapping[int, float], agents: int) -> float:
     if not optimum[agents] > 0:
         raise ValueError(f"optimum for agents = {agents} must be positive, got {optimum[agents]}")
     return float(optimum[agents])
+
+
+def _expanded(confidence: float, runs: int) -> tuple[float, float]:
+    """The percentiles to take for an interval that is as wide as Student's where the resamples are normal."""
+    width = math.sqrt(runs / (runs - 1)) * stats.t.ppf((1 + confidence) / 2, runs - 1)
+    return float(stats.norm.cdf(-width)), float(stats.norm.cdf(width))
 
 
 def _columns(name: str, interval: Interval) -> dict[str, float]:

@@ -30,6 +30,7 @@ OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 AGENTS = (100, 500, 1000)
 LARGE_MAAC = 1000  # agents from which MAAC has fewer seeds, each trained alone: its weights outgrow the cache
+LARGE_MAAC_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Settings:
         10_000, "ours, to spare time: MAAC's samples come from joint steps of so many actions in all"
     )
     evaluation_steps: int = sourced(5, "ours: joint steps of play averaged at an evaluation")
-    seed_count: int = sourced(5, "ours")
-    maac_seed_count: int = sourced(5, "ours: of MAAC at N >= 1000")
+    seed_count: int = sourced(2, "ours")
+    full_seed_count: int = sourced(5, "ours: with --full")
     seeds_a_job: int = sourced(8, "ours: seeds trained as one stack; changes no result")
 
     def joint_steps(self, agents: int) -> int:
@@ -100,7 +101,8 @@ CALIBRATED = replace(
     steps=8000,
     evaluations=40,
     epsilon_share=0.2,
-    seed_count=24,
+    seed_count=8,
+    full_seed_count=24,
 )
 
 # Actors and critics start near action 0, where rewards are: from a uniform start an actor-critic sees none at N >= 500.
@@ -109,7 +111,7 @@ INFORMED_START = replace(CALIBRATED, start_bias=4.0, epsilon_start=0.05)
 SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED, "informed-start": INFORMED_START}
 
 # --quick: the calibrated settings at a size that ends within a minute.
-QUICK = replace(CALIBRATED, steps=500, evaluations=10, seed_count=2, maac_seed_count=2)
+QUICK = replace(CALIBRATED, steps=500, evaluations=10, seed_count=2)
 
 # --study: what decides the ranking of IL and MF-Q at N = 500.
 STUDY_AGENTS = 500
@@ -141,6 +143,12 @@ class GaussianSqueezeOptions(Options):
     """The settings to run: appendix, calibrated or informed-start."""
     out: Path = OUT
     """Directory of the results."""
+    full: bool = False
+    """As many seeds as the committed results have: 24 of calibrated, 5 of appendix; --seeds goes before."""
+    mu: float = 400.0
+    """The sum asked for; another than the paper's needs an --out of its own."""
+    sigma: float = 200.0
+    """How far the sum may be from it; another than the paper's needs an --out of its own."""
     study: bool = False
     """The sensitivity study in place of the learning curves: epsilon, budget, id embedding, stored mean action."""
     scale_target: bool = False
@@ -153,8 +161,16 @@ class GaussianSqueezeOptions(Options):
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
-        for agents in self.agents:
-            GaussianSqueeze(agents)
+        if (self.mu, self.sigma) != (400.0, 200.0) and self.out == OUT:
+            raise ValueError(f"mu and sigma: got {self.mu} and {self.sigma}, which need another out than {OUT}")
+        for agents in self.agents or AGENTS:
+            self.game(agents)
+
+    def game(self, agents: int) -> GaussianSqueeze:
+        """The game that so many agents play."""
+        if self.scale_target:
+            return GaussianSqueeze.scaled(agents, self.mu, self.sigma)
+        return GaussianSqueeze(agents, self.mu, self.sigma)
 
 
 def run() -> None:
@@ -178,12 +194,12 @@ def curves(options: GaussianSqueezeOptions) -> None:
             job
             for agents in options.agents or AGENTS
             for algorithm in options.algorithms or METHODS
-            for job in jobs_of({"settings": name}, algorithm, GaussianSqueeze(agents), settings, options)
+            for job in jobs_of({"settings": name}, algorithm, options.game(agents), settings, options)
         ]
         for name, settings in chosen.items()
     }
     table = trained(jobs, chosen, options, options.out / "curves.csv", GROUP)
-    games = {agents: GaussianSqueeze(agents) for agents in sorted(set(table["agents"]))}
+    games = {agents: options.game(agents) for agents in sorted(set(table["agents"]))}
     optimum = {agents: game.optimum()[1] for agents, game in games.items()}
     uniform = {agents: game.uniform_play_reward() for agents, game in games.items()}
     summary = summarise(table, optimum)
@@ -198,7 +214,7 @@ def curves(options: GaussianSqueezeOptions) -> None:
 
 def study(options: GaussianSqueezeOptions) -> None:
     """The sensitivity study: every schedule, budget, embedding and mean action."""
-    game = GaussianSqueeze(options.agents[0] if options.agents else STUDY_AGENTS)
+    game = options.game(options.agents[0] if options.agents else STUDY_AGENTS)
     count = 2 if options.quick else STUDY_SEEDS
     grid = product(
         STUDY_SCHEDULES.items(),
@@ -229,7 +245,7 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     """Time and reward against the number of agents, mu and sigma in proportion to it."""
     sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
     base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
-    games = {agents: GaussianSqueeze.scaled(agents) for agents in sizes}
+    games = {agents: options.game(agents) for agents in sizes}
     settings = {f"{agents} agents": replace(base, samples_per_update=agents) for agents in sizes}
     jobs = {
         name: [
@@ -257,7 +273,7 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 def trained(
     jobs: Mapping[str, Sequence[Job]],
     settings: Mapping[str, Settings],
-    options: Options,
+    options: GaussianSqueezeOptions,
     path: Path,
     keys: Sequence[str],
 ) -> pd.DataFrame:
@@ -275,11 +291,12 @@ def jobs_of(
     algorithm: str,
     game: GaussianSqueeze,
     settings: Settings,
-    options: Options,
+    options: GaussianSqueezeOptions,
 ) -> list[Job]:
     """The jobs of one algorithm: its seeds, `seeds_a_job` of them trained as one stack."""
     large_maac = algorithm == "maac" and game.agents >= LARGE_MAAC
-    count = options.seeds or (min(settings.seed_count, settings.maac_seed_count) if large_maac else settings.seed_count)
+    count = settings.full_seed_count if options.full else settings.seed_count
+    count = options.seeds or (min(count, LARGE_MAAC_SEEDS) if large_maac else count)
     together = 1 if large_maac else settings.seeds_a_job
     seeds = range(options.seed, options.seed + count)
     values = settings.values(game.agents)

@@ -33,7 +33,7 @@ def test_the_optimum_is_that_of_all_sums(agents: int) -> None:
     rewards = [squeeze(total, 400, 200) for total in range(9 * agents + 1)]
     best, reward = GaussianSqueeze(agents).optimum()
     assert best == rewards.index(max(rewards)) == 445
-    assert reward == pytest.approx(max(rewards), rel=1e-12) 
+    assert reward == pytest.approx(max(rewards), rel=1e-12)
     assert reward == pytest.approx(423.0326, abs=5e-5)
 
 

@@ -35,9 +35,9 @@ class GaussianSqueeze:
             raise ValueError(f"actions must be at least 2, got {self.actions}")
 
     @classmethod
-    def scaled(cls, agents: int, reference: int = 1000) -> "GaussianSqueeze":
-        """The game with mu and sigma in proportion to N: at ``reference`` agents it is the paper's."""
-        return cls(agents, mu=400.0 * agents / reference, sigma=200.0 * agents / reference)
+    def scaled(cls, agents: int, mu: float = 400.0, sigma: float = 200.0, reference: int = 1000) -> "GaussianSqueeze":
+        """The game with mu and sigma in proportion to N: as given at ``reference`` agents."""
+        return cls(agents, mu * agents / reference, sigma * agents / reference)
 
     def reward(self, actions: Tensor, noise: Tensor | None = None) -> Tensor:
         """``G(sum_j a^j)``: ``[..., agents]`` int64 to ``[...]`` float64."""

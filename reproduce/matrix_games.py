@@ -1,0 +1,338 @@
+"""Matrix games: FMQ, Rec-FMQ and IL on repeated two-agent games, against the success rates that were published.
+
+A run has reached the optimum if its greedy joint action at the end is one of those with the largest expected
+reward. Without options it does 2000 runs of every game and algorithm, and writes results/matrix_games/table.csv: the
+share of runs that reached the optimum with its 95% interval (Wilson), beside the published share and its source.
+
+Sources. Survey: Matignon, Laurent & Le Fort-Piat, Independent reinforcement learners in cooperative Markov games: a
+survey regarding coordination problems, Knowledge Engineering Review 27(1), 2012. Thesis: Matignon, Synthèse d'agents
+adaptatifs et coopératifs par apprentissage par renforcement, Université de Franche-Comté, 2008. Games: Kapetanakis &
+Kudenko, Reinforcement learning of coordination in cooperative multi-agent systems, AAAI 2002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mfmarl.command_line import Options, main, parse
+from mfmarl.environments.matrix_game import (
+    CLIMBING,
+    PARTIALLY_STOCHASTIC_CLIMBING,
+    STOCHASTIC_CLIMBING,
+    MatrixGame,
+    penalty,
+)
+from mfmarl.evaluation import proportion_interval
+from mfmarl.experiment import Job
+from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
+from mfmarl.files import write_csv
+from mfmarl.launch import launch
+from mfmarl.provenance import write_provenance
+from mfmarl.reproduction import read_result, report, sourced, sources, updated
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OUT = Path("results/matrix_games")
+METHODS = ("il", "fmq", "rec-fmq")
+KEYS = ("part", "game", "algorithm", "exploration", "steps")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyper-parameters of all games; Q starts within 1e-6 of zero and learns with discount 0."""
+
+    learning_rate: float = sourced(0.1, "thesis, Table 6.4, there of FMQ")
+    steps: int = sourced(3000, "thesis, Tables 6.1 and 6.4: repetitions of the game, of IL and FMQ")
+    start_temperature: float = sourced(5000.0, "survey, table of GLIE strategies: of IL")
+    temperature_factor: float = sourced(0.997, "survey, table of GLIE strategies: of IL, at each repetition")
+    fmq_start_temperature: float = sourced(499.0, "thesis, Table 6.4")
+    fmq_decay: float = sourced(0.006, "thesis, Table 6.4")
+    fmq_end_temperature: float = sourced(1.0, "thesis, Table 6.4")
+    heuristic_weight: float = sourced(10.0, "thesis, Table 6.4: c of FMQ")
+    epsilon: float = sourced(
+        0.1, "ours, of Rec-FMQ: the most by which two agents stay below the thesis's limit, 1 - (1 - epsilon)^2 = 0.2"
+    )
+    frequency_rate: float = sourced(0.01, "Yang et al. 2018, appendix C.1: alpha_f of Rec-FMQ")
+    rec_fmq_steps: int = sourced(
+        10_000, "survey, table of games of n agents, there for two: exploration must find (a, a) by chance"
+    )
+    evaluation_steps: int = sourced(1000, "ours, of stochastic games: see `reached`")
+    seed_count: int = sourced(2000, "ours; 500 and 1000 in the thesis")
+
+    def exploration(self, algorithm: str) -> Exploration:
+        """How ``algorithm`` explores."""
+        if algorithm == "rec-fmq":
+            return EpsilonGreedy(self.epsilon, self.epsilon)
+        if algorithm == "fmq":
+            return Boltzmann(self.fmq_start_temperature, self.fmq_decay, self.fmq_end_temperature)
+        return Boltzmann(self.start_temperature, -log(self.temperature_factor))
+
+    def exploration_label(self, algorithm: str) -> str:
+        """The same as text."""
+        if algorithm == "rec-fmq":
+            return f"epsilon {self.epsilon:g}"
+        if algorithm == "fmq":
+            return f"T {self.fmq_start_temperature:g} exp(-{self.fmq_decay:g} t) + {self.fmq_end_temperature:g}"
+        return f"T {self.start_temperature:g} x {self.temperature_factor:g}^t"
+
+    def agent(self, algorithm: str) -> dict[str, object]:
+        """Keyword arguments of ``algorithm``; a class of the reader's own gets those of IL."""
+        own = {
+            "fmq": {"heuristic_weight": self.heuristic_weight},
+            "rec-fmq": {"frequency_rate": self.frequency_rate},
+        }
+        return {
+            "learning_rate": self.learning_rate,
+            "hidden": None,
+            "exploration": self.exploration(algorithm),
+            **own.get(algorithm, {"discount": 0.0}),
+        }
+
+
+PUBLISHED = Settings()
+QUICK = replace(PUBLISHED, rec_fmq_steps=3000, seed_count=64)
+
+# The survey's stochastic climbing game differs from Kapetanakis & Kudenko's in the last row.
+SURVEY_STOCHASTIC_CLIMBING = MatrixGame(
+    ((10, 5, 8), (5, 14, 12), (8, 12, 10)), ((12, -65, -8), (-65, 0, 0), (-8, 0, 0))
+)
+# The second agent's actions in reverse order: no convention such as "the first of two that tie" helps the agents.
+RELABELLED_PENALTY = MatrixGame(((-100, 0, 10), (0, 2, 0), (10, 0, -100)))
+
+GAMES = {
+    "penalty, k = 0": penalty(0),
+    "penalty, k = -10": penalty(-10),
+    "penalty, k = -30": penalty(-30),
+    "penalty, k = -100": penalty(-100),
+    "penalty, k = -100, relabelled": RELABELLED_PENALTY,
+    "climbing": CLIMBING,
+    "climbing, partially stochastic": PARTIALLY_STOCHASTIC_CLIMBING,
+    "climbing, stochastic": STOCHASTIC_CLIMBING,
+    "climbing, stochastic (survey)": SURVEY_STOCHASTIC_CLIMBING,
+}
+QUICK_GAMES = ("climbing",)
+
+_SURVEY = "survey, table of two-agent games"
+_THESIS = "thesis, Table 6.4"
+PUBLISHED_SHARES = {
+    ("penalty, k = 0", "il"): (1.00, _SURVEY),
+    ("penalty, k = 0", "rec-fmq"): (1.00, _SURVEY),
+    ("penalty, k = -100", "il"): (0.966, "survey, table of GLIE strategies; 0.97 in that of two-agent games"),
+    ("penalty, k = -100", "fmq"): (1.00, _THESIS),
+    ("penalty, k = -100", "rec-fmq"): (1.00, _SURVEY),
+    ("climbing", "il"): (0.16, _SURVEY),
+    ("climbing", "fmq"): (1.00, _THESIS),
+    ("climbing", "rec-fmq"): (1.00, _SURVEY),
+    ("climbing, partially stochastic", "fmq"): (0.98, _THESIS),
+    ("climbing, partially stochastic", "rec-fmq"): (1.00, _SURVEY),
+    ("climbing, stochastic (survey)", "fmq"): (0.21, f"{_THESIS}; its matrix taken for the survey's"),
+    ("climbing, stochastic (survey)", "rec-fmq"): (0.58, _SURVEY),
+}
+
+# What the exploration of IL decides: start temperature and factor, and the published share at k = -100. The survey
+# also has (5000, 0.9) with share 0, where the temperature ends below what float32 can hold.
+TEMPERATURES = {
+    (5000.0, 0.99): 0.617,
+    (5000.0, 0.995): 0.84,
+    (5000.0, 0.998): 0.7339,
+    (500.0, 0.995): 0.853,
+    (100.0, 0.995): 0.848,
+}
+# What the exploration of Rec-FMQ decides, which the sources at hand do not state: epsilon and repetitions.
+EPSILONS = ((0.05, 3000), (0.05, 10_000), (0.1, 3000), (0.2, 10_000))
+EPSILON_GAMES = ("climbing", "climbing, partially stochastic", "climbing, stochastic (survey)")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line of the table: what is played, by whom, under which settings, and what was published."""
+
+    part: str
+    game: str
+    algorithm: str
+    settings: Settings
+    published: float | None = None
+    source: str = ""
+
+    @property
+    def steps(self) -> int:
+        """Repetitions of the game."""
+        return self.settings.rec_fmq_steps if self.algorithm == "rec-fmq" else self.settings.steps
+
+    @property
+    def labels(self) -> dict[str, str | int | float]:
+        """The columns that name the line."""
+        exploration = self.settings.exploration_label(self.algorithm)
+        values = (self.part, self.game, self.algorithm, exploration, self.steps)
+        return dict(zip(KEYS, values, strict=True))
+
+    def job(self, options: Options) -> Job:
+        """All runs of the line as one stack."""
+        game = GAMES[self.game]
+        seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
+        data = {
+            "steps": self.steps,
+            "evaluations": 1,
+            "batch_size": None,
+            "evaluation_steps": self.settings.evaluation_steps if game.draws else 1,
+        }
+        letters = "-".join(str(value) for value in self.labels.values())
+        name = "_".join("".join(letter if letter.isalnum() or letter in ".-" else " " for letter in letters).split())
+        return Job(name, self.labels, self.algorithm, game, seeds, self.settings.agent(self.algorithm), data)
+
+
+@dataclass(frozen=True)
+class MatrixGamesOptions(Options):
+    """Options of this script."""
+
+    settings: list[str] = field(default_factory=lambda: ["published"])
+    """The settings to run; there are only the published ones."""
+    out: Path = OUT
+    """Directory of the results."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.settings != ["published"]:
+            raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is published")
+        if self.agents not in ([], [2]):
+            raise ValueError(f"agents: got {self.agents}, allowed is 2: these games have two agents")
+        for name in self.algorithms:
+            if name not in METHODS and ".py:" not in name:
+                raise ValueError(f"algorithms: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """What the command line asks for."""
+    options = parse(MatrixGamesOptions, arguments)
+    if options.quick and options.out == OUT:
+        options = replace(options, out=Path("results/quick/matrix_games"))
+    path = options.out / "table.csv"
+    if not options.figures_only:
+        lines = cases(options)
+        jobs = [line.job(options) for line in lines]
+        rows = table(lines, launch(jobs, options.out, options))
+        write_csv(updated(path, rows, KEYS), path, keys=KEYS)
+        write_provenance(jobs, options.out, sources({"quick" if options.quick else "published": lines[0].settings}))
+    result = read_result(path)
+    files = ["table.csv", "provenance.json"]
+    report(result.drop(columns="source"), options.out, files, {"success_rates": success_rates(result)})
+
+
+def cases(options: Options) -> list[Case]:
+    """The lines of the table."""
+    base = QUICK if options.quick else PUBLISHED
+    methods = options.algorithms or METHODS
+    lines = [
+        Case("games", game, algorithm, base, *PUBLISHED_SHARES.get((game, algorithm), (None, "")))
+        for game in (QUICK_GAMES if options.quick else GAMES)
+        for algorithm in methods
+    ]
+    if options.quick:
+        return lines
+    if "il" in methods:
+        for (start, factor), share in TEMPERATURES.items():
+            settings = replace(base, start_temperature=start, temperature_factor=factor)
+            source = "survey, table of GLIE strategies"
+            lines.append(Case("temperature", "penalty, k = -100", "il", settings, share, source))
+    if "rec-fmq" in methods:
+        for epsilon, steps in EPSILONS:
+            settings = replace(base, epsilon=epsilon, rec_fmq_steps=steps)
+            lines += [Case("epsilon", game, "rec-fmq", settings) for game in EPSILON_GAMES]
+    return lines
+
+
+def table(lines: Sequence[Case], results: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One row a line: runs, those that reached the optimum, their share and its 95% interval, what was published."""
+    rows = []
+    for line, result in zip(lines, results, strict=True):
+        optimal = int(reached(GAMES[line.game], result["greedy_reward"]).sum())
+        share, low, high = proportion_interval(optimal, len(result))
+        rows.append(
+            {
+                **line.labels,
+                "runs": len(result),
+                "optimal": optimal,
+                "share": share,
+                "low": low,
+                "high": high,
+                "published": line.published,
+                "source": line.source,
+            }
+        )
+    return pd.DataFrame(rows).astype({"published": float})
+
+
+def reached(game: MatrixGame, greedy_reward: pd.Series[float]) -> pd.Series[bool]:
+    """Which runs play an optimal joint action greedily, from their mean rewards at the evaluation.
+
+    The mean lies on the optimum's side of the midpoint between the best and the second best expected reward. In a
+    stochastic game of this file the mean of 1000 rewards falls on the wrong side with probability below 1e-17
+    (Hoeffding: 2 exp(-2 n d^2 / range^2), largest at distance d = 2 with rewards 0 and 14).
+    """
+    best, second = game.expected().unique().sort(descending=True).values[:2].tolist()
+    return greedy_reward > (best + second) / 2
+
+
+def success_rates(result: pd.DataFrame) -> Figure:
+    """The table as a figure: our shares with their intervals, the published ones as crosses; a panel for each part."""
+    # Seaborn takes seconds to import.
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+
+    from mfmarl.figures.style import handle, house_style, legend_below, looks, page  # noqa: PLC0415
+
+    titles = {
+        "games": "All games",
+        "temperature": "IL by temperature, penalty game, k = -100",
+        "epsilon": "Rec-FMQ by epsilon and repetitions",
+    }
+    styles = looks(result["algorithm"])
+    parts = {part: named(result[result["part"] == part]) for part in titles if part in set(result["part"])}
+    counts = [lines["line"].nunique() for lines in parts.values()]
+    with house_style():
+        figure = page(1.2 + 0.42 * len(parts) + 0.28 * sum(counts))
+        grid = figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=counts)
+        for axes, (part, lines) in zip(grid[:, 0], parts.items(), strict=True):
+            names = list(dict.fromkeys(lines["line"]))
+            for row in lines.itertuples():
+                place = list(styles).index(row.algorithm) - (len(styles) - 1) / 2
+                y = names.index(row.line) + (place * 0.75 / len(styles) if part == "games" else 0)
+                look = styles[row.algorithm]
+                axes.plot([row.low, row.high], [y, y], "-", color=look.colour, linewidth=2)
+                axes.plot([row.share], [y], look.marker, color=look.colour)
+                axes.plot([row.published], [y], "x", color="black", markersize=5.5, zorder=5)
+            axes.set_yticks(range(len(names)), names)
+            axes.set_ylim(len(names) - 0.5, -0.5)
+            axes.tick_params(axis="y", length=0)
+            axes.set_xlim(-0.02, 1.02)
+            axes.set_title(titles[part], loc="left")
+        grid[-1, 0].set_xlabel("share of runs that reach the optimal joint action")
+        handles = [handle(look, line=False) for look in styles.values()]
+        handles.append(Line2D([], [], color="black", marker="x", linestyle="none", label="published"))
+        runs = sorted(set(result["runs"]))
+        note = f"n = {' or '.join(map(str, runs))} runs each; bars: 95% interval"
+        legend_below(figure, handles, len(handles), note)
+    return figure
+
+
+def named(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a part with the name that the figure gives each, in the order of the games."""
+    order = {name: place for place, name in enumerate(GAMES)}
+    lines = lines.sort_values("game", key=lambda games: games.map(order), kind="stable")
+    part = lines["part"].iloc[0]
+    if part == "games":
+        return lines.assign(line=lines["game"])
+    if part == "temperature":
+        return lines.assign(line=lines["exploration"])
+    steps = lines["steps"].map("{:,}".format)
+    return lines.assign(line=lines["game"] + ": " + lines["exploration"] + ", " + steps)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))
