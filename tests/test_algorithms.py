@@ -1,14 +1,14 @@
 """Every algorithm learns, repeats itself, resumes and stacks; and each follows its equations."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import exp
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -29,6 +29,11 @@ from mfmarl.replay import Batch
 EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
 NAMES = {**{name: name for name in ALGORITHMS}, "example": EXAMPLE}
 ACTOR_CRITICS = ("ac", "mf-ac", "maac")
+
+
+def make(name: str, game: Environment, seeds: Sequence[int], **agent: Any) -> Agent:
+    cls: Callable[..., Agent] = algorithm_class(NAMES[name])
+    return cls(game, seeds, **agent)
 
 
 def fit(
@@ -65,11 +70,14 @@ def test_it_learns_a_game_of_two_actions(name: str) -> None:
     exploration = {"il": EpsilonGreedy(1.0, 0.1, 300), "fmq": Boltzmann(5.0, 0.02, 0.05)}
     shown = {} if name in ACTOR_CRITICS else {"exploration": exploration.get(name, exploration["il"])}
     seeds = range(5)
-    module = algorithm_class(NAMES[name])(TOY, seeds, start_bias=1.0, target_rate=0.1, **rates, **shown)
+    module = make(name, TOY, seeds, start_bias=1.0, target_rate=0.1, **rates, **shown)
     mean = torch.full((len(seeds), TOY.agents, TOY.actions), 0.5) if module.uses_mean_action else None
     assert not TOY.reward(module.act_greedily(mean)).any(), "the start must be as bad as can be"
     fit(module, ReplayDataModule(TOY, seeds, steps=500, evaluations=1, batch_size=40, samples_per_update=4))
     assert module.scores["greedy_reward"].min() == TOY.optimum()[1] == 4
+
+
+SMALL = GaussianSqueeze(agents=7, mu=12.0, sigma=6.0, actions=5)
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,15 @@ class Case:
     """A small run."""
 
     name: str
-    game: Environment = GaussianSqueeze(agents=7, mu=12.0, sigma=6.0, actions=5)
+    game: Environment = SMALL
     agent: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
     def make(self, seeds: tuple[int, ...]) -> tuple[Agent, ReplayDataModule]:
         of_data = {"batch_size": 24, "samples_per_update": 7, "capacity": 100, "round_steps": 4, "evaluation_steps": 3}
-        module = algorithm_class(NAMES[self.name])(self.game, seeds, **self.agent)
-        return module, ReplayDataModule(self.game, seeds, **{**of_data, "steps": 36, "evaluations": 3, **self.data})
+        return make(self.name, self.game, seeds, **self.agent), ReplayDataModule(
+            self.game, seeds, **{**of_data, "steps": 36, "evaluations": 3, **self.data}
+        )
 
 
 CASES = {
@@ -137,8 +146,8 @@ class Reseeding(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         for number in (trainer.global_step, 0):
-            torch.rand(3), np.random.rand(3), random.random()
-            torch.manual_seed(number), np.random.seed(number), random.seed(number)
+            torch.manual_seed(number)
+            random.seed(number)
 
 
 @dataclass(frozen=True)
@@ -154,12 +163,12 @@ class Whole:
 @pytest.fixture(scope="module", params=CASES)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     case, path = CASES[request.param], tmp_path_factory.mktemp("run") / "checkpoint.ckpt"
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+    before = torch.get_rng_state().tolist(), random.getstate()
     module, data = case.make(SEEDS)
     start = {name: values.clone() for name, values in module.state_dict().items()}
     fit(module, data, Saving(path))
-    after = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
-    assert all(map(same, map(list, before), map(list, after))), "it touched a global generator"
+    after = torch.get_rng_state().tolist(), random.getstate()
+    assert before == after, "it touched a global generator"
     return Whole(case, start, deepcopy(state(module, data)), path)
 
 
@@ -196,18 +205,19 @@ def test_a_seed_is_the_same_in_any_stack(whole: Whole, seeds: tuple[int, ...]) -
 
 def test_seeds_differ(whole: Whole) -> None:
     for name, values in whole.end["module"].items():
-        if values.any():
+        if "." in name and values.any():  # a network's, not the statistics of rewards, which may coincide
             assert len({tuple(part.flatten().tolist()) for part in values}) == len(SEEDS), name
     assert len(set(whole.end["scores"]["training_reward"].tolist())) == len(SEEDS)
 
 
 def test_the_policy_that_plays_is_of_the_last_update() -> None:
+    played: list[int] = []
+
     class Counting(IL):
         updates = 0
-        played: list[int] = []
 
         def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
-            self.played.append(self.updates)
+            played.append(self.updates)
             return super().act(mean_action, uniform, step)
 
         def losses(self, batch: Batch) -> list[Tensor]:
@@ -215,10 +225,9 @@ def test_the_policy_that_plays_is_of_the_last_update() -> None:
             return super().losses(batch)
 
     data = ReplayDataModule(TOY, [0], steps=30, evaluations=1, samples_per_update=3, round_steps=4, evaluation_steps=1)
-    module = Counting(TOY, [0])
-    fit(module, data)
+    fit(Counting(TOY, [0]), data)
     # With 4 samples a step and 3 an update, floor(4 t / 3) updates come before step t; the last entry is evaluation.
-    assert module.played == [4 * step // 3 for step in range(31)]
+    assert played == [4 * step // 3 for step in range(31)]
 
 
 # One gradient step against the formulas.
@@ -248,7 +257,8 @@ def samples_of(batch: Batch) -> Iterator[tuple[int, int, Any, int, int, float]]:
 def train_on(module: Agent, *batches: Batch) -> None:
     """A round of ``batches``."""
     optimizers = module.configure_optimizers()
-    module.learn(lambda policy: iter(batches), optimizers if isinstance(optimizers, list) else [optimizers])
+    optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+    module.learn(lambda policy: iter(batches), cast(list[torch.optim.Optimizer], optimizers))
 
 
 def follows(module: Agent, before: Agent, gradients: list[tuple[nn.Module, float, list[Tensor]]]) -> None:
@@ -265,8 +275,8 @@ def follows(module: Agent, before: Agent, gradients: list[tuple[nn.Module, float
         for parameter, gradient in zip(parameters, of, strict=True):
             parameter.grad = gradient
         optimizer.step()
-        for (name, new), expected in zip(network.named_parameters(), old.parameters(), strict=True):
-            torch.testing.assert_close(new, expected, rtol=1e-5, atol=1e-6, msg=lambda text, at=name: f"{at}: {text}")
+        for new, expected in zip(network.parameters(), old.parameters(), strict=True):
+            torch.testing.assert_close(new, expected, rtol=1e-5, atol=1e-6)
         targets = zip(target.parameters(), old_target.parameters(), old.parameters(), strict=True)
         for new, was, source in targets:
             torch.testing.assert_close(new, 0.75 * was + 0.25 * source, rtol=1e-5, atol=1e-6)
@@ -475,8 +485,9 @@ def test_iterating_approaches_a_mean_action_that_answers_itself() -> None:
         values = an_iterated(iterations).preferences(mean)
         answer = an_iterated(iterations).network(None, mean_policy(boltzmann_policy(values, 0.05)))
         residuals.append((answer - values).abs().max().item())
-    assert all(later < 0.95 * earlier for earlier, later in zip(residuals[:-1], residuals[1:-1], strict=False))
-    assert residuals[-1] < 1e-6 < 1e-3 < residuals[0]
+    assert residuals[0] > 1e-3
+    assert residuals[-1] < 1e-6
+    assert all(later < 0.95 * earlier for earlier, later in pairwise(residuals[:-1]))
 
 
 def test_an_iteration_is_a_damped_step_and_one_shot_takes_none() -> None:
@@ -519,7 +530,7 @@ def test_actor_critics_play_their_policies() -> None:
         (lambda: FMQ(GAME, [0], heuristic_weight=-1.0), "heuristic_weight must be at least 0, got -1.0"),
         (lambda: RecFMQ(GAME, [0], frequency_rate=0.0), r"frequency_rate must be in \(0, 1\], got 0.0"),
         (lambda: RecFMQ(GAME, [0], frequency_rate=1.1), r"frequency_rate must be in \(0, 1\], got 1.1"),
-        (lambda: MFQ(GAME, [0], fixed_point="twice"), "fixed_point must be one-shot or iterated, got 'twice'"),
+        (lambda: MFQ(GAME, [0], fixed_point="twice"), "fixed_point must be one-shot or iterated, got 'twice'"),  # type: ignore[arg-type]
         (lambda: MFQ(GAME, [0], damping=0.0), r"damping must be in \(0, 1\], got 0.0"),
         (lambda: MFQ(GAME, [0], iterations=0), "iterations must be at least 1, got 0"),
         (lambda: MFQ(GAME, [0], hidden=None), r"a table \(hidden None\) takes no features, got 4 .*"),

@@ -1,0 +1,81 @@
+"""A method of one's own: a file, and its name on the command line."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from mfmarl.algorithms import ALGORITHMS, algorithm_class
+from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.experiment import Job, run
+from mfmarl.replay import Batch
+
+EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
+
+
+def job(algorithm: str, **agent: object) -> Job:
+    data = {"steps": 60, "evaluations": 3, "batch_size": 16, "samples_per_update": 10}
+    return Job("a-job", {"algorithm": algorithm}, algorithm, GaussianSqueeze(10), (0, 1), agent, data)
+
+
+def test_known_names_are_their_classes() -> None:
+    assert set(ALGORITHMS) == {"il", "fmq", "rec-fmq", "maac", "ac", "mf-q", "mf-ac"}
+    assert all(algorithm_class(name) is known for name, known in ALGORITHMS.items())
+
+
+def test_the_example_is_a_method_short_enough_to_show() -> None:
+    found = algorithm_class(EXAMPLE)
+    assert issubclass(found, MFQ)
+    assert found.__name__ == "HystereticMFQ"
+    assert len(Path(EXAMPLE.rpartition(":")[0]).read_text().splitlines()) < 45
+
+
+def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> None:
+    slow, even = (
+        run(job(EXAMPLE, learning_rate=1e-2, slowness=slowness), tmp_path / str(slowness)) for slowness in (0.1, 1.0)
+    )
+    plain = run(job("mf-q", learning_rate=1e-2), tmp_path / "plain")
+    scores = ["greedy_reward", "sampled_reward", "training_reward"]
+    # With bad news taken as fast as good news it is MF-Q.
+    pd.testing.assert_frame_equal(even[scores], plain[scores])
+    assert not slow[scores].equals(plain[scores])
+
+
+def test_the_example_weighs_bad_news_less() -> None:
+    module = algorithm_class(EXAMPLE)(GaussianSqueeze(10), [0, 1], slowness=0.2, discount=0.0)
+    plain = MFQ(GaussianSqueeze(10), [0, 1], discount=0.0)
+    own = torch.Generator().manual_seed(0)
+    agent, action = (torch.randint(10, (2, 6), generator=own) for _ in range(2))
+    mean = torch.rand(2, 6, 10, generator=own)
+    for reward, factor in ((100.0, 1.0), (-100.0, 0.2)):
+        batch = (agent, action, torch.full((2, 6), reward), mean, None)
+        [loss], [of_plain] = (method.losses(Batch(*batch)) for method in (module, plain))
+        torch.testing.assert_close(loss, factor * of_plain)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (None, "no-such", "algorithm must be one of il, fmq, rec-fmq, maac, ac, mf-q, mf-ac or .*, got 'no-such'"),
+        (None, "", "algorithm must be one of il, .* or path/to/file.py:Class, got ''"),
+        (None, "{file}", "algorithm must be one of .* or path/to/file.py:Class, got '.*mine.py'"),
+        (None, "{file}:Mine", "algorithm '.*mine.py:Mine': there is no file .*mine.py"),
+        ("", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*mine.py"),
+        ("class Mine: pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*"),
+        ("def Mine(): pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*"),
+        ("x = 1 / 0", "{file}:Mine", "algorithm '.*': .*mine.py does not load: ZeroDivisionError: division by zero"),
+        ("import no_such_module", "{file}:Mine", ".*mine.py does not load: ModuleNotFoundError: No module .*"),
+        ("class Mine(:", "{file}:Mine", ".*mine.py does not load: SyntaxError: invalid syntax .*"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    content: str | None, name: str, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ValueError, match=f"^{message}$") as raised:
+        algorithm_class(name.format(file=file))
+    assert len(str(raised.value).splitlines()) == 1

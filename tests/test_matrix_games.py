@@ -1,0 +1,135 @@
+"""Matrix games: what was published of FMQ, Rec-FMQ and IL, at reduced size, and the table that says so."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from mfmarl.command_line import main
+from mfmarl.experiment import run as run_job
+from mfmarl.files import read_csv
+from reproduce import matrix_games
+from reproduce.matrix_games import GAMES, PUBLISHED, QUICK, Case, MatrixGamesOptions
+
+HERE = ["--workers", "1", "--accelerator", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What --quick writes: 64 runs of each algorithm on the climbing game."""
+    out = tmp_path_factory.mktemp("quick")
+    assert main(lambda: matrix_games.run(["--quick", "--out", str(out), *HERE])) == 0
+    return out
+
+
+def test_quick_writes_what_it_says(quick: Path) -> None:
+    names = ["jobs", "provenance.json", "success_rates.pdf", "success_rates.png", "table.csv"]
+    assert sorted(path.name for path in quick.iterdir()) == names
+    settings = json.loads((quick / "provenance.json").read_text())["quick"]["settings"]
+    assert settings["learning_rate"] == {"value": 0.1, "source": "thesis, Table 6.4, there of FMQ"}
+    assert all(entry["source"] for entry in settings.values())
+
+
+def test_climbing_as_published(quick: Path) -> None:
+    table = read_csv(quick / "table.csv").set_index("algorithm")
+    assert set(table["runs"]) == {64}
+    shares: dict[str, float] = table["share"].to_dict()  # type: ignore[assignment]
+    assert shares["rec-fmq"] > 0.85
+    assert shares["fmq"] > 0.95
+    # Independent learners find the optimum sometimes, and mostly settle beside it.
+    assert 0 < shares["il"] < 0.35
+    assert table["published"].to_dict() == {"fmq": 1.0, "il": 0.16, "rec-fmq": 1.0}
+
+
+def test_figures_only_changes_nothing(quick: Path) -> None:
+    before = {path.name: path.read_bytes() for path in quick.iterdir() if path.is_file()}
+    assert main(lambda: matrix_games.run(["--figures-only", "--out", str(quick)])) == 0
+    assert {path.name: path.read_bytes() for path in quick.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("game", "algorithm", "least", "most"),
+    [
+        ("penalty, k = -100", "il", 0.9, 1.0),
+        ("penalty, k = -100", "rec-fmq", 0.95, 1.0),
+        ("penalty, k = -100, relabelled", "rec-fmq", 0.95, 1.0),
+        ("climbing, partially stochastic", "fmq", 0.9, 1.0),
+        ("climbing, stochastic (survey)", "rec-fmq", 0.4, 0.75),
+    ],
+)
+def test_other_games_as_published(game: str, algorithm: str, least: float, most: float, tmp_path: Path) -> None:
+    line = Case("games", game, algorithm, replace(QUICK, seed_count=128))
+    rows = run_job(line.job(MatrixGamesOptions()), tmp_path / "job")
+    assert least <= matrix_games.table([line], [rows])["share"].item() <= most
+
+
+def test_the_games_are_those_of_the_papers() -> None:
+    climbing = [[11, -30, 0], [-30, 7, 6], [0, 0, 5]]
+    for name in ("climbing", "climbing, partially stochastic", "climbing, stochastic"):
+        assert GAMES[name].expected().tolist() == climbing
+    # The survey's stochastic game is symmetric, and its optimum and runner-up are those of the others.
+    survey = GAMES["climbing, stochastic (survey)"].expected()
+    assert torch.equal(survey, survey.T)
+    assert survey.tolist() == [[11, -30, 0], [-30, 7, 6], [0, 6, 5]]
+    relabelled = GAMES["penalty, k = -100, relabelled"].expected()
+    assert torch.equal(relabelled, GAMES["penalty, k = -100"].expected().flip(1))
+
+
+@pytest.mark.parametrize("game", [name for name, game in GAMES.items() if game.draws])
+def test_a_thousand_rewards_tell_the_optimum_from_every_other_joint_action(game: str) -> None:
+    play = GAMES[game]
+    noise = torch.rand(PUBLISHED.evaluation_steps, 1, generator=torch.Generator().manual_seed(0))
+    for row in range(play.actions):
+        for column in range(play.actions):
+            actions = torch.tensor([row, column]).expand(len(noise), 2)
+            mean = pd.Series([play.reward(actions, noise).mean().item()])
+            assert matrix_games.reached(play, mean).item() == (row == column == 0)
+
+
+def test_the_table_counts_runs_that_reach_an_optimum() -> None:
+    lines = [
+        Case("games", "penalty, k = 0", "il", PUBLISHED, 1.0, "somewhere"),
+        Case("games", "climbing", "fmq", PUBLISHED),
+    ]
+    results = [pd.DataFrame({"greedy_reward": rewards}) for rewards in ([10.0, 2.0, 10.0, 0.0], [7.0, 6.0])]
+    first, second = matrix_games.table(lines, results).to_dict("records")
+    assert (first["runs"], first["optimal"], first["share"], first["published"]) == (4, 2, 0.5, 1.0)
+    assert first["low"] == pytest.approx(0.1500, abs=1e-4)  # Wilson's interval of 2 in 4
+    assert first["high"] == pytest.approx(0.8500, abs=1e-4)
+    assert (second["optimal"], second["low"]) == (0, 0.0)
+    assert pd.isna(second["published"])
+    assert second["exploration"] == "T 499 exp(-0.006 t) + 1"
+
+
+def test_lines_have_different_names_and_every_published_share_a_source() -> None:
+    lines = matrix_games.cases(MatrixGamesOptions())
+    jobs = [line.job(MatrixGamesOptions()) for line in lines]
+    assert len({job.name for job in jobs}) == len(lines)
+    assert {len(job.seeds) for job in jobs} == {1000}
+    assert all((line.published is None) == (not line.source) for line in lines)
+    main_lines = {(line.game, line.algorithm) for line in lines if line.part == "games"}
+    assert set(matrix_games.PUBLISHED_SHARES) <= main_lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--algorithms", "mf-q"], "algorithms: got mf-q, allowed are il, fmq, rec-fmq"),
+        (["--agents", "3"], "agents: got [3], allowed is 2"),
+        (["--settings", "appendix"], "settings: got appendix, allowed is published"),
+        (["--figures-only"], "figures_only: there is no"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    assert main(lambda: matrix_games.run([*arguments, "--out", str(out)])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
