@@ -20,10 +20,8 @@ class HystereticMFQ(MFQ):
     A low reward may be the fault of teammates who still explore (Matignon, Laurent & Le Fort-Piat 2007).
     """
 
-    def __init__(
-        self, environment: Environment, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any
-    ) -> None:
-        super().__init__(environment, seeds, **like_mfq)
+    def __init__(self, game: Environment, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any) -> None:
+        super().__init__(game, seeds, **like_mfq)
         self.slowness = slowness
 
     def losses(self, batch: Batch) -> list[Tensor]:

@@ -70,10 +70,20 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
     for name, figure in drawn.items():
         figures.save(figure, out / name)
-    print(table.to_string(index=False, float_format="{:.2f}".format))
+    print(with_intervals(table).to_string(index=False, float_format="{:.6g}".format))
     print("\nwritten:")
     for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
         print(f"  {out / name}")
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """The table for a reader: ``x``, ``x_low`` and ``x_high`` become one column, "0.80 [0.68, 0.89]"."""
+    shown = table.copy()
+    for name in [column.removesuffix("_low") for column in table.columns if str(column).endswith("_low")]:
+        rows = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
+        shown[name] = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in rows]
+        shown = shown.drop(columns=[f"{name}_low", f"{name}_high"])
+    return shown
 
 
 def _sourced_value(settings: Any, field: dataclasses.Field[Any]) -> dict[str, object]:

@@ -90,10 +90,9 @@ class Case:
     data: dict[str, Any] = field(default_factory=dict)
 
     def make(self, seeds: tuple[int, ...]) -> tuple[Agent, ReplayDataModule]:
-        of_data = {"batch_size": 24, "samples_per_update": 7, "capacity": 100, "round_steps": 4, "evaluation_steps": 3}
-        return make(self.name, self.game, seeds, **self.agent), ReplayDataModule(
-            self.game, seeds, **{**of_data, "steps": 36, "evaluations": 3, **self.data}
-        )
+        small = {"steps": 36, "evaluations": 3, "batch_size": 24, "samples_per_update": 7, "capacity": 100}
+        data = ReplayDataModule(self.game, seeds, **{**small, "round_steps": 4, "evaluation_steps": 3, **self.data})
+        return make(self.name, self.game, seeds, **self.agent), data
 
 
 CASES = {
@@ -256,9 +255,8 @@ def samples_of(batch: Batch) -> Iterator[tuple[int, int, Any, int, int, float]]:
 
 def train_on(module: Agent, *batches: Batch) -> None:
     """A round of ``batches``."""
-    optimizers = module.configure_optimizers()
-    optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-    module.learn(lambda policy: iter(batches), cast(list[torch.optim.Optimizer], optimizers))
+    optimizers = cast(Any, module.configure_optimizers())
+    module.learn(lambda policy: iter(batches), optimizers if isinstance(optimizers, list) else [optimizers])
 
 
 def follows(module: Agent, before: Agent, gradients: list[tuple[nn.Module, float, list[Tensor]]]) -> None:

@@ -1,11 +1,13 @@
 """A method of one's own: a file, and its name on the command line."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from mfmarl.agent import Agent
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.environments import GaussianSqueeze
@@ -33,10 +35,9 @@ def test_the_example_is_a_method_short_enough_to_show() -> None:
 
 
 def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> None:
-    slow, even = (
-        run(job(EXAMPLE, learning_rate=1e-2, slowness=slowness), tmp_path / str(slowness)) for slowness in (0.1, 1.0)
-    )
-    plain = run(job("mf-q", learning_rate=1e-2), tmp_path / "plain")
+    bad_news: dict[str, object] = {"learning_rate": 0.1, "start_bias": 50.0}  # rewards are far below that
+    slow, even = (run(job(EXAMPLE, slowness=slowness, **bad_news), tmp_path / str(slowness)) for slowness in (0.1, 1.0))
+    plain = run(job("mf-q", **bad_news), tmp_path / "plain")
     scores = ["greedy_reward", "sampled_reward", "training_reward"]
     # With bad news taken as fast as good news it is MF-Q.
     pd.testing.assert_frame_equal(even[scores], plain[scores])
@@ -44,7 +45,8 @@ def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> No
 
 
 def test_the_example_weighs_bad_news_less() -> None:
-    module = algorithm_class(EXAMPLE)(GaussianSqueeze(10), [0, 1], slowness=0.2, discount=0.0)
+    make: Callable[..., Agent] = algorithm_class(EXAMPLE)
+    module = make(GaussianSqueeze(10), [0, 1], slowness=0.2, discount=0.0)
     plain = MFQ(GaussianSqueeze(10), [0, 1], discount=0.0)
     own = torch.Generator().manual_seed(0)
     agent, action = (torch.randint(10, (2, 6), generator=own) for _ in range(2))
