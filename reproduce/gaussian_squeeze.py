@@ -130,8 +130,18 @@ STUDY_VARIANTS = {
     ("mf-q-noise", "-"): "noise",
 }
 
-# --scale-target: mu and sigma in proportion to N, one gradient step a joint step.
-SCALING = replace(CALIBRATED, steps=1000, evaluations=20, capacity=10_000_000, seed_count=3, seeds_a_job=1)
+# --scale-target: mu and sigma in proportion to N, four gradient steps a joint step.
+SCALING = replace(
+    CALIBRATED,
+    learning_rate=3e-3,
+    steps=250,
+    evaluations=10,
+    capacity=10_000_000,
+    evaluation_steps=2,
+    seed_count=2,
+    full_seed_count=2,
+    seeds_a_job=1,
+)
 SCALING_AGENTS = (1000, 10_000, 100_000, 1_000_000)
 
 
@@ -246,7 +256,7 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
     base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
     games = {agents: options.game(agents) for agents in sizes}
-    settings = {f"{agents} agents": replace(base, samples_per_update=agents) for agents in sizes}
+    settings = {f"{agents} agents": replace(base, samples_per_update=agents // 4) for agents in sizes}
     jobs = {
         name: [
             job

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -282,7 +282,7 @@ def reached(game: MatrixGame, greedy_reward: pd.Series[float]) -> pd.Series[bool
 
 
 def success_rates(result: pd.DataFrame) -> Figure:
-    """The table as a figure: our shares with their intervals, the published ones as crosses; a panel for each part."""
+    """The table as a figure: our shares with their intervals, the published ones as rings; a panel for each part."""
     # Seaborn takes seconds to import.
     from matplotlib.lines import Line2D  # noqa: PLC0415
 
@@ -294,6 +294,7 @@ def success_rates(result: pd.DataFrame) -> Figure:
         "epsilon": "Rec-FMQ by epsilon and repetitions",
     }
     styles = looks(result["algorithm"])
+    ring: dict[str, Any] = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}  # hides nothing of ours
     parts = {part: named(result[result["part"] == part]) for part in titles if part in set(result["part"])}
     counts = [lines["line"].nunique() for lines in parts.values()]
     with house_style():
@@ -307,7 +308,7 @@ def success_rates(result: pd.DataFrame) -> Figure:
                 y = names.index(row["line"]) + (place * 0.75 / len(styles) if part == "games" else 0)
                 axes.plot([row["low"], row["high"]], [y, y], "-", color=look.colour, linewidth=2)
                 axes.plot([row["share"]], [y], look.marker, color=look.colour)
-                axes.plot([row["published"]], [y], "x", color="black", markersize=5.5, zorder=5)
+                axes.plot([row["published"]], [y], color="black", zorder=5, **ring)
             axes.set_yticks(range(len(names)), names)
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0)
@@ -315,7 +316,7 @@ def success_rates(result: pd.DataFrame) -> Figure:
             axes.set_title(titles[part], loc="left")
         grid[-1, 0].set_xlabel("share of runs that reach the optimal joint action")
         handles = [handle(look, line=False) for look in styles.values()]
-        handles.append(Line2D([], [], color="black", marker="x", linestyle="none", label="published"))
+        handles.append(Line2D([], [], color="black", linestyle="none", label="published", **ring))
         runs = sorted(set(result["runs"]))
         note = f"n = {' or '.join(map(str, runs))} runs each; bars: 95% interval"
         legend_below(figure, handles, len(handles), note)
