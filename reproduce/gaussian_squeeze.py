@@ -134,8 +134,8 @@ STUDY_VARIANTS = {
 SCALING = replace(
     CALIBRATED,
     learning_rate=3e-3,
-    steps=250,
-    evaluations=10,
+    steps=100,
+    evaluations=5,
     capacity=10_000_000,
     evaluation_steps=2,
     seed_count=2,
