@@ -20,7 +20,7 @@ from mfmarl.command_line import Options, main, parse
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation import GROUP, final_scores, summarise
 from mfmarl.experiment import Job
-from mfmarl.exploration import EpsilonGreedy
+from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
 from mfmarl.provenance import wall_seconds, write_provenance
@@ -55,6 +55,7 @@ class Settings:
     epsilon_start: float = sourced(1.0, "ours")
     epsilon_end: float = sourced(0.005, "ours: more hides what is learned, since epsilon adds 4.5 epsilon N to x")
     epsilon_share: float = sourced(0.5, "ours: share of the steps over which epsilon falls")
+    temperature: float | None = sourced(None, "appendix C.1: epsilon-greedy; a number explores by Eq. 12 at this T")
     hidden: tuple[int, ...] = sourced((32, 32), "ours; three layers: appendix C.1")
     embedding: str = sourced("one-hot", "ours")
     start_bias: float = sourced(0.0, "ours")
@@ -85,8 +86,10 @@ class Settings:
 
     def values(self, agents: int) -> dict[str, object]:
         """All arguments by name, from which an algorithm takes those that its constructor names."""
-        steps = self.joint_steps(agents)
-        exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, max(1, round(steps * self.epsilon_share)))
+        fall = max(1, round(self.joint_steps(agents) * self.epsilon_share))
+        exploration: Exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, fall)
+        if self.temperature is not None:
+            exploration = Boltzmann(self.temperature)
         return {**dataclasses.asdict(self), "exploration": exploration}
 
 
