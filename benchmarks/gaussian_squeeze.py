@@ -24,7 +24,7 @@ from mfmarl.algorithms import ALGORITHMS
 from mfmarl.data import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
 
-SECONDS = 4.0  # each measurement takes about so long
+SECONDS = 0.7  # each measurement takes about so long
 REPEATS = 3  # the best of so many counts: what else the machine does only adds
 
 
