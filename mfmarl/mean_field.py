@@ -4,6 +4,7 @@ Read this file first. The last dimension is always the action's, of size D; the 
 Yang et al., *Mean Field Multi-Agent Reinforcement Learning*, ICML 2018, Eqs. 10 to 12.
 """
 
+import torch
 from torch import Tensor
 
 
@@ -40,10 +41,13 @@ def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
     """Policy of Eq. 12, ``pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)``, over ``values`` ``[..., D]``.
 
     The printed equation has ``exp(-beta Q)``, under which agents minimise reward. ``temperature`` T is in units of
-    Q; T = 0 is the limit: greedy, with maximisers that tie equally likely.
+    Q; T = 0, or too small for the type of ``values``, is the limit: greedy, with maximisers that tie equally likely.
     """
     best = values.amax(-1, keepdim=True)
-    weights = (values == best).to(values.dtype) if temperature == 0 else ((values - best) / temperature).exp()
+    if temperature < torch.finfo(values.dtype).tiny:
+        weights = (values == best).to(values.dtype)
+    else:
+        weights = ((values - best) / temperature).exp()
     return weights / weights.sum(-1, keepdim=True)
 
 
@@ -54,6 +58,6 @@ def mean_field_value(policy: Tensor, values: Tensor) -> Tensor:
 
 def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
     """Eq. 10 under the policy of Eq. 12: ``[..., D]`` to ``[...]``. At T = 0 it is the maximum."""
-    if temperature == 0:
+    if temperature < torch.finfo(values.dtype).tiny:
         return values.amax(-1)
     return mean_field_value(boltzmann_policy(values, temperature), values)

@@ -160,8 +160,10 @@ def test_devices_become_workers_and_threads_are_divided(tmp_path: Path, monkeypa
 
 
 LAUNCHED = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 sys.path.insert(0, {tests!r})
 from test_launch import job, launch, main, options
 if __name__ == "__main__":
