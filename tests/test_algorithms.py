@@ -282,11 +282,14 @@ def follows(module: Agent, before: Agent, gradients: list[tuple[nn.Module, float
 
 
 def apart(module: Agent) -> Agent:
-    """Move the targets away from their networks, and return a copy of all."""
+    """Move the targets away from their networks and the policies from uniform; return a copy of all."""
     with torch.no_grad():
         for _, target in module.networks():
             for parameter in target.parameters():
                 parameter.mul_(1.5)
+        if isinstance(module, AC):  # from policies that are all but uniform to some that differ
+            module.actor.padded_logits.mul_(100)
+            module.actor_target.padded_logits.mul_(-100)
     return deepcopy(module)
 
 
