@@ -118,7 +118,7 @@ QUICK = replace(CALIBRATED, learning_rate=3e-3, steps=1000, evaluations=10, seed
 
 # --study: what decides the ranking of IL and MF-Q at N = 500.
 STUDY_AGENTS = 500
-STUDY_SEEDS = 16
+STUDY_SEEDS = 8
 STUDY_KEYS = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
 STUDY_SCHEDULES = {
     f"{start} to 0.01 over half": replace(CALIBRATED, epsilon_start=start, epsilon_end=0.01, epsilon_share=0.5)

@@ -101,10 +101,10 @@ def test_final_rewards_show_every_seed_and_the_summary() -> None:
 def test_study_draws_whatever_levels_occur() -> None:
     figure = figures.study(study_frame())
     assert [axes.get_title() for axes in figure.axes] == [
-        "1 to 0.01\n2,000 joint steps (n = 3)",
-        "1 to 0.01\n8,000 joint steps (n = 3)",
-        "0.1 to 0.01\n2,000 joint steps (n = 3)",
-        "0.1 to 0.01\n8,000 joint steps (not run)",
+        "epsilon 1 to 0.01\n2,000 joint steps (n = 3)",
+        "epsilon 1 to 0.01\n8,000 joint steps (n = 3)",
+        "epsilon 0.1 to 0.01\n2,000 joint steps (n = 3)",
+        "epsilon 0.1 to 0.01\n8,000 joint steps (not run)",
     ]
     assert legend_labels(figure) == [
         "IL",

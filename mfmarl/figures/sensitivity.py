@@ -56,7 +56,7 @@ def study(frame: pd.DataFrame) -> Figure:
                 draw_runs(axes, y, values, interval, styles[algorithm, stored], height=0.6 * step)
                 counts.append(len(values))
             seeds = count_label(counts) if counts else "not run"
-            axes.set_title(f"{schedule}\n{budget:,} joint steps ({seeds})")
+            axes.set_title(f"epsilon {schedule}\n{budget:,} joint steps ({seeds})")
         grid[row, 0].set_ylabel("id embedding")
     for axes in grid[-1]:
         axes.set_xlabel(SHARE_LABEL)
