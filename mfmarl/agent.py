@@ -117,25 +117,35 @@ class Agent(pl.LightningModule):
         self.scores = evaluation(self)
 
 
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:
     """Adam (appendix C.1) as one fused kernel, four times as fast as the default on a CPU.
 
-    Raises:
-        ValueError: a learning rate that is not positive.
-    """
-    return torch.optim.Adam(_trainable(parameters, learning_rate), lr=learning_rate, fused=True)
-
-
-def gradient_descent(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
-    """Plain gradient descent, which on half the squared error of a table is Eq. 9 with alpha = ``learning_rate``.
+    Args:
+        parameters: those without gradient are left out.
+        learning_rate: positive.
+        argument: what the agent's constructor calls the learning rate.
 
     Raises:
         ValueError: a learning rate that is not positive.
     """
-    return torch.optim.SGD(_trainable(parameters, learning_rate), lr=learning_rate)
+    return torch.optim.Adam(_trainable(parameters), lr=_positive(learning_rate, argument), fused=True)
 
 
-def _trainable(parameters: Iterable[nn.Parameter], learning_rate: float) -> list[nn.Parameter]:
-    if not learning_rate > 0:
-        raise ValueError(f"learning rate must be positive, got {learning_rate}")
+def gradient_descent(
+    parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate"
+) -> Optimizer:
+    """Plain gradient descent, which on half the squared error of a table is Eq. 9 with alpha the learning rate.
+
+    Arguments and errors as of ``adam``.
+    """
+    return torch.optim.SGD(_trainable(parameters), lr=_positive(learning_rate, argument))
+
+
+def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
+
+
+def _positive(value: float, argument: str) -> float:
+    if not value > 0:
+        raise ValueError(f"{argument} must be positive, got {value}")
+    return value

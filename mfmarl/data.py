@@ -62,9 +62,9 @@ class ReplayDataModule(pl.LightningDataModule):
         capacity: of the replay buffer in samples. 10^6: appendix C.1.
         agents_per_joint_step: how many of the samples come from one joint step; divides ``batch_size``. 1: our
             choice; more make a critic of joint actions cheaper.
-        stored_mean_action: which mean action is stored with a^j, and thus learned from. ``previous``: the one that
-            the action was chosen under; ``same``: of the same joint step, a^j's own neighbours; ``noise``: a control,
-            random numbers in place of the mean action in play and in learning.
+        stored_mean_action: which mean action is stored with a^j, and thus learned from. ``previous``: that of
+            the joint step before, which the choice started from; ``same``: of the same joint step; ``noise``: a
+            control, random numbers in place of the mean action in play and in learning.
         round_steps: joint steps of a round, 50: our choice, Lightning's cost is then below a tenth.
         evaluation_steps: joint steps of greedy and of sampled play at an evaluation, 10: our choice.
 
@@ -200,7 +200,7 @@ class ReplayDataModule(pl.LightningDataModule):
             "previous": self._previous,
             "training": [generator.get_state() for generator in self._training],
             "evaluating": [generator.get_state() for generator in self._evaluating],
-            "buffer": self._buffer.state_dict() if self._buffer is not None else None,
+            "buffer": self._resumed if self._buffer is None else self._buffer.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -210,7 +210,7 @@ class ReplayDataModule(pl.LightningDataModule):
         for name, own in (("training", self._training), ("evaluating", self._evaluating)):
             for generator, state in zip(own, state_dict[name], strict=True):
                 generator.set_state(state.cpu())
-        self._resumed = state_dict["buffer"]
+        self._buffer, self._resumed = None, state_dict["buffer"]
 
     def _buffer_for(self, policy: Policy) -> ReplayBuffer:
         """The buffer, made when the policy first tells what it needs and where."""
@@ -304,8 +304,8 @@ def generators(seeds: Sequence[int], stream: Literal["start", "training", "evalu
     Raises:
         ValueError: no seed, a negative one, or one twice.
     """
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be distinct and at least 0, got {list(seeds)}")
+    if not seeds or min(seeds) < 0 or max(seeds) >= 2**61 or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be distinct, at least 0 and below 2^61, got {list(seeds)}")
     number = _STREAMS.index(stream)
     return [torch.Generator().manual_seed(seed * len(_STREAMS) + number) for seed in seeds]
 

@@ -88,10 +88,10 @@ class Boltzmann:
     end: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.start <= 0:
+        if not self.start > 0:
             raise ValueError(f"Boltzmann start temperature must be positive, got {self.start}")
         for name in ("decay", "end"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ValueError(f"Boltzmann {name} must be at least 0, got {getattr(self, name)}")
 
     def temperature(self, step: int) -> float:

@@ -33,7 +33,7 @@ class AgentNetwork(nn.Module):
         generators: one a seed, drawn from in a fixed order.
         embedding: how an id enters. ``one-hot``: as said, nearly invisible at first among many agents; ``diverse``:
             its row starts standard normal, as in torch.nn.Embedding; ``none``: the agents cannot be told apart.
-        start_bias: added to the bias of output 0, so that the start prefers it.
+        start_bias: added to output 0 at the start, so that the start prefers it.
 
     Raises:
         ValueError: a table with features, a hidden width that is no multiple of 16, or an unknown embedding.
@@ -55,6 +55,8 @@ class AgentNetwork(nn.Module):
             raise ValueError(f"a table (hidden None) takes no features, got {features} of them: use hidden layers")
         if embedding not in ("one-hot", "diverse", "none"):
             raise ValueError(f"embedding must be one-hot, diverse or none, got {embedding!r}")
+        if hidden is None and embedding != "one-hot":
+            raise ValueError(f"embedding must be one-hot for a table (hidden None), got {embedding!r}")
         if hidden is not None and (not hidden or any(width < 1 or width % VECTOR for width in hidden)):
             raise ValueError(f"hidden widths must be positive multiples of {VECTOR}, at least one, got {tuple(hidden)}")
         widths = (outputs,) if hidden is None else (*hidden, outputs)
@@ -62,10 +64,12 @@ class AgentNetwork(nn.Module):
         bound = 1e-6 if hidden is None else 1 / sqrt(max(fan_in, 1))
         if embedding == "none":
             rows = torch.zeros(len(generators), agents, widths[0])
-        elif embedding == "diverse" and hidden is not None:
+        elif embedding == "diverse":
             rows = _stack(generators, lambda g: torch.randn(agents, widths[0], generator=g))
         else:
             rows = stacked_uniform((agents, widths[0]), bound, generators)
+        if hidden is None:
+            rows[..., 0] += start_bias
         self.outputs = outputs
         self.identity = nn.Parameter(rows, requires_grad=embedding != "none")
         self.features = nn.Parameter(stacked_uniform((features, widths[0]), bound, generators)) if features else None

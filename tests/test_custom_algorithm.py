@@ -69,6 +69,8 @@ def test_the_example_weighs_bad_news_less() -> None:
         ("def Mine(): pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*"),
         ("x = 1 / 0", "{file}:Mine", "algorithm '.*': .*mine.py does not load: ZeroDivisionError: division by zero"),
         ("import no_such_module", "{file}:Mine", ".*mine.py does not load: ModuleNotFoundError: No module .*"),
+        ("raise RuntimeError('a\\nb')", "{file}:Mine", ".*mine.py does not load: RuntimeError: a b"),
+        ("raise SystemExit(3)", "{file}:Mine", ".*mine.py does not load: SystemExit: 3"),
         ("class Mine(:", "{file}:Mine", ".*mine.py does not load: SyntaxError: invalid syntax .*"),
     ],
 )

@@ -455,9 +455,9 @@ def test_streams_differ_between_seeds_and_uses() -> None:
         ({"batch_size": 0}, "batch_size must be None or a positive multiple of agents_per_joint_step, got 0 and 1"),
         ({"agents_per_joint_step": 3}, "batch_size must be None or a positive multiple of .*, got 200 and 3"),
         ({"stored_mean_action": "next"}, "stored_mean_action must be previous, same or noise, got 'next'"),
-        ({"seeds": []}, r"seeds must be distinct and at least 0, got \[\]"),
-        ({"seeds": [1, -2]}, r"seeds must be distinct and at least 0, got \[1, -2\]"),
-        ({"seeds": [1, 1]}, r"seeds must be distinct and at least 0, got \[1, 1\]"),
+        ({"seeds": []}, r"seeds must be distinct, at least 0 and below 2\^61, got \[\]"),
+        ({"seeds": [1, -2]}, r"seeds must be distinct, at least 0 and below 2\^61, got \[1, -2\]"),
+        ({"seeds": [1, 1]}, r"seeds must be distinct, at least 0 and below 2\^61, got \[1, 1\]"),
     ],
 )
 def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:

@@ -41,8 +41,9 @@ def algorithm_class(name: str) -> type[Agent]:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"algorithm {name!r}: {path} does not load: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"algorithm {name!r}: {path} does not load: {reason}") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Agent)):
         raise ValueError(f"algorithm {name!r}: {class_name} must be a subclass of mfmarl.agent.Agent in {path}")

@@ -33,7 +33,8 @@ class AC(Agent):
         actor_learning_rate: Adam's. 1e-4: appendix C.1.
         hidden: widths of the critic's hidden layers, at least one. (32, 32): our choice.
         embedding: how the id enters the critic, see AgentNetwork. ``one-hot``: our choice.
-        start_bias: added to the logit and to the critic's value of action 0 at the start. 0: our choice.
+        start_bias: added to the logit and to the critic's value of action 0 at the start; MAAC's critic has no
+            output of its own for an action, so there to the logit alone. 0: our choice.
         **general: see Agent.
     """
 
@@ -50,6 +51,8 @@ class AC(Agent):
         **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
+        if not hidden:
+            raise ValueError(f"hidden must name at least one width, got {hidden}")
         self.critic_learning_rate = critic_learning_rate
         self.actor_learning_rate = actor_learning_rate
         self.critic = self.make_critic(hidden, embedding, start_bias)
@@ -92,8 +95,8 @@ class AC(Agent):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [
-            adam(self.critic.parameters(), self.critic_learning_rate),
-            adam(self.actor.parameters(), self.actor_learning_rate),
+            adam(self.critic.parameters(), self.critic_learning_rate, "critic_learning_rate"),
+            adam(self.actor.parameters(), self.actor_learning_rate, "actor_learning_rate"),
         ]
 
 

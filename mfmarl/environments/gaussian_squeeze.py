@@ -1,7 +1,7 @@
 """Gaussian Squeeze (Holmesparker, Taylor, Zhan, Tumer 2014), as in Yang et al. 2018, Section 5.1 and appendix C.1."""
 
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp, isfinite, sqrt
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ class GaussianSqueeze:
         sigma: how far x may be from it, positive. 200: the paper.
 
     Raises:
-        ValueError: fewer than 2 agents, or a sigma that is not positive.
+        ValueError: fewer than 2 agents, a sigma that is not positive, or a mu or sigma that is not finite.
     """
 
     agents: int
@@ -29,8 +29,10 @@ class GaussianSqueeze:
     def __post_init__(self) -> None:
         if self.agents < 2:
             raise ValueError(f"agents must be at least 2, got {self.agents}")
-        if not self.sigma > 0:
-            raise ValueError(f"sigma must be positive, got {self.sigma}")
+        if not isfinite(self.mu):
+            raise ValueError(f"mu must be finite, got {self.mu}")
+        if not (self.sigma > 0 and isfinite(self.sigma)):
+            raise ValueError(f"sigma must be positive and finite, got {self.sigma}")
         if self.actions < 2:
             raise ValueError(f"actions must be at least 2, got {self.actions}")
 
@@ -74,7 +76,8 @@ class GaussianSqueeze:
         return float((distribution * self.squeeze(total)).sum())
 
     def _squeeze(self, total: int) -> float:
-        return total * exp(-(((total - self.mu) / self.sigma) ** 2))
+        distance = (total - self.mu) / self.sigma
+        return total * exp(-distance * distance)
 
 
 def _convolve(left: Tensor, right: Tensor) -> Tensor:

@@ -33,7 +33,8 @@ class MatrixGame:
             raise ValueError(f"a matrix game has 2 agents, got {self.agents}")
         for name in ("payoff", "other"):
             matrix = getattr(self, name)
-            if matrix is not None and (len(matrix) < 2 or {len(row) for row in matrix} != {len(self.payoff)}):
+            size = len(self.payoff)
+            if matrix is not None and (size < 2 or [len(row) for row in matrix] != [size] * size):
                 raise ValueError(f"{name} must be a square matrix of at least 2 actions like payoff, got {matrix}")
 
     @property
