@@ -28,7 +28,8 @@ def write_provenance(jobs: Sequence[Job], out: Path, settings: Mapping[str, obje
 
     `settings` is what the numbers were and where each comes from, any JSON. Times are those of the jobs, the
     calls that they were resumed in added up: of jobs side by side, more wall time than passed on the clock.
-    The date of the first call is kept from the section that is already there, if it shares a job with this one.
+    Jobs of earlier calls stay in the section, and the date of the first call if it shares a job with this one;
+    the rest is that of the latest call.
     """
     path = out / "provenance.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
@@ -40,14 +41,20 @@ def provenance(
     jobs: Sequence[Job], out: Path, settings: Mapping[str, object], earlier: Mapping[str, Any]
 ) -> dict[str, object]:
     """The content of a section, see `write_provenance`; `earlier` is what it was."""
-    times = {job.name: job_times(out / "jobs" / job.name) for job in jobs}
+    own = {
+        job.name: {
+            "fingerprint": job.fingerprint,
+            **{kind: round(seconds, 1) for kind, seconds in job_times(out / "jobs" / job.name).items()},
+        }
+        for job in jobs
+    }
+    every: dict[str, dict[str, Any]] = {**earlier.get("jobs", {}), **own}
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    fingerprints = {job.name: job.fingerprint for job in jobs}
     return {
         "command": command(),
-        "dates": {"first": first_date(earlier, fingerprints) or now, "last": now},
+        "dates": {"first": first_date(earlier, own) or now, "last": now},
         "settings": dict(settings),
-        "seeds": sorted({seed for job in jobs for seed in job.seeds}),
+        "seeds": sorted({*earlier.get("seeds", []), *(seed for job in jobs for seed in job.seeds)}),
         "versions": {
             "python": platform.python_version(),
             "mfmarl": __version__,
@@ -56,16 +63,10 @@ def provenance(
         "commit": commit(),
         "hardware": hardware(),
         "total": {
-            kind: round(sum(time.get(kind, 0.0) for time in times.values()), 1)
+            kind: round(sum(job.get(kind, 0.0) for job in every.values()), 1)
             for kind in ("wall_seconds", "cpu_seconds")
         },
-        "jobs": {
-            name: {
-                "fingerprint": fingerprints[name],
-                **{kind: round(seconds, 1) for kind, seconds in times[name].items()},
-            }
-            for name in sorted(times)
-        },
+        "jobs": dict(sorted(every.items())),
     }
 
 
@@ -133,8 +134,8 @@ def job_times(directory: Path) -> dict[str, float]:
     return {kind: record[kind] for kind in ("wall_seconds", "cpu_seconds") if kind in record}
 
 
-def first_date(earlier: Mapping[str, Any], fingerprints: Mapping[str, str]) -> str | None:
+def first_date(earlier: Mapping[str, Any], jobs: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The first date of the section already written, if it shares a job with this one."""
-    jobs = earlier.get("jobs", {})
-    shared = any(jobs.get(name, {}).get("fingerprint") == fingerprints[name] for name in fingerprints)
+    known = earlier.get("jobs", {})
+    shared = any(known.get(name, {}).get("fingerprint") == job["fingerprint"] for name, job in jobs.items())
     return str(earlier["dates"]["first"]) if shared else None

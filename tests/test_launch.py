@@ -243,7 +243,9 @@ def test_provenance_adds_up_and_keeps_the_first_date(tmp_path: Path) -> None:
     )
     first["dates"]["first"] = "2000-01-01T00:00:00+00:00"
     (tmp_path / "provenance.json").write_text(json.dumps(sections))
-    write_provenance(jobs, tmp_path, {})
+    write_provenance(jobs[1:], tmp_path, {})
     again = json.loads((tmp_path / "provenance.json").read_text())
     assert again["run"]["dates"]["first"].startswith("2000")
+    assert again["run"]["jobs"] == first["jobs"]
+    assert again["run"]["total"] == first["total"]
     assert again["other"] == sections["other"]
