@@ -145,11 +145,8 @@ class ReplayDataModule(pl.LightningDataModule):
         noise = self._noise(self._training, steps).to(policy.device) if self._is_noise(policy) else None
         rewards = []
         for step in range(steps):
-            total = mean = None
             previous = self._previous
-            if policy.uses_mean_action:
-                total = action_totals(previous, actions, uniform) if noise is None else noise[:, step]
-                mean = mean_action(previous, total.unsqueeze(1), agents)
+            total, mean = self._mean_action(policy, previous, noise, step)
             chosen = policy.act(mean, uniform[:, step, :agents], self.steps_played)
             reward = self.environment.reward(chosen, uniform[:, step, agents:])
             policy.observe(chosen, reward)
@@ -170,19 +167,16 @@ class ReplayDataModule(pl.LightningDataModule):
         Greedy and sampled play both go on from the last joint action of training, learning switched off.
         """
         agents = self.environment.agents
-        noise = self._noise(self._evaluating, self.evaluation_steps) if self._is_noise(policy) else None
+        noise = None
+        if self._is_noise(policy):
+            noise = self._noise(self._evaluating, self.evaluation_steps).to(policy.device)
         uniform = self._uniforms(self._evaluating, self.evaluation_steps, agents + self.environment.draws)
         uniform = uniform.to(policy.device)
         scores = {}
         for name in ("greedy_reward", "sampled_reward"):
             previous, metric = self._previous.to(policy.device), MeanBySeed(len(self._training))
             for step in range(self.evaluation_steps):
-                mean = None
-                if policy.uses_mean_action:
-                    total = action_totals(previous, self.environment.actions, uniform)
-                    if noise is not None:
-                        total = noise[:, step].to(policy.device)
-                    mean = mean_action(previous, total.unsqueeze(1), agents)
+                _, mean = self._mean_action(policy, previous, noise, step)
                 if name == "greedy_reward":
                     previous = policy.act_greedily(mean)
                 else:
@@ -269,6 +263,16 @@ class ReplayDataModule(pl.LightningDataModule):
         parts = [[None] * updates if field is None else field.chunk(updates, 1) for field in whole]
         for fields in zip(*parts, strict=True):
             yield Batch(*fields)
+
+    def _mean_action(
+        self, policy: Policy, previous: Tensor, noise: Tensor | None, step: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Totals ``[seeds, D]`` of the last joint action, or of ``noise``, and Eq. 11 from them; None if unused."""
+        if not policy.uses_mean_action:
+            return None, None
+        typed = torch.empty(0, device=previous.device)
+        total = action_totals(previous, self.environment.actions, typed) if noise is None else noise[:, step]
+        return total, mean_action(previous, total.unsqueeze(1), self.environment.agents)
 
     def _is_noise(self, policy: Policy) -> bool:
         return policy.uses_mean_action and self.stored_mean_action == "noise"
