@@ -19,7 +19,7 @@ import pytorch_lightning as pl
 import torch
 from torch.optim import Optimizer
 
-from mfmarl.agent import Agent
+from mfmarl.agent import GradientAgent
 from mfmarl.algorithms import ALGORITHMS
 from mfmarl.data import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
@@ -130,7 +130,7 @@ class Clock(pl.Callback):
         self.ended = time.perf_counter()
 
 
-def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[Agent, ReplayDataModule]:
+def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[GradientAgent, ReplayDataModule]:
     """An agent and its data module with the defaults, which are the appendix's; MAAC as the script runs it."""
     if name == "maac":
         data["agents_per_joint_step"] = next(n for n in (1, 2, 4, 5, 8, 10, 20) if n >= agents / 50)
@@ -139,7 +139,7 @@ def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[
     return ALGORITHMS[name](game, range(seeds)), module
 
 
-def optimizers_of(agent: Agent) -> list[Optimizer]:
+def optimizers_of(agent: GradientAgent) -> list[Optimizer]:
     """What Lightning would make of `configure_optimizers`."""
     optimizers = agent.configure_optimizers()
     return optimizers if isinstance(optimizers, list) else [optimizers]  # type: ignore[list-item]

@@ -1,7 +1,7 @@
-"""The base class of all algorithms."""
+"""The base classes of all algorithms."""
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import pytorch_lightning as pl
 import torch
@@ -9,12 +9,31 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mfmarl.data import Evaluation, Round, generators
-from mfmarl.environments import Environment
+from mfmarl.data import Evaluation, ReplayDataModule, Round, generators
+from mfmarl.environments import Environment, Game
 from mfmarl.replay import Batch
 
 
 class Agent(pl.LightningModule):
+    """What trains as one job: S seeds of a game, under manual optimization, each training batch a round of play.
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked in this module.
+    """
+
+    data_module: ClassVar[type[pl.LightningDataModule]]  #: plays its game; built like the agent, from game and seeds.
+    scores: dict[str, Tensor]  #: ``[seeds]`` (or ``[conditions, seeds]``) float64 a score, after each evaluation.
+
+    def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.environment = environment
+        self.seeds = tuple(seeds)
+        self.scores = {}
+
+
+class GradientAgent(Agent):
     """All agents of S independent runs, learning a stateless game from minibatches.
 
     A method defines ``act``, ``act_greedily``, ``losses`` and ``configure_optimizers``; the rest is here.
@@ -30,9 +49,10 @@ class Agent(pl.LightningModule):
         ValueError: an argument out of its range.
     """
 
+    data_module = ReplayDataModule
+    environment: Environment
     uses_mean_action = False
     uses_joint_action = False
-    scores: dict[str, Tensor]  #: ``[seeds]`` float64 a score, after each evaluation.
 
     def __init__(
         self,
@@ -43,20 +63,16 @@ class Agent(pl.LightningModule):
         target_rate: float = 0.01,
         reward_scale: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(environment, seeds)
         if not 0 <= discount < 1:
             raise ValueError(f"discount must be in [0, 1), got {discount}")
         if not 0 < target_rate <= 1:
             raise ValueError(f"target_rate must be in (0, 1], got {target_rate}")
         if not reward_scale > 0:
             raise ValueError(f"reward_scale must be positive, got {reward_scale}")
-        self.automatic_optimization = False
-        self.environment = environment
-        self.seeds = tuple(seeds)
         self.start_generators = generators(seeds, "start")
         self.discount = discount
         self.reward_scale = reward_scale
-        self.scores = {}
         self._follow = get_ema_multi_avg_fn(1 - target_rate)  # type: ignore[no-untyped-call]
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mfmarl.environments import Environment
 from mfmarl.mean_field import action_totals, mean_action
-from mfmarl.metrics import MeanBySeed
+from mfmarl.metrics import MeanByRun
 from mfmarl.replay import Batch, ReplayBuffer
 
 StoredMeanAction = Literal["previous", "same", "noise"]
@@ -88,7 +88,7 @@ class ReplayDataModule(pl.LightningDataModule):
         evaluation_steps: int = 10,
     ) -> None:
         super().__init__()
-        _positive(
+        check_positive(
             steps=steps,
             evaluations=evaluations,
             samples_per_update=samples_per_update,
@@ -117,22 +117,22 @@ class ReplayDataModule(pl.LightningDataModule):
         self.round_steps = max(1, min(round_steps, _UNIFORMS_A_ROUND // draws))
         self.evaluation_steps = evaluation_steps
         self.steps_played = 0
-        self.training_reward = MeanBySeed(len(seeds))
+        self.training_reward = MeanByRun(len(seeds))
         self._training = generators(seeds, "training")
         self._evaluating = generators(seeds, "evaluation")
         self._previous = (self._uniforms(self._training, environment.agents) * environment.actions).long()
         self._buffer: ReplayBuffer | None = None
         self._resumed: dict[str, Any] | None = None
 
-    def train_dataloader(self) -> "_Calls":
+    def train_dataloader(self) -> "Calls":
         """One epoch's rounds."""
         steps = self.steps // self.evaluations
         whole, rest = divmod(steps, self.round_steps)
-        return _Calls([partial(self.play, steps=n) for n in [self.round_steps] * whole + [rest] * bool(rest)])
+        return Calls([partial(self.play, steps=n) for n in [self.round_steps] * whole + [rest] * bool(rest)])
 
-    def val_dataloader(self) -> "_Calls":
+    def val_dataloader(self) -> "Calls":
         """One evaluation."""
-        return _Calls([self.evaluate])
+        return Calls([self.evaluate])
 
     def play(self, policy: Policy, steps: int) -> Iterator[Batch]:
         """Play ``steps`` joint steps with ``policy``, yielding a minibatch whenever a gradient step is due."""
@@ -174,7 +174,7 @@ class ReplayDataModule(pl.LightningDataModule):
         uniform = uniform.to(policy.device)
         scores = {}
         for name in ("greedy_reward", "sampled_reward"):
-            previous, metric = self._previous.to(policy.device), MeanBySeed(len(self._training))
+            previous, metric = self._previous.to(policy.device), MeanByRun(len(self._training))
             for step in range(self.evaluation_steps):
                 _, mean = self._mean_action(policy, previous, noise, step)
                 if name == "greedy_reward":
@@ -286,10 +286,10 @@ class ReplayDataModule(pl.LightningDataModule):
         return torch.stack([torch.rand(*shape, generator=generator) for generator in own])
 
 
-class _Calls(Sequence[Any]):
+class Calls(Sequence[Any]):
     """Rounds or evaluations as a sized sequence that is no DataLoader: Lightning neither prefetches nor shards it."""
 
-    def __init__(self, calls: Sequence[Round] | Sequence[Evaluation]) -> None:
+    def __init__(self, calls: Sequence[Any]) -> None:
         self._calls = calls
 
     def __len__(self) -> int:
@@ -314,7 +314,8 @@ def generators(seeds: Sequence[int], stream: Literal["start", "training", "evalu
     return [torch.Generator().manual_seed(seed * len(_STREAMS) + number) for seed in seeds]
 
 
-def _positive(**arguments: int) -> None:
+def check_positive(**arguments: int) -> None:
+    """Raise ValueError, naming the argument, unless all are at least 1."""
     for name, value in arguments.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")

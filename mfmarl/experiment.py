@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 
 from mfmarl import __version__
-from mfmarl.environments import Environment
+from mfmarl.environments import Game
 from mfmarl.files import read_csv, remove_partial, write_csv, write_json
 
 LoggerName = Literal["none", "csv", "tensorboard"]
@@ -44,31 +44,39 @@ class Job:
     environment  what is played, a frozen dataclass
     seeds        one independent run each
     agent        keyword arguments of the algorithm's class
-    data         keyword arguments of ReplayDataModule, `steps` and `evaluations` among them
+    data         keyword arguments of its data module, `steps` and `evaluations` among them
+    conditions   what differs within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}):
+                 columns of the rows, one run for each condition and seed
     """
 
     name: str
     labels: Mapping[str, str | int | float]
     algorithm: str
-    environment: Environment
+    environment: Game
     seeds: tuple[int, ...]
     agent: Mapping[str, object]
     data: Mapping[str, object]
+    conditions: tuple[Mapping[str, float], ...] = ({},)
+
+    @property
+    def runs(self) -> list[dict[str, float]]:
+        """What names each run of the stack: its condition and its seed."""
+        return [{**condition, "seed": seed} for condition in self.conditions for seed in self.seeds]
 
     @property
     def steps(self) -> int:
-        """Joint steps of each seed."""
+        """Joint steps of each run."""
         return int(self.data["steps"])  # type: ignore[call-overload,no-any-return]
 
     @property
     def evaluations(self) -> int:
-        """Evaluations of each seed: the rows that it gives."""
+        """Evaluations of each run: the rows that it gives."""
         return int(self.data["evaluations"])  # type: ignore[call-overload,no-any-return]
 
     @property
     def work(self) -> int:
-        """Agent-steps in all: the steps of every agent of every seed."""
-        return self.steps * len(self.seeds) * self.environment.agents
+        """Agent-steps in all: the steps of every agent of every run."""
+        return self.steps * len(self.runs) * self.environment.agents
 
     @property
     def fingerprint(self) -> str:
@@ -112,7 +120,7 @@ def run(
     checkpoint_seconds: float = 30.0,
     logger: LoggerName = "none",
 ) -> pd.DataFrame:
-    """Do `job`, or what is left of it, in its folder `directory`; return its rows, by seed, then step.
+    """Do `job`, or what is left of it, in its folder `directory`; return its rows, by run, then step.
 
     A run that is killed at any moment and called again gives the rows of an uninterrupted one, bit for bit on
     a CPU. Rows of this very job that lie in the folder are returned as they are; those of another are
@@ -146,7 +154,7 @@ def run(
         logger=logger,
     )
     write_json({**record, **times}, directory / "job.json")
-    write_csv(frame, directory / "rows.csv", keys=["seed", "step"])
+    write_csv(frame, directory / "rows.csv", keys=[*job.runs[0], "step"])
     (directory / "checkpoint.ckpt").unlink(missing_ok=True)
     return read_rows(job, directory)
 
@@ -165,7 +173,7 @@ def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
     if mine and rows.exists():
         with readable(rows):
-            count, expected = len(read_rows(job, directory)), job.evaluations * len(job.seeds)
+            count, expected = len(read_rows(job, directory)), job.evaluations * len(job.runs)
             if count != expected:
                 raise ValueError(f"got {count} rows where {expected} were written")
         return "rows"

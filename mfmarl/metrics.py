@@ -1,31 +1,76 @@
-"""torchmetrics Metrics."""
+"""torchmetrics Metrics: means of every stacked run, the same on one process and, gathered, on several.
+
+``runs`` says how runs are stacked: ``(seeds,)``, or ``(temperatures, seeds)``. A mean is NaN before the first update,
+and torchmetrics drops the dimensions of a single number.
+"""
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from mfmarl.environments.ising import Ising, magnetisation
 
-class MeanBySeed(Metric):
-    """Mean of a quantity for each of S stacked seeds, NaN before the first update.
 
-    Args:
-        seeds: S.
-    """
+class MeanByRun(Metric):
+    """Mean of a quantity over time, agents, and whatever else is not a run: ``[*runs]`` float64."""
 
     full_state_update = False
     total: Tensor
     count: Tensor
 
-    def __init__(self, seeds: int) -> None:
+    def __init__(self, *runs: int) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros(seeds, dtype=torch.float64), dist_reduce_fx="sum")
+        self.runs = runs
+        self.add_state("total", torch.zeros(runs, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, values: Tensor) -> None:
-        """Add ``values`` ``[seeds, ...]``, the same number for each seed."""
-        self.total += values.double().flatten(1).sum(1)
-        self.count += values[0].numel()
+        """Add ``values`` ``[*runs, ...]``, the same number for each run."""
+        self._add(values)
 
     def compute(self) -> Tensor:
-        """Means ``[seeds]`` float64; torchmetrics drops the dimension when there is one seed."""
+        """Means ``[*runs]`` float64."""
         return self.total / self.count
+
+    def _add(self, values: Tensor) -> None:
+        values = values.reshape(*self.runs, -1)
+        self.total += values.sum(-1, dtype=torch.float64)
+        self.count += values.shape[-1]
+
+
+class QError(MeanByRun):
+    """Mean squared error between Q and the reward it is to predict, over agents and time: ``[*runs]`` float64."""
+
+    def update(self, error: Tensor) -> None:
+        """Add the errors ``r - Q``, ``[*runs, ...]``."""
+        self._add(error.square())
+
+
+class Energy(MeanByRun):
+    """Energy per site of lattices (Eq. 28 over N), a mean over time: ``[*runs]`` float64."""
+
+    def __init__(self, environment: Ising, *runs: int) -> None:
+        super().__init__(*runs)
+        self.environment = environment
+
+    def update(self, even: Tensor, odd: Tensor) -> None:  # type: ignore[override]
+        """Add lattices split by colour, each ``[*runs, L, L/2]`` int8."""
+        self._add(self.environment.energy(even, odd))
+
+
+class OrderParameter(MeanByRun):
+    """Order parameter ``xi = |N_up - N_down| / N = |m|`` of lattices and its kin, means over time.
+
+    ``compute`` gives ``[4, *runs]`` float64, in the order of ``names``: ``|m|``; the mean of ``|m|`` of the two
+    colours, which is blind to how they stand to each other; and m^2 and m^4, which make the Binder cumulant.
+    """
+
+    names = ("order_parameter", "sublattice_order_parameter", "squared_magnetisation", "fourth_magnetisation")
+
+    def __init__(self, *runs: int) -> None:
+        super().__init__(len(self.names), *runs)
+
+    def update(self, even: Tensor, odd: Tensor) -> None:  # type: ignore[override]
+        """Add lattices split by colour, each ``[*runs, L, L/2]`` int8."""
+        mean, of_even, of_odd = magnetisation(even, odd), magnetisation(even), magnetisation(odd)
+        self._add(torch.stack([mean.abs(), (of_even.abs() + of_odd.abs()) / 2, mean**2, mean**4]))

@@ -15,6 +15,8 @@ from mfmarl.files import read_csv
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mfmarl.algorithms import Kind
+
 
 def sourced(value: Any, source: str) -> Any:
     """A field of a settings dataclass: its value, and where the value comes from."""
@@ -26,20 +28,21 @@ def sources(settings: Any) -> dict[str, object]:
     return {field.name: _sourced_value(settings, field) for field in dataclasses.fields(settings)}
 
 
-def arguments_of(algorithm: str, values: Mapping[str, object]) -> dict[str, object]:
+def arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "stateless") -> dict[str, object]:
     """Those of ``values`` that the constructor of an algorithm names, or one that it hands its ``**`` on to.
 
     Args:
         algorithm: a key of ALGORITHMS, or path/to/file.py:Class.
         values: name to value.
+        kind: of games that the algorithm must play.
 
     Raises:
-        ValueError: an unknown algorithm.
+        ValueError: an unknown algorithm, or one for other games.
     """
     from mfmarl.algorithms import algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
 
     named: set[str] = set()
-    for base in algorithm_class(algorithm).__mro__:
+    for base in algorithm_class(algorithm, kind).__mro__:
         if "__init__" in vars(base):
             parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
             named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}

@@ -20,7 +20,6 @@ from pytorch_lightning.plugins.environments import LightningEnvironment  # type:
 from torch import Tensor
 
 from mfmarl.algorithms import algorithm_class
-from mfmarl.data import ReplayDataModule
 from mfmarl.files import atomic
 
 if TYPE_CHECKING:
@@ -42,15 +41,15 @@ def train(
     What is printed, warned and logged meanwhile goes to the folder's log.txt.
     """
     checkpoint = directory / "checkpoint.ckpt"
-    agents = len(job.seeds) * job.environment.agents
+    agents = len(job.runs) * job.environment.agents
     recorder = CurveRecorder()
     checkpointer = Checkpointer(checkpoint, checkpoint_seconds)
     threads = torch.get_num_threads()
     torch.set_num_threads(hardware.threads)
     try:
         with logged(directory / "log.txt"):
-            module = algorithm_class(job.algorithm)(job.environment, job.seeds, **job.agent)  # type: ignore[arg-type]
-            data = ReplayDataModule(job.environment, job.seeds, **job.data)  # type: ignore[arg-type]
+            module = algorithm_class(job.algorithm)(job.environment, job.seeds, **job.agent)
+            data = module.data_module(job.environment, job.seeds, **job.data)
             trainer = pl.Trainer(
                 accelerator=hardware.accelerator,
                 devices=[hardware.device] if hardware.accelerator == "gpu" else 1,
@@ -72,7 +71,7 @@ def train(
                 fit(trainer, module, data, checkpoint if resume else None)
     finally:
         torch.set_num_threads(threads)
-    return recorder.frame(job.labels, job.seeds), checkpointer.times()
+    return recorder.frame(job.labels, job.runs), checkpointer.times()
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
@@ -96,7 +95,7 @@ class CurveRecorder(pl.Callback):
 
     def __init__(self) -> None:
         self.steps: list[int] = []  # joint steps played at each evaluation
-        self.scores: dict[str, list[Tensor]] = {}  # one float64 tensor [seeds] an evaluation
+        self.scores: dict[str, list[Tensor]] = {}  # one float64 tensor [runs] an evaluation
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record an evaluation; validation is over by now."""
@@ -107,14 +106,12 @@ class CurveRecorder(pl.Callback):
         if trainer.logger is not None:
             trainer.logger.log_metrics({name: float(v.mean()) for name, v in scores.items()}, self.steps[-1])
 
-    def frame(self, labels: Mapping[str, object], seeds: Sequence[int]) -> pd.DataFrame:
-        """The rows of the job: the labels, seed, step and the scores, ordered by seed, then step."""
-        index = {
-            "seed": [seed for seed in seeds for _ in self.steps],
-            "step": self.steps * len(seeds),
-        }
-        scores = {name: torch.stack(values, dim=1).flatten().tolist() for name, values in self.scores.items()}
-        return pd.DataFrame({**labels, **index, **scores}, index=range(len(index["seed"])))
+    def frame(self, labels: Mapping[str, object], runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+        """The rows of the job: the labels, what names the run, step and the scores, ordered by run, then step."""
+        index = {name: [run[name] for run in runs for _ in self.steps] for name in runs[0]}
+        scores = {name: torch.stack(values, dim=-1).flatten().tolist() for name, values in self.scores.items()}
+        steps = self.steps * len(runs)
+        return pd.DataFrame({**labels, **index, "step": steps, **scores}, index=range(len(steps)))
 
     def state_dict(self) -> dict[str, Any]:
         """All evaluations so far."""

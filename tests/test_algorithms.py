@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import Agent
+from mfmarl.agent import GradientAgent
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, JointCritic
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
@@ -31,13 +31,13 @@ NAMES = {**{name: name for name in ALGORITHMS}, "example": EXAMPLE}
 ACTOR_CRITICS = ("ac", "mf-ac", "maac")
 
 
-def make(name: str, game: Environment, seeds: Sequence[int], **agent: Any) -> Agent:
-    cls: Callable[..., Agent] = algorithm_class(NAMES[name])
-    return cls(game, seeds, **agent)
+def make(name: str, game: Environment, seeds: Sequence[int], **agent: Any) -> GradientAgent:
+    cls: Callable[..., Any] = algorithm_class(NAMES[name], "stateless")
+    return cast(GradientAgent, cls(game, seeds, **agent))
 
 
 def fit(
-    module: Agent,
+    module: GradientAgent,
     data: ReplayDataModule,
     *callbacks: pl.Callback,
     checkpoint: Path | None = None,
@@ -90,7 +90,7 @@ class Case:
     agent: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
-    def make(self, seeds: tuple[int, ...]) -> tuple[Agent, ReplayDataModule]:
+    def make(self, seeds: tuple[int, ...]) -> tuple[GradientAgent, ReplayDataModule]:
         small = {"steps": 36, "evaluations": 3, "batch_size": 24, "samples_per_update": 7, "capacity": 100}
         data = ReplayDataModule(self.game, seeds, **{**small, "round_steps": 4, "evaluation_steps": 3, **self.data})
         return make(self.name, self.game, seeds, **self.agent), data
@@ -109,7 +109,7 @@ CASES = {
 SEEDS = (4, 0, 9)
 
 
-def state(module: Agent, data: ReplayDataModule) -> dict[str, Any]:
+def state(module: GradientAgent, data: ReplayDataModule) -> dict[str, Any]:
     """All that a run leaves: parameters, statistics, scores, optimizers, replay and generators."""
     return {
         "module": dict(module.state_dict()),
@@ -254,13 +254,15 @@ def samples_of(batch: Batch) -> Iterator[tuple[int, int, Any, int, int, float]]:
             yield seed, number, (batch.agent, batch.mean_action), j, a, float(batch.reward[seed, number])
 
 
-def train_on(module: Agent, *batches: Batch) -> None:
+def train_on(module: GradientAgent, *batches: Batch) -> None:
     """A round of ``batches``."""
     optimizers = cast(Any, module.configure_optimizers())
     module.learn(lambda policy: iter(batches), optimizers if isinstance(optimizers, list) else [optimizers])
 
 
-def follows(module: Agent, before: Agent, gradients: list[tuple[nn.Module, float, list[Tensor]]]) -> None:
+def follows(
+    module: GradientAgent, before: GradientAgent, gradients: list[tuple[nn.Module, float, list[Tensor]]]
+) -> None:
     """Check that Adam's first step with those ``gradients`` of a module's networks led from ``before`` to ``module``.
 
     And that the targets then moved by ``target_rate``, 0.25.
@@ -281,7 +283,7 @@ def follows(module: Agent, before: Agent, gradients: list[tuple[nn.Module, float
             torch.testing.assert_close(new, 0.75 * was + 0.25 * source, rtol=1e-5, atol=1e-6)
 
 
-def apart(module: Agent) -> Agent:
+def apart(module: GradientAgent) -> GradientAgent:
     """Move the targets away from their networks and the policies from uniform; return a copy of all."""
     with torch.no_grad():
         for _, target in module.networks():

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
-from mfmarl.agent import Agent
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.environments import GaussianSqueeze
@@ -45,7 +45,7 @@ def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> No
 
 
 def test_the_example_weighs_bad_news_less() -> None:
-    make: Callable[..., Agent] = algorithm_class(EXAMPLE)
+    make: Callable[..., Any] = algorithm_class(EXAMPLE, "stateless")
     module = make(GaussianSqueeze(10), [0, 1], slowness=0.2, discount=0.0)
     plain = MFQ(GaussianSqueeze(10), [0, 1], discount=0.0)
     own = torch.Generator().manual_seed(0)

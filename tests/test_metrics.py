@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from mfmarl.metrics import MeanBySeed
+from mfmarl.metrics import MeanByRun
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_mean_by_seed_is_the_mean_of_all_that_came(seeds: int) -> None:
-    metric = MeanBySeed(seeds)
+    metric = MeanByRun(seeds)
     parts = [torch.rand(seeds, *shape, generator=torch.Generator().manual_seed(0)) for shape in ((4,), (2, 3), (1,))]
     for part in parts:
         metric.update(part)
@@ -21,7 +21,7 @@ def test_mean_by_seed_is_the_mean_of_all_that_came(seeds: int) -> None:
 
 
 def test_it_adds_up_in_float64() -> None:
-    metric = MeanBySeed(2)
+    metric = MeanByRun(2)
     for value in (1e9, 1.0, -1e9):
         metric.update(torch.full((2, 1), value))
     assert metric.compute().dtype == torch.float64
@@ -30,4 +30,4 @@ def test_it_adds_up_in_float64() -> None:
 
 def test_it_is_nan_before_the_first_update() -> None:
     with pytest.warns(UserWarning, match="before the ``update`` method"):
-        assert MeanBySeed(2).compute().isnan().all()
+        assert MeanByRun(2).compute().isnan().all()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import Agent, adam
+from mfmarl.agent import GradientAgent, adam
 from mfmarl.environments import Environment
 from mfmarl.exploration import sample
 from mfmarl.mean_field import boltzmann_policy, mean_field_value
@@ -19,7 +19,7 @@ from mfmarl.networks import AgentNetwork, Embedding, JointActionLayer, gather_ro
 from mfmarl.replay import Batch
 
 
-class AC(Agent):
+class AC(GradientAgent):
     """Independent actor-critic: MF-AC without the mean action.
 
     Critic: ``(1/K) sum (y - Q(a^j))^2`` with ``y = r^j + gamma v(s')``, v of Eq. 10 under the target actor.
@@ -35,7 +35,7 @@ class AC(Agent):
         embedding: how the id enters the critic, see AgentNetwork. ``one-hot``: our choice.
         start_bias: added to the logit and to the critic's value of action 0 at the start; MAAC's critic has no
             output of its own for an action, so there to the logit alone. 0: our choice.
-        **general: see Agent.
+        **general: see GradientAgent.
     """
 
     def __init__(

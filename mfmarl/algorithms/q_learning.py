@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import Agent, adam, gradient_descent
+from mfmarl.agent import GradientAgent, adam, gradient_descent
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_policy
@@ -19,7 +19,7 @@ from mfmarl.networks import AgentNetwork, Embedding
 from mfmarl.replay import Batch
 
 
-class IL(Agent):
+class IL(GradientAgent):
     """Independent Q-learning: one Q-network that all agents share, told the agent's id, blind to the others.
 
     Args:
@@ -31,7 +31,7 @@ class IL(Agent):
         embedding: how the id enters, see AgentNetwork. ``one-hot``: our choice.
         start_bias: added to the value of action 0 at the start. 0: our choice.
         exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values.
-        **general: see Agent.
+        **general: see GradientAgent.
     """
 
     def __init__(

@@ -5,18 +5,23 @@ from typing import Protocol
 from torch import Tensor
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.environments.ising import Ising
 from mfmarl.environments.matrix_game import MatrixGame
 
-__all__ = ["Environment", "GaussianSqueeze", "MatrixGame"]
+__all__ = ["Environment", "Game", "GaussianSqueeze", "Ising", "MatrixGame"]
 
 
-class Environment(Protocol):
-    """A repeated game with a common reward: stateless, and the same reward for every agent."""
+class Game(Protocol):
+    """What a job needs to know of any game."""
 
     @property
     def agents(self) -> int:
         """N, the number of agents."""
         ...
+
+
+class Environment(Game, Protocol):
+    """A repeated game with a common reward: stateless, and the same reward for every agent."""
 
     @property
     def actions(self) -> int:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.evaluation import Interval, bootstrap_interval
+from mfmarl.evaluation import Band, Interval, bootstrap_band, bootstrap_interval
 
 WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column of 900, and 7 point in print
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
@@ -57,6 +57,8 @@ FURTHER_LOOKS = (
     ("#882255", (0, (2, 1)), "p"),
     ("#44AA99", (0, (8, 2)), "h"),
 )
+# The simulation that is the truth for learners, not one of them: the length of LOOKS places learning curves' markers.
+MCMC = Look("MCMC", "#004488", "-", "8")
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
@@ -151,6 +153,39 @@ def handle(look: Look, *, line: bool = True, filled: bool = True) -> Line2D:
 def interval_over_runs(scores: Sequence[float]) -> Interval:
     """The interval that figures draw: always from the same generator, so that they rebuild exactly."""
     return bootstrap_interval(scores, generator=np.random.default_rng(BOOTSTRAP_SEED))
+
+
+def draw_band(
+    axes: Axes,
+    table: pd.DataFrame,
+    look: Look,
+    *,
+    filled: bool = True,
+    size: float = 4.5,
+    strength: float = 1.0,
+    every: tuple[int, int] = (0, 1),
+) -> Band:
+    """The mean over the rows of table [seeds, x] and its 95% band; returns both.
+
+    Markers of that size (points) lie at every = (first, step). A strength below 1 makes all of it fainter. The band
+    is always from the same generator, as in `interval_over_runs`.
+    """
+    x = table.columns.to_numpy(np.float64)
+    band = bootstrap_band(table, generator=np.random.default_rng(BOOTSTRAP_SEED))
+    axes.fill_between(x, band.low, band.high, color=look.colour, alpha=0.2 * strength, linewidth=0, zorder=1.5)
+    axes.plot(
+        x,
+        band.estimate,
+        color=look.colour,
+        alpha=strength,
+        linestyle=look.line,
+        linewidth=1.5,
+        marker=look.marker,
+        markerfacecolor=look.colour if filled else "white",
+        markersize=size,
+        markevery=every,
+    )
+    return band
 
 
 def draw_runs(

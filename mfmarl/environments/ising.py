@@ -1,0 +1,108 @@
+"""The Ising model as a game (appendix C.2): spins on a torus, each paid for agreeing with its four neighbours.
+
+Lattices are batched: spins are int8 -1 or +1, ``[..., L, L]``, in training ``[temperatures, seeds, L, L]``. The torus
+is a checkerboard whose sites have all their neighbours on the other colour, so that one colour can act while the
+other stands still. Split by colour a lattice is two tensors ``[..., L, L/2]``, even (row + column even) and odd.
+
+Temperatures are the paper's tau, half of the physical temperature T of the textbook model: the critical point is at
+tau = 1 / ln(1 + sqrt 2) = 1.1346 where T = 2.2692.
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ising:
+    """L x L spins with ``r^j = h a^j + (lambda / 2) a^j sum_k a^k``, Eq. 33, over the four nearest neighbours k.
+
+    Args:
+        size: L, even and at least 4, so that the torus is a checkerboard of distinct neighbours. 20: the paper.
+        field: h, 0: appendix C.2.
+        coupling: lambda, positive (spins like to agree: appendix C.2). 1: the paper.
+
+    Raises:
+        ValueError: an argument that is not allowed.
+    """
+
+    size: int = 20
+    field: float = 0.0
+    coupling: float = 1.0
+    actions: int = 2
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or self.size < 4 or self.size % 2:
+            raise ValueError(f"size must be an even integer of at least 4, got {self.size!r}")
+        if not isfinite(self.field):
+            raise ValueError(f"field must be finite, got {self.field}")
+        if not (self.coupling > 0 and isfinite(self.coupling)):
+            raise ValueError(f"coupling must be positive and finite, got {self.coupling}")
+        if self.actions != 2:
+            raise ValueError(f"a spin has 2 actions, got {self.actions}")
+
+    @property
+    def agents(self) -> int:
+        """N, the number of spins: L squared."""
+        return self.size * self.size
+
+    def reward(self, action: Tensor, neighbours: Tensor) -> Tensor:
+        """Eq. 33 for spins ``[...]`` and the sums of their neighbours ``[...]``: ``[...]`` float32."""
+        return action * (self.field + self.coupling / 2 * neighbours)
+
+    def neighbour_sums(self, other: Tensor, colour: int) -> Tensor:
+        """``sum_k a^k`` for the sites of a colour, from the spins of the other colour.
+
+        Args:
+            other: ``[..., L, L/2]`` int8.
+            colour: of the sites asked for, 0 even or 1 odd.
+
+        Returns:
+            ``[..., L, L/2]`` int8: -4, -2, 0, 2 or 4.
+        """
+        pairs = _row_pairs(other)  # the sites of such rows are shifted against each other
+        beside = torch.stack([pairs[..., row, :].roll(1 if row == colour else -1, -1) for row in (0, 1)], -2)
+        return beside.view_as(other).add_(other).add_(other.roll(1, -2)).add_(other.roll(-1, -2))
+
+    def energy(self, even: Tensor, odd: Tensor) -> Tensor:
+        """Energy per site, Eq. 28 over N: ``[..., L, L/2]`` twice to ``[...]`` float64; -2 where all spins agree."""
+        bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32)
+        return -(self.field * magnetisation(even, odd) + self.coupling / self.agents * bonds)
+
+
+def split(spins: Tensor) -> tuple[Tensor, Tensor]:
+    """The even and the odd sites of ``[..., L, L]``, each ``[..., L, L/2]``."""
+    blocks = spins.view(*spins.shape[:-2], spins.shape[-2] // 2, 2, spins.shape[-1] // 2, 2)
+    even = torch.stack([blocks[..., 0, :, 0], blocks[..., 1, :, 1]], -2)
+    odd = torch.stack([blocks[..., 0, :, 1], blocks[..., 1, :, 0]], -2)
+    return even.flatten(-3, -2), odd.flatten(-3, -2)
+
+
+def join(even: Tensor, odd: Tensor) -> Tensor:
+    """The inverse of ``split``."""
+    even, odd = _row_pairs(even), _row_pairs(odd)
+    first = torch.stack([even[..., 0, :], odd[..., 0, :]], -1)
+    second = torch.stack([odd[..., 1, :], even[..., 1, :]], -1)
+    return torch.stack([first, second], -3).flatten(-2, -1).flatten(-3, -2)
+
+
+def magnetisation(*spins: Tensor) -> Tensor:
+    """Mean spin m over the last two dimensions of one tensor, or of several of one shape: ``[...]`` float64."""
+    totals = [part.flatten(-2).sum(-1, dtype=torch.int32) for part in spins]
+    sites = len(spins) * spins[0].shape[-2] * spins[0].shape[-1]
+    return torch.stack(totals).sum(0).double() / sites
+
+
+def check_temperatures(temperatures: object, argument: str = "temperatures") -> tuple[float, ...]:
+    """The temperatures as floats. Raises ValueError unless there is one and all are positive and finite."""
+    values = tuple(float(value) for value in temperatures)  # type: ignore[attr-defined]
+    if not values or not all(value > 0 and isfinite(value) for value in values):
+        raise ValueError(f"{argument} must be positive and finite, at least one, got {list(values)}")
+    return values
+
+
+def _row_pairs(colour: Tensor) -> Tensor:
+    """``[..., L, L/2]`` as ``[..., L/2, 2, L/2]``."""
+    return colour.view(*colour.shape[:-2], colour.shape[-2] // 2, 2, colour.shape[-1])

@@ -1,0 +1,275 @@
+"""The figures of the Ising model at equilibrium: phase transition, energy and the crossing of Binder's cumulants.
+
+A temperature is the paper's tau (appendix C.2): half the physical one, so that tau_c = 1 / ln(1 + sqrt 2) = 1.1346.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike, NDArray
+
+from mfmarl.figures.style import (
+    INTERVAL_NOTE,
+    LOOKS,
+    MCMC,
+    Line,
+    Look,
+    count_label,
+    draw_band,
+    handle,
+    house_style,
+    legend_below,
+    page,
+    require_columns,
+)
+
+METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC}
+# When sites act and which neighbours they are paid against, in few words; they always act upon those they saw.
+ORDERS = {
+    "checkerboard": "checkerboard: one colour at a time,\npaid against the neighbours seen",
+    "simultaneous": "simultaneous: all at once,\npaid against those seen",
+    "released-code": "released-code: all at once,\npaid against those after",
+}
+MARKERS = {"mf-q": 3.8, "mcmc": 6.5}  # points: where the methods agree, one shows around the other
+CURVES: dict[str, Line] = {"Onsager, infinite lattice": "-", "mean field": (0, (1, 1.5))}
+SIZE_MARKERS = "os^Dvph"
+
+
+@house_style()
+def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critical_temperature: float) -> Figure:
+    """Order parameter against temperature at one lattice size: MF-Q and MCMC, a panel for each order of updates.
+
+    The panel of the checkerboard order is the large one. Beside it, in the orders that occur, also the sublattice
+    order parameter: it is large and the plain one small where the two sublattices point opposite ways.
+
+    Args:
+        equilibrium: method (mf-q, mcmc), order, size, temperature (tau), seed, order_parameter and
+            sublattice_order_parameter (both 0 to 1). MCMC in one order of updates.
+        references: curve ("Onsager, infinite lattice" or "mean field"), temperature, order_parameter.
+        critical_temperature: tau_c of the infinite lattice.
+
+    Raises:
+        ValueError: a missing column, several sizes, an unknown curve, no MF-Q in a known order, or seeds of one
+            method that were not measured once at the same temperatures.
+    """
+    metrics = ("order_parameter", "sublattice_order_parameter")
+    require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", *metrics])
+    require_columns("references", references, ["curve", "temperature", "order_parameter"])
+    size = only_size("equilibrium", equilibrium)
+    learned = equilibrium[equilibrium["method"] == "mf-q"]
+    orders = [order for order in ORDERS if order in set(learned["order"])]
+    if not orders:
+        raise ValueError(f"equilibrium must hold mf-q in one of {list(ORDERS)}, got {list(learned['order'].unique())}")
+    if unknown := sorted(set(references["curve"]) - set(CURVES)):
+        raise ValueError(f"references: curve must be one of {list(CURVES)}, got {unknown}")
+    hollow = replace(LOOKS["mf-q"], label="MF-Q, sublattice order parameter", line=(0, (4, 1.5)))
+    figure = page(4.1)
+    widths = [1.7 if order == "checkerboard" else 1 for order in orders]
+    grid = figure.subplots(1, len(orders), squeeze=False, sharex=True, sharey=True, width_ratios=widths)[0]
+    counts = []
+    for axes, order in zip(grid, orders, strict=True):
+        for curve, points in references.sort_values("temperature").groupby("curve"):
+            line = CURVES[str(curve)]
+            axes.plot(
+                points["temperature"], points["order_parameter"], color="black", linestyle=line, linewidth=0.9, zorder=3
+            )
+        axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+        simulated = equilibrium[equilibrium["method"] == "mcmc"]
+        if len(simulated):
+            table = by_seed(simulated, "temperature", metrics[0])
+            draw_band(axes, table, MCMC, size=MARKERS["mcmc"], strength=1 if order == "checkerboard" else 0.35)
+            counts.append(len(table))
+        runs = learned[learned["order"] == order]
+        if order != "checkerboard":
+            draw_band(axes, by_seed(runs, "temperature", metrics[1]), hollow, filled=False)
+        table = by_seed(runs, "temperature", metrics[0])
+        draw_band(axes, table, LOOKS["mf-q"], size=MARKERS["mf-q"])
+        counts.append(len(table))
+        axes.set_title(ORDERS[order])
+        axes.set_xlabel("temperature tau")
+        axes.locator_params(axis="x", nbins=5)
+    _mark_critical(grid[0], critical_temperature)
+    grid[0].set_ylabel("order parameter |N_up - N_down| / N")
+    grid[0].set_ylim(-0.02, 1.02)
+    grid[0].set_xlim(*_margins(equilibrium["temperature"]))
+    shown = [look for name, look in METHODS.items() if name in set(equilibrium["method"])]
+    handles = [handle(look) for look in shown]
+    if set(orders) - {"checkerboard"}:
+        handles.insert(1, handle(hollow, filled=False))
+    for curve, line in CURVES.items():
+        if curve in set(references["curve"]):
+            handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
+    note = f"{size} x {size} sites. Marks: {INTERVAL_NOTE}; {count_label(counts)}"
+    legend_below(figure, handles, len(handles), note)
+    return figure
+
+
+@house_style()
+def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature: float) -> Figure:
+    """Energy per site against temperature, a column for each lattice size, above its deviation from the exact one.
+
+    MF-Q in the checkerboard order and MCMC. The deviation is in units of the energy, with the interval of the
+    mean: a band that leaves zero is a bias.
+
+    Args:
+        equilibrium: method (mf-q, mcmc), order, size, temperature (tau), seed, energy (a site). MCMC in one order.
+        exact: size, temperature, energy of the finite lattice; at least at every temperature that was measured,
+            better denser, for the line.
+        critical_temperature: tau_c of the infinite lattice.
+
+    Raises:
+        ValueError: a missing column or exact energy, neither method, or seeds of one method that were not
+            measured once at the same temperatures.
+    """
+    require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", "energy"])
+    require_columns("exact", exact, ["size", "temperature", "energy"])
+    drawn = equilibrium[
+        (equilibrium["method"] == "mcmc")
+        | ((equilibrium["method"] == "mf-q") & (equilibrium["order"] == "checkerboard"))
+    ]
+    require_columns("equilibrium (mf-q in the checkerboard order, mcmc)", drawn, [])
+    sizes = sorted(drawn["size"].unique())
+    figure = page(4.9)
+    grid = figure.subplots(2, len(sizes), squeeze=False, sharex=True, sharey="row", height_ratios=[2, 1.2])
+    for (above, below), size in zip(grid.T, sizes, strict=True):
+        truth = exact[exact["size"] == size].sort_values("temperature")
+        above.plot(truth["temperature"], truth["energy"], color="black", linewidth=0.9, zorder=3)
+        below.axhline(0, color="black", linewidth=0.9)
+        counts = []
+        for method, look in reversed(METHODS.items()):
+            runs = drawn[(drawn["method"] == method) & (drawn["size"] == size)]
+            if runs.empty:
+                continue
+            table = by_seed(runs, "temperature", "energy")
+            deviation = table - _at(truth, table.columns.to_numpy(np.float64), int(size))
+            for axes, values in ((above, table), (below, deviation)):
+                draw_band(axes, values, look, size=MARKERS[method])
+            counts.append(len(table))
+        for axes in (above, below):
+            axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+        above.set_title(f"{size} x {size} sites ({count_label(counts)})")
+        below.set_xlabel("temperature tau")
+    grid[0, 0].set_xlim(*_margins(drawn["temperature"]))
+    _mark_critical(grid[0, 0], critical_temperature, low=True)
+    grid[0, 0].set_ylabel("energy per site u")
+    grid[1, 0].set_ylabel("u - exact u")
+    handles = [handle(look) for name, look in METHODS.items() if name in set(drawn["method"])]
+    handles.append(Line2D([], [], color="black", linewidth=0.9, label="exact, finite lattice"))
+    legend_below(figure, handles, 3, f"Marks: {INTERVAL_NOTE}")
+    return figure
+
+
+@house_style()
+def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperature: float) -> Figure:
+    """Binder's cumulant against temperature, a panel for each method, and where the curves of two sizes cross.
+
+    Args:
+        cumulants: method (mf-q, mcmc), size, temperature (tau), cumulant (1 - <m^4> / 3 <m^2>^2), low and high
+            (the ends of its 95% interval).
+        crossings: method, sizes (text such as "16, 32"), estimate, low, high (tau; drawn from above in the order
+            given; ends that are NaN are left out).
+        critical_temperature: the exact tau_c.
+
+    Raises:
+        ValueError: a missing column or an unknown method.
+    """
+    require_columns("cumulants", cumulants, ["method", "size", "temperature", "cumulant", "low", "high"])
+    require_columns("crossings", crossings, ["method", "sizes", "estimate", "low", "high"])
+    if unknown := sorted({*cumulants["method"], *crossings["method"]} - set(METHODS)):
+        raise ValueError(f"method must be one of {list(METHODS)}, got {unknown}")
+    methods = [method for method in METHODS if method in set(cumulants["method"])]
+    sizes = sorted(cumulants["size"].unique())
+    tones = sns.color_palette("viridis_r", len(sizes) + 1).as_hex()[1:]  # the larger the darker
+    styles = {
+        size: Look(f"{size} x {size} sites", tone, "-", marker)
+        for size, tone, marker in zip(sizes, tones, SIZE_MARKERS * len(sizes), strict=False)
+    }
+    figure = page(3.9)
+    grid = figure.subplots(1, len(methods) + 1, squeeze=False)[0]
+    for axes, method in zip(grid, methods, strict=False):
+        axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+        for size, look in styles.items():
+            points = cumulants[(cumulants["method"] == method) & (cumulants["size"] == size)]
+            points = points.sort_values("temperature")
+            axes.vlines(points["temperature"], points["low"], points["high"], color=look.colour, linewidth=1.5)
+            style = {"color": look.colour, "marker": look.marker}
+            axes.plot(points["temperature"], points["cumulant"], **style, linewidth=1.2, markersize=3.5)
+        axes.set_title(METHODS[method].label)
+        axes.set_xlabel("temperature tau")
+    for axes in grid[1 : len(methods)]:
+        axes.sharey(grid[0])
+        axes.label_outer()
+    grid[0].set_ylabel("Binder cumulant U")
+    _mark_critical(grid[0], critical_temperature)
+    _draw_crossings(grid[-1], crossings, critical_temperature)
+    legend_below(figure, [handle(look) for look in styles.values()], len(styles), "Bars: 95% intervals")
+    return figure
+
+
+def _draw_crossings(axes: Axes, crossings: pd.DataFrame, critical_temperature: float) -> None:
+    axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+    for y, line in enumerate(crossings.to_dict("records")):
+        look = METHODS[line["method"]]
+        axes.plot([line["low"], line["high"]], [y, y], color=look.colour, linewidth=1.8)
+        axes.plot([line["estimate"]], [y], look.marker, color=look.colour, markersize=5.5)
+    names = [f"{METHODS[method].label}: {sizes}" for method, sizes in crossings[["method", "sizes"]].to_numpy()]
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", nbins=4)
+    axes.set_title("crossing of two sizes")
+    axes.set_xlabel("temperature tau")
+
+
+def by_seed(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
+    """The metric as [seeds, values of the column]; ValueError unless every seed has one row at each of them."""
+    name = f"{runs['method'].iloc[0]} (orders {sorted(runs['order'].unique())})"
+    if runs.duplicated(["seed", column]).any():
+        raise ValueError(f"{name} must have one row a seed and {column}, got several")
+    table = runs.pivot(index="seed", columns=column, values=metric)  # noqa: PD010 - pivot_table averages repeats
+    table = table.dropna(axis="columns", how="all")
+    if table.isna().to_numpy().any():
+        raise ValueError(f"{name} must have all seeds at the same values of {column}, got gaps in {metric}")
+    return table
+
+
+def only_size(name: str, frame: pd.DataFrame) -> int:
+    """The lattice size L of the frame; ValueError if it has several."""
+    sizes = sorted(int(size) for size in frame["size"].unique())
+    if len(sizes) > 1:
+        raise ValueError(f"{name} must be of one lattice size, got {sizes}")
+    return sizes[0]
+
+
+def _at(truth: pd.DataFrame, temperatures: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """The exact energies at these temperatures [temperatures]."""
+    known = {round(float(at), 9): float(u) for at, u in truth[["temperature", "energy"]].to_numpy()}
+    if absent := [float(at) for at in temperatures if round(float(at), 9) not in known]:
+        raise ValueError(f"exact lacks the temperatures {absent} of size {size}")
+    return np.array([known[round(float(at), 9)] for at in temperatures])
+
+
+def _mark_critical(axes: Axes, temperature: float, *, low: bool = False) -> None:
+    """The value beside the line at tau_c: above, or `low` where the curves are above."""
+    axes.annotate(
+        f"tau_c = {temperature:.4f}",
+        (temperature, 0.03 if low else 0.97),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="bottom" if low else "top",
+        color="0.3",
+    )
+
+
+def _margins(values: ArrayLike) -> tuple[float, float]:
+    """The range of the values and a little more, which reference curves do not widen."""
+    low, high = float(np.min(values)), float(np.max(values))
+    margin = 0.03 * (high - low) or 0.05
+    return low - margin, high + margin

@@ -1,0 +1,126 @@
+"""Pictures of the Ising lattice: equilibrium states side by side, and one run as an animation."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.animation import PillowWriter
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import ArrayLike, NDArray
+
+from mfmarl.figures.ising import METHODS
+from mfmarl.figures.style import WIDTH, house_style, legend_below, page, require_columns
+
+TONES = {-1: "#12305A", 1: "#F5DEB3"}  # dark and light: apart in grey, in print and with any colour vision
+PIXELS = 400  # at least, across an animated lattice
+CAPTION_PIXELS = 30
+
+
+@house_style()
+def spins(snapshots: pd.DataFrame) -> Figure:
+    """Spin pictures: a row for each method (MF-Q above MCMC), a column for each temperature.
+
+    Args:
+        snapshots: method (mf-q, mcmc), temperature (tau), row, spins (a lattice row as L characters "+" and "-").
+
+    Raises:
+        ValueError: a missing column, an unknown method, or a picture that is not L x L of "+" and "-".
+    """
+    require_columns("snapshots", snapshots, ["method", "temperature", "row", "spins"])
+    if unknown := sorted(set(snapshots["method"]) - set(METHODS)):
+        raise ValueError(f"snapshots: method must be one of {list(METHODS)}, got {unknown}")
+    methods = [method for method in METHODS if method in set(snapshots["method"])]
+    temperatures = sorted(snapshots["temperature"].unique())
+    figure = page(0.7 + len(methods) * (0.25 + 0.92 * WIDTH / max(2, len(temperatures))))
+    grid = figure.subplots(len(methods), len(temperatures), squeeze=False)
+    for pictures, method in zip(grid, methods, strict=True):
+        for axes, temperature in zip(pictures, temperatures, strict=True):
+            axes.set(xticks=[], yticks=[])
+            if method == methods[0]:
+                axes.set_title(f"tau = {float(temperature)}")
+            lines = snapshots[(snapshots["method"] == method) & (snapshots["temperature"] == temperature)]
+            if lines.empty:
+                axes.set_xlabel("not run")
+                axes.set_box_aspect(1)
+                continue
+            lattice = _lattice(lines, f"{method}, tau = {float(temperature)}")
+            axes.imshow(lattice, cmap=_colours(), vmin=-1, vmax=1, interpolation="none")
+            axes.spines[:].set_visible(True)
+            axes.set_xlabel(f"order parameter {abs(lattice.mean()):.2f}")
+        pictures[0].set_ylabel(METHODS[method].label, fontsize=11)
+    keys = {1: "spin up, +1", -1: "spin down, -1"}
+    legend_below(figure, [Patch(facecolor=TONES[s], edgecolor="0.3", label=text) for s, text in keys.items()], 2)
+    return figure
+
+
+@house_style()
+def animation(
+    frames: ArrayLike, captions: Sequence[str], path: str | os.PathLike[str], frames_per_second: int = 12
+) -> Path:
+    """Write the frames as an animated GIF that plays for ever, and return its path.
+
+    Equal frames and captions give equal bytes. The file is complete or absent. A site is a square of whole
+    pixels, the lattice at least 400 across. Successive pictures that are equal, caption and all, are stored as
+    one that is shown longer.
+
+    Args:
+        frames: spins +-1, [frames, L, L].
+        captions: a line above each picture, such as "step 120, order parameter 0.43".
+        path: of the file, with or without its ending .gif.
+        frames_per_second: 12 is our choice. The format keeps the time of a frame in hundredths of a second.
+
+    Raises:
+        ValueError: frames of another shape or other values, another number of captions, or frames_per_second
+            that is not positive.
+    """
+    lattices = _lattices(frames, captions)
+    if not frames_per_second > 0:
+        raise ValueError(f"frames_per_second must be positive, got {frames_per_second}")
+    final = Path(path) if Path(path).suffix == ".gif" else Path(path).with_name(f"{Path(path).name}.gif")
+    draft = final.with_name(f".{final.stem}.{os.getpid()}.gif")
+    sites = lattices.shape[-1]
+    side = sites * -(-PIXELS // sites)
+    height = side + CAPTION_PIXELS
+    figure = Figure(figsize=(side / 100, height / 100), dpi=100)
+    axes = figure.add_axes((0, 0, 1, side / height))
+    axes.set_axis_off()
+    image = axes.imshow(lattices[0], cmap=_colours(), vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
+    text = figure.text(8 / side, 1 - CAPTION_PIXELS / height / 2, "", va="center_baseline")
+    writer = PillowWriter(fps=frames_per_second)
+    try:
+        with writer.saving(figure, str(draft), 100):
+            for lattice, caption in zip(lattices, captions, strict=True):
+                image.set_data(lattice)
+                text.set_text(caption)
+                writer.grab_frame()
+        draft.replace(final)
+    finally:
+        draft.unlink(missing_ok=True)
+    return final
+
+
+def _colours() -> ListedColormap:
+    return ListedColormap([TONES[-1], TONES[1]])
+
+
+def _lattice(lines: pd.DataFrame, name: str) -> NDArray[np.int8]:
+    """Rows of "+" and "-" as spins [L, L]."""
+    rows = lines.sort_values("row")["spins"].to_list()
+    if {len(row) for row in rows} != {len(rows)} or set("".join(rows)) - {"+", "-"}:
+        raise ValueError(f"snapshots: {name} must be L rows of L characters + and -, got {rows[:2]} and so on")
+    return np.array([[1 if spin == "+" else -1 for spin in row] for row in rows], np.int8)
+
+
+def _lattices(frames: ArrayLike, captions: Sequence[str]) -> NDArray[np.int8]:
+    lattices = np.asarray(frames)
+    if lattices.ndim != 3 or not lattices.size or lattices.shape[1] != lattices.shape[2]:
+        raise ValueError(f"frames must be of shape [frames, L, L] and not empty, got {lattices.shape}")
+    if not (np.abs(lattices) == 1).all():
+        raise ValueError(f"frames must hold spins +1 and -1, got {np.unique(lattices)[:5].tolist()}")
+    if len(captions) != len(lattices):
+        raise ValueError(f"captions must be as many as the {len(lattices)} frames, got {len(captions)}")
+    return lattices.astype(np.int8)

@@ -1,0 +1,97 @@
+"""The figure of learning in the Ising model: order parameter and error of Q against the step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mfmarl.figures.ising import by_seed, only_size
+from mfmarl.figures.style import (
+    INTERVAL_NOTE,
+    LOOKS,
+    MCMC,
+    Look,
+    count_label,
+    draw_band,
+    handle,
+    house_style,
+    legend_below,
+    page,
+    require_columns,
+    thousands,
+)
+
+TRAINED = {
+    "checkerboard": replace(LOOKS["mf-q"], label="MF-Q, checkerboard"),
+    "simultaneous": Look("MF-Q, simultaneous", "#44AA99", (0, (5, 1.5)), "h"),
+    "released-code": Look("MF-Q, released-code", "#882255", (0, (2, 1)), "p"),
+}
+
+
+@house_style()
+def training(training: pd.DataFrame) -> Figure:
+    """Order parameter, and below it the error of Q, against the step: a column for each temperature.
+
+    Args:
+        training: of one lattice size: method (mf-q, mcmc), order, size, temperature (tau), seed, step (sweeps),
+            order_parameter, q_error (mean squared error of Q against the reward; missing for mcmc).
+
+    Raises:
+        ValueError: a missing column, several sizes, neither method, or seeds of one line that were not measured
+            once at the same steps.
+    """
+    columns = ["method", "order", "size", "temperature", "seed", "step", "order_parameter", "q_error"]
+    require_columns("training", training, columns)
+    size = only_size("training", training)
+    lines = {"MCMC": (MCMC, training["method"] == "mcmc")}
+    for order, look in reversed(TRAINED.items()):
+        lines[order] = (look, (training["method"] == "mf-q") & (training["order"] == order))
+    lines = {name: (look, rows) for name, (look, rows) in lines.items() if rows.any()}
+    if not lines:
+        raise ValueError(f"training must hold mcmc, or mf-q in one of {list(TRAINED)}")
+    temperatures = sorted(training["temperature"].unique())
+    figure = page(4.8)
+    grid = figure.subplots(2, len(temperatures), squeeze=False, sharex="col", sharey="row")
+    errors: list[float] = []
+    counts = []
+    for (above, below), temperature in zip(grid.T, temperatures, strict=True):
+        for place, (look, rows) in enumerate(lines.values()):
+            runs = training[rows & (training["temperature"] == temperature)]
+            for axes, metric in ((above, "order_parameter"), (below, "q_error")):
+                if runs[metric].notna().any():
+                    table = by_seed(runs, "step", metric)
+                    every = max(1, table.shape[1] // 6)
+                    band = draw_band(axes, table, look, every=(place * every // len(lines), every))
+                    counts.append(len(table))
+                    errors += [*band.estimate, *band.low] if metric == "q_error" else []
+        above.set_title(f"tau = {float(temperature)}")
+        above.set_xlim(left=0)
+        below.set_xlabel("step (sweeps)")
+        below.xaxis.set_major_formatter(thousands)
+        below.locator_params(axis="x", nbins=6)
+    grid[0, 0].set_ylim(-0.02, 1.02)
+    grid[0, 0].set_ylabel("order parameter")
+    grid[1, 0].set_ylabel("MSE(Q, reward)")
+    _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
+    note = f"{size} x {size} sites. Lines: {INTERVAL_NOTE}; {count_label(counts)}"
+    legend_below(figure, [handle(look) for look, _ in reversed(lines.values())], len(lines), note)
+    return figure
+
+
+def _scale_of_errors(axes: Axes, errors: NDArray[np.float64]) -> None:
+    """Linear from 0, or logarithmic if the errors span decades; what reaches 0 ends in a linear stretch above it."""
+    positive = errors[errors > 0]
+    if not positive.size or positive.max() < 100 * positive.min():
+        if positive.size:
+            axes.set_ylim(bottom=0)
+        return
+    floor = 10 ** np.ceil(np.log10(max(positive.min(), 1e-6 * positive.max())))
+    if errors.min() >= floor / 10:
+        axes.set_yscale("log")
+        return
+    axes.set_yscale("symlog", linthresh=floor)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(f"{axes.get_ylabel()}\nlinear below {floor:g}")

@@ -1,0 +1,38 @@
+"""What the functions of this folder ask of a size, a temperature, a coupling and a field."""
+
+from math import isfinite
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def checked_size(size: int, smallest: int, largest: int | None = None, *, even: bool = False) -> int:
+    """The size L of a torus, or a ValueError: an int from ``smallest`` to ``largest``, even where asked."""
+    asked = f"{'an even' if even else 'an'} integer of at least {smallest}"
+    asked += "" if largest is None else f" and at most {largest}"
+    if type(size) is not int or size < smallest or (largest is not None and size > largest) or (even and size % 2):
+        raise ValueError(f"size must be {asked}, got {size!r}")
+    return size
+
+
+def checked_temperatures(temperature: ArrayLike) -> NDArray[np.float64]:
+    """Temperatures ``[...]`` as float64, or a ValueError that names the first that is not positive and finite."""
+    temperatures = np.asarray(temperature, dtype=np.float64)
+    wrong = temperatures[~((temperatures > 0) & np.isfinite(temperatures))]
+    if wrong.size:
+        raise ValueError(f"temperature must be positive and finite, got {wrong.flat[0]}")
+    return temperatures
+
+
+def checked_coupling(coupling: float) -> float:
+    """The coupling of a ferromagnet, or a ValueError."""
+    if not (coupling > 0 and isfinite(coupling)):
+        raise ValueError(f"coupling must be positive and finite, got {coupling}")
+    return coupling
+
+
+def checked_finite(name: str, value: float) -> float:
+    """``value``, or a ValueError that calls it ``name``."""
+    if not isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return value

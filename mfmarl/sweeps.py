@@ -1,0 +1,206 @@
+"""The data module of lattices: it lets every spin act once a sweep, in a given order, and says what each was paid.
+
+The order decides what mean field Q-learning converges to:
+
+``checkerboard``    the sites of one colour act while the other stands still: a spin is paid against the very neighbours
+                    that it saw. With Q learned this is the heat bath, whose equilibrium is that of the Ising model.
+``simultaneous``    all spins act at once and are paid against the neighbours that they saw: the synchronous heat bath.
+                    The two colours are then independent of each other, and so are their magnetisations.
+``released-code``   all spins act at once and are paid against the neighbours as they are after the move, as in the
+                    authors' published code: a spin is paid for what nobody could have known, and learns a mean field.
+``random-site``     one site at a time, drawn evenly from all N, N times a sweep: Algorithm 3, slow.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from mfmarl.data import Calls, check_positive, generators
+from mfmarl.environments.ising import Ising, check_temperatures, join, split
+
+Order = Literal["checkerboard", "simultaneous", "released-code", "random-site"]
+Start = Literal["random", "up"]
+
+
+class Transition(NamedTuple):
+    """What spins that acted together saw, did and were paid; each field ``[temperatures, seeds, ...]``."""
+
+    site: Tensor  #: int64 number of the site in ``[temperatures, seeds, L, L]``, flattened.
+    neighbours: Tensor  #: int8 sum of the four neighbours that the spin saw; a quarter of it is the mean action.
+    action: Tensor  #: int8, -1 or 1.
+    reward: Tensor  #: float32, Eq. 33.
+
+
+class SpinPolicy(Protocol):
+    """What the data module asks of whoever sets the spins."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the policy computes."""
+        ...
+
+    def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """New spins.
+
+        Args:
+            site: int64, as in Transition.
+            neighbours: int8, as in Transition.
+            spin: int8, the spins as they are.
+            uniform: float32, a draw in [0, 1) for each.
+            step: sweeps so far.
+
+        Returns:
+            int8, -1 or 1; all of one shape ``[temperatures, seeds, ...]``.
+        """
+        ...
+
+    def observe(self, even: Tensor, odd: Tensor) -> None:
+        """See the lattices split by colour after a sweep, each ``[temperatures, seeds, L, L/2]`` int8."""
+        ...
+
+
+Sweeps = Callable[[SpinPolicy], Iterator[Transition]]
+
+
+class SweepDataModule(pl.LightningDataModule):
+    """Sweeps over a batch of lattices ``[temperatures, seeds, L, L]``.
+
+    A training batch is a round: called with a policy it makes up to ``round_steps`` sweeps and yields a transition for
+    all spins that acted together. An epoch lies between two evaluations.
+
+    Args:
+        environment: the game.
+        seeds: one generator each, so that a seed's stream does not depend on the others; it does on the temperatures.
+        temperatures: how many there are counts here; the policy knows what they mean.
+        steps: sweeps in all; every spin acts once a sweep.
+        evaluations: how many times to evaluate, evenly spread; divides ``steps``.
+        order: who acts when, and what it is paid. ``checkerboard``: our choice.
+        start: ``random`` spins, or all ``up``, from where an ordered lattice need not first find its order.
+        measure_every: sweeps from one measurement to the next. 1: our choice.
+        round_steps: sweeps of a round, 100: our choice.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        environment: Ising,
+        seeds: Sequence[int],
+        *,
+        temperatures: Sequence[float],
+        steps: int,
+        evaluations: int,
+        order: Order = "checkerboard",
+        start: Start = "random",
+        measure_every: int = 1,
+        round_steps: int = 100,
+    ) -> None:
+        super().__init__()
+        check_positive(steps=steps, evaluations=evaluations, measure_every=measure_every, round_steps=round_steps)
+        if steps % evaluations:
+            raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+        for name, value, allowed in (("order", order, get_args(Order)), ("start", start, get_args(Start))):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        self.environment = environment
+        self.steps, self.evaluations = steps, evaluations
+        self.order = order
+        self.measure_every, self.round_steps = measure_every, round_steps
+        self.steps_played = 0
+        self._generators = generators(seeds, "training")
+        self._lattices = (len(check_temperatures(temperatures)), len(seeds))
+        self._colours = [(1 - 2 * draws.lt(0.5 if start == "random" else 0)).to(torch.int8) for draws in self._draws()]
+        self._sites: list[Tensor] = []
+
+    @property
+    def spins(self) -> Tensor:
+        """The lattices, ``[temperatures, seeds, L, L]`` int8."""
+        return join(*self._colours)
+
+    def train_dataloader(self) -> Calls:
+        """One epoch's rounds."""
+        whole, rest = divmod(self.steps // self.evaluations, self.round_steps)
+        return Calls([partial(self.play, steps=n) for n in [self.round_steps] * whole + [rest] * bool(rest)])
+
+    def val_dataloader(self) -> Calls:
+        """One evaluation: the policy tells what it has seen since the last."""
+        return Calls([None])
+
+    def play(self, policy: SpinPolicy, steps: int) -> Iterator[Transition]:
+        """Make ``steps`` sweeps with ``policy``, yielding what the spins that acted together saw, did and were paid."""
+        if not self._sites:
+            self._to(policy.device)
+        sweep = {"checkerboard": self._in_turn, "random-site": self._site_by_site}.get(self.order, self._at_once)
+        for _ in range(steps):
+            yield from sweep(policy)
+            self.steps_played += 1
+            if self.steps_played % self.measure_every == 0:
+                policy.observe(*self._colours)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that play depends on: spins, generators, sweeps so far."""
+        return {
+            "steps_played": self.steps_played,
+            "spins": self.spins,
+            "generators": [generator.get_state() for generator in self._generators],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from ``state_dict``'s return."""
+        self.steps_played = state_dict["steps_played"]
+        self._colours = list(split(state_dict["spins"]))
+        for generator, state in zip(self._generators, state_dict["generators"], strict=True):
+            generator.set_state(state.cpu())
+
+    def _in_turn(self, policy: SpinPolicy) -> Iterator[Transition]:
+        for colour, (spin, uniform) in enumerate(zip(self._colours, self._draws(policy.device), strict=True)):
+            neighbours = self.environment.neighbour_sums(self._colours[1 - colour], colour)
+            action = policy.act(self._sites[colour], neighbours, spin, uniform, self.steps_played)
+            self._colours[colour] = action
+            yield Transition(self._sites[colour], neighbours, action, self.environment.reward(action, neighbours))
+
+    def _at_once(self, policy: SpinPolicy) -> Iterator[Transition]:
+        before = self._neighbours()
+        seen = zip(self._sites, before, self._colours, self._draws(policy.device), strict=True)
+        self._colours = [policy.act(*one, self.steps_played) for one in seen]
+        paid = self._neighbours() if self.order == "released-code" else before
+        for site, neighbours, action, other in zip(self._sites, before, self._colours, paid, strict=True):
+            yield Transition(site, neighbours, action, self.environment.reward(action, other))
+
+    def _site_by_site(self, policy: SpinPolicy) -> Iterator[Transition]:
+        size, agents = self.environment.size, self.environment.agents
+        spins = self.spins.flatten(-2)
+        first = torch.arange(spins[..., 0].numel(), device=spins.device).view(self._lattices) * agents
+        draws = self._draws(spins.device), self._draws(spins.device)
+        attempts = (two.movedim(0, 2).reshape(*self._lattices, -1).movedim(-1, 0) for two in draws)
+        for where, uniform in zip(*attempts, strict=True):
+            site = (where * agents).long()
+            row, column = site // size, site % size
+            around = [row * size + (column + 1) % size, row * size + (column - 1) % size]
+            around += [(row + 1) % size * size + column, (row - 1) % size * size + column]
+            neighbours = spins.gather(-1, torch.stack(around, -1)).sum(-1, dtype=torch.int8)
+            spin = spins.gather(-1, site.unsqueeze(-1)).squeeze(-1)
+            action = policy.act(first + site, neighbours, spin, uniform, self.steps_played)
+            spins.scatter_(-1, site.unsqueeze(-1), action.unsqueeze(-1))
+            yield Transition(first + site, neighbours, action, self.environment.reward(action, neighbours))
+        self._colours = list(split(spins.view(*self._lattices, size, size)))
+
+    def _neighbours(self) -> list[Tensor]:
+        even, odd = self._colours
+        return [self.environment.neighbour_sums(odd, 0), self.environment.neighbour_sums(even, 1)]
+
+    def _draws(self, device: torch.device | None = None) -> Tensor:
+        """A draw a spin, by colour: ``[2, temperatures, seeds, L, L/2]``, each seed's from its own generator."""
+        shape = (2, self._lattices[0], self.environment.size, self.environment.size // 2)
+        return torch.stack([torch.rand(shape, generator=one) for one in self._generators], 2).to(device)
+
+    def _to(self, device: torch.device) -> None:
+        self._colours = [spins.to(device) for spins in self._colours]
+        size = self.environment.size
+        count = self._lattices[0] * self._lattices[1] * size * size
+        self._sites = list(split(torch.arange(count, device=device).view(*self._lattices, size, size)))
