@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -93,6 +93,12 @@ class Job:
             except OSError as error:
                 raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
         return hashlib.sha256(json.dumps(canonical(content), sort_keys=True).encode()).hexdigest()
+
+
+def job_name(*labels: object, seeds: Sequence[int]) -> str:
+    """Name of a job's folder: its labels and its first and last seed, in letters that every file system takes."""
+    words = "-".join([*map(str, labels), "seeds", str(seeds[0]), str(seeds[-1])])
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class SweepDataModule(pl.LightningDataModule):
         self.steps_played = 0
         self._generators = generators(seeds, "training")
         self._lattices = (len(check_temperatures(temperatures)), len(seeds))
-        self._colours = [(1 - 2 * draws.lt(0.5 if start == "random" else 0)).to(torch.int8) for draws in self._draws()]
+        self._colours = [(1 - 2 * draws.lt(0.5 if start == "random" else 0)).to(torch.int8) for draws in self.draws()]
         self._sites: list[Tensor] = []
 
     @property
@@ -158,7 +158,7 @@ class SweepDataModule(pl.LightningDataModule):
             generator.set_state(state.cpu())
 
     def _in_turn(self, policy: SpinPolicy) -> Iterator[Transition]:
-        for colour, (spin, uniform) in enumerate(zip(self._colours, self._draws(policy.device), strict=True)):
+        for colour, (spin, uniform) in enumerate(zip(self._colours, self.draws(policy.device), strict=True)):
             neighbours = self.environment.neighbour_sums(self._colours[1 - colour], colour)
             action = policy.act(self._sites[colour], neighbours, spin, uniform, self.steps_played)
             self._colours[colour] = action
@@ -166,7 +166,7 @@ class SweepDataModule(pl.LightningDataModule):
 
     def _at_once(self, policy: SpinPolicy) -> Iterator[Transition]:
         before = self._neighbours()
-        seen = zip(self._sites, before, self._colours, self._draws(policy.device), strict=True)
+        seen = zip(self._sites, before, self._colours, self.draws(policy.device), strict=True)
         self._colours = [policy.act(*one, self.steps_played) for one in seen]
         paid = self._neighbours() if self.order == "released-code" else before
         for site, neighbours, action, other in zip(self._sites, before, self._colours, paid, strict=True):
@@ -176,7 +176,7 @@ class SweepDataModule(pl.LightningDataModule):
         size, agents = self.environment.size, self.environment.agents
         spins = self.spins.flatten(-2)
         first = torch.arange(spins[..., 0].numel(), device=spins.device).view(self._lattices) * agents
-        draws = self._draws(spins.device), self._draws(spins.device)
+        draws = self.draws(spins.device), self.draws(spins.device)
         attempts = (two.movedim(0, 2).reshape(*self._lattices, -1).movedim(-1, 0) for two in draws)
         for where, uniform in zip(*attempts, strict=True):
             site = (where * agents).long()
@@ -194,7 +194,7 @@ class SweepDataModule(pl.LightningDataModule):
         even, odd = self._colours
         return [self.environment.neighbour_sums(odd, 0), self.environment.neighbour_sums(even, 1)]
 
-    def _draws(self, device: torch.device | None = None) -> Tensor:
+    def draws(self, device: torch.device | None = None) -> Tensor:
         """A draw a spin, by colour: ``[2, temperatures, seeds, L, L/2]``, each seed's from its own generator."""
         shape = (2, self._lattices[0], self.environment.size, self.environment.size // 2)
         return torch.stack([torch.rand(shape, generator=one) for one in self._generators], 2).to(device)

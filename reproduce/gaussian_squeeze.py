@@ -19,7 +19,7 @@ from mfmarl import figures
 from mfmarl.command_line import Options, main, parse
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation import GROUP, final_scores, summarise
-from mfmarl.experiment import Job
+from mfmarl.experiment import Job, job_name
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
@@ -133,19 +133,22 @@ STUDY_VARIANTS = {
     ("mf-q-noise", "-"): "noise",
 }
 
-# --scale-target: mu and sigma in proportion to N, four gradient steps a joint step.
-SCALING = replace(
-    CALIBRATED,
-    learning_rate=3e-3,
-    steps=100,
-    evaluations=5,
-    capacity=10_000_000,
-    evaluation_steps=2,
-    seed_count=2,
-    full_seed_count=2,
-    seeds_a_job=1,
-)
+# --scale-target: mu, sigma and rewards in proportion to N; as many gradient steps and remembered joint steps at each.
+SCALING = replace(CALIBRATED, evaluations=20, evaluation_steps=2, seed_count=2, full_seed_count=2, seeds_a_job=1)
 SCALING_AGENTS = (1000, 10_000, 100_000, 1_000_000)
+SCALING_MEMORY = 200  # joint steps
+TIMED_AGENTS = 1_000_000  # from here on a run takes hours: without --full TIMED_STEPS of it, for its time alone
+TIMED_STEPS = 100
+
+
+def scaled(settings: Settings, agents: int) -> Settings:
+    """The settings for so many agents."""
+    return replace(
+        settings,
+        samples_per_update=agents // 2,
+        capacity=SCALING_MEMORY * agents,
+        reward_scale=CALIBRATED.reward_scale * 1000 / agents,
+    )
 
 
 @dataclass(frozen=True)
@@ -258,8 +261,10 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     """Time and reward against the number of agents, mu and sigma in proportion to it."""
     sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
     base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
+    timed = replace(base, steps=min(base.steps or 0, TIMED_STEPS), evaluations=4)
     games = {agents: options.game(agents) for agents in sizes}
-    settings = {f"{agents} agents": replace(base, samples_per_update=agents // 4) for agents in sizes}
+    short = {agents for agents in sizes if agents >= TIMED_AGENTS and not options.full}
+    settings = {f"{agents} agents": scaled(timed if agents in short else base, agents) for agents in sizes}
     jobs = {
         name: [
             job
@@ -269,17 +274,15 @@ def scaling(options: GaussianSqueezeOptions) -> None:
         for name, game in zip(settings, games.values(), strict=True)
     }
     table = trained(jobs, settings, options, options.out / "curves.csv", GROUP)
-    optimum = {agents: game.optimum()[1] for agents, game in games.items()}
+    optimum = {agents: options.game(agents).optimum()[1] for agents in set(table["agents"])}
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
+    steps = table.groupby([*GROUP, "seed"])["step"].max().to_numpy()
+    runs = scores[[*GROUP, "seed"]].itertuples(index=False)
     wall = wall_seconds(options.out)
-    seconds = {
-        (job.algorithm, job.environment.agents, job.seeds[0]): wall[job.name] / job.steps
-        for job in chain(*jobs.values())
-    }
-    runs = zip(scores["algorithm"], scores["agents"], scores["seed"], strict=True)
-    scores["seconds_per_step"] = [seconds[run] for run in runs]
+    scores["seconds_per_step"] = [wall[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
+    scores["reward_share"] = scores["reward_share"].where(steps >= (base.steps or 0))
     report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
 
 
@@ -318,14 +321,12 @@ def jobs_of(
     data["steps"] = settings.joint_steps(game.agents)
     data["agents_per_joint_step"] = settings.maac_agents_per_joint_step(game.agents) if algorithm == "maac" else 1
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
-    name = "-".join(str(value) for value in labels.values())
-    name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
     if algorithm == "fmq":
         del values["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
     agent = arguments_of(algorithm, values)
     blocks = [seeds[first : first + together] for first in range(0, count, together)]
     return [
-        Job(f"{name}-seeds-{block[0]}-{block[-1]}", labels, algorithm, game, tuple(block), agent, data)
+        Job(job_name(*labels.values(), seeds=block), labels, algorithm, game, tuple(block), agent, data)
         for block in blocks
     ]
 

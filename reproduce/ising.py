@@ -28,7 +28,7 @@ import pandas as pd
 from mfmarl.command_line import Options, main, parse
 from mfmarl.environments.ising import Ising, check_temperatures
 from mfmarl.evaluation import bootstrap_interval
-from mfmarl.experiment import Job
+from mfmarl.experiment import Job, job_name
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
 from mfmarl.provenance import write_provenance
@@ -195,8 +195,7 @@ class Cell:
         seeds = range(options.seed, options.seed + count)
         for first in range(0, count, settings.seeds_a_job):
             block = tuple(seeds[first : first + settings.seeds_a_job])
-            name = "-".join([*map(str, labels.values()), f"seeds-{block[0]}-{block[-1]}"])
-            name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+            name = job_name(*labels.values(), seeds=block)
             yield Job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
 
 

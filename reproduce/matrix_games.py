@@ -29,7 +29,7 @@ from mfmarl.environments.matrix_game import (
     penalty,
 )
 from mfmarl.evaluation import proportion_interval
-from mfmarl.experiment import Job
+from mfmarl.experiment import Job, job_name
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
@@ -183,9 +183,15 @@ class Case:
             "batch_size": None,
             "evaluation_steps": self.settings.evaluation_steps if game.draws else 1,
         }
-        letters = "-".join(str(value) for value in self.labels.values())
-        name = "_".join("".join(letter if letter.isalnum() or letter in ".-" else " " for letter in letters).split())
-        return Job(name, self.labels, self.algorithm, game, seeds, self.settings.agent(self.algorithm), data)
+        return Job(
+            job_name(*self.labels.values(), seeds=seeds),
+            self.labels,
+            self.algorithm,
+            game,
+            seeds,
+            self.settings.agent(self.algorithm),
+            data,
+        )
 
 
 @dataclass(frozen=True)
