@@ -1,0 +1,266 @@
+"""Battle (Yang et al. 2018, Section 5.3 and appendix C.3): two armies of equal agents on the grid of MAgent.
+
+The rules are those of MAgent2's engine: an agent has 10 hp and regains 0.1 a step, sees the cells within 6, moves to a
+cell within 2 or attacks one of the 8 around it, which costs an enemy 2 hp. Rewards of a step: -0.005; an attack -0.1
+more; one that hits +0.2 more, the blow that kills +5 instead. Who dies gets -0.1 instead of all that, but +0.1 if it
+hit an enemy before it fell: the engine adds that bonus last.
+
+`Battles` plays several battles in lock step. A round is a pure function of its `Start` and of the actions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from mfmarl.environments.battle_engine import Engine, Memory
+from mfmarl.environments.battle_game import ACTIONS, FEATURES, VIEW, Battle, Start
+
+__all__ = ["ACTIONS", "FEATURES", "VIEW", "Battle", "Battles", "Observation", "Outcome", "Start", "Units"]
+
+
+class Observation(NamedTuple):
+    """What all agents observe. ``views`` and ``features`` are the memory that the engine writes, see `Battles`."""
+
+    views: Tensor  #: ``[battles, 2, agents, 13, 13, 7]`` float32, zero for the dead.
+    features: Tensor  #: ``[battles, 2, agents, 34]`` float32, zero for the dead.
+    alive: Tensor  #: ``[battles, 2, agents]`` bool.
+    ids: Tensor  #: ``[battles, 2, agents]`` int32, the engine's: 0 .. N-1 on the left, N .. 2N-1 on the right.
+
+
+class Outcome(NamedTuple):
+    """What a step brought."""
+
+    rewards: Tensor  #: ``[battles, 2, agents]`` float32, 0 where nobody acted.
+    died: Tensor  #: ``[battles, 2, agents]`` bool, who died in this step, and gets a last reward.
+    done: Tensor  #: ``[battles]`` bool, whose battle is over, with this step or earlier.
+
+
+class Units(NamedTuple):
+    """Where the agents are and how they do."""
+
+    positions: Tensor  #: ``[battles, 2, agents, 2]`` int32, cells x, y; -1 for the dead.
+    hp: Tensor  #: ``[battles, 2, agents]`` float32 up to 10, to rounding; 0 for the dead.
+    alive: Tensor  #: ``[battles, 2, agents]`` bool.
+
+
+class Battles:
+    """Several battles in lock step; one that is over waits for the others.
+
+    A round is `reset`, then `observe` and `step` in turn until all are done. An agent keeps its index through the
+    round, whoever dies.
+
+    The views and features that `observe` returns share the memory that the engine writes. They change at the next
+    `observe` and at no other time: a transition can be stored after its `step`. All else that is returned is a copy.
+
+    Args:
+        game: what is played.
+        battles: how many, at least 1.
+
+    Raises:
+        ValueError: fewer than one battle.
+    """
+
+    def __init__(self, game: Battle, battles: int = 1) -> None:
+        if battles < 1:
+            raise ValueError(f"battles must be at least 1, got {battles}")
+        self.game = game
+        self.battles = battles
+        self._shape = (battles, 2, game.agents)
+        self._memory = Memory.allocate(self._shape, VIEW, FEATURES)
+        self._engines = [Engine(game.map_size, self._memory[battle]) for battle in range(battles)]
+        self._cells = game.cells()
+        self._starts: tuple[Start, ...] = ()
+        self._log = np.zeros((game.max_steps, *self._shape), dtype=np.uint8)
+        self._steps = np.zeros(battles, dtype=np.int64)
+        self._done = np.zeros(battles, dtype=np.bool_)
+        self._observed = np.zeros(battles, dtype=np.bool_)
+
+    def reset(
+        self,
+        generators: Sequence[Generator],
+        left: Sequence[int] | None = None,
+        first: Sequence[int] | None = None,
+    ) -> None:
+        """Begin a round.
+
+        Args:
+            generators: one a battle, from which its `Start` is drawn.
+            left: the army on the left in each battle, instead of the one drawn.
+            first: the army that moves first in each battle, instead of the one drawn.
+
+        Raises:
+            ValueError: not one entry a battle, or an army that is not 0 or 1.
+        """
+        for name, entries in (("generators", generators), ("left", left), ("first", first)):
+            if entries is not None and len(entries) != self.battles:
+                raise ValueError(f"{name} must have one entry for each of {self.battles} battles, got {len(entries)}")
+        drawn = [None] * self.battles
+        self.begin([Start.draw(*each) for each in zip(generators, left or drawn, first or drawn, strict=True)])
+
+    def begin(self, starts: Sequence[Start]) -> None:
+        """Begin a round from given starts, one a battle. Raises ValueError if they are not as many as the battles."""
+        if len(starts) != self.battles:
+            raise ValueError(f"starts must have one entry for each of {self.battles} battles, got {len(starts)}")
+        self._starts = ()
+        for engine, start in zip(self._engines, starts, strict=True):
+            engine.begin(start.seed, start.left, self._cells)
+        self._starts = tuple(starts)
+        self._steps[:] = 0
+        self._log[:] = 0
+        self._done[:] = False
+        self._observed[:] = False
+
+    def observe(self) -> Observation:
+        """What the agents observe now. In a battle that ended by annihilation nobody does: all zero.
+
+        Raises:
+            ValueError: before the first `reset`.
+        """
+        self._check_begun("observe")
+        for battle, engine in enumerate(self._engines):
+            if not self._observed[battle]:
+                engine.observe()
+                self._observed[battle] = True
+        memory = self._memory
+        return Observation(
+            torch.from_numpy(memory.views),
+            torch.from_numpy(memory.features),
+            self.alive,
+            torch.from_numpy(memory.ids.copy()),
+        )
+
+    def step(self, actions: Tensor) -> Outcome:
+        """Act jointly.
+
+        Args:
+            actions: ``[battles, 2, agents]`` int64 in 0 .. 20; those of the dead, and of battles that are over, are
+                ignored.
+
+        Raises:
+            ValueError: actions of another shape or type, or out of range; battles not observed since they last moved;
+                or all of them over.
+        """
+        self._check_begun("step")
+        if self._done.all():
+            raise ValueError("step: all battles are over, reset first")
+        if not self._observed[~self._done].all():
+            raise ValueError("step: observe must be called before each step")
+        playing, before = ~self._done, self._memory.alive.copy()
+        self._play(_checked(actions, before & playing[:, None, None]), playing)
+        rewards = np.where(playing[:, None, None], self._memory.rewards, np.float32(0))
+        died = before & ~self._memory.alive
+        return Outcome(torch.from_numpy(rewards), torch.from_numpy(died), self.done)
+
+    @property
+    def alive(self) -> Tensor:
+        """Who lives: ``[battles, 2, agents]`` bool."""
+        return torch.from_numpy(self._memory.alive.copy())
+
+    @property
+    def done(self) -> Tensor:
+        """Which battles are over: ``[battles]`` bool."""
+        return torch.from_numpy(self._done.copy())
+
+    @property
+    def annihilated(self) -> Tensor:
+        """Which battles are over because an army has no one left: ``[battles]`` bool. The others end by the clock."""
+        return torch.tensor([engine.annihilated for engine in self._engines])
+
+    @property
+    def steps(self) -> Tensor:
+        """How many steps each battle took so far: ``[battles]`` int64."""
+        return torch.from_numpy(self._steps.copy())
+
+    @property
+    def survivors(self) -> Tensor:
+        """How many of each army live: ``[battles, 2]`` int64."""
+        return self.alive.sum(-1)
+
+    @property
+    def kills(self) -> Tensor:
+        """How many enemies each army has killed: ``[battles, 2]`` int64. Nobody dies otherwise."""
+        return self.game.agents - self.survivors.flip(-1)
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """The starts of the round, one a battle; none before the first."""
+        return self._starts
+
+    def units(self) -> Units:
+        """Where all agents are and their hp. Raises ValueError if they have not been observed since they moved."""
+        self._check_begun("units")
+        if not self._observed.all():
+            raise ValueError("units: observe must be called first")
+        positions = np.stack([engine.positions() for engine in self._engines])
+        return Units(torch.from_numpy(positions), torch.from_numpy(self._memory.hp.copy()), self.alive)
+
+    def log(self, battle: int) -> Tensor:
+        """All actions of a battle so far: ``[steps, 2, agents]`` uint8, 0 for the dead."""
+        return torch.from_numpy(self._log[: self._steps[battle], battle].copy())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The round so far, begun or not: its starts and its actions, from which the engines find back to it."""
+        return {
+            "starts": torch.tensor([astuple(start) for start in self._starts], dtype=torch.int64).view(-1, 3),
+            "steps": self.steps,
+            "actions": torch.from_numpy(self._log[: self._steps.max()].copy()),
+            "alive": self.alive,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go to where ``state`` was saved, by playing its actions again. Then `observe` as after a step.
+
+        Raises:
+            ValueError: a state of other battles, or one from which this build of the engine comes out elsewhere.
+        """
+        starts, steps, log = state["starts"], state["steps"], state["actions"]
+        begun = self.battles if len(starts) else 0
+        if (
+            starts.shape != (begun, 3)
+            or steps.shape != (self.battles,)
+            or log.shape != (int(steps.max()), *self._shape)
+            or len(log) > (self.game.max_steps if begun else 0)
+        ):
+            raise ValueError(f"state must be of {self.battles} battles of {self.game}, got another's")
+        if not begun:
+            self._starts = ()
+            self._steps[:] = 0
+            self._memory.alive[:] = False
+            return
+        self.begin([Start(*numbers) for numbers in starts.tolist()])
+        for step, actions in enumerate(log):
+            playing = (steps > step).numpy()
+            self._play(_checked(actions.long(), self._memory.alive & playing[:, None, None]), playing)
+        if not torch.equal(self.alive, state["alive"]):
+            raise ValueError("state does not play again on this build of MAgent2: other agents are alive at its end")
+
+    def _play(self, actions: NDArray[np.uint8], playing: NDArray[np.bool_]) -> None:
+        for battle in np.flatnonzero(playing):
+            engine = self._engines[battle]
+            self._log[self._steps[battle], battle] = actions[battle]
+            self._observed[battle] = False
+            engine.step(actions[battle], self._starts[battle].first)
+            self._steps[battle] += 1
+            self._done[battle] = engine.annihilated or self._steps[battle] == self.game.max_steps
+
+    def _check_begun(self, name: str) -> None:
+        if not self._starts:
+            raise ValueError(f"{name}: no round has begun, reset first")
+
+
+def _checked(actions: Tensor, acting: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The actions as the engine may have them, 0 where nobody is ``acting`` ``[battles, 2, agents]``."""
+    if actions.dtype != torch.int64 or actions.shape != acting.shape:
+        raise ValueError(
+            f"actions must be int64 of shape {list(acting.shape)}, got {actions.dtype} of shape {list(actions.shape)}"
+        )
+    numbers = np.where(acting, actions.cpu().numpy(), 0)
+    if numbers.min() < 0 or numbers.max() >= ACTIONS:
+        outside = numbers[(numbers < 0) | (numbers >= ACTIONS)]
+        raise ValueError(f"actions must be in 0 .. {ACTIONS - 1}, got {outside[0]}")
+    return numbers.astype(np.uint8)

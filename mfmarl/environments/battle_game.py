@@ -1,0 +1,101 @@
+"""What is played in Battle (Yang et al. 2018, Section 5.3 and appendix C.3), and what chance decides about a round."""
+
+from dataclasses import dataclass
+from math import isqrt, sqrt
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator
+
+VIEW = (13, 13, 7)  #: rows y, columns x around the agent; wall, own army, its hp, its minimap, enemies, theirs, theirs.
+FEATURES = 34  #: 10 bits of the id, last action one-hot, last reward, x and y over the map's size.
+ACTIONS = 21  #: 0 .. 12 moves within 2 cells, row by row (6 stays); 13 .. 20 attacks on the cells around, row by row.
+
+LARGEST_SEED = 2**31 - 2  # of the engine's generator, whose seeds 0 and 1 are one
+
+
+@dataclass(frozen=True)
+class Battle:
+    """What is played: the armies stand in two blocks on every second cell, 7 free columns between them.
+
+    A block has as many columns as the largest divisor of ``agents`` up to its root. The map is the smallest of even
+    size on which each army takes at most 4% of the cells (40 x 40 with 64 agents: the paper) and both blocks fit: 16
+    for 8 agents a side, 60 for 144, 80 for 256 (our choice, the paper gives no sizes).
+
+    Args:
+        agents: N of one army, at most 384 (larger maps run by other rules in the engine); its block's longer side
+            at most twice the shorter. 64: the paper, and 8, 144 and 256.
+        max_steps: the round's length if no army is annihilated, at least 1. 400: the paper.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    agents: int = 64
+    max_steps: int = 400
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.agents <= 384:
+            raise ValueError(f"agents must be in 1 .. 384 a side, got {self.agents}")
+        columns, rows = self.block
+        if rows > 2 * columns:
+            raise ValueError(f"agents must fill a block of sides within 1 : 2, got {self.agents} = {columns} x {rows}")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Columns and rows of an army at the start."""
+        columns = next(n for n in range(isqrt(self.agents), 0, -1) if self.agents % n == 0)
+        return columns, self.agents // columns
+
+    @property
+    def map_size(self) -> int:
+        """Side of the square map, the walls around it included."""
+        columns, rows = self.block
+        side = max(5 * sqrt(self.agents), 4 * columns + 8, 2 * rows + 2)
+        return 2 * -int(-side // 2)
+
+    def cells(self) -> NDArray[np.int32]:
+        """Where the left and the right army stand at first: ``[2, agents, 2]`` int32, cells x, y slot by slot."""
+        columns, rows = self.block
+        middle = self.map_size // 2
+        y = middle - rows + 2 * np.arange(rows)
+        blocks = [
+            np.stack(np.meshgrid(start + 2 * np.arange(columns), y, indexing="ij"), -1).reshape(-1, 2)
+            for start in (middle - 3 - 2 * columns, middle + 3)
+        ]
+        return np.stack(blocks).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Start:
+    """All that chance decides about a round.
+
+    Args:
+        seed: of the order of the attacks, in 2 .. 2^31 - 2.
+        left: the army, 0 or 1, that stands on the left.
+        first: the army, 0 or 1, that moves first. The order gives one army an edge: evaluate with both.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    seed: int
+    left: int
+    first: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed must be in 2 .. {LARGEST_SEED}, got {self.seed}")
+        for name in ("left", "first"):
+            if getattr(self, name) not in (0, 1):
+                raise ValueError(f"{name} must be army 0 or 1, got {getattr(self, name)}")
+
+    @classmethod
+    def draw(cls, generator: Generator, left: int | None = None, first: int | None = None) -> "Start":
+        """Draw a start, ``left`` and ``first`` as given: three numbers are drawn in any case."""
+        seed = int(torch.randint(2, LARGEST_SEED + 1, (), generator=generator))
+        drawn_left, drawn_first = torch.randint(2, (2,), generator=generator).tolist()
+        return cls(seed, drawn_left if left is None else left, drawn_first if first is None else first)

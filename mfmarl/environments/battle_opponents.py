@@ -1,0 +1,80 @@
+"""Scripted armies to fight against: from observations to actions, without learning.
+
+All have one signature: from one army's ``views`` ``[battles, agents, 13, 13, 7]`` and ``features`` ``[battles, agents,
+34]`` and one generator a battle to actions ``[battles, agents]`` int64. What they choose for the dead means nothing.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from mfmarl.environments.battle_game import ACTIONS
+
+Opponent = Callable[[Tensor, Tensor, Sequence[Generator]], Tensor]
+
+# Actions as offsets (y, x), in the engine's order.
+MOVES = torch.tensor([(y, x) for y in range(-2, 3) for x in range(-2, 3) if y * y + x * x <= 4])
+ATTACKS = torch.tensor([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
+
+WALL, OWN, OWN_MINIMAP, ENEMY, ENEMY_HP, ENEMY_MINIMAP = 0, 1, 3, 4, 5, 6  # channels of a view
+CENTRE = 6  # row and column of the agent itself
+
+
+def random(views: Tensor, features: Tensor, generators: Sequence[Generator]) -> Tensor:
+    """Any of the 21 actions with equal probability; every battle draws for all of its agents, dead or alive."""
+    agents = views.shape[1]
+    return torch.stack([torch.randint(ACTIONS, (agents,), generator=generator) for generator in generators])
+
+
+def rush(views: Tensor, features: Tensor, generators: Sequence[Generator] = ()) -> Tensor:
+    """Attack the weakest adjacent enemy; if there is none, move towards the nearest one.
+
+    Of the free cells within reach, one's own included, the agent takes that nearest to the nearest enemy in view, or
+    else to the nearest other cell of the minimap with enemies in it, or else to the middle of the map. The first of
+    equals is taken; no generator is used.
+    """
+    attack, adjacent = _attack(views)
+    return torch.where(adjacent, attack + len(MOVES), _move(views, _towards(views, features)))
+
+
+def _attack(views: Tensor) -> tuple[Tensor, Tensor]:
+    """The attack ``[battles, agents]`` on the weakest adjacent enemy, and whether there is any."""
+    y, x = (ATTACKS + CENTRE).T
+    present = views[..., y, x, ENEMY] > 0
+    hp = views[..., y, x, ENEMY_HP].where(present, torch.inf)
+    return hp.argmin(-1), present.any(-1)
+
+
+def _towards(views: Tensor, features: Tensor) -> Tensor:
+    """Offset (y, x) ``[battles, agents, 2]`` of where the agent wants to go."""
+    grid = torch.cartesian_prod(torch.arange(13), torch.arange(13))
+    seen = views[..., ENEMY].flatten(-2) > 0
+    near, sees = _nearest(seen, grid.expand(*seen.shape, 2) - CENTRE)
+    # On the minimaps, the cell that the agent is in counts 1 more; only on that of its own army is this unmistakable.
+    here = views[..., OWN_MINIMAP].flatten(-2).argmax(-1, keepdim=True)
+    elsewhere = (views[..., ENEMY_MINIMAP].flatten(-2) > 0).scatter(-1, here, value=False)
+    far, knows = _nearest(elsewhere, grid - grid[here])
+    middle = (100 * (0.5 - features[..., [-1, -2]])).long()
+    return torch.where(sees[..., None], near, torch.where(knows[..., None], far, middle))
+
+
+def _nearest(present: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """The shortest of ``offsets`` ``[..., n, 2]`` where ``present`` ``[..., n]``; and whether there is one."""
+    index = offsets.square().sum(-1).where(present, 10**6).argmin(-1)
+    anywhere = present.any(-1)
+    return offsets.gather(-2, index[..., None, None].expand(*index.shape, 1, 2)).squeeze(-2) * anywhere[
+        ..., None
+    ], anywhere
+
+
+def _move(views: Tensor, target: Tensor) -> Tensor:
+    """The move ``[battles, agents]`` to the free cell nearest to the offset ``target`` ``[battles, agents, 2]``."""
+    y, x = (MOVES + CENTRE).T
+    free = (views[..., y, x, :][..., [WALL, OWN, ENEMY]] == 0).all(-1)
+    free[..., len(MOVES) // 2] = True  # one's own cell
+    distance = (target[..., None, :] - MOVES).square().sum(-1)
+    return distance.where(free, 10**6).argmin(-1)
+
+
+OPPONENTS: dict[str, Opponent] = {"random": random, "rush": rush}

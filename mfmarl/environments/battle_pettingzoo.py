@@ -1,0 +1,156 @@
+"""Battle as a PettingZoo environment: one dictionary entry an agent.
+
+For other libraries' learners; it is several times slower than `mfmarl.environments.battle.Battles`, which it wraps.
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pettingzoo import AECEnv, ParallelEnv
+from pettingzoo.utils.conversions import parallel_to_aec
+
+from mfmarl.environments.battle import ACTIONS, FEATURES, VIEW, Battle, Battles, Units
+
+ARMIES = ("red", "blue")
+_COLOURS = np.array([[200, 30, 30], [30, 60, 200]])  # of unhurt agents; hurt ones are paler
+_CELL = 8  # pixels
+
+AgentObservation = dict[str, NDArray[np.float32]]
+
+
+class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignore[misc]
+    """Two armies, ``red_0 .. red_{N-1}`` and ``blue_0 .. blue_{N-1}``; which stands on the left is drawn.
+
+    An agent observes ``{"view": [13, 13, 7], "features": [34]}`` float32 and has 21 actions, see `Observation` and
+    `mfmarl.environments.battle_game`. It is terminated when it dies, with a last observation of zeros, and all are
+    when an army is annihilated; the living are truncated after ``max_cycles`` steps.
+
+    Args:
+        agents: N of one army.
+        max_cycles: the round's length if no army is annihilated. A new value counts from the next reset.
+        render_mode: None or "rgb_array".
+
+    Raises:
+        ValueError: a number of agents or cycles that `Battle` refuses, or another render mode.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {
+        "name": "mfmarl_battle",
+        "render_modes": ["rgb_array"],
+        "render_fps": 10,
+        "is_parallelizable": True,
+    }
+
+    def __init__(self, agents: int = 64, max_cycles: int = 400, render_mode: str | None = None) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f'render_mode must be None or "rgb_array", got {render_mode!r}')
+        self.render_mode = render_mode
+        self.max_cycles = max_cycles
+        self.possible_agents = [f"{army}_{agent}" for army in ARMIES for agent in range(agents)]
+        self.agents: list[str] = []
+        # Bounds: what the engine can write, a reward being between -0.105 and 4.895.
+        lowest, highest = np.zeros(FEATURES, dtype=np.float32), np.ones(FEATURES, dtype=np.float32)
+        lowest[-3], highest[-3] = -1.0, 5.0
+        self._observation_spaces = {
+            agent: spaces.Dict(
+                {"view": spaces.Box(0.0, 2.0, VIEW, np.float32), "features": spaces.Box(lowest, highest)}
+            )
+            for agent in self.possible_agents
+        }
+        self._action_spaces = {agent: spaces.Discrete(ACTIONS) for agent in self.possible_agents}
+        self._generator = torch.Generator()
+        self._generator.seed()
+        self._battles = Battles(Battle(agents, max_cycles))
+
+    def observation_space(self, agent: str) -> spaces.Dict:
+        """Of one agent, always the same object."""
+        return self._observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Discrete:
+        """Of one agent, always the same object."""
+        return self._action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, AgentObservation], dict[str, dict[str, Any]]]:
+        """Begin a round; without a seed the last one's generator goes on. There are no options."""
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        game = Battle(self._battles.game.agents, self.max_cycles)
+        if game != self._battles.game:
+            self._battles = Battles(game)
+        self._battles.reset([self._generator])
+        self.agents = self.possible_agents[:]
+        return self._observations(), {agent: {} for agent in self.agents}
+
+    def step(
+        self, actions: dict[str, int]
+    ) -> tuple[
+        dict[str, AgentObservation],
+        dict[str, float],
+        dict[str, bool],
+        dict[str, bool],
+        dict[str, dict[str, Any]],
+    ]:
+        """Act jointly. Raises ValueError unless every living agent has an action in 0 .. 20."""
+        missing = [agent for agent in self.agents if agent not in actions]
+        if missing:
+            raise ValueError(f"actions must have one for every living agent, got none for {missing[0]}")
+        joint = [int(actions[agent]) if agent in actions else 0 for agent in self.possible_agents]
+        outcome = self._battles.step(torch.tensor(joint).view(1, 2, -1))
+        annihilated, done = bool(self._battles.annihilated), bool(outcome.done)
+        everyone = dict(zip(self.possible_agents, outcome.rewards.flatten().tolist(), strict=True))
+        died = dict(zip(self.possible_agents, outcome.died.flatten().tolist(), strict=True))
+        rewards = {agent: everyone[agent] for agent in self.agents}
+        terminations = {agent: died[agent] or annihilated for agent in self.agents}
+        truncations = {agent: done and not terminations[agent] for agent in self.agents}
+        observations: dict[str, AgentObservation] = self._observations()
+        infos: dict[str, dict[str, Any]] = {agent: {} for agent in self.agents}
+        self.agents = [agent for agent in self.agents if not (terminations[agent] or truncations[agent])]
+        return observations, rewards, terminations, truncations, infos
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """The map ``[height, width, 3]`` uint8 with render mode "rgb_array", else nothing."""
+        if self.render_mode is None:
+            return None
+        return picture(self._battles.units(), self._battles.game.map_size)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _observations(self) -> dict[str, AgentObservation]:
+        observed = self._battles.observe()
+        views = observed.views.flatten(0, 2).numpy().copy()
+        features = observed.features.flatten(0, 2).numpy().copy()
+        everyone = {
+            agent: {"view": view, "features": feature}
+            for agent, view, feature in zip(self.possible_agents, views, features, strict=True)
+        }
+        return {agent: everyone[agent] for agent in self.agents}
+
+
+def picture(units: Units, map_size: int, battle: int = 0, cell: int = _CELL) -> NDArray[np.uint8]:
+    """Both armies of a battle on white, walls grey: ``[map_size * cell, map_size * cell, 3]`` uint8."""
+    cells = np.full((map_size, map_size, 3), 255, dtype=np.uint8)
+    for edge in (0, -1):
+        cells[edge] = cells[:, edge] = 128
+    for army, colour in enumerate(_COLOURS):
+        living = units.alive[battle, army]
+        x, y = units.positions[battle, army][living].T.numpy()
+        strength = 0.3 + 0.7 * units.hp[battle, army][living, None].numpy().clip(0, 10) / 10
+        cells[y, x] = 255 - strength * (255 - colour)
+    return cells.repeat(cell, 0).repeat(cell, 1)
+
+
+def parallel_env(**settings: Any) -> BattleParallelEnv:
+    """The environment, by PettingZoo's name for it: the arguments of `BattleParallelEnv`."""
+    return BattleParallelEnv(**settings)
+
+
+def env(**settings: Any) -> AECEnv[str, AgentObservation, int]:
+    """The environment with its agents acting one after the other, by PettingZoo's name for it."""
+    aec: AECEnv[str, AgentObservation, int] = parallel_to_aec(parallel_env(**settings))
+    return aec

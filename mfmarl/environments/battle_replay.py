@@ -1,0 +1,115 @@
+"""Recorded battles: a start and the actions, from which the engine plays the same round again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mfmarl.environments.battle import ACTIONS, Battle, Battles, Observation, Outcome, Start, Units
+from mfmarl.files import atomic
+
+# Of each array in a file, its type and the shape as far as the game does not decide it.
+_ARRAYS: dict[str, tuple[type[np.generic], tuple[int | None, ...]]] = {
+    "game": (np.int64, (2,)),
+    "start": (np.int64, (3,)),
+    "actions": (np.uint8, (None, None, None)),
+    "alive": (np.bool_, (None, None)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A round, or its beginning.
+
+    Args:
+        game: what was played.
+        start: how it began.
+        actions: ``[steps, 2, agents]`` uint8 in 0 .. 20.
+        alive: ``[2, agents]`` bool, who lived after the last of them: by this a playback is checked.
+
+    Raises:
+        ValueError: actions or alive that do not fit the game.
+    """
+
+    game: Battle
+    start: Start
+    actions: Tensor
+    alive: Tensor
+
+    def __post_init__(self) -> None:
+        steps, agents = len(self.actions), self.game.agents
+        if self.actions.dtype != torch.uint8 or self.actions.shape != (steps, 2, agents):
+            raise ValueError(
+                f"actions must be uint8 [steps, 2, {agents}], got {self.actions.dtype} {list(self.actions.shape)}"
+            )
+        if steps > self.game.max_steps:
+            raise ValueError(f"actions must be of at most max_steps = {self.game.max_steps} steps, got {steps}")
+        if steps and self.actions.max() >= ACTIONS:
+            raise ValueError(f"actions must be in 0 .. {ACTIONS - 1}, got {int(self.actions.max())}")
+        if self.alive.dtype != torch.bool or self.alive.shape != (2, agents):
+            raise ValueError(f"alive must be bool [2, {agents}], got {self.alive.dtype} {list(self.alive.shape)}")
+
+    @classmethod
+    def record(cls, battles: Battles, battle: int = 0) -> "Replay":
+        """The round of one of the battles so far. Raises ValueError before the first round."""
+        if not battles.starts:
+            raise ValueError("record: no round has begun, reset first")
+        return cls(battles.game, battles.starts[battle], battles.log(battle), battles.alive[battle])
+
+    def save(self, path: Path) -> None:
+        """Write a compressed npz file, atomically. Equal replays give equal bytes."""
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file,
+                game=np.array([self.game.agents, self.game.max_steps], dtype=np.int64),
+                start=np.array([self.start.seed, self.start.left, self.start.first], dtype=np.int64),
+                actions=self.actions.numpy(),
+                alive=self.alive.numpy(),
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> "Replay":
+        """Read what `save` wrote. Nothing is unpickled. Raises ValueError for a file that is no replay."""
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays = {name: content[name] for name in _ARRAYS}
+            for name, (kind, shape) in _ARRAYS.items():
+                array = arrays[name]
+                fits = len(shape) == array.ndim and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+                if array.dtype != kind or not fits:
+                    raise ValueError(f"{name} is {array.dtype} {list(array.shape)}")
+            game, start = Battle(*arrays["game"].tolist()), Start(*arrays["start"].tolist())
+            return cls(game, start, torch.from_numpy(arrays["actions"]), torch.from_numpy(arrays["alive"]))
+        except (AttributeError, BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a replay: {error}") from error
+
+
+class Frame(NamedTuple):
+    """A state of a round that is played again: tensors of one battle ``[1, ...]``."""
+
+    observation: Observation  #: valid until the next frame, see `Battles`.
+    units: Units
+    outcome: Outcome | None  #: of the step that led here, none at the start.
+
+
+def play(replay: Replay) -> Iterator[Frame]:
+    """The states of ``replay``, from the start to the state after its last action: steps + 1 frames.
+
+    Raises:
+        ValueError: the round takes another course on this build of MAgent2; known at the end only.
+    """
+    battles = Battles(replay.game)
+    battles.begin([replay.start])
+    yield Frame(battles.observe(), battles.units(), None)
+    for actions in replay.actions:
+        if battles.done.all():
+            break
+        outcome = battles.step(actions[None].long())
+        yield Frame(battles.observe(), battles.units(), outcome)
+    if battles.steps.tolist() != [len(replay.actions)] or not torch.equal(battles.alive[0], replay.alive):
+        raise ValueError("replay does not play again on this build of MAgent2: it takes another course")
