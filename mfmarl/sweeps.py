@@ -104,6 +104,10 @@ class SweepDataModule(pl.LightningDataModule):
         check_positive(steps=steps, evaluations=evaluations, measure_every=measure_every, round_steps=round_steps)
         if steps % evaluations:
             raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+        if measure_every > steps // evaluations:
+            raise ValueError(
+                f"measure_every must be at most the {steps // evaluations} steps between evaluations, got {measure_every}"
+            )
         for name, value, allowed in (("order", order, get_args(Order)), ("start", start, get_args(Start))):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

@@ -74,7 +74,7 @@ class Settings:
 
 
 EQUILIBRIUM = Settings()
-TRAINING = replace(EQUILIBRIUM, temperatures=(0.8, 1.2), steps=10_000, evaluations=200, measure_every=1)
+TRAINING = replace(EQUILIBRIUM, temperatures=(0.8, 1.2), steps=10_000, evaluations=100, measure_every=1)
 SIZE = 20  # the paper
 
 # The domain walls of released-code hardly move: only slow cooling through its transition at tau = 2 lets it order.

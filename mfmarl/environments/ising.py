@@ -68,7 +68,7 @@ class Ising:
 
     def energy(self, even: Tensor, odd: Tensor) -> Tensor:
         """Energy per site, Eq. 28 over N: ``[..., L, L/2]`` twice to ``[...]`` float64; -2 where all spins agree."""
-        bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32)
+        bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32).double()
         return -(self.field * magnetisation(even, odd) + self.coupling / self.agents * bonds)
 
 
