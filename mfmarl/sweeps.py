@@ -105,9 +105,8 @@ class SweepDataModule(pl.LightningDataModule):
         if steps % evaluations:
             raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
         if measure_every > steps // evaluations:
-            raise ValueError(
-                f"measure_every must be at most the {steps // evaluations} steps between evaluations, got {measure_every}"
-            )
+            limit = steps // evaluations
+            raise ValueError(f"measure_every must be at most the {limit} sweeps of an evaluation, got {measure_every}")
         for name, value, allowed in (("order", order, get_args(Order)), ("start", start, get_args(Start))):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

@@ -70,7 +70,7 @@ class Settings:
     measure_every: int = sourced(10, "ours: sweeps")
     start: str = sourced("random", "ours; MCMC starts from all spins up, which needs not find its order first")
     seed_count: int = sourced(16, "ours")
-    seeds_a_job: int = sourced(8, "ours: seeds trained as one stack; changes no result")
+    seeds_a_job: int = sourced(16, "ours: seeds trained as one stack; changes no result")
 
 
 EQUILIBRIUM = Settings()
@@ -114,6 +114,10 @@ class IsingOptions(Options):
             raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is appendix")
         if unknown := [order for order in self.orders if order not in ORDERS]:
             raise ValueError(f"orders: got {', '.join(unknown)}, allowed are {', '.join(ORDERS)}")
+        for name in ("orders", "temperatures"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: got {values}, each may be named once")
         if self.temperatures:
             check_temperatures(self.temperatures)
         if len(self.agents) > 1 or any(agents < 16 or isqrt(agents) ** 2 != agents for agents in self.agents):
@@ -255,25 +259,28 @@ def draw(options: IsingOptions) -> None:
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     table = read_result(options.out / "equilibrium.csv")
+    if options.size not in set(table["size"]):
+        raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
     truth = references(table)
     summary = summarise(table)
     found = crossing_temperatures(table)
     write_csv(truth, options.out / "references.csv", keys=["curve", "size", "temperature"])
     write_csv(summary, options.out / "summary.csv", keys=[*KEYS, "temperature"])
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
-    pictures = read_result(options.out / "snapshots.csv")
+    pictures, training = read_result(options.out / "snapshots.csv"), options.out / "training.csv"
     infinite = truth["size"].isna()
-    compared = table[table["size"] == options.size]
+    compared, learning = (frame[frame["size"] == options.size] for frame in (table, read_result(training)))
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE),
         "energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE),
-        "training": figures.training(read_result(options.out / "training.csv")),
+        "training": figures.training(learning),
         "spins": figures.spins(pictures[pictures["kind"] == "equilibrium"]),
     }
     if len(found):
         write_csv(found, options.out / "crossings.csv", keys=["method", "sizes"])
         files.append("crossings.csv")
-        around = table[(table["order"] == "checkerboard") & table["temperature"].between(min(WIDE), max(WIDE))]
+        around = table[table["size"].isin(CUMULANTS) & table["temperature"].between(min(WIDE), max(WIDE))]
+        around = around[around["order"] == "checkerboard"]
         drawn["binder"] = figures.binder(cumulants(around), found, CRITICAL_TEMPERATURE)
         print(found.to_string(index=False, float_format="{:.5f}".format), "\n")
     films = pictures[pictures["kind"] == "ordering"]

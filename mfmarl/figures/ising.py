@@ -3,6 +3,7 @@
 A temperature is the paper's tau (appendix C.2): half the physical one, so that tau_c = 1 / ln(1 + sqrt 2) = 1.1346.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -24,11 +25,12 @@ from mfmarl.figures.style import (
     handle,
     house_style,
     legend_below,
+    looks,
     page,
     require_columns,
 )
 
-METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC}
+METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC}  # and whatever else is compared, see `methods_in`
 # When sites act and which neighbours they are paid against, in few words; they always act upon those they saw.
 ORDERS = {
     "checkerboard": "checkerboard: one colour at a time,\npaid against the neighbours seen",
@@ -48,23 +50,22 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
     order parameter: it is large and the plain one small where the two sublattices point opposite ways.
 
     Args:
-        equilibrium: method (mf-q, mcmc), order, size, temperature (tau), seed, order_parameter and
-            sublattice_order_parameter (both 0 to 1). MCMC in one order of updates.
+        equilibrium: method, order, size, temperature (tau), seed, order_parameter and sublattice_order_parameter
+            (both 0 to 1). Methods other than mf-q in one order of updates, which is drawn as checkerboard.
         references: curve ("Onsager, infinite lattice" or "mean field"), temperature, order_parameter.
         critical_temperature: tau_c of the infinite lattice.
 
     Raises:
-        ValueError: a missing column, several sizes, an unknown curve, no MF-Q in a known order, or seeds of one
-            method that were not measured once at the same temperatures.
+        ValueError: a missing column, several sizes, an unknown curve, or seeds of one method that were not measured
+            once at the same temperatures.
     """
     metrics = ("order_parameter", "sublattice_order_parameter")
     require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", *metrics])
     require_columns("references", references, ["curve", "temperature", "order_parameter"])
     size = only_size("equilibrium", equilibrium)
+    methods = methods_in(equilibrium)
     learned = equilibrium[equilibrium["method"] == "mf-q"]
-    orders = [order for order in ORDERS if order in set(learned["order"])]
-    if not orders:
-        raise ValueError(f"equilibrium must hold mf-q in one of {list(ORDERS)}, got {list(learned['order'].unique())}")
+    orders = [order for order in ORDERS if order in set(learned["order"])] or ["checkerboard"]
     if unknown := sorted(set(references["curve"]) - set(CURVES)):
         raise ValueError(f"references: curve must be one of {list(CURVES)}, got {unknown}")
     hollow = replace(LOOKS["mf-q"], label="MF-Q, sublattice order parameter", line=(0, (4, 1.5)))
@@ -79,32 +80,38 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
                 points["temperature"], points["order_parameter"], color="black", linestyle=line, linewidth=0.9, zorder=3
             )
         axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
-        simulated = equilibrium[equilibrium["method"] == "mcmc"]
-        if len(simulated):
-            table = by_seed(simulated, "temperature", metrics[0])
-            draw_band(axes, table, MCMC, size=MARKERS["mcmc"], strength=1 if order == "checkerboard" else 0.35)
+        for method, look in reversed(methods.items()):
+            if method == "mf-q" or (method != "mcmc" and order != "checkerboard"):
+                continue
+            table = by_seed(equilibrium[equilibrium["method"] == method], "temperature", metrics[0])
+            size_of_marks = MARKERS.get(method, 5.0)
+            draw_band(axes, table, look, size=size_of_marks, strength=1 if order == "checkerboard" else 0.35)
             counts.append(len(table))
         runs = learned[learned["order"] == order]
+        axes.set_title(ORDERS[order])
+        axes.set_xlabel("temperature tau")
+        axes.locator_params(axis="x", nbins=5)
+        if runs.empty:
+            continue
         if order != "checkerboard":
+            every = runs[["temperature", metrics[0]]].to_numpy().T
+            axes.plot(*every, ".", color=LOOKS["mf-q"].colour, alpha=0.3, markersize=3.5, markeredgewidth=0)
             draw_band(axes, by_seed(runs, "temperature", metrics[1]), hollow, filled=False)
         table = by_seed(runs, "temperature", metrics[0])
         draw_band(axes, table, LOOKS["mf-q"], size=MARKERS["mf-q"])
         counts.append(len(table))
-        axes.set_title(ORDERS[order])
-        axes.set_xlabel("temperature tau")
-        axes.locator_params(axis="x", nbins=5)
     _mark_critical(grid[0], critical_temperature)
     grid[0].set_ylabel("order parameter |N_up - N_down| / N")
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))
-    shown = [look for name, look in METHODS.items() if name in set(equilibrium["method"])]
-    handles = [handle(look) for look in shown]
+    handles = [handle(look) for look in methods.values()]
     if set(orders) - {"checkerboard"}:
         handles.insert(1, handle(hollow, filled=False))
     for curve, line in CURVES.items():
         if curve in set(references["curve"]):
             handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
-    note = f"{size} x {size} sites. Marks: {INTERVAL_NOTE}; {count_label(counts)}"
+    dots = " Faint dots: seeds." if set(orders) - {"checkerboard"} else ""
+    note = f"{size} x {size} sites.{dots} Marks: {INTERVAL_NOTE}; {count_label(counts)}"
     legend_below(figure, handles, len(handles), note)
     return figure
 
@@ -113,26 +120,24 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
 def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature: float) -> Figure:
     """Energy per site against temperature, a column for each lattice size, above its deviation from the exact one.
 
-    MF-Q in the checkerboard order and MCMC. The deviation is in units of the energy, with the interval of the
-    mean: a band that leaves zero is a bias.
+    MF-Q in the checkerboard order, MCMC and whatever else there is. The deviation is in units of the energy, with the
+    interval of the mean: a band that leaves zero is a bias.
 
     Args:
-        equilibrium: method (mf-q, mcmc), order, size, temperature (tau), seed, energy (a site). MCMC in one order.
+        equilibrium: method, order, size, temperature (tau), seed, energy (a site). Methods but mf-q in one order.
         exact: size, temperature, energy of the finite lattice; at least at every temperature that was measured,
             better denser, for the line.
         critical_temperature: tau_c of the infinite lattice.
 
     Raises:
-        ValueError: a missing column or exact energy, neither method, or seeds of one method that were not
-            measured once at the same temperatures.
+        ValueError: a missing column or exact energy, nothing to draw, or seeds of one method that were not measured
+            once at the same temperatures.
     """
     require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", "energy"])
     require_columns("exact", exact, ["size", "temperature", "energy"])
-    drawn = equilibrium[
-        (equilibrium["method"] == "mcmc")
-        | ((equilibrium["method"] == "mf-q") & (equilibrium["order"] == "checkerboard"))
-    ]
-    require_columns("equilibrium (mf-q in the checkerboard order, mcmc)", drawn, [])
+    drawn = equilibrium[(equilibrium["method"] != "mf-q") | (equilibrium["order"] == "checkerboard")]
+    require_columns("equilibrium (mf-q in the checkerboard order, and others)", drawn, [])
+    methods = methods_in(drawn)
     sizes = sorted(drawn["size"].unique())
     figure = page(4.9)
     grid = figure.subplots(2, len(sizes), squeeze=False, sharex=True, sharey="row", height_ratios=[2, 1.2])
@@ -141,14 +146,14 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
         above.plot(truth["temperature"], truth["energy"], color="black", linewidth=0.9, zorder=3)
         below.axhline(0, color="black", linewidth=0.9)
         counts = []
-        for method, look in reversed(METHODS.items()):
+        for method, look in reversed(methods.items()):
             runs = drawn[(drawn["method"] == method) & (drawn["size"] == size)]
             if runs.empty:
                 continue
             table = by_seed(runs, "temperature", "energy")
             deviation = table - _at(truth, table.columns.to_numpy(np.float64), int(size))
             for axes, values in ((above, table), (below, deviation)):
-                draw_band(axes, values, look, size=MARKERS[method])
+                draw_band(axes, values, look, size=MARKERS.get(method, 5.0))
             counts.append(len(table))
         for axes in (above, below):
             axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
@@ -158,7 +163,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
     _mark_critical(grid[0, 0], critical_temperature, low=True)
     grid[0, 0].set_ylabel("energy per site u")
     grid[1, 0].set_ylabel("u - exact u")
-    handles = [handle(look) for name, look in METHODS.items() if name in set(drawn["method"])]
+    handles = [handle(look) for look in methods.values()]
     handles.append(Line2D([], [], color="black", linewidth=0.9, label="exact, finite lattice"))
     legend_below(figure, handles, 3, f"Marks: {INTERVAL_NOTE}")
     return figure
@@ -169,20 +174,18 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
     """Binder's cumulant against temperature, a panel for each method, and where the curves of two sizes cross.
 
     Args:
-        cumulants: method (mf-q, mcmc), size, temperature (tau), cumulant (1 - <m^4> / 3 <m^2>^2), low and high
+        cumulants: method, size, temperature (tau), cumulant (1 - <m^4> / 3 <m^2>^2), low and high
             (the ends of its 95% interval).
         crossings: method, sizes (text such as "16, 32"), estimate, low, high (tau; drawn from above in the order
             given; ends that are NaN are left out).
         critical_temperature: the exact tau_c.
 
     Raises:
-        ValueError: a missing column or an unknown method.
+        ValueError: a missing column.
     """
     require_columns("cumulants", cumulants, ["method", "size", "temperature", "cumulant", "low", "high"])
     require_columns("crossings", crossings, ["method", "sizes", "estimate", "low", "high"])
-    if unknown := sorted({*cumulants["method"], *crossings["method"]} - set(METHODS)):
-        raise ValueError(f"method must be one of {list(METHODS)}, got {unknown}")
-    methods = [method for method in METHODS if method in set(cumulants["method"])]
+    methods = methods_in(pd.concat([cumulants[["method"]], crossings[["method"]]]))
     sizes = sorted(cumulants["size"].unique())
     tones = sns.color_palette("viridis_r", len(sizes) + 1).as_hex()[1:]  # the larger the darker
     styles = {
@@ -199,25 +202,27 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
             axes.vlines(points["temperature"], points["low"], points["high"], color=look.colour, linewidth=1.5)
             style = {"color": look.colour, "marker": look.marker}
             axes.plot(points["temperature"], points["cumulant"], **style, linewidth=1.2, markersize=3.5)
-        axes.set_title(METHODS[method].label)
+        axes.set_title(methods[method].label)
         axes.set_xlabel("temperature tau")
     for axes in grid[1 : len(methods)]:
         axes.sharey(grid[0])
         axes.label_outer()
     grid[0].set_ylabel("Binder cumulant U")
     _mark_critical(grid[0], critical_temperature)
-    _draw_crossings(grid[-1], crossings, critical_temperature)
+    _draw_crossings(grid[-1], crossings, methods, critical_temperature)
     legend_below(figure, [handle(look) for look in styles.values()], len(styles), "Bars: 95% intervals")
     return figure
 
 
-def _draw_crossings(axes: Axes, crossings: pd.DataFrame, critical_temperature: float) -> None:
+def _draw_crossings(
+    axes: Axes, crossings: pd.DataFrame, methods: Mapping[str, Look], critical_temperature: float
+) -> None:
     axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
     for y, line in enumerate(crossings.to_dict("records")):
-        look = METHODS[line["method"]]
+        look = methods[line["method"]]
         axes.plot([line["low"], line["high"]], [y, y], color=look.colour, linewidth=1.8)
         axes.plot([line["estimate"]], [y], look.marker, color=look.colour, markersize=5.5)
-    names = [f"{METHODS[method].label}: {sizes}" for method, sizes in crossings[["method", "sizes"]].to_numpy()]
+    names = [f"{methods[method].label}: {sizes}" for method, sizes in crossings[["method", "sizes"]].to_numpy()]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -225,6 +230,12 @@ def _draw_crossings(axes: Axes, crossings: pd.DataFrame, critical_temperature: f
     axes.locator_params(axis="x", nbins=4)
     axes.set_title("crossing of two sizes")
     axes.set_xlabel("temperature tau")
+
+
+def methods_in(frame: pd.DataFrame) -> dict[str, Look]:
+    """A look for each method of the frame, in drawing order: MF-Q, MCMC, then others by name."""
+    names = set(frame["method"])
+    return {**{name: look for name, look in METHODS.items() if name in names}, **looks(names - set(METHODS))}
 
 
 def by_seed(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
