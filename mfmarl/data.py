@@ -17,7 +17,8 @@ StoredMeanAction = Literal["previous", "same", "noise"]
 Round = Callable[["Policy"], Iterator[Batch]]
 Evaluation = Callable[["Policy"], dict[str, Tensor]]
 
-_UNIFORMS_A_ROUND = 1 << 21  # bounds a round's block of uniform draws to 8 MB a seed
+BLOCKS_A_ROUND = 4
+_UNIFORMS_A_BLOCK = 1 << 21  # bounds a block of uniform draws to 8 MB a seed
 
 
 class Policy(Protocol):
@@ -47,7 +48,7 @@ class Policy(Protocol):
 class ReplayDataModule(pl.LightningDataModule):
     """Rounds of play of a stateless game, with replay.
 
-    A training batch is a round: called with a policy it plays up to ``round_steps`` joint steps and yields a
+    A training batch is a round: called with a policy it plays up to 4 ``block_steps`` joint steps and yields a
     minibatch for each gradient step that falls due. An epoch lies between two evaluations.
 
     Args:
@@ -65,7 +66,8 @@ class ReplayDataModule(pl.LightningDataModule):
         stored_mean_action: which mean action is stored with a^j, and thus learned from. ``previous``: that of
             the joint step before, which the choice started from; ``same``: of the same joint step; ``noise``: a
             control, random numbers in place of the mean action in play and in learning.
-        round_steps: joint steps of a round, 50: our choice, Lightning's cost is then below a tenth.
+        block_steps: joint steps whose random numbers are drawn together, 50: our choice; four such blocks make a round,
+            so that Lightning's cost is below a tenth.
         evaluation_steps: joint steps of greedy and of sampled play at an evaluation, 10: our choice.
 
     Raises:
@@ -84,7 +86,7 @@ class ReplayDataModule(pl.LightningDataModule):
         capacity: int = 1_000_000,
         agents_per_joint_step: int = 1,
         stored_mean_action: StoredMeanAction = "previous",
-        round_steps: int = 50,
+        block_steps: int = 50,
         evaluation_steps: int = 10,
     ) -> None:
         super().__init__()
@@ -94,7 +96,7 @@ class ReplayDataModule(pl.LightningDataModule):
             samples_per_update=samples_per_update,
             capacity=capacity,
             agents_per_joint_step=agents_per_joint_step,
-            round_steps=round_steps,
+            block_steps=block_steps,
             evaluation_steps=evaluation_steps,
         )
         if steps % evaluations:
@@ -114,7 +116,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.agents_per_joint_step = agents_per_joint_step
         self.stored_mean_action = stored_mean_action
         draws = environment.agents + environment.draws
-        self.round_steps = max(1, min(round_steps, _UNIFORMS_A_ROUND // draws))
+        self.block_steps = max(1, min(block_steps, _UNIFORMS_A_BLOCK // draws))
         self.evaluation_steps = evaluation_steps
         self.steps_played = 0
         self.training_reward = MeanByRun(len(seeds))
@@ -127,12 +129,19 @@ class ReplayDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> "Calls":
         """One epoch's rounds."""
         steps = self.steps // self.evaluations
-        whole, rest = divmod(steps, self.round_steps)
-        return Calls([partial(self.play, steps=n) for n in [self.round_steps] * whole + [rest] * bool(rest)])
+        whole, rest = divmod(steps, self.block_steps)
+        blocks = [self.block_steps] * whole + [rest] * bool(rest)
+        starts = range(0, len(blocks), BLOCKS_A_ROUND)
+        return Calls([partial(self.rounds, blocks=blocks[first : first + BLOCKS_A_ROUND]) for first in starts])
 
     def val_dataloader(self) -> "Calls":
         """One evaluation."""
         return Calls([self.evaluate])
+
+    def rounds(self, policy: Policy, blocks: Sequence[int]) -> Iterator[Batch]:
+        """One round: play so many joint steps, block by block."""
+        for steps in blocks:
+            yield from self.play(policy, steps)
 
     def play(self, policy: Policy, steps: int) -> Iterator[Batch]:
         """Play ``steps`` joint steps with ``policy``, yielding a minibatch whenever a gradient step is due."""

@@ -33,7 +33,6 @@ class Transition(NamedTuple):
     neighbours: Tensor  #: int8 sum of the four neighbours that the spin saw; a quarter of it is the mean action.
     action: Tensor  #: int8, -1 or 1.
     reward: Tensor  #: float32, Eq. 33.
-    measured: bool = True  #: whether the sweep is one of those that are measured.
 
 
 class SpinPolicy(Protocol):
@@ -141,11 +140,9 @@ class SweepDataModule(pl.LightningDataModule):
             self._to(policy.device)
         sweep = {"checkerboard": self._in_turn, "random-site": self._site_by_site}.get(self.order, self._at_once)
         for _ in range(steps):
-            measured = (self.steps_played + 1) % self.measure_every == 0
-            for transition in sweep(policy):
-                yield transition if measured else transition._replace(measured=False)
+            yield from sweep(policy)
             self.steps_played += 1
-            if measured:
+            if self.steps_played % self.measure_every == 0:
                 policy.observe(*self._colours)
 
     def state_dict(self) -> dict[str, Any]:

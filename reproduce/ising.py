@@ -321,7 +321,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
             row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
         exact = kaufman_energy(int(row["size"]), float(row["temperature"]))
         error = runs["energy"].std() / np.sqrt(len(runs))
-        rows.append({**row, "exact_energy": exact, "standard_errors": (runs["energy"].mean() - exact) / error})
+        deviation = (runs["energy"].mean() - exact) / error if error > 0 else np.nan
+        rows.append({**row, "exact_energy": exact, "standard_errors": deviation})
     return pd.DataFrame(rows)
 
 

@@ -92,7 +92,7 @@ class Case:
 
     def make(self, seeds: tuple[int, ...]) -> tuple[GradientAgent, ReplayDataModule]:
         small = {"steps": 36, "evaluations": 3, "batch_size": 24, "samples_per_update": 7, "capacity": 100}
-        data = ReplayDataModule(self.game, seeds, **{**small, "round_steps": 4, "evaluation_steps": 3, **self.data})
+        data = ReplayDataModule(self.game, seeds, **{**small, "block_steps": 4, "evaluation_steps": 3, **self.data})
         return make(self.name, self.game, seeds, **self.agent), data
 
 
@@ -224,7 +224,7 @@ def test_the_policy_that_plays_is_of_the_last_update() -> None:
             self.updates += 1
             return super().losses(batch)
 
-    data = ReplayDataModule(TOY, [0], steps=30, evaluations=1, samples_per_update=3, round_steps=4, evaluation_steps=1)
+    data = ReplayDataModule(TOY, [0], steps=30, evaluations=1, samples_per_update=3, block_steps=4, evaluation_steps=1)
     fit(Counting(TOY, [0]), data)
     # With 4 samples a step and 3 an update, floor(4 t / 3) updates come before step t; the last entry is evaluation.
     assert played == [4 * step // 3 for step in range(31)]

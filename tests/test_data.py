@@ -89,10 +89,10 @@ def means(joint: Tensor, actions: int) -> Tensor:
 
 
 @pytest.mark.parametrize("agents", [2, 7, 100, 499, 500, 501, 1000, 1700])
-@pytest.mark.parametrize("round_steps", [7, 50])
-def test_there_is_one_update_for_every_500_samples(agents: int, round_steps: int) -> None:
+@pytest.mark.parametrize("block_steps", [7, 50])
+def test_there_is_one_update_for_every_500_samples(agents: int, block_steps: int) -> None:
     game = GaussianSqueeze(agents)
-    data = ReplayDataModule(game, [0], steps=60, evaluations=1, batch_size=2, round_steps=round_steps)
+    data = ReplayDataModule(game, [0], steps=60, evaluations=1, batch_size=2, block_steps=block_steps)
     policy = Scripted(torch.zeros(1, 60, agents, dtype=torch.int64), uses_mean_action=False)
     came = [steps for steps, _ in played(data, policy)]
     # Update number k is due as soon as 500 k samples, one an agent and step, are there.
@@ -117,7 +117,7 @@ def test_minibatches_hold_what_was_played(stored: Any, game: Numbering, group: i
         capacity=capacity * agents + agents - 1,
         agents_per_joint_step=group,
         stored_mean_action=stored,
-        round_steps=7,
+        block_steps=7,
     )
     before = torch.cat([data.state_dict()["previous"].unsqueeze(1), lines], 1)
     when = [{int(code): step for step, code in enumerate(game.reward(lines[seed], lines))} for seed in range(2)]
@@ -162,7 +162,7 @@ def test_all_stored_steps_and_all_agents_are_drawn_equally_often(group: int) -> 
 def test_without_replay_each_step_is_learned_from_once_by_every_agent() -> None:
     game = Numbering(4, 3)
     lines = script(game, 2, 15)
-    data = ReplayDataModule(game, [0, 1], steps=15, evaluations=1, batch_size=None, round_steps=4)
+    data = ReplayDataModule(game, [0, 1], steps=15, evaluations=1, batch_size=None, block_steps=4)
     batches = list(played(data, Scripted(lines)))
     assert [now for now, _ in batches] == list(range(1, 16))
     for now, batch in batches:
@@ -224,7 +224,7 @@ def test_noise_is_even_over_the_simplex_and_says_nothing_of_what_was_played() ->
 def test_mean_actions_in_play_are_those_of_the_step_before() -> None:
     game = Numbering(4, 3)
     policy = Scripted(script(game, 2, 10))
-    data = ReplayDataModule(game, [0, 1], steps=10, evaluations=1, round_steps=3, stored_mean_action="same")
+    data = ReplayDataModule(game, [0, 1], steps=10, evaluations=1, block_steps=3, stored_mean_action="same")
     before = torch.cat([data.state_dict()["previous"].unsqueeze(1), policy.script], 1)
     list(played(data, policy))
     for step, mean, _ in policy.seen:
@@ -236,8 +236,8 @@ def test_mean_actions_in_play_are_those_of_the_step_before() -> None:
         assert torch.equal(reward, game.reward(actions, actions))
 
 
-@pytest.mark.parametrize("round_steps", [1, 7, 50])
-def test_the_policy_of_the_last_update_plays(round_steps: int) -> None:
+@pytest.mark.parametrize("block_steps", [1, 7, 50])
+def test_the_policy_of_the_last_update_plays(block_steps: int) -> None:
     @dataclass
     class Counting(Scripted):
         """Plays how many updates there have been."""
@@ -249,7 +249,7 @@ def test_the_policy_of_the_last_update_plays(round_steps: int) -> None:
 
     policy = Counting(torch.zeros(1, 1, 3, dtype=torch.int64))
     data = ReplayDataModule(
-        Numbering(3, 50), [0], steps=40, evaluations=1, samples_per_update=4, round_steps=round_steps
+        Numbering(3, 50), [0], steps=40, evaluations=1, samples_per_update=4, block_steps=block_steps
     )
     for _ in played(data, policy):
         policy.updates += 1
@@ -301,7 +301,7 @@ def test_evaluation_does_not_disturb_training_and_draws_anew_each_time() -> None
 
     def record(evaluations: int) -> tuple[list[Tensor], list[Tensor]]:
         policy = Scripted(script(game, 1, 30))
-        data = ReplayDataModule(game, [0], steps=20, evaluations=1, batch_size=4, samples_per_update=6, round_steps=10)
+        data = ReplayDataModule(game, [0], steps=16, evaluations=1, batch_size=4, samples_per_update=6, block_steps=2)
         found, evaluated = [], []
         for play in data.train_dataloader():
             for batch in play(policy):
@@ -386,12 +386,12 @@ def test_a_restored_module_goes_on_like_the_original(batch_size: int | None, sto
             samples_per_update=6,
             capacity=12 * 4,
             stored_mean_action=stored,
-            round_steps=5,
+            block_steps=1,
         )
 
     def rest(data: ReplayDataModule) -> list[Tensor]:
         policy = Scripted(lines)
-        found = [value for _, batch in played(data, policy, 8 - rounds) for value in batch if value is not None]
+        found = [value for _, batch in played(data, policy, 10 - rounds) for value in batch if value is not None]
         found += [value for _, mean, uniform in policy.seen for value in (mean, uniform) if value is not None]
         return found + list(data.evaluate(policy).values())
 
@@ -405,7 +405,7 @@ def test_a_restored_module_goes_on_like_the_original(batch_size: int | None, sto
     file.seek(0)
     restored = make([8, 9])  # seeds of its own must not show
     restored.load_state_dict(torch.load(file, weights_only=True))
-    assert restored.steps_played == 5 * rounds
+    assert restored.steps_played == 4 * rounds
     both = rest(original), rest(restored)
     assert len(both[0]) > 20
     assert all(torch.equal(a, b) for a, b in zip(*both, strict=True))
@@ -413,22 +413,22 @@ def test_a_restored_module_goes_on_like_the_original(batch_size: int | None, sto
 
 
 @pytest.mark.parametrize(
-    ("agents", "steps", "evaluations", "round_steps", "expected"),
+    ("agents", "steps", "evaluations", "block_steps", "expected"),
     [
-        (10, 100, 2, 20, [20, 20, 10]),
-        (10, 100, 5, 50, [20]),
-        (10, 60, 1, 20, [20, 20, 20]),
-        (500_000, 12, 2, 50, [4, 2]),  # no more than 2^21 draws in a round
-        (3_000_000, 4, 2, 50, [1, 1]),
+        (10, 100, 2, 20, [[20, 20, 10]]),
+        (10, 100, 5, 50, [[20]]),
+        (10, 190, 1, 20, [[20, 20, 20, 20], [20, 20, 20, 20], [20, 10]]),
+        (500_000, 12, 2, 50, [[4, 2]]),  # no more than 2^21 draws in a block
+        (3_000_000, 4, 2, 50, [[1, 1]]),
     ],
 )
 def test_an_epoch_is_cut_into_rounds(
-    agents: int, steps: int, evaluations: int, round_steps: int, expected: list[int]
+    agents: int, steps: int, evaluations: int, block_steps: int, expected: list[list[int]]
 ) -> None:
-    data = ReplayDataModule(GaussianSqueeze(agents), [0], steps=steps, evaluations=evaluations, round_steps=round_steps)
+    data = ReplayDataModule(GaussianSqueeze(agents), [0], steps=steps, evaluations=evaluations, block_steps=block_steps)
     rounds = data.train_dataloader()
     assert len(rounds) == len(expected)
-    assert [play.keywords["steps"] for play in rounds] == expected
+    assert [play.keywords["blocks"] for play in rounds] == expected
     assert len(data.val_dataloader()) == 1
 
 
@@ -449,7 +449,7 @@ def test_streams_differ_between_seeds_and_uses() -> None:
         ({"evaluations": 7}, "evaluations must divide steps, got 7 and 20"),
         ({"samples_per_update": 0}, "samples_per_update must be at least 1, got 0"),
         ({"capacity": 0}, "capacity must be at least 1, got 0"),
-        ({"round_steps": 0}, "round_steps must be at least 1, got 0"),
+        ({"block_steps": 0}, "block_steps must be at least 1, got 0"),
         ({"evaluation_steps": 0}, "evaluation_steps must be at least 1, got 0"),
         ({"agents_per_joint_step": 0}, "agents_per_joint_step must be at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be None or a positive multiple of agents_per_joint_step, got 0 and 1"),

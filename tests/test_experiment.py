@@ -31,7 +31,7 @@ def job(algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200
             "evaluations": 10,
             "batch_size": 20,
             "samples_per_update": 100,
-            "round_steps": 10,
+            "block_steps": 10,
         },
     }
     return Job(algorithm=algorithm, seeds=seeds, **(fields | changes))

@@ -253,10 +253,9 @@ def test_a_missing_column_is_refused_by_name() -> None:
 
 def test_frames_that_cannot_be_drawn_are_refused() -> None:
     equilibrium, references, exact = equilibrium_frame(), references_frame(), exact_frame((20,))
-    cumulants, crossings = binder_frames()
     with pytest.raises(ValueError, match=r"equilibrium must be of one lattice size, got \[8, 16\]"):
         ising.order_parameter(equilibrium_frame(sizes=(16, 8)), references, CRITICAL)
-    with pytest.raises(ValueError, match=r"must hold mf-q in one of \['checkerboard', .* got \['spiral'\]"):
+    with pytest.raises(ValueError, match=r"order of mf-q must be one of \['checkerboard', .* got \['spiral'\]"):
         ising.order_parameter(equilibrium.assign(order="spiral"), references, CRITICAL)
     with pytest.raises(ValueError, match=r"references: curve must be one of .* got \['Bethe'\]"):
         ising.order_parameter(equilibrium, references.assign(curve="Bethe"), CRITICAL)
@@ -273,8 +272,6 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
         ising_training.training(pd.concat([training_frame(), training_frame().assign(size=10)]))
     with pytest.raises(ValueError, match=r"training must hold mcmc, or mf-q in one of"):
         ising_training.training(training_frame().assign(method="il"))
-    with pytest.raises(ValueError, match=r"method must be one of \['mf-q', 'mcmc'\], got \['il'\]"):
-        ising.binder(cumulants.assign(method="il"), crossings, CRITICAL)
     with pytest.raises(ValueError, match=r"method must be one of \['mf-q', 'mcmc'\], got \['il'\]"):
         ising_spins.spins(snapshots_frame().assign(method="il"))
     for spins in ("++x", "++"):
@@ -433,3 +430,14 @@ def binder_frames() -> tuple[pd.DataFrame, pd.DataFrame]:
         ("mcmc", "16, 32", 1.136, 1.13, 1.14),
     ]
     return cumulants, pd.DataFrame(rows, columns=["method", "sizes", "estimate", "low", "high"])
+
+
+def test_a_method_of_one_s_own_is_drawn_beside_the_others() -> None:
+    equilibrium, references, exact = equilibrium_frame(), references_frame(), exact_frame((20,))
+    mine = equilibrium.query("method == 'mf-q' and order == 'checkerboard'").assign(method="my/own.py:Mine")
+    together = pd.concat([equilibrium, mine])
+    for figure in (ising.order_parameter(together, references, CRITICAL), ising.energy(together, exact, CRITICAL)):
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "Mine" in labels
+    alone = ising.order_parameter(mine, references, CRITICAL)
+    assert alone.legends[0].get_texts()[0].get_text() == "Mine"

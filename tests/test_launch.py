@@ -37,7 +37,7 @@ def job(name: str, algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps
             "evaluations": 10,
             "batch_size": 20,
             "samples_per_update": 100,
-            "round_steps": 10,
+            "block_steps": 10,
         },
     )
 

@@ -140,8 +140,7 @@ class TabularMFQ(LatticeAgent):
         entry = _row(transition.site, transition.neighbours).mul_(2).add_(transition.action > 0).view(-1)
         value = table.index_select(0, entry)
         error = reward - value
-        if transition.measured:
-            self.q_error.update(error)
+        self.q_error.update(error)
         table.scatter_(0, entry, value.add_(error, alpha=self.learning_rate))
 
     def measured(self) -> dict[str, Tensor]:

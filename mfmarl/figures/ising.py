@@ -56,8 +56,8 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
         critical_temperature: tau_c of the infinite lattice.
 
     Raises:
-        ValueError: a missing column, several sizes, an unknown curve, or seeds of one method that were not measured
-            once at the same temperatures.
+        ValueError: a missing column, several sizes, an unknown curve or order, or seeds of one method that were not
+            measured once at the same temperatures.
     """
     metrics = ("order_parameter", "sublattice_order_parameter")
     require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", *metrics])
@@ -66,6 +66,8 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
     methods = methods_in(equilibrium)
     learned = equilibrium[equilibrium["method"] == "mf-q"]
     orders = [order for order in ORDERS if order in set(learned["order"])] or ["checkerboard"]
+    if unknown := sorted(set(learned["order"]) - set(ORDERS)):
+        raise ValueError(f"equilibrium: order of mf-q must be one of {list(ORDERS)}, got {unknown}")
     if unknown := sorted(set(references["curve"]) - set(CURVES)):
         raise ValueError(f"references: curve must be one of {list(CURVES)}, got {unknown}")
     hollow = replace(LOOKS["mf-q"], label="MF-Q, sublattice order parameter", line=(0, (4, 1.5)))
@@ -95,7 +97,7 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
             continue
         if order != "checkerboard":
             every = runs[["temperature", metrics[0]]].to_numpy().T
-            axes.plot(*every, ".", color=LOOKS["mf-q"].colour, alpha=0.3, markersize=3.5, markeredgewidth=0)
+            axes.plot(*every, ".", color=LOOKS["mf-q"].colour, alpha=0.45, markersize=5, markeredgewidth=0)
             draw_band(axes, by_seed(runs, "temperature", metrics[1]), hollow, filled=False)
         table = by_seed(runs, "temperature", metrics[0])
         draw_band(axes, table, LOOKS["mf-q"], size=MARKERS["mf-q"])

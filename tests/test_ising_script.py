@@ -1,0 +1,368 @@
+"""The script of the Ising model at a size that ends in seconds: files, bytes, resuming, what it refuses."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+
+from mfmarl.command_line import main
+from mfmarl.experiment import run as run_job
+from mfmarl.files import read_csv
+from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
+from mfmarl.training import ProgressReporter
+from reproduce import ising
+from reproduce.ising import IsingOptions
+
+TEMPERATURES, AROUND, SEEDS = (0.8, 1.2, 2.0), (1.05, 1.1, 1.13, 1.16, 1.2), 2
+SHORT: dict[str, Any] = {"steps": 24, "evaluations": 4, "measure_every": 2, "seed_count": SEEDS}
+HERE = ["--workers", "1", "--accelerator", "cpu"]
+TABLES = ["crossings.csv", "equilibrium.csv", "references.csv", "snapshots.csv", "summary.csv", "training.csv"]
+FIGURES = ["binder", "energy", "order_parameter", "spins", "training"]
+CELLS = {("mcmc", "checkerboard"), *(("mf-q", order) for order in ("checkerboard", "simultaneous", "released-code"))}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny() -> Iterator[None]:
+    """All settings of the script, cut down."""
+    base = replace(ising.EQUILIBRIUM, temperatures=TEMPERATURES, decay=0.1, **SHORT)
+    changes: dict[str, Any] = {
+        "EQUILIBRIUM": base,
+        "QUICK": replace(base, temperatures=TEMPERATURES[:2]),
+        "TRAINING": replace(base, temperatures=(0.8, 1.2), evaluations=6, measure_every=1),
+        "SLOW": replace(base, steps=32),
+        "WIDE": AROUND,
+        "NARROW": AROUND,
+        "CUMULANTS": {8: AROUND, 16: AROUND},
+        "SNAPSHOT_STEPS": 30,
+        "FILM_SIZE": 8,
+        "FILM_FRAMES": 3,
+        "FILM_STEPS": 4,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changes.items():
+            patch.setattr(ising, name, value)
+        yield
+
+
+def arguments(out: Path, *more: str) -> list[str]:
+    return ["--agents", "36", "--seed", "5", "--out", str(out), *HERE, *more]
+
+
+@pytest.fixture(scope="module")
+def results(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the script writes for lattices of 6 x 6, beside those of 8 and 16 around the critical point."""
+    out = tmp_path_factory.mktemp("results")
+    assert main(lambda: ising.run(arguments(out))) == 0
+    return out
+
+
+def written(directory: Path, pattern: str = "*") -> dict[str, bytes]:
+    """Every file of the folder itself."""
+    return {path.name: path.read_bytes() for path in sorted(directory.glob(pattern)) if path.is_file()}
+
+
+def test_it_writes_what_it_says(results: Path) -> None:
+    pictures = [f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")]
+    expected = sorted([*TABLES, *pictures, "ordering.gif", "provenance.json"])
+    assert list(written(results)) == expected
+    assert ising.__doc__ is not None
+    for name in [*TABLES, *FIGURES, "ordering.gif"]:
+        assert name in ising.__doc__
+
+
+def runs(table: pd.DataFrame) -> set[tuple[Any, ...]]:
+    """What names its runs."""
+    columns = ["method", "order", "size", "temperature", "seed"]
+    return set(table[columns].itertuples(index=False, name=None))
+
+
+def test_equilibrium_is_one_row_a_run(results: Path) -> None:
+    table = read_csv(results / "equilibrium.csv")
+    names = ["method", "order", "size", "temperature", "seed", "order_parameter", "sublattice_order_parameter"]
+    assert list(table.columns) == [*names, "energy", "squared_magnetisation", "fourth_magnetisation"]
+    compared = {(*cell, 6, *rest) for cell in CELLS for rest in product(TEMPERATURES, (5, 6))}
+    critical = {
+        (method, "checkerboard", *rest) for method in ("mf-q", "mcmc") for rest in product((8, 16), AROUND, (5, 6))
+    }
+    assert len(table) == len(compared | critical)
+    assert runs(table) == compared | critical
+    assert table.notna().all(axis=None)
+    assert table["order_parameter"].ge(0).all()
+    assert table["sublattice_order_parameter"].le(1).all()
+    assert table["energy"].between(-2, 2).all()
+    assert (table["order_parameter"] <= table["sublattice_order_parameter"] + 1e-12).all()
+    assert (table["fourth_magnetisation"] <= table["squared_magnetisation"]).all()
+
+
+def test_equilibrium_is_the_mean_of_the_jobs_rows_after_the_burn_in(results: Path) -> None:
+    table = read_csv(results / "equilibrium.csv")
+    for cell in (("mf-q", "released-code", 6), ("mcmc", "checkerboard", 16)):
+        rows = read_csv(results / f"jobs/equilibrium-{'-'.join(map(str, cell))}-seeds-5-6/rows.csv")
+        means = table[(table["method"] == cell[0]) & (table["order"] == cell[1]) & (table["size"] == cell[2])]
+        assert len(rows) == 4 * len(means)
+        for run in means.to_dict("records"):
+            own = rows[(rows["temperature"] == run["temperature"]) & (rows["seed"] == run["seed"])]
+            for column in table.columns[5:]:
+                late = own[column].tolist()[2:]  # of four evaluations
+                assert run[column] == pytest.approx(sum(late) / 2, rel=1e-12)
+
+
+def test_training_is_one_row_an_evaluation(results: Path) -> None:
+    table = read_csv(results / "training.csv")
+    names = {"method", "order", "size", "temperature", "seed", "step", "order_parameter", "energy", "q_error"}
+    assert names <= set(table.columns)
+    assert runs(table) == {(*cell, 6, *rest) for cell in CELLS for rest in product((0.8, 1.2), (5, 6))}
+    for _, run in table.groupby(["method", "order", "temperature", "seed"]):
+        assert run["step"].tolist() == [4, 8, 12, 16, 20, 24]
+    assert (table["q_error"].isna() == (table["method"] == "mcmc")).all()
+    assert (table["q_error"].dropna() > 0).all()
+
+
+def test_references_and_summary_hold_the_exact_values(results: Path) -> None:
+    truth = read_csv(results / "references.csv")
+    assert list(truth.columns) == ["curve", "size", "temperature", "order_parameter", "energy"]
+    summary = read_csv(results / "summary.csv")
+    runs_of_all = read_csv(results / "equilibrium.csv")
+    onsager = truth[truth["curve"] == "Onsager, infinite lattice"]
+    expected = onsager_magnetisation(onsager["temperature"].to_numpy())
+    np.testing.assert_allclose(onsager["order_parameter"], expected, rtol=1e-12)
+    finite = truth[truth["curve"] == "Kaufman, finite lattice"]
+    assert set(finite["size"]) == {6, 8, 16}
+    for size in (6, 8, 16):
+        curve = finite[finite["size"] == size]
+        exact = kaufman_energy(size, curve["temperature"].to_numpy())
+        np.testing.assert_allclose(curve["energy"], exact, rtol=1e-10)
+        measured = set(runs_of_all.loc[runs_of_all["size"] == size, "temperature"])
+        assert measured <= set(curve["temperature"])
+    assert len(summary) == len(runs_of_all) / SEEDS
+    assert set(summary["n"]) == {SEEDS}
+    for row in summary.to_dict("records"):
+        these = runs_of_all
+        for name in ("method", "order", "size", "temperature"):
+            these = these[these[name] == row[name]]
+        energy = these["energy"]
+        assert row["energy"] == pytest.approx(energy.mean(), rel=1e-12)
+        assert row["order_parameter_low"] <= row["order_parameter"] <= row["order_parameter_high"]
+        exact = kaufman_energy(row["size"], row["temperature"])
+        assert row["exact_energy"] == pytest.approx(exact, rel=1e-12)
+        error = abs(energy.iloc[0] - energy.iloc[1]) / 2  # of the mean of two
+        if error:
+            assert row["standard_errors"] * error == pytest.approx(energy.mean() - exact, rel=1e-6)
+        else:
+            assert np.isnan(row["standard_errors"])
+
+
+def test_crossings_are_one_row_a_method(results: Path) -> None:
+    table = read_csv(results / "crossings.csv")
+    assert list(table.columns) == ["method", "sizes", "estimate", "low", "high", "n"]
+    assert set(table[["method", "sizes"]].itertuples(index=False, name=None)) == {("mf-q", "8, 16"), ("mcmc", "8, 16")}
+
+
+def test_snapshots_are_lattices_as_text(results: Path) -> None:
+    table = read_csv(results / "snapshots.csv")
+    assert list(table.columns) == ["kind", "method", "order", "size", "temperature", "step", "row", "spins"]
+    where = ["kind", "method", "size", "temperature", "step"]
+    found = set()
+    for key, lattice in table.groupby(where):
+        size = int(lattice["size"].iloc[0])
+        assert lattice["row"].tolist() == list(range(size))
+        assert all(len(line) == size and set(line) <= {"+", "-"} for line in lattice["spins"])
+        found.add(key)
+    still = {("equilibrium", method, 20, tau, 30) for method in ("mf-q", "mcmc") for tau in (0.9, 1.2, 2.0)}
+    assert found == still | {("ordering", "mf-q", 8, 0.9, step) for step in (4, 8, 12)}
+
+
+def test_provenance_has_both_parts_with_the_source_of_every_number(results: Path) -> None:
+    sections = json.loads((results / "provenance.json").read_text())
+    assert set(sections) == {"equilibrium", "training"}
+    assert sections["training"]["seeds"] == [5, 6]
+    orders = {"checkerboard", "simultaneous", "released-code"}
+    assert set(sections["training"]["settings"]) == {f"{order}, 6 x 6" for order in orders}
+    assert "checkerboard, 16 x 16" in sections["equilibrium"]["settings"]
+    for section in sections.values():
+        for settings in section["settings"].values():
+            assert all(entry["source"] for entry in settings.values())
+            assert settings["learning_rate"] == {"value": 0.1, "source": "ours"}
+
+
+@pytest.mark.slow
+def test_figures_only_gives_the_same_bytes(results: Path) -> None:
+    before = written(results)
+    for name in FIGURES:
+        (results / f"{name}.png").unlink()
+    for name in ("references.csv", "summary.csv", "crossings.csv", "ordering.gif"):
+        (results / name).unlink()
+    assert main(lambda: ising.run(["--figures-only", "--agents", "36", "--out", str(results)])) == 0
+    assert written(results) == before
+
+
+def options(out: Path, **changes: Any) -> IsingOptions:
+    fields: dict[str, Any] = {"quick": True, "agents": [36], "seed": 5, "workers": 1, "accelerator": "cpu"}
+    return IsingOptions(out=out, **(fields | changes))
+
+
+@pytest.fixture(scope="module")
+def quick(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Tables of one process, all seeds in one stack."""
+    out = tmp_path_factory.mktemp("quick")
+    ising.train(options(out))
+    return written(out, "*.csv")
+
+
+def test_quick_leaves_out_the_lattices_around_the_critical_point(quick: dict[str, bytes]) -> None:
+    assert list(quick) == ["equilibrium.csv", "training.csv"]
+    lines = quick["equilibrium.csv"].decode().splitlines()
+    assert len(lines) == 1 + len(CELLS) * 2 * SEEDS
+    assert all(line.split(",")[2] == "6" for line in lines[1:])
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_same_bytes(quick: dict[str, bytes], tmp_path: Path) -> None:
+    ising.train(options(tmp_path, workers=2))
+    assert written(tmp_path, "*.csv") == quick
+
+
+def test_seeds_alone_give_the_same_bytes(
+    quick: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("QUICK", "TRAINING"):
+        monkeypatch.setattr(ising, name, replace(getattr(ising, name), seeds_a_job=1))
+    ising.train(options(tmp_path))
+    assert len(list((tmp_path / "jobs").iterdir())) == 2 * len(CELLS) * SEEDS
+    assert written(tmp_path, "*.csv") == quick
+
+
+def test_methods_one_call_after_the_other_and_again_give_the_same_bytes(
+    quick: dict[str, bytes], tmp_path: Path
+) -> None:
+    for algorithms in (["mcmc"], ["mf-q"], ["mcmc"], []):
+        ising.train(options(tmp_path, algorithms=algorithms))
+    assert written(tmp_path, "*.csv") == quick
+
+
+def test_another_seed_gives_other_numbers_and_leaves_other_sizes_alone(quick: dict[str, bytes], tmp_path: Path) -> None:
+    few: dict[str, Any] = {"algorithms": ["mcmc"], "seeds": 1}
+    ising.train(options(tmp_path, **few))
+    one = read_csv(tmp_path / "equilibrium.csv")
+    ising.train(options(tmp_path, **few, agents=[64]))
+    both = read_csv(tmp_path / "equilibrium.csv")
+    pd.testing.assert_frame_equal(both[both["size"] == 6].reset_index(drop=True), one)
+    assert set(both["size"]) == {6, 8}
+    ising.train(options(tmp_path, **(few | {"seed": 9})))
+    other = read_csv(tmp_path / "equilibrium.csv")
+    assert set(other.loc[other["size"] == 6, "seed"]) == {9}
+    assert not other.loc[other["size"] == 6, "energy"].reset_index(drop=True).equals(one["energy"])
+
+
+class StopError(Exception):
+    """Raised in the midst of a job to stop it."""
+
+
+@pytest.mark.parametrize(("method", "order"), [("mf-q", "checkerboard"), ("mf-q", "released-code"), ("mcmc",) * 2])
+def test_a_stopped_job_goes_on_to_the_bytes_of_a_whole_one(
+    method: str, order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = "checkerboard" if method == "mcmc" else order
+    (job,) = ising.Cell("equilibrium", method, order, 6, ising.QUICK).jobs(options(tmp_path))
+    run_job(job, tmp_path / "whole")
+
+    def stopped(at: int) -> None:
+        def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:
+            if trainer.current_epoch == at:
+                raise StopError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
+            with pytest.raises(StopError):
+                run_job(job, tmp_path / "stopped", checkpoint_seconds=0)
+
+    stopped(1)
+    stopped(3)
+    reports: list[int] = []
+    run_job(job, tmp_path / "stopped", progress=reports.append)
+    assert (reports[0], reports[-1]) == (job.work * 3 // 4, job.work)
+    assert (tmp_path / "stopped/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
+    assert not (tmp_path / "stopped/checkpoint.ckpt").exists()
+
+
+def test_a_stopped_script_goes_on_to_the_same_bytes(
+    quick: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = []
+
+    def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:
+        batches.append(trainer)
+        if len(batches) == 11:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
+        assert main(lambda: ising.train(options(tmp_path, checkpoint_seconds=0.0))) == 130
+    assert written(tmp_path) == {}
+    assert len(list((tmp_path / "jobs").glob("*/checkpoint.ckpt"))) == 1
+    ising.train(options(tmp_path))
+    assert written(tmp_path, "*.csv") == quick
+
+
+def test_jobs_are_what_the_options_say() -> None:
+    jobs = [job for cell in ising.cells(IsingOptions()) for job in cell.jobs(IsingOptions())]
+    assert len({job.name for job in jobs}) == len(jobs)
+    for job in jobs:
+        assert job.data["start"] == ("up" if job.algorithm == "metropolis" else "random")
+        assert job.data["order"] == job.labels["order"]
+        assert [each["temperature"] for each in job.conditions] == list(job.data["temperatures"])  # type: ignore[call-overload]
+        assert job.agent["temperatures"] == job.data["temperatures"]
+        assert ("learning_rate" in job.agent) == (job.algorithm == "tabular-mf-q")
+    chosen = IsingOptions(quick=True, temperatures=[1.5, 0.7], orders=["simultaneous"], algorithms=["mf-q"], seeds=11)
+    cells = {cell.part: cell for cell in ising.cells(chosen)}
+    assert cells["equilibrium"].settings.temperatures == (1.5, 0.7)
+    assert cells["training"].settings.temperatures == ising.TRAINING.temperatures
+    assert {cell.order for cell in cells.values()} == {"simultaneous"}
+    seeds = [job.seeds for job in cells["training"].jobs(chosen)]
+    assert seeds == [tuple(range(11))]
+
+
+TOY = Path(__file__).with_name("toy.py")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--agents", "225"], "size must be an even integer of at least 4, got 15"),
+        (["--agents", "200"], "agents: got [200], allowed is one square of an even number, at least 16"),
+        (["--agents", "4"], "agents: got [4], allowed is one square of an even number, at least 16"),
+        (["--agents", "64", "100"], "agents: got [64, 100], allowed is one"),
+        (["--temperatures", "-1"], "temperatures must be positive and finite, at least one, got [-1.0]"),
+        (["--temperatures", "1", "0"], "temperatures must be positive and finite, at least one, got [1.0, 0.0]"),
+        (["--temperatures", "cold"], "temperatures"),
+        (["--temperatures", "1", "1"], "temperatures: got [1.0, 1.0], each may be named once"),
+        (["--orders", "foo"], "orders: got foo, allowed are checkerboard, simultaneous, released-code"),
+        (["--orders", "random-site"], "orders: got random-site, allowed are checkerboard"),
+        (["--settings", "calibrated"], "settings: got calibrated, allowed is appendix"),
+        (["--algorithms", "nonsense"], "algorithm must be one of tabular-mf-q, metropolis or path/to/file.py:Class"),
+        (
+            ["--algorithms", "il"],
+            "algorithm must be one of tabular-mf-q, metropolis or path/to/file.py:Class, got 'il'",
+        ),
+        (["--algorithms", "mf-q", "mf-ac"], "got 'mf-ac'"),
+        (["--algorithms", f"{TOY}:Dies"], "Dies must be a subclass of mfmarl.algorithms.tabular.LatticeAgent"),
+        (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
+        (["--figures-only"], "figures_only: there is no"),
+    ],
+)
+def test_bad_input_is_one_line(
+    wrong: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    assert main(lambda: ising.run(["--out", str(out), *HERE, *wrong])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
