@@ -121,10 +121,17 @@ def cpu_model() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def wall_seconds(out: Path) -> dict[str, float]:
-    """Wall time that each job took, by its name, from `out`/provenance.json."""
+def compute_seconds(out: Path) -> dict[str, float]:
+    """Time that each job took, by name, from `out`/provenance.json: of the CPU, or where there is a GPU, the clock's.
+
+    The clock says little on a CPU, where jobs share cores with each other and with whatever else runs.
+    """
     sections = json.loads((out / "provenance.json").read_text()).values()
-    return {name: float(job["wall_seconds"]) for section in sections for name, job in section["jobs"].items()}
+    return {
+        name: float(job["wall_seconds" if section["hardware"]["gpus"] else "cpu_seconds"])
+        for section in sections
+        for name, job in section["jobs"].items()
+    }
 
 
 def job_times(directory: Path) -> dict[str, float]:

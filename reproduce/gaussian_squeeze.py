@@ -23,7 +23,7 @@ from mfmarl.experiment import Job, job_name
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
-from mfmarl.provenance import wall_seconds, write_provenance
+from mfmarl.provenance import compute_seconds, write_provenance
 from mfmarl.reproduction import arguments_of, read_result, report, sourced, sources, updated
 
 OUT = Path("results/gaussian_squeeze")
@@ -280,8 +280,8 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
     steps = table.groupby([*GROUP, "seed"])["step"].max().to_numpy()
     runs = scores[[*GROUP, "seed"]].itertuples(index=False)
-    wall = wall_seconds(options.out)
-    scores["seconds_per_step"] = [wall[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
+    seconds = compute_seconds(options.out)
+    scores["seconds_per_step"] = [seconds[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
     scores["reward_share"] = scores["reward_share"].where(steps >= (base.steps or 0))
     report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
 
