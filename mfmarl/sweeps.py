@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from mfmarl.data import Calls, check_positive, generators
-from mfmarl.environments.ising import Ising, check_temperatures, join, split
+from mfmarl.environments.ising import Ising, join, split
+from mfmarl.environments.ising_arguments import check_temperatures
 
 Order = Literal["checkerboard", "simultaneous", "released-code", "random-site"]
 Start = Literal["random", "up"]

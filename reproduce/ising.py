@@ -26,7 +26,8 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.command_line import Options, main, parse
-from mfmarl.environments.ising import Ising, check_temperatures
+from mfmarl.environments.ising import Ising
+from mfmarl.environments.ising_arguments import check_temperatures
 from mfmarl.evaluation import bootstrap_interval
 from mfmarl.experiment import Job, job_name
 from mfmarl.files import write_csv

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mfmarl.environments.ising import Ising, check_temperatures, join, magnetisation, split
+from mfmarl.environments.ising import Ising, join, magnetisation, split
+from mfmarl.environments.ising_arguments import check_temperatures
 from mfmarl.statistical_physics import enumerate_states
 
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from mfmarl.agent import Agent
-from mfmarl.environments.ising import Ising, check_temperatures
+from mfmarl.environments.ising import Ising
+from mfmarl.environments.ising_arguments import check_temperatures
 from mfmarl.metrics import Energy, OrderParameter, QError
 from mfmarl.sweeps import SweepDataModule, Sweeps, Transition
 

@@ -9,10 +9,11 @@ tau = 1 / ln(1 + sqrt 2) = 1.1346 where T = 2.2692.
 """
 
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor
+
+from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,9 @@ class Ising:
     actions: int = 2
 
     def __post_init__(self) -> None:
-        if type(self.size) is not int or self.size < 4 or self.size % 2:
-            raise ValueError(f"size must be an even integer of at least 4, got {self.size!r}")
-        if not isfinite(self.field):
-            raise ValueError(f"field must be finite, got {self.field}")
-        if not (self.coupling > 0 and isfinite(self.coupling)):
-            raise ValueError(f"coupling must be positive and finite, got {self.coupling}")
+        checked_size(self.size, 4, even=True)
+        checked_finite("field", self.field)
+        checked_coupling(self.coupling)
         if self.actions != 2:
             raise ValueError(f"a spin has 2 actions, got {self.actions}")
 
@@ -93,14 +91,6 @@ def magnetisation(*spins: Tensor) -> Tensor:
     totals = [part.flatten(-2).sum(-1, dtype=torch.int32) for part in spins]
     sites = len(spins) * spins[0].shape[-2] * spins[0].shape[-1]
     return torch.stack(totals).sum(0).double() / sites
-
-
-def check_temperatures(temperatures: object, argument: str = "temperatures") -> tuple[float, ...]:
-    """The temperatures as floats. Raises ValueError unless there is one and all are positive and finite."""
-    values = tuple(float(value) for value in temperatures)  # type: ignore[attr-defined]
-    if not values or not all(value > 0 and isfinite(value) for value in values):
-        raise ValueError(f"{argument} must be positive and finite, at least one, got {list(values)}")
-    return values
 
 
 def _row_pairs(colour: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmarl.statistical_physics.arguments import checked_coupling, checked_finite, checked_size, checked_temperatures
+from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size, checked_temperatures
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]

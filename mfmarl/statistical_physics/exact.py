@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ellipkm1
 
-from mfmarl.statistical_physics.arguments import checked_coupling, checked_size, checked_temperatures
+from mfmarl.environments.ising_arguments import checked_coupling, checked_size, checked_temperatures
 
 Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)

@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from mfmarl.statistical_physics.arguments import checked_coupling, checked_finite, checked_temperatures
+from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_temperatures
 
 SATURATED = 40.0  # tanh(y) is 1 in float64 from y = 20 on
 SMALLEST = 1e-9  # the least argument of tanh that rounding leaves distinct from 0 just below tau = 2 lambda

@@ -1,6 +1,8 @@
-"""What the functions of this folder ask of a size, a temperature, a coupling and a field."""
+"""What the Ising model asks of a size, a temperature, a coupling and a field."""
 
+from collections.abc import Iterable
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +24,14 @@ def checked_temperatures(temperature: ArrayLike) -> NDArray[np.float64]:
     if wrong.size:
         raise ValueError(f"temperature must be positive and finite, got {wrong.flat[0]}")
     return temperatures
+
+
+def check_temperatures(temperatures: Iterable[Any], argument: str = "temperatures") -> tuple[float, ...]:
+    """The temperatures as floats. Raises ValueError unless there is one and all are positive and finite."""
+    values = tuple(float(value) for value in temperatures)
+    if not values or not all(value > 0 and isfinite(value) for value in values):
+        raise ValueError(f"{argument} must be positive and finite, at least one, got {list(values)}")
+    return values
 
 
 def checked_coupling(coupling: float) -> float:
