@@ -64,9 +64,9 @@ def test_the_example_weighs_bad_news_less() -> None:
         (None, "", "algorithm must be one of il, .* or path/to/file.py:Class, got ''"),
         (None, "{file}", "algorithm must be one of .* or path/to/file.py:Class, got '.*mine.py'"),
         (None, "{file}:Mine", "algorithm '.*mine.py:Mine': there is no file .*mine.py"),
-        ("", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*mine.py"),
-        ("class Mine: pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*"),
-        ("def Mine(): pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.Agent in .*"),
+        ("", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.GradientAgent in .*mine.py"),
+        ("class Mine: pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.GradientAgent in .*"),
+        ("def Mine(): pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of mfmarl.agent.GradientAgent in .*"),
         ("x = 1 / 0", "{file}:Mine", "algorithm '.*': .*mine.py does not load: ZeroDivisionError: division by zero"),
         ("import no_such_module", "{file}:Mine", ".*mine.py does not load: ModuleNotFoundError: No module .*"),
         ("raise RuntimeError('a\\nb')", "{file}:Mine", ".*mine.py does not load: RuntimeError: a b"),
@@ -81,5 +81,5 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     if content is not None:
         file.write_text(content)
     with pytest.raises(ValueError, match=f"^{message}$") as raised:
-        algorithm_class(name.format(file=file))
+        algorithm_class(name.format(file=file), "stateless")
     assert len(str(raised.value).splitlines()) == 1
