@@ -1,6 +1,7 @@
 """The base classes of all algorithms."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import ClassVar, cast
 
 import pytorch_lightning as pl
@@ -31,6 +32,9 @@ class Agent(pl.LightningModule):
         self.environment = environment
         self.seeds = tuple(seeds)
         self.scores = {}
+
+    def save(self, directory: Path) -> None:
+        """Write to its job's folder, once trained, what is worth keeping besides the rows: here nothing."""
 
 
 class GradientAgent(Agent):

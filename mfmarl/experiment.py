@@ -5,6 +5,7 @@ A job's folder holds
     checkpoint.ckpt   the whole state at the end of an epoch, replay and generators included; gone when done
     rows.csv          the result; there only once the job is done
     log.txt           what training printed, warnings and tracebacks included
+    policy.safetensors  the trained army, of Battle
     metrics/          of Lightning's logger, if one was asked for
 """
 
@@ -197,7 +198,7 @@ def read_rows(job: Job, directory: Path) -> pd.DataFrame:
 
 def clear(directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
-    for name in ("rows.csv", "checkpoint.ckpt", "log.txt", "job.json"):
+    for name in ("rows.csv", "checkpoint.ckpt", "log.txt", "job.json", "policy.safetensors"):
         (directory / name).unlink(missing_ok=True)
     if (directory / "metrics").is_dir():
         shutil.rmtree(directory / "metrics")

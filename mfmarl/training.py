@@ -69,6 +69,7 @@ def train(
             )
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
                 fit(trainer, module, data, checkpoint if resume else None)
+            module.save(directory)
     finally:
         torch.set_num_threads(threads)
     return recorder.frame(job.labels, job.runs), checkpointer.times()

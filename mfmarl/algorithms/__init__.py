@@ -7,9 +7,11 @@ from typing import Literal
 
 from mfmarl.agent import Agent, GradientAgent
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC
+from mfmarl.algorithms.battle import BattleAC, BattleAgent, BattleIL, BattleMFAC, BattleMFQ
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.duel import Duel
 
 ALGORITHMS: dict[str, type[GradientAgent]] = {
     "il": IL,
@@ -24,10 +26,16 @@ LATTICE_ALGORITHMS: dict[str, type[LatticeAgent]] = {
     "tabular-mf-q": TabularMFQ,
     "metropolis": Metropolis,
 }
+BATTLE_ALGORITHMS: dict[str, type[BattleAgent]] = {
+    "battle-il": BattleIL,
+    "battle-mf-q": BattleMFQ,
+    "battle-ac": BattleAC,
+    "battle-mf-ac": BattleMFAC,
+}
 
-Kind = Literal["stateless", "lattice"]
-KINDS: dict[Kind, type[Agent]] = {"stateless": GradientAgent, "lattice": LatticeAgent}
-KNOWN: dict[str, type[Agent]] = {**ALGORITHMS, **LATTICE_ALGORITHMS}
+Kind = Literal["stateless", "lattice", "battle"]
+KINDS: dict[Kind, type[Agent]] = {"stateless": GradientAgent, "lattice": LatticeAgent, "battle": BattleAgent}
+KNOWN: dict[str, type[Agent]] = {**ALGORITHMS, **LATTICE_ALGORITHMS, **BATTLE_ALGORITHMS, "duel": Duel}
 
 
 def algorithm_class(name: str, kind: Kind | None = None) -> type[Agent]:

@@ -59,16 +59,21 @@ FURTHER_LOOKS = (
 )
 # The simulation that is the truth for learners, not one of them: the length of LOOKS places learning curves' markers.
 MCMC = Look("MCMC", "#004488", "-", "8")
+# Nor do these learn.
+SCRIPTED = {
+    "rush": Look("rush", "#222222", (0, (4, 2)), "*"),
+    "random": Look("random", "#A6A6A6", (0, (1, 1.5)), "H"),
+}
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """A look for each name, in drawing order: the known algorithms as in the table, then the others by name.
+    """A look for each name, in drawing order: those known as in the tables, then the others by name.
 
     A custom algorithm "path/to/file.py:Class" is labelled Class.
     """
-    unique = set(names)
-    found = {name: look for name, look in LOOKS.items() if name in unique}
-    for index, name in enumerate(sorted(unique - set(LOOKS))):
+    unique, known = set(names), LOOKS | SCRIPTED
+    found = {name: look for name, look in known.items() if name in unique}
+    for index, name in enumerate(sorted(unique - set(known))):
         colour, line, marker = FURTHER_LOOKS[index % len(FURTHER_LOOKS)]
         found[name] = Look(name.rsplit(":", 1)[-1], colour, line, marker)
     return found

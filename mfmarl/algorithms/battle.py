@@ -1,0 +1,278 @@
+"""The four methods of Battle: IL, MF-Q, AC and MF-AC on a convolutional network that the whole army shares (C.3).
+
+A method plays army 0 and learns from its replayed transitions (o, a, r, o'); army 1 is played by a copy of it that
+follows when it wins. A mean field method differs from its baseline by one input, the mean action: the frequencies
+of the 21 actions that its own army's living agents took at the previous step, the agent's own included (Eq. 11 is over
+the neighbours; with 64 agents in one army and no neighbourhood in the paper's Battle the released code does the same).
+
+    IL, MF-Q    ``(y - Q(o, a, abar))^2``,  ``y = r + gamma v(o')``, v of Eq. 10 (max at T = 0)
+    AC, MF-AC   ``0.1 (y - Q(o, a, abar))^2 - sum_a pi(a | o') Q_target(o', a, abar') - 0.08 H(pi(. | o'))``,
+                v(o') of Eq. 10 under the target actor: Algorithm 2, whose actor gradient is taken at o' with Q_target
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from mfmarl.agent import Agent, adam
+from mfmarl.army_replay import BattleBatch
+from mfmarl.convolutional import BattleNetwork
+from mfmarl.data import generators
+from mfmarl.environments.battle_game import Battle
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_field_value
+from mfmarl.policies import Acting, Policy
+from mfmarl.self_play import SelfPlayDataModule, SelfPlayRound, SelfPlayScores
+
+
+class BattleAgent(Agent):
+    """An army in self-play. A method defines ``network``, whose outputs it acts by, ``choose`` and ``loss``.
+
+    Args:
+        environment: the game.
+        seeds: one seed: networks of this size gain nothing from being stacked.
+        learning_rate: Adam's. 1e-4: appendix C.3.
+        discount: gamma, in [0, 1). 0.95: appendix C.3.
+        target_rate: of the soft target update, in (0, 1]. 0.005: our choice, C.3 gives none.
+        opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
+
+    Raises:
+        ValueError: an argument out of its range, or several seeds.
+    """
+
+    uses_mean_action = False
+    data_module = SelfPlayDataModule
+    environment: Battle
+    network: BattleNetwork  #: acts: a Q-network or an actor.
+    opponent: BattleNetwork
+
+    def __init__(
+        self,
+        environment: Battle,
+        seeds: Sequence[int],
+        *,
+        learning_rate: float = 1e-4,
+        discount: float = 0.95,
+        target_rate: float = 0.005,
+        opponent_rate: float = 0.99,
+    ) -> None:
+        super().__init__(environment, seeds)
+        if len(seeds) != 1:
+            raise ValueError(f"seeds must be one seed for Battle, got {list(seeds)}")
+        if not 0 <= discount < 1:
+            raise ValueError(f"discount must be in [0, 1), got {discount}")
+        for name, rate in (("target_rate", target_rate), ("opponent_rate", opponent_rate)):
+            if not 0 < rate <= 1:
+                raise ValueError(f"{name} must be in (0, 1], got {rate}")
+        self.learning_rate, self.discount = learning_rate, discount
+        self._follow = get_ema_multi_avg_fn(1 - target_rate)  # type: ignore[no-untyped-call]
+        self._follow_opponent = get_ema_multi_avg_fn(1 - opponent_rate)  # type: ignore[no-untyped-call]
+        (self.start_generator,) = generators(seeds, "start")
+        self.network = self.make_network()
+        self.opponent = _copy(self.network)
+
+    def make_network(self) -> BattleNetwork:
+        """A network with the inputs of the method."""
+        return BattleNetwork(self.uses_mean_action, self.start_generator)
+
+    @torch.no_grad()
+    def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Exploring actions of army 0, the learner, or 1, its copy.
+
+        Args:
+            army: 0 or 1.
+            view: ``[agents, 13, 13, 7]`` of its living agents.
+            feature: ``[agents, 34]``.
+            mean_action: ``[agents, 21]``.
+            uniform: ``[agents]`` draws in [0, 1).
+            step: rounds of self-play so far.
+
+        Returns:
+            ``[agents]`` int64.
+        """
+        network = self.opponent if army else self.network
+        return self.choose(network(view, feature, mean_action).float(), uniform, step)
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Exploring actions ``[agents]`` int64 from the network's outputs ``[agents, 21]``."""
+        raise NotImplementedError
+
+    def loss(self, batch: BattleBatch) -> Tensor:
+        """What a gradient step lowers, a scalar."""
+        raise NotImplementedError
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of a network and its target copy, which follows it after every gradient step."""
+        raise NotImplementedError
+
+    @property
+    def acting(self) -> Acting:
+        """How the trained army acts when not greedily."""
+        raise NotImplementedError
+
+    def save(self, directory: Path) -> None:
+        """The trained army, as policy.safetensors."""
+        about = {"algorithm": type(self).__name__, "agents": self.environment.agents, "seed": self.seeds[0]}
+        Policy(deepcopy(self.network), self.acting, about).save(directory / "policy.safetensors")
+
+    def opponent_follows(self) -> None:
+        """The opponent becomes nearly what the learner is."""
+        self._follow_opponent([*self.opponent.parameters()], [*self.network.parameters()], None)
+
+    def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
+        """One round of self-play, and a gradient step for each minibatch that it yields."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        pairs = [
+            pair
+            for network, target in self.networks()
+            for pair in zip(target.parameters(), network.parameters(), strict=True)
+        ]
+        targets, sources = [list(side) for side in zip(*pairs, strict=True)]
+        for batch in experience(self):
+            optimizer.zero_grad()
+            self.loss(batch).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            self._follow(targets, sources, None)
+
+    def validation_step(self, evaluation: SelfPlayScores, batch_idx: int) -> None:
+        """What self-play brought since the last evaluation."""
+        self.scores = evaluation(self)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over all that is trained."""
+        return adam((p for network, _ in self.networks() for p in network.parameters()), self.learning_rate)
+
+
+class BattleIL(BattleAgent):
+    """Independent Q-learning with epsilon-greedy play, each agent for itself.
+
+    Args:
+        environment: the game.
+        seeds: one seed.
+        exploration: epsilon over the rounds. From 1 to 0.05 over 2000 rounds: appendix C.3.
+        double_q: the network, in place of its target copy, picks the action of v(o'). False: our choice; the
+            released code does.
+        **general: see BattleAgent.
+    """
+
+    def __init__(
+        self,
+        environment: Battle,
+        seeds: Sequence[int],
+        *,
+        exploration: EpsilonGreedy = EpsilonGreedy(1.0, 0.05, 2000),
+        double_q: bool = False,
+        **general: float,
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        self.exploration = exploration
+        self.double_q = double_q
+        self.target = _copy(self.network)
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        return self.exploration.choose(outputs, uniform, step)
+
+    @property
+    def acting(self) -> Acting:
+        return Acting("epsilon", self.exploration.end)
+
+    def loss(self, batch: BattleBatch) -> Tensor:
+        with torch.no_grad():
+            after = (batch.next_view, batch.next_feature, batch.next_mean_action)
+            next_values = self.target(*after).float()
+            if self.double_q:
+                value = next_values.gather(-1, self.network(*after).argmax(-1, keepdim=True)).squeeze(-1)
+            else:
+                value = boltzmann_value(next_values, 0.0)
+            wanted = batch.reward + self.discount * value * ~batch.terminal
+        values = self.network(batch.view, batch.feature, batch.mean_action).float()
+        error: Tensor = wanted - _chosen(values, batch.action)
+        return error.square().mean()
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.network, self.target)]
+
+
+class BattleMFQ(BattleIL):
+    """Mean field Q-learning: IL whose network also sees the mean action."""
+
+    uses_mean_action = True
+
+
+class BattleAC(BattleAgent):
+    """Actor-critic of Algorithm 2 without the mean action, from replay.
+
+    Args:
+        environment: the game.
+        seeds: one seed.
+        temperature: of the actor's softmax, positive. 0.1: appendix C.3.
+        entropy_weight: at least 0. 0.08: appendix C.3.
+        value_weight: of the critic's error in the one loss, positive. 0.1: appendix C.3.
+        **general: see BattleAgent.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        environment: Battle,
+        seeds: Sequence[int],
+        *,
+        temperature: float = 0.1,
+        entropy_weight: float = 0.08,
+        value_weight: float = 0.1,
+        **general: float,
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        for name, value in (("temperature", temperature), ("value_weight", value_weight)):
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if not entropy_weight >= 0:
+            raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
+        self.temperature, self.entropy_weight, self.value_weight = temperature, entropy_weight, value_weight
+        self.critic = self.make_network()
+        self.critic_target, self.actor_target = _copy(self.critic), _copy(self.network)
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        return self.acting.choose(outputs, uniform)
+
+    @property
+    def acting(self) -> Acting:
+        return Acting("temperature", self.temperature)
+
+    def loss(self, batch: BattleBatch) -> Tensor:
+        after = (batch.next_view, batch.next_feature, batch.next_mean_action)
+        goes_on = ~batch.terminal
+        with torch.no_grad():
+            next_values = self.critic_target(*after).float()
+            target_policy = boltzmann_policy(self.actor_target(*after).float(), self.temperature)
+            wanted = batch.reward + self.discount * mean_field_value(target_policy, next_values) * goes_on
+        values = self.critic(batch.view, batch.feature, batch.mean_action).float()
+        critic_loss = (wanted - _chosen(values, batch.action)).square().mean()
+        log_policy = (self.network(*after).float() / self.temperature).log_softmax(-1)
+        policy = log_policy.exp()
+        gain = mean_field_value(policy, next_values) - self.entropy_weight * mean_field_value(policy, log_policy)
+        return self.value_weight * critic_loss - (gain * goes_on).mean()
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [(self.critic, self.critic_target), (self.network, self.actor_target)]
+
+
+class BattleMFAC(BattleAC):
+    """Mean field actor-critic: AC whose critic and actor also see the mean action."""
+
+    uses_mean_action = True
+
+
+def _chosen(values: Tensor, action: Tensor) -> Tensor:
+    return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+
+def _copy(network: BattleNetwork) -> BattleNetwork:
+    return deepcopy(network).requires_grad_(False)

@@ -1,0 +1,136 @@
+"""What agents of Battle observe, as a pure function of where all agents are and how they do.
+
+`compact` reduces an observation of both armies to a `State`, 1.4 kB with 64 agents a side instead of 620 kB.
+`rebuild` gives back what any agent observed in it, bit by bit as the engine of MAgent2 wrote it; the observation
+is given in the appendix of Yang et al. 2018 (C.3) and in the engine:
+
+- a view has a wall, the own army and its hp, the enemies and theirs, in a circle of 6 cells around the agent;
+- two of its planes are minimaps instead: of each army, the share of its living in each square of the map, of
+  ceil(side / 13) cells a side. On both, 1 more marks the square that the agent is in;
+- features are the 10 bits of the engine's id, lowest first, the last action one-hot (all zero at the start of a
+  round), the last reward, x and y over the side of the map.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mfmarl.environments.battle import Observation
+from mfmarl.environments.battle_game import ACTIONS, FEATURES, VIEW
+
+NO_ACTION = ACTIONS  #: the last action of who has not acted yet.
+
+RADIUS = 6  # of the circle that an agent sees, and the middle of a view
+WIDTH = VIEW[1]
+SQUARES = VIEW[0] * VIEW[1]  # cells of a view, squares of a minimap
+WALL, OWN, OWN_HP, OWN_MINIMAP, ENEMY, ENEMY_MINIMAP = 0, 1, 2, 3, 4, 6  # planes; hp follows its army
+ID_BITS = 10
+LAST_REWARD = ID_BITS + ACTIONS
+_FROM_LAST = np.arange(ACTIONS, 0, -1, dtype=np.float32)
+
+
+class State(NamedTuple):
+    """All that what agents observe depends on. In a battle ended by annihilation nobody observes: all are as dead."""
+
+    cells: Tensor  #: ``[..., 2, agents, 2]`` uint8, x and y; 0 for the dead (the border is wall: nobody stands there).
+    hp: Tensor  #: ``[..., 2, agents]`` float32, over 10 as in a view; 0 for the dead.
+    last_action: Tensor  #: ``[..., 2, agents]`` uint8, `NO_ACTION` at the start of a round and for the dead.
+    last_reward: Tensor  #: ``[..., 2, agents]`` float32, 0 at the start of a round and for the dead.
+    left: Tensor  #: ``[...]`` uint8, the army on the left, whose agents have the lower ids.
+
+
+def compact(observed: Observation, map_size: int) -> State:
+    """The state in which ``observed`` was written: a copy, ``[battles, ...]``.
+
+    Args:
+        observed: of both armies.
+        map_size: side of the map.
+    """
+    features, views = observed.features.numpy(), observed.views.numpy()
+    columns = (
+        np.rint(features[..., -2:] * np.float32(map_size)).astype(np.uint8),
+        views[..., RADIUS, RADIUS, OWN_HP].copy(),
+        (NO_ACTION - features[..., ID_BITS:LAST_REWARD] @ _FROM_LAST).astype(np.uint8),
+        features[..., LAST_REWARD].copy(),
+        (observed.ids.numpy()[:, 0, 0] != 0).astype(np.uint8),
+    )
+    return State(*map(torch.from_numpy, columns))
+
+
+def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Tensor, Tensor]:
+    """What agent ``slot[i]`` of ``army[i]`` observed in state i; zero if it was dead or the battle over.
+
+    Args:
+        state: of B samples ``[B, ...]``.
+        army: ``[B]`` int64, 0 or 1.
+        slot: ``[B]`` int64, in 0 .. agents - 1.
+        map_size: side of the map.
+
+    Returns:
+        Views ``[B, 13, 13, 7]`` and features ``[B, 34]``, float32.
+
+    Raises:
+        ValueError: armies or slots of another shape or type.
+    """
+    samples, _, agents, _ = state.cells.shape
+    for name, index in (("army", army), ("slot", slot)):
+        if index.dtype != torch.int64 or index.shape != (samples,):
+            raise ValueError(f"{name} must be int64 [{samples}], got {index.dtype} {list(index.shape)}")
+    sample = torch.arange(samples, device=army.device)
+    own_first = sample.unsqueeze(-1), torch.stack([army, 1 - army], -1)
+    hp = state.hp[own_first]
+    x, y = (cells.short() for cells in state.cells[own_first].unbind(-1))  # short: half the time of int64 on a CPU
+    here_x, here_y = x[sample, 0, slot], y[sample, 0, slot]
+    alive = x > 0
+    observes = alive[sample, 0, slot] & alive[:, 1].any(-1)
+
+    views = hp.new_zeros(samples, SQUARES + 1, VIEW[2])  # the last square takes what is not seen
+    _paint_agents(views, x - here_x.view(-1, 1, 1), y - here_y.view(-1, 1, 1), hp, alive)
+    side = -(-map_size // WIDTH)
+    _paint_minimaps(views, y // side * WIDTH + x // side, here_y // side * WIDTH + here_x // side, alive)
+    views[:, :SQUARES, WALL] = _walls(here_x, here_y, map_size).flatten(1)
+
+    features = hp.new_zeros(samples, FEATURES)
+    number = slot + agents * (army != state.left)
+    features[:, :ID_BITS] = number.unsqueeze(-1) >> torch.arange(ID_BITS, device=slot.device) & 1
+    last_action = state.last_action[sample, army, slot].long().unsqueeze(-1)
+    features.scatter_(1, ID_BITS + last_action, 1)  # nobody's is overwritten by the last reward
+    features[:, LAST_REWARD] = state.last_reward[sample, army, slot]
+    features[:, -2:] = torch.stack([here_x, here_y], -1).to(features.dtype) / map_size
+
+    seen = views[:, :SQUARES] * observes.view(-1, 1, 1)
+    return seen.view(samples, *VIEW), features.masked_fill_(~observes.unsqueeze(-1), 0)
+
+
+def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor) -> None:
+    """Agents at ``x`` and ``y`` ``[B, 2, agents]`` from the one who looks, and their ``hp``, the own army first."""
+    seen = alive & (x * x + y * y <= RADIUS**2)
+    square = ((y + RADIUS) * WIDTH + x + RADIUS).where(seen, SQUARES)
+    plane = square * VIEW[2] + square.new_tensor([[OWN], [ENEMY]])
+    flat, index = views.flatten(1), plane.flatten(1).long()
+    flat.scatter_(1, index, 1)
+    flat.scatter_(1, index + 1, hp.flatten(1))
+
+
+def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) -> None:
+    """The share of each army in every ``square`` ``[B, 2, agents]``, and 1 more ``here`` ``[B]``, where one looks."""
+    counts = views.new_zeros(*alive.shape[:2], SQUARES + 1)
+    square = square.where(alive, SQUARES).long()
+    counts.scatter_add_(-1, square, counts.new_ones(1).expand(square.shape))
+    minimaps = counts / alive.sum(-1, keepdim=True).clamp(min=1)
+    here = here.long().view(-1, 1, 1).expand(-1, 2, 1)
+    minimaps.scatter_add_(-1, here, minimaps.new_ones(1).expand(here.shape))
+    views[..., OWN_MINIMAP], views[..., ENEMY_MINIMAP] = minimaps.unbind(1)
+
+
+def _walls(x: Tensor, y: Tensor, map_size: int) -> Tensor:
+    """Which cells seen from ``x`` and ``y`` ``[B]`` are border: ``[B, 13, 13]`` bool, rows y, columns x."""
+    steps = torch.arange(-RADIUS, RADIUS + 1, device=x.device)
+    columns, rows = x.view(-1, 1, 1) + steps, y.view(-1, 1, 1) + steps.unsqueeze(-1)
+    (border_x, on_x), (border_y, on_y) = (
+        ((along == 0) | (along == map_size - 1), (along >= 0) & (along < map_size)) for along in (columns, rows)
+    )
+    walls = (border_x & on_y) | (border_y & on_x)
+    return walls & (steps.square().unsqueeze(-1) + steps.square() <= RADIUS**2)

@@ -1,0 +1,184 @@
+"""The figures of Battle: learning curves of self-play, and the ratings of the tournament after it.
+
+The paper's Figure of learning curves shows the total reward alone; an army that hides earns more than one that learns
+to fight badly, so kills or wins are drawn below it.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mfmarl.figures.style import (
+    INTERVAL_NOTE,
+    SCRIPTED,
+    Look,
+    count_label,
+    draw_band,
+    handle,
+    house_style,
+    legend_below,
+    looks,
+    page,
+    require_columns,
+    thousands,
+)
+
+STEP_REWARD = -0.005  # of an agent that does not attack
+ORDER = ("mf-q", "il", "mf-ac", "ac", *SCRIPTED)
+EVALUATIONS = ("greedy", "sampled")
+FIGHTS = {"kills": "kills a round", "wins": "share of rounds won"}
+
+
+@house_style()
+def learning_curves(
+    curves: pd.DataFrame, fights: Literal["kills", "wins"] = "kills", *, max_steps: int = 400
+) -> Figure:
+    """Total reward of the learner's army against the round of self-play, above its kills or wins.
+
+    A column for each number of agents and two rows of panels for each settings; with one number of agents, a column for
+    each settings. A dashed line is the reward of an army
+    that never attacks and loses nobody in a round of full length: agents x max_steps x -0.005.
+
+    Args:
+        curves: settings, algorithm, agents (of one army), seed, step (rounds played), reward (mean total of the army a
+            round since the last row), and kills (mean a round) or wins (share of the rounds, 0 to 1).
+        fights: what the lower row shows.
+        max_steps: of a round. 400: the paper.
+
+    Raises:
+        ValueError: unknown fights, a missing column, or seeds of one line that have not one row each at the same steps.
+    """
+    if fights not in FIGHTS:
+        raise ValueError(f"fights must be one of {sorted(FIGHTS)}, got {fights!r}")
+    require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", "reward", fights])
+    settings, sizes = list(curves["settings"].unique()), sorted(int(size) for size in curves["agents"].unique())
+    rows = [[(name, agents) for agents in sizes] for name in settings]
+    if len(sizes) == 1:
+        rows = [[(name, sizes[0]) for name in settings]]
+    columns = len(rows[0])
+    styles = fighters(curves["algorithm"])
+    figure = page(0.9 + 3.9 * len(rows))
+    grid = figure.subplots(2 * len(rows), columns, squeeze=False, sharex="col", height_ratios=[1.7, 1] * len(rows))
+    for row, cells in enumerate(rows):
+        for (above, below), (name, agents) in zip(grid[2 * row : 2 * row + 2].T, cells, strict=True):
+            panel = curves[(curves["settings"] == name) & (curves["agents"] == agents)]
+            counts = [
+                _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, fights, place / len(styles))
+                for place, (algorithm, look) in enumerate(styles.items())
+            ]
+            drawn = [count for count in counts if count]
+            title = [name, f"{agents} v {agents} ({count_label(drawn) if drawn else 'not run'})"]
+            above.set_title(("\n" if columns > 3 else ", ").join(title))
+            _mark_hiding(above, agents * max_steps * STEP_REWARD)
+            top = agents if fights == "kills" else 1
+            below.set_ylim(-0.04 * top, 1.06 * top)
+            below.set_xlim(left=0)
+        grid[2 * row, 0].set_ylabel("total reward of the army")
+        grid[2 * row + 1, 0].set_ylabel(FIGHTS[fights])
+    for axes in grid[-1]:
+        axes.set_xlabel("rounds of self-play")
+        axes.xaxis.set_major_formatter(thousands)
+        axes.locator_params(axis="x", nbins=5)
+    hiding = Line2D(
+        [], [], color="black", linestyle="--", linewidth=1, label="nobody attacks, all rounds at full length"
+    )
+    handles = [*(handle(look) for look in styles.values()), hiding]
+    legend_below(figure, handles, len(handles), f"Lines: {INTERVAL_NOTE}")
+    return figure
+
+
+@house_style()
+def ratings(ratings: pd.DataFrame) -> Figure:
+    """Elo of every algorithm with its interval, greedy beside sampled: a panel for each number of agents.
+
+    Args:
+        ratings: algorithm, evaluation (greedy, sampled), agents (of one army), elo, low and high (the ends of its 95%
+            interval; none is drawn where they are NaN), n (seeds; those of random and rush are not printed).
+
+    Raises:
+        ValueError: a missing column, an unknown evaluation, or two ratings of one algorithm.
+    """
+    require_columns("ratings", ratings, ["algorithm", "evaluation", "agents", "elo", "low", "high", "n"])
+    evaluations = known_evaluations("ratings", ratings)
+    repeated = ratings.duplicated(["algorithm", "evaluation", "agents"])
+    if repeated.any():
+        first = ratings[repeated].iloc[0]
+        several = f"{first['algorithm']}, {first['evaluation']}, agents = {first['agents']}"
+        raise ValueError(f"ratings must hold one row an algorithm, evaluation and agents, got several of {several}")
+    styles, sizes = fighters(ratings["algorithm"]), sorted(int(size) for size in ratings["agents"].unique())
+    figure = page(1.1 + 0.36 * len(styles))
+    grid = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
+    shifts = dict(zip(EVALUATIONS, (-0.17, 0.17), strict=True)) if len(evaluations) > 1 else {evaluations[0]: 0.0}
+    for axes, agents in zip(grid, sizes, strict=True):
+        panel = ratings[ratings["agents"] == agents]
+        for line in panel.to_dict("records"):
+            look = styles[line["algorithm"]]
+            y = list(styles).index(line["algorithm"]) + shifts[line["evaluation"]]
+            axes.plot([line["low"], line["high"]], [y, y], "-", color=look.colour, linewidth=1.8)
+            face = look.colour if line["evaluation"] == "greedy" else "white"
+            axes.plot([line["elo"]], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=6)
+        learners = panel[~panel["algorithm"].isin(SCRIPTED)]
+        axes.set_title(f"{agents} v {agents}" + (f" ({count_label(learners['n'])})" if len(learners) else ""))
+        axes.set_xlabel("Elo")
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+    grid[0].set_yticks(range(len(styles)), [look.label for look in styles.values()])
+    grid[0].set_ylim(len(styles) - 0.5, -0.5)
+    filled = {evaluation: evaluation == "greedy" for evaluation in evaluations}
+    handles = [handle(Look(f"{name} play", "0.3", "-", "o"), filled=full) for name, full in filled.items()]
+    note = "Marks: Elo with its 95% interval; n seeds of each learner. 400 more: 10 wins for each loss"
+    legend_below(figure, handles, len(handles), note)
+    return figure
+
+
+def fighters(names: Iterable[str]) -> dict[str, Look]:
+    """Looks in the order of the tournament: those who learn, others by name, those who do not learn."""
+    found = looks(names)
+    first = [name for name in ORDER if name in found and name not in SCRIPTED]
+    last = [name for name in SCRIPTED if name in found]
+    return {name: found[name] for name in [*first, *(name for name in found if name not in ORDER), *last]}
+
+
+def known_evaluations(name: str, frame: pd.DataFrame) -> list[str]:
+    """Which of greedy and sampled occur; ValueError if any other does."""
+    if unknown := sorted(set(frame["evaluation"]) - set(EVALUATIONS)):
+        raise ValueError(f"{name}: evaluation must be one of {list(EVALUATIONS)}, got {unknown}")
+    return [evaluation for evaluation in EVALUATIONS if evaluation in set(frame["evaluation"])]
+
+
+def _draw_line(above: Axes, below: Axes, runs: pd.DataFrame, look: Look, fights: str, place: float) -> int:
+    """Reward and fights of one algorithm, the first marker at that share of their distance; the number of seeds."""
+    if runs.empty:
+        return 0
+    name = f"{runs['algorithm'].iloc[0]}, {runs['settings'].iloc[0]}, agents = {runs['agents'].iloc[0]}"
+    if runs.duplicated(["seed", "step"]).any():
+        raise ValueError(f"curves must have one row a seed and step, got several of {name}")
+    for axes, metric in ((above, "reward"), (below, fights)):
+        table = runs.pivot(index="seed", columns="step", values=metric)  # noqa: PD010 - pivot_table averages repeats
+        if table.isna().to_numpy().any():
+            raise ValueError(f"curves must have all seeds at the same steps, got gaps in {metric} of {name}")
+        every = max(1, table.shape[1] // 6)
+        draw_band(axes, table, look, every=(int(place * every), every))
+    return runs["seed"].nunique()
+
+
+def _mark_hiding(axes: Axes, reward: float) -> None:
+    """A labelled line at the reward of armies that never attack."""
+    axes.axhline(reward, color="black", linestyle="--", linewidth=1, zorder=1.8)
+    axes.annotate(
+        f"{np.round(reward, 1):g}: nobody attacks",
+        (0.99, reward),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(0, -2),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color="0.2",
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
+    )

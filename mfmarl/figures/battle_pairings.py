@@ -1,0 +1,216 @@
+"""The figures of the Battle tournament: who beats whom, and what reward each army gets (paper: win rate and reward)."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
+
+from mfmarl.figures.battle import fighters, known_evaluations
+from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, page, require_columns
+
+WIN, DRAW, LOSS = "#0072B2", "#E4E4E4", "#D55E00"  # Okabe and Ito's blue and vermillion
+TINTS = ("#EA9A5C", "white", "#5BA8D6")  # of loss and win, light enough for black numbers
+SHARES = ("wins", "draws", "losses")
+KEYS = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
+
+
+@house_style()
+def win_rates(pairings: pd.DataFrame) -> Figure:
+    """A matrix of all pairings, greedy beside sampled: how often the row's army beats the column's.
+
+    A cell shows the share of rounds that the row wins with its 95% interval, and the share of draws if it is not 0.
+    Its colour is the wins and half of the draws, so that equals are white and the two cells of a pairing mirror each
+    other. An interval of the mirrored cell needs the columns losses_low and losses_high. Armies that do not learn have
+    a row only if they met each other.
+
+    Args:
+        pairings: one row a pairing and evaluation: algorithm, opponent, evaluation (greedy, sampled), rounds, seeds
+            (a number, or text such as "8 v 8"), wins, wins_low, wins_high, draws, losses: shares of the rounds, for
+            `algorithm`. Ends that are NaN are left out. If there is a column agents, it is printed.
+
+    Raises:
+        ValueError: a missing column, an unknown evaluation, a pairing that occurs twice, several numbers of agents, or
+            shares that do not sum to 1.
+    """
+    evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES])
+    _check_shares(pairings)
+    names = fighters([*pairings["algorithm"], *pairings["opponent"]])
+    columns = list(names)
+    rows = [name for name in names if name not in SCRIPTED or name in set(pairings["algorithm"])]
+    colours = LinearSegmentedColormap.from_list("wins", TINTS)
+    figure = page(1.50 + 0.56 * len(rows))
+    grid = figure.subplots(1, len(evaluations), squeeze=False, sharey=True)[0]
+    for axes, evaluation in zip(grid, evaluations, strict=True):
+        panel = pairings[pairings["evaluation"] == evaluation]
+        scores = np.full((len(rows), len(columns)), math.nan)
+        for row, column, wins, low, high, draws in _cells(panel):
+            if row in rows:
+                y, x = rows.index(row), columns.index(column)
+                scores[y, x] = wins + draws / 2
+                _write(axes, x, y, wins, low, high, draws)
+        axes.set_facecolor("0.93")
+        image = axes.pcolormesh(scores, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+        axes.set_xticks(np.arange(len(columns)) + 0.5, [names[name].label for name in columns])
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [names[name].label for name in rows])
+        axes.set_ylim(len(rows), 0)
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("against")
+        axes.set_title(f"{evaluation} play\n{_amount(panel)}")
+    grid[0].set_ylabel("wins of")
+    bar = figure.colorbar(image, ax=list(grid), shrink=0.9, aspect=22, pad=0.015, format=PercentFormatter(1, 0))
+    bar.set_label("wins + half of the draws")
+    bar.outline.set_visible(False)
+    note = "Wins of the row in %, below their 95% interval; draws where there are any. Grey: not played"
+    legend_below(figure, [], 1, _armies(pairings) + note)
+    return figure
+
+
+@house_style()
+def win_rate_bars(pairings: pd.DataFrame) -> Figure:
+    """A bar for every pairing, greedy beside sampled: wins, draws and losses with the 95% interval of the wins.
+
+    Args:
+        pairings: as in `win_rates`.
+
+    Raises:
+        ValueError: as `win_rates`.
+    """
+    evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES])
+    _check_shares(pairings)
+    lines = _lines(pairings)
+    figure = page(1.40 + 0.26 * len(lines))
+    grid = figure.subplots(1, len(evaluations), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, evaluation in zip(grid, evaluations, strict=True):
+        panel = pairings[pairings["evaluation"] == evaluation]
+        for line in panel.to_dict("records"):
+            y, start = list(lines).index((line["algorithm"], line["opponent"])), 0.0
+            for share, colour in zip(SHARES, (WIN, DRAW, LOSS), strict=True):
+                axes.barh(y, line[share], left=start, height=0.72, color=colour)
+                start += line[share]
+            axes.plot([line["wins_low"], line["wins_high"]], [y, y], color="black", linewidth=1.6, marker="|")
+        axes.axvline(0.5, color="white", linewidth=0.8)
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+        _name_lines(axes, list(lines.values()))
+        axes.set_title(f"{evaluation} play\n{_amount(panel)}")
+        axes.set_xlabel("share of rounds")
+    colours = {"first wins": WIN, "draw": DRAW, "second wins": LOSS}
+    handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
+    interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval of the wins")
+    legend_below(figure, [*handles, interval], 4, _armies(pairings).rstrip(" .") or None)
+    return figure
+
+
+@house_style()
+def rewards(pairings: pd.DataFrame) -> Figure:
+    """Average total reward of both armies of every pairing, greedy beside sampled.
+
+    Args:
+        pairings: one row a pairing and evaluation: algorithm, opponent, evaluation, rounds, seeds and perhaps agents as
+            in `win_rates`; reward, reward_low, reward_high (total of `algorithm`'s army over a round) and
+            opponent_reward. An interval of the latter needs opponent_reward_low and opponent_reward_high.
+
+    Raises:
+        ValueError: a missing column, an unknown evaluation, a pairing that occurs twice, or several numbers of agents.
+    """
+    evaluations = _checked(pairings, ["reward", "reward_low", "reward_high", "opponent_reward"])
+    names, lines = fighters([*pairings["algorithm"], *pairings["opponent"]]), _lines(pairings)
+    figure = page(1.50 + 0.33 * len(lines))
+    grid = figure.subplots(1, len(evaluations), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, evaluation in zip(grid, evaluations, strict=True):
+        panel = pairings[pairings["evaluation"] == evaluation]
+        for line in panel.to_dict("records"):
+            y = list(lines).index((line["algorithm"], line["opponent"]))
+            for army, metric, shift in (("algorithm", "reward", -0.2), ("opponent", "opponent_reward", 0.2)):
+                axes.barh(y + shift, line[metric], height=0.36, color=names[line[army]].colour)
+                ends = [line.get(f"{metric}{end}", math.nan) for end in ("_low", "_high")]
+                axes.plot(ends, [y + shift] * 2, color="white", linewidth=2.6)  # seen on a black bar
+                axes.plot(ends, [y + shift] * 2, color="black", linewidth=1.2, marker="|", markersize=4)
+        axes.axvline(0, color="black", linewidth=0.8)
+        _name_lines(axes, list(lines.values()))
+        axes.set_title(f"{evaluation} play\n{_amount(panel)}")
+        axes.set_xlabel("total reward of the army over a round")
+    handles = [Patch(facecolor=look.colour, label=look.label) for look in names.values()]
+    note = "Upper bar: the army named first. Black lines: 95% intervals"
+    legend_below(figure, handles, len(handles), _armies(pairings) + note)
+    return figure
+
+
+def _checked(pairings: pd.DataFrame, columns: list[str]) -> list[str]:
+    """The evaluations that occur; ValueError unless each pairing occurs once in each and all of one size."""
+    require_columns("pairings", pairings, [*KEYS, *columns])
+    if "agents" in pairings and len(sizes := sorted(int(size) for size in pairings["agents"].unique())) > 1:
+        raise ValueError(f"pairings must be of one number of agents, got {sizes}")
+    seen = set()
+    for algorithm, opponent, evaluation in pairings[["algorithm", "opponent", "evaluation"]].to_numpy():
+        key = (frozenset((algorithm, opponent)), evaluation)
+        if key in seen:
+            raise ValueError(f"pairings must hold each pairing once, got {algorithm} v {opponent} ({evaluation}) again")
+        seen.add(key)
+    return known_evaluations("pairings", pairings)
+
+
+def _check_shares(pairings: pd.DataFrame) -> None:
+    shares = pairings[list(SHARES)].to_numpy(np.float64)
+    wrong = ~(np.isclose(shares.sum(1), 1) & (shares >= 0).all(1))
+    if wrong.any():
+        raise ValueError(
+            f"pairings: wins, draws and losses must be shares that sum to 1, got {shares[wrong][0].tolist()}"
+        )
+
+
+def _cells(panel: pd.DataFrame) -> Iterator[tuple[str, str, float, float, float, float]]:
+    """Row, column, wins of the row, ends of their interval, draws: two cells a pairing, one a mirror match."""
+    for line in panel.to_dict("records"):
+        algorithm, opponent = line["algorithm"], line["opponent"]
+        yield algorithm, opponent, line["wins"], line["wins_low"], line["wins_high"], line["draws"]
+        if algorithm != opponent:
+            ends = (line.get("losses_low", math.nan), line.get("losses_high", math.nan))
+            yield opponent, algorithm, line["losses"], *ends, line["draws"]
+
+
+def _write(axes: Axes, x: int, y: int, wins: float, low: float, high: float, draws: float) -> None:
+    """The numbers of a cell."""
+    lines = [f"{100 * low:.0f} - {100 * high:.0f}"] if np.isfinite(low) else []
+    lines += [f"draws {100 * draws:.0f}"] if draws >= 0.005 else []
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "color": "black"}
+    axes.text(x + 0.5, y + 0.5 - 0.14 * len(lines), f"{100 * wins:.0f}", fontsize=10.5, **centred)
+    axes.text(x + 0.5, y + 0.73 - 0.05 * len(lines), "\n".join(lines), fontsize=7.5, **centred)
+
+
+def _lines(pairings: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The pairings in the order of the tournament, mirror matches last, with their names."""
+    names = fighters([*pairings["algorithm"], *pairings["opponent"]])
+    places = {name: place for place, name in enumerate(names)}
+    pairs = {(str(one), str(other)) for one, other in pairings[["algorithm", "opponent"]].to_numpy()}
+    ordered = sorted(pairs, key=lambda pair: (pair[0] == pair[1], *(places[name] for name in pair)))
+    return {(one, other): f"{names[one].label} v {names[other].label}" for one, other in ordered}
+
+
+def _name_lines(axes: Axes, lines: list[str]) -> None:
+    axes.set_yticks(range(len(lines)), lines)
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def _amount(panel: pd.DataFrame) -> str:
+    """Seeds and rounds: 'n = 8, 160 rounds a pairing', 'seeds 8 v 1 or 8 v 8, 40 to 320 rounds a pairing'."""
+    numeric = pd.api.types.is_numeric_dtype(panel["seeds"])
+    seeds = count_label(panel["seeds"]) if numeric else "seeds " + " or ".join(sorted(set(panel["seeds"])))
+    rounds = " to ".join(f"{count:,}" for count in sorted({panel["rounds"].min(), panel["rounds"].max()}))
+    return f"{seeds}, {rounds} rounds a pairing"
+
+
+def _armies(pairings: pd.DataFrame) -> str:
+    return "{0} v {0} agents. ".format(int(pairings["agents"].iloc[0])) if "agents" in pairings else ""

@@ -1,0 +1,297 @@
+"""What the table of a tournament says: results of each pairing, and one strength for each entrant.
+
+Rounds between the same two runs are no independent evidence about two algorithms: intervals are over training seeds.
+Both sides have seeds and every one meets every other, so a resample draws the seeds of each side on their own and
+takes a seed pair as often as both of its seeds were drawn (Owen 2007, *The pigeonhole bootstrap*). It counts the
+variance of what is peculiar to a seed pair, chance in its rounds too, up to three times: where that outweighs what
+the seeds bring, the intervals are too wide.
+
+Strengths are those of Bradley and Terry 1952, *Rank Analysis of Incomplete Block Designs*: A beats B with probability
+s_A / (s_A + s_B). A draw counts as half a win of each.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfmarl.evaluation import RESAMPLES, Array, Interval, _check_confidence, _columns, _expanded
+from mfmarl.tournament import GROUP, SCRIPTED, both_sides, in_order
+
+METRICS = ("wins", "draws", "losses", "published_win_rate", "reward", "opponent_reward", "kills", "deaths", "steps")
+ELO = 400 / math.log(10)  # points for a factor e of strength: at 400 points more an entrant scores 10 to 1
+PSEUDO_DRAWS = 1  # added to each pairing that met, see `ratings`
+ANCHOR = "random"
+
+
+def summarise_pairings(
+    rounds: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """One row an algorithm and opponent, in both directions: results, rewards and kills with intervals over seeds.
+
+    A row depends on its own rounds and on `seed` alone.
+
+    Args:
+        rounds: as in `both_sides`.
+        confidence: of every interval.
+        resamples: number of bootstrap resamples.
+        seed: of the bootstrap's generator.
+
+    Returns:
+        A frame in order of agents, evaluation, algorithm and opponent, with these columns and
+
+        - rounds, seed_pairs: their numbers; the seed pairs of a mirror match are unordered;
+        - wins, draws, losses: shares of the rounds;
+        - published_win_rate: wins + draws. The published code counts a draw as a win of both armies, so that the two
+          rates of a pairing add up to more than 1;
+        - reward, opponent_reward: means over rounds of the army's total reward;
+        - kills, deaths: means a round, at most agents;
+        - steps: mean length of a round;
+        - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
+          `mfmarl.evaluation.bootstrap_interval`, for the side with fewer seeds; rush and random are what they are and
+          not resampled. Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs
+          agree the interval has zero width, however few they are.
+
+        Every round counts the same. Seen from both sides a mirror match has as many wins as losses.
+
+    Raises:
+        ValueError: as `both_sides`; or confidence lies outside (0, 1).
+    """
+    _check_confidence(confidence)
+    rows = []
+    for key, group in both_sides(rounds).groupby([*GROUP], sort=True):
+        for algorithm, opponent, sides in _by_pairing(group):
+            seeds = {algorithm: np.unique(sides["seed"]), opponent: np.unique(sides["opponent_seed"])}
+            sums = _cell_sums(sides, _metrics(sides), seeds[algorithm], seeds[opponent])
+            met = np.triu(sums[..., 0]) if algorithm == opponent else sums[..., 0]
+            total = sums.sum(axis=(0, 1))
+            row = dict(zip(GROUP, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
+            row |= {"rounds": round(total[0]), "seed_pairs": int(np.count_nonzero(met))}
+            low = high = np.full(len(METRICS), math.nan)
+            numbers = {name: len(each) for name, each in seeds.items()}
+            if (levels := _percentiles(numbers, confidence)) is not None:
+                drawn = _resample(numbers, resamples, np.random.default_rng(seed))
+                totals = np.tensordot(_pair_weights(drawn, algorithm, opponent), sums, 2)
+                totals = totals[totals[:, 0] > 0]  # a resample without any round says nothing
+                low, high = np.quantile(totals[:, 1:] / totals[:, :1], levels, axis=0)
+            for metric, *ends in zip(METRICS, total[1:] / total[0], low, high, strict=True):
+                row |= _columns(metric, Interval(*map(float, ends)))
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ratings(
+    rounds: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """One row an entrant: its Bradley-Terry strength on Elo's scale, with its interval over training seeds.
+
+    Maximum likelihood, a draw being half a win of each; mirror matches say nothing and are left out. To each pairing
+    that met PSEUDO_DRAWS = 1 drawn round is added, half a win of each. An entrant that wins or loses everything so
+    has a finite rating, a bound that grows with the number of rounds: 400 log10(2 R + 1) after R rounds won of R. For
+    two entrants it is Firth's correction (1993, *Bias reduction of maximum likelihood estimates*), and beside tens
+    of rounds it weighs little.
+
+    One number an entrant cannot say that A beats B, B beats C and C beats A: look at `summarise_pairings` too.
+
+    Args:
+        rounds: as in `mfmarl.tournament.both_sides`.
+        confidence: of every interval.
+        resamples: number of bootstrap resamples.
+        seed: of the bootstrap's generator.
+
+    Returns:
+        A frame in order of agents, evaluation and algorithm, with these columns and
+
+        - rating, rating_low, rating_high: 400 log10 of the strength, relative to random, or to the mean of all
+          entrants where random did not play. A resample draws the seeds of every learner once, for all it plays.
+          Random itself has 0, 0, 0; all other ends are NaN if any learner has a single seed, or if none learns;
+        - score: points a round, mirror matches left out; NaN if there are no others;
+        - rounds, seeds: their numbers; rounds without mirror matches.
+
+        A row depends on the rounds of its agents and evaluation and on `seed` alone.
+
+    Raises:
+        ValueError: as `mfmarl.tournament.both_sides`; or confidence lies outside (0, 1), or pairings do not connect
+            all entrants.
+    """
+    _check_confidence(confidence)
+    table = both_sides(rounds)
+    rows = []
+    for key, group in table.groupby([*GROUP], sort=True):
+        league = _League(group)
+        levels = _percentiles(league.seeds, confidence)
+        points = league.points(_all_once(league.seeds))[0]
+        estimate = league.rate(points)
+        low = high = np.where(np.array(league.entrants) == ANCHOR, 0.0, math.nan)
+        if levels is not None:
+            drawn = _resample(league.seeds, resamples, np.random.default_rng(seed))
+            low, high = np.quantile(league.rate(league.points(drawn)), levels, axis=0)
+        for number, name in enumerate(league.entrants):
+            won, lost = float(points[number].sum()), float(points[:, number].sum())
+            row = dict(zip(GROUP, key, strict=True)) | {"algorithm": name}
+            row |= _columns("rating", Interval(float(estimate[number]), float(low[number]), float(high[number])))
+            row["score"] = won / (won + lost) if won + lost else math.nan
+            row |= {"rounds": round(won + lost), "seeds": league.seeds[name]}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def ranking(rounds: pd.DataFrame) -> list[str]:
+    """The entrants from best to worst, by the rating of all their rounds together; equals in the order of tables.
+
+    Where all pairings have equally many rounds, this is the order of points won, the mean win share; unlike that, it
+    remains fair to who met only strong opponents. Armies of all sizes and both evaluations count: give the rounds of
+    one of them for the order in that one.
+
+    Raises:
+        ValueError: as `ratings`.
+    """
+    table = both_sides(rounds)
+    league = _League(table)
+    rated = league.rate(league.points(_all_once(league.seeds)))[0]
+    return [league.entrants[number] for number in np.argsort(-rated.round(6), kind="stable")]
+
+
+def bradley_terry(points: Array) -> Array:
+    """Maximum-likelihood log strengths with mean zero: [..., entrants, entrants] -> [..., entrants].
+
+    Newton's method, each step shortened to log(1 + r) / r of itself, r being the range of its entries: so it cannot
+    diverge (Sun and Tran-Dinh 2019, *Generalized self-concordant functions*).
+
+    Args:
+        points: at [..., a, b] the points, wins and half the draws, of a against b. From each entrant to each other
+            there must be a chain of such as have points against the next, else a strength is infinite.
+
+    Raises:
+        ValueError: points are not square, negative, not finite, or lack such a chain.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim < 2 or points.shape[-1] != points.shape[-2] or not np.isfinite(points).all() or (points < 0).any():
+        raise ValueError(f"points must be [..., entrants, entrants], finite and not negative, got {points.shape}")
+    entrants = points.shape[-1]
+    beats = points > 0
+    for _ in range(entrants):
+        beats = beats | (beats @ beats)
+    if not (beats | np.eye(entrants, dtype=np.bool_)).all():
+        raise ValueError("points must lead in a chain from each entrant to each other, or a strength is infinite")
+    met = points + points.swapaxes(-1, -2)
+    strengths = np.zeros(points.shape[:-1])
+    for _ in range(200):
+        expected = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
+        gradient = (points - met * expected).sum(axis=-1)
+        weights = met * expected * expected.swapaxes(-1, -2)
+        weights[..., range(entrants), range(entrants)] = 0
+        curvature = weights.sum(axis=-1)[..., None] * np.eye(entrants) - weights
+        centred = curvature + curvature.max(axis=(-1, -2), keepdims=True) + (entrants == 1)
+        step = np.linalg.solve(centred, gradient[..., None])[..., 0]
+        reach = np.maximum(np.ptp(step, axis=-1, keepdims=True), 1e-300)
+        strengths = strengths + step * np.log1p(reach) / reach
+        if reach.max(initial=0) < 1e-8:
+            break
+    return np.asarray(strengths - strengths.mean(axis=-1, keepdims=True))
+
+
+class _League:
+    """What the entrants of a group scored, seed pair by seed pair; mirror matches count for the entrants' seeds only.
+
+    Args:
+        sides: rows of `both_sides`.
+    """
+
+    def __init__(self, sides: pd.DataFrame) -> None:
+        self.entrants = in_order(sides["algorithm"])
+        numbers = {name: np.unique(sides["seed"][sides["algorithm"] == name]) for name in self.entrants}
+        self.seeds = {name: len(each) for name, each in numbers.items()}
+        self.won: dict[tuple[str, str], Array] = {}
+        for algorithm, opponent, each in _by_pairing(sides):
+            if algorithm != opponent:
+                score = np.array(each["result"].map({"win": 1, "draw": 0.5, "loss": 0}), np.float64)
+                sums = _cell_sums(each, score[:, None], numbers[algorithm], numbers[opponent])
+                self.won[algorithm, opponent] = sums[..., 0]
+
+    def points(self, drawn: Mapping[str, Array]) -> Array:
+        """[resamples, entrants, entrants]: points in rounds against each other."""
+        index = {name: number for number, name in enumerate(self.entrants)}
+        resamples = max(len(weights) for weights in drawn.values())
+        points = np.zeros((resamples, len(index), len(index)))
+        for (algorithm, opponent), won in self.won.items():
+            weights = _pair_weights(drawn, algorithm, opponent)
+            points[:, index[algorithm], index[opponent]] = np.tensordot(weights, won, 2)
+        return points
+
+    def rate(self, points: Array) -> Array:
+        """Ratings [..., entrants] from points [..., entrants, entrants]."""
+        met = np.zeros((len(self.entrants),) * 2)
+        for algorithm, opponent in self.won:
+            met[self.entrants.index(algorithm), self.entrants.index(opponent)] = PSEUDO_DRAWS / 2
+        try:
+            rated = ELO * bradley_terry(points + met)
+        except ValueError as error:
+            raise ValueError(f"rounds must connect all entrants by pairings, got {sorted(self.won)}") from error
+        if ANCHOR in self.entrants:
+            rated = rated - rated[..., [self.entrants.index(ANCHOR)]]
+        return rated
+
+
+def _by_pairing(sides: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Algorithm, opponent and their rows of `both_sides`, in order."""
+    for algorithm, opponent in product(in_order(sides["algorithm"]), repeat=2):
+        rows = sides[(sides["algorithm"] == algorithm) & (sides["opponent"] == opponent)]
+        if len(rows):
+            yield algorithm, opponent, rows
+
+
+def _resample(seeds: Mapping[str, int], resamples: int, generator: np.random.Generator) -> dict[str, Array]:
+    """How often each seed of each entrant is drawn: [resamples, seeds], or ones [1, seeds] for the scripted."""
+    drawn = {}
+    for name in in_order(seeds):
+        number = seeds[name]
+        if name in SCRIPTED:
+            drawn[name] = np.ones((1, number))
+        else:
+            drawn[name] = generator.multinomial(number, np.full(number, 1 / number), size=resamples).astype(np.float64)
+    return drawn
+
+
+def _all_once(seeds: Mapping[str, int]) -> dict[str, Array]:
+    return {name: np.ones((1, number)) for name, number in seeds.items()}
+
+
+def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> Array:
+    """How often each seed pair occurs in a resample: [resamples, seeds of algorithm, seeds of opponent].
+
+    Of a seed drawn c times, a mirror match has c (c + 1) / 2 unordered pairs with itself: a copy with each copy.
+    """
+    own, other = drawn[algorithm], drawn[opponent]
+    weights: Array = own[:, :, None] * other[:, None, :]
+    if algorithm == opponent:
+        each = np.arange(own.shape[1])
+        weights[:, each, each] = own * (own + 1) / 2
+    return weights
+
+
+def _percentiles(seeds: Mapping[str, int], confidence: float) -> tuple[float, float] | None:
+    """Which percentiles of the resamples to take, for the learner with fewest seeds; None if that says nothing."""
+    fewest = min((number for name, number in seeds.items() if name not in SCRIPTED), default=1)
+    return _expanded(confidence, fewest) if fewest > 1 else None
+
+
+def _cell_sums(sides: pd.DataFrame, values: Array, seeds: NDArray[Any], opponent_seeds: NDArray[Any]) -> Array:
+    """Weighted sums of values [rows of sides, columns] over each seed pair: [seeds, opponent_seeds, columns]."""
+    rows = pd.Index(seeds).get_indexer(pd.Index(sides["seed"]))
+    columns = pd.Index(opponent_seeds).get_indexer(pd.Index(sides["opponent_seed"]))
+    sums = np.zeros((len(seeds), len(opponent_seeds), values.shape[1]))
+    np.add.at(sums, (rows, columns), values * sides["weight"].to_numpy()[:, None])
+    return sums
+
+
+def _metrics(sides: pd.DataFrame) -> Array:
+    """[rows, 1 + METRICS]: a one, to count the rounds, and the metrics of each row."""
+    shares = [(sides["result"] == result).astype(np.float64) for result in ("win", "draw", "loss")]
+    kills, deaths = (sides["agents"] - sides[column] for column in ("opponent_survivors", "survivors"))
+    numbers = [sides["reward"], sides["opponent_reward"], kills, deaths, sides["steps"]]
+    return np.column_stack([np.ones(len(sides)), *shares, shares[0] + shares[1], *numbers]).astype(np.float64)

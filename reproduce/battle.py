@@ -1,0 +1,285 @@
+"""Battle: self-play of four algorithms in MAgent2, then every pairing against every other (appendix C.3).
+
+Without options it trains IL, MF-Q, AC and MF-AC by 2000 rounds of self-play, 64 against 64, and lets them fight each
+other, a scripted rush and a random army. It writes to results/battle
+
+    curves.csv       learning curves: means over rounds of self-play, rewards are totals of an army over a round
+    policies/        the trained armies; mfmarl.policies.Policy.load reads one
+    tournament.csv   one row a round of the tournament
+    pairings.csv     shares of wins, rewards and kills of every pairing, with intervals over training seeds
+    ratings.csv      Bradley-Terry ratings on Elo's scale
+    learning_curves, ratings, win_rates, win_rate_bars, rewards (.png, .pdf); the last three for each number of agents,
+    which their names end in unless it is 64
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+
+import pandas as pd
+
+from mfmarl.command_line import Options, at_least, main, parse
+from mfmarl.duel import Group
+from mfmarl.environments.battle_game import Battle
+from mfmarl.evaluation import GROUP
+from mfmarl.experiment import Job, job_name
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.files import write_csv
+from mfmarl.launch import launch
+from mfmarl.provenance import write_provenance
+from mfmarl.ratings import ratings, summarise_pairings
+from mfmarl.reproduction import arguments_of, read_result, report, sourced, sources, updated
+from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
+
+OUT = Path("results/battle")
+METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
+RATING_COLUMNS = {"rating": "elo", "rating_low": "low", "rating_high": "high", "seeds": "n"}
+LOCK_STEP = 8  # rounds of the tournament played side by side
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The hyper-parameters: those of appendix C.3, and where it is silent ours."""
+
+    steps: int = sourced(2000, "appendix C.3: rounds of self-play")
+    learning_rate: float = sourced(1e-4, "appendix C.3")
+    discount: float = sourced(0.95, "appendix C.3")
+    batch_size: int = sourced(128, "appendix C.3")
+    capacity: int = sourced(500_000, "appendix C.3: transitions, each of one agent")
+    epsilon_start: float = sourced(1.0, "appendix C.3")
+    epsilon_end: float = sourced(0.05, "appendix C.3")
+    temperature: float = sourced(0.1, "appendix C.3: of the actor's softmax")
+    entropy_weight: float = sourced(0.08, "appendix C.3")
+    value_weight: float = sourced(0.1, "appendix C.3")
+    samples_per_update: int = sourced(128, "ours: one gradient step for so many new transitions")
+    target_rate: float = sourced(0.005, "ours")
+    double_q: bool = sourced(False, "ours: v of Eq. 10")
+    opponent_rate: float = sourced(0.99, "released code")
+    opponent_follows: str = sourced("winner", "released code")
+    evaluations: int = sourced(100, "ours: rows of the learning curve")
+    seed_count: int = sourced(5, "ours")
+    tournament_rounds: int = sourced(200, "ours: of a pairing, in greedy and in sampled play each")
+
+    def values(self) -> dict[str, object]:
+        """All arguments by name, from which an algorithm takes those that its constructor names."""
+        return {**vars(self), "exploration": EpsilonGreedy(self.epsilon_start, self.epsilon_end, self.steps)}
+
+
+APPENDIX = Settings()
+SETTINGS = {"appendix": APPENDIX}
+QUICK = replace(APPENDIX, steps=10, evaluations=5, seed_count=1, tournament_rounds=4)
+QUICK_AGENTS = 8
+
+
+@dataclass(frozen=True)
+class BattleOptions(Options):
+    """Options of this script."""
+
+    out: Path = OUT
+    """Directory of the results."""
+    agents: list[int] = field(default_factory=list)
+    """Agents of an army, one tournament for each; without it 64."""
+    rounds: int | None = None
+    """Rounds of self-play; without it as many as the settings say."""
+    tournament_rounds: int | None = None
+    """Rounds of each pairing and evaluation; without it as many as the settings say."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if unknown := [name for name in self.settings if name not in SETTINGS]:
+            raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
+        at_least("rounds", self.rounds, 1)
+        at_least("tournament_rounds", self.tournament_rounds, 1)
+        for agents in self.agents:
+            Battle(agents)
+
+    def adjusted(self, settings: Settings) -> Settings:
+        """The settings as the options change them."""
+        rounds = self.rounds or settings.steps
+        evaluations = next(n for n in range(min(settings.evaluations, rounds), 0, -1) if rounds % n == 0)
+        return replace(
+            settings,
+            steps=rounds,
+            evaluations=evaluations,
+            seed_count=self.seeds or settings.seed_count,
+            tournament_rounds=self.tournament_rounds or settings.tournament_rounds,
+        )
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """What the command line asks for."""
+    options = parse(BattleOptions, arguments)
+    if options.quick and options.out == OUT:
+        options = replace(options, out=Path("results/quick/battle"))
+    if not options.figures_only:
+        for name in options.settings:
+            settings = options.adjusted(QUICK if options.quick else SETTINGS[name])
+            train(name, settings, options)
+            fight(settings, options)
+    draw(options)
+
+
+def train(name: str, settings: Settings, options: BattleOptions) -> None:
+    """Self-play of every algorithm and seed; the trained armies go to policies/."""
+    jobs = [
+        training_job(name, method, agents, seed, settings)
+        for agents in sizes(options)
+        for method in options.algorithms or METHODS
+        for seed in range(options.seed, options.seed + settings.seed_count)
+    ]
+    rows = pd.concat(launch(jobs, options.out, options))
+    path = options.out / "curves.csv"
+    write_csv(updated(path, rows, [*GROUP, "seed"]), path, keys=[*GROUP, "seed", "step"])
+    write_provenance(jobs, options.out, sources(settings), name)
+    for job in jobs:
+        trained = options.out / "jobs" / job.name / "policy.safetensors"
+        kept = policy_path(options.out, str(job.labels["algorithm"]), job.environment.agents, job.seeds[0])
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copyfile(trained, kept)
+
+
+def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> Job:
+    """Self-play of one algorithm and seed."""
+    labels: dict[str, str | int | float] = {"settings": name, "algorithm": method, "agents": agents}
+    algorithm = METHODS.get(method, method)
+    data = ("steps", "evaluations", "batch_size", "samples_per_update", "capacity", "opponent_follows")
+    return Job(
+        job_name(*labels.values(), seeds=[seed]),
+        labels,
+        algorithm,
+        Battle(agents),
+        (seed,),
+        arguments_of(algorithm, settings.values(), "battle"),
+        {each: getattr(settings, each) for each in data},
+    )
+
+
+def fight(settings: Settings, options: BattleOptions) -> None:
+    """The tournament of each army size, between the armies in policies/."""
+    seeds = list(range(options.seed, options.seed + settings.seed_count))
+    entrants = [*(options.algorithms or METHODS), *SCRIPTED]
+    jobs, drawn_up = [], []
+    for agents in sizes(options):
+        for pairing in pairings(entrants):
+            if not set(pairing) <= set(SCRIPTED):
+                fixtures = schedule(pairing, dict.fromkeys(entrants, seeds), settings.tournament_rounds)
+                blocks = [*lock_steps(fixtures)]
+                jobs.append(duel_job(pairing, blocks, agents, options.out))
+                drawn_up.append(blocks)
+    tables = [
+        tournament_rows(rows, blocks) for rows, blocks in zip(launch(jobs, options.out, options), drawn_up, strict=True)
+    ]
+    keys = ["algorithm", "opponent", "agents", "evaluation"]
+    path = options.out / "tournament.csv"
+    write_csv(updated(path, pd.concat(tables), keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
+    write_provenance(jobs, options.out, sources(settings), "tournament")
+
+
+def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:
+    """Fixtures of one seed pair and evaluation, at most LOCK_STEP at a time."""
+
+    def key(fixture: Fixture) -> tuple[object, ...]:
+        return fixture.evaluation, fixture.seed, fixture.opponent_seed
+
+    for _, group in groupby(sorted(fixtures, key=lambda each: (*map(str, key(each)), each.round)), key):
+        same = list(group)
+        yield from (same[first : first + LOCK_STEP] for first in range(0, len(same), LOCK_STEP))
+
+
+def duel_job(pairing: tuple[str, str], blocks: Sequence[Sequence[Fixture]], agents: int, out: Path) -> Job:
+    """All rounds of a pairing."""
+    armies: dict[str, str] = {}
+
+    def army(name: str, seed: int) -> str:
+        if name in SCRIPTED:
+            armies[name] = ""
+            return name
+        path = policy_path(out, name, agents, seed)
+        if not path.exists():
+            raise ValueError(f"seeds: there is no {path}; train {name} with seed {seed} first")
+        armies[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return str(path)
+
+    groups = [
+        Group(
+            army(block[0].algorithm, block[0].seed),
+            army(block[0].opponent, block[0].opponent_seed),
+            block[0].evaluation,  # type: ignore[arg-type]
+            tuple(each.round for each in block),
+            tuple(each.seat == "left" for each in block),
+            tuple(each.first == "yes" for each in block),
+        )
+        for block in blocks
+    ]
+    algorithm, opponent = pairing
+    labels: dict[str, str | int | float] = {"algorithm": algorithm, "opponent": opponent, "agents": agents}
+    data = {"steps": len(groups), "evaluations": len(groups), "groups": groups}
+    conditions = tuple({"battle": number} for number in range(max(len(block) for block in blocks)))
+    name = job_name("duel", *labels.values(), seeds=[block[0].seed for block in blocks])
+    return Job(name, labels, "duel", Battle(agents), (0,), {"armies": armies}, data, conditions)
+
+
+def tournament_rows(rows: pd.DataFrame, blocks: Sequence[Sequence[Fixture]]) -> pd.DataFrame:
+    """The rows of a duel as rows of tournament.csv: what was played joined to what came of it."""
+    played = pd.DataFrame(
+        {"step": step, "battle": battle, **fixture._asdict()}
+        for step, block in enumerate(blocks, start=1)
+        for battle, fixture in enumerate(block)
+    ).rename(columns={"algorithm": "_", "opponent": "__"})
+    table = rows.dropna().drop(columns="seed").merge(played, on=["step", "battle"])
+    ahead = table["survivors"] - table["opponent_survivors"]
+    table["result"] = ahead.gt(0).map({True: "win", False: "draw"}).mask(ahead.lt(0), "loss")
+    counts = ["survivors", "opponent_survivors", "steps"]
+    table[counts] = table[counts].astype(int)
+    columns = ["algorithm", "opponent", "seed", "opponent_seed", "agents", "seat", "first", "evaluation", "round"]
+    return table[[*columns, "result", "reward", "opponent_reward", *counts]]
+
+
+def draw(options: BattleOptions) -> None:
+    """The tables with their intervals, and the figures."""
+    from mfmarl.figures import battle, battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
+
+    rounds = read_result(options.out / "tournament.csv")
+    curves = longest(read_result(options.out / "curves.csv"))
+    table, rated = summarise_pairings(rounds), ratings(rounds)
+    write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
+    write_csv(rated, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
+    drawn = {
+        "learning_curves": battle.learning_curves(curves),
+        "ratings": battle.ratings(rated.rename(columns=RATING_COLUMNS)),
+    }
+    place = {name: number for number, name in enumerate(in_order([*table["algorithm"], *table["opponent"]]))}
+    for agents, some in table.groupby("agents"):
+        once = some[some["algorithm"].map(place) <= some["opponent"].map(place)].assign(seeds=some["seed_pairs"])
+        for name, figure in (
+            ("win_rates", battle_pairings.win_rates),
+            ("win_rate_bars", battle_pairings.win_rate_bars),
+            ("rewards", battle_pairings.rewards),
+        ):
+            drawn[name if agents == 64 else f"{name}_{agents}"] = figure(once)
+    report(rated, options.out, ["curves.csv", "tournament.csv", "pairings.csv", "ratings.csv"], drawn)
+
+
+def longest(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves without those of shorter trainings: a figure compares seeds at the same rounds."""
+    last = curves.groupby([*GROUP, "seed"])["step"].transform("max")
+    return curves[last == curves.assign(last=last).groupby([*GROUP])["last"].transform("max")]
+
+
+def sizes(options: BattleOptions) -> list[int]:
+    """Agents of an army, of each tournament."""
+    return options.agents or [QUICK_AGENTS if options.quick else 64]
+
+
+def policy_path(out: Path, algorithm: str, agents: int, seed: int) -> Path:
+    """File of a trained army."""
+    return out / "policies" / f"{Path(algorithm.rpartition(':')[2]).name}-{agents}-seed-{seed}.safetensors"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))

@@ -1,0 +1,306 @@
+"""The script of Battle at a size that ends in seconds: files, columns, bytes, methods of one's own, what it refuses."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mfmarl.command_line import main
+from mfmarl.duel import DuelDataModule, Group
+from mfmarl.environments.battle import Battle
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.files import read_csv
+from mfmarl.policies import Policy, Scripted
+from mfmarl.tournament import schedule
+from reproduce import battle
+from reproduce.battle import APPENDIX, BattleOptions
+
+HERE = ["--workers", "1", "--accelerator", "cpu"]
+TABLES = ["curves.csv", "pairings.csv", "ratings.csv", "tournament.csv"]
+FIGURES = ["learning_curves", "ratings", "rewards", "win_rate_bars", "win_rates"]
+ORDER = ["mf-q", "il", "mf-ac", "ac", "rush", "random"]
+ROUNDS = 4
+TOY = Path(__file__).with_name("toy.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny() -> Iterator[None]:
+    """The quick settings, cut down: rounds of at most 12 steps."""
+    small = {"steps": 4, "evaluations": 2, "tournament_rounds": ROUNDS, "batch_size": 8, "samples_per_update": 48}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(battle, "QUICK", replace(battle.QUICK, **small))  # type: ignore[arg-type]
+        patch.setattr(battle, "Battle", partial(Battle, max_steps=12))
+        yield
+
+
+def arguments(out: Path, *more: str) -> list[str]:
+    return ["--quick", "--agents", "4", "--seed", "3", "--out", str(out), *HERE, *more]
+
+
+def written(directory: Path) -> dict[str, bytes]:
+    """Every result file but provenance.json, whose dates differ."""
+    files = [*directory.iterdir(), *(directory / "policies").iterdir()]
+    return {path.name: path.read_bytes() for path in sorted(files) if path.is_file() and path.suffix != ".json"}
+
+
+@pytest.fixture(scope="module")
+def results(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results")
+    assert main(lambda: battle.run(arguments(out))) == 0
+    return out
+
+
+def test_it_writes_what_it_says(results: Path) -> None:
+    drawn = [name if name in ("learning_curves", "ratings") else f"{name}_4" for name in FIGURES]
+    expected = [*TABLES, *(f"{name}.{kind}" for name in drawn for kind in ("pdf", "png"))]
+    policies = [f"{name}-4-seed-3.safetensors" for name in ORDER[:4]]
+    assert sorted(written(results)) == sorted([*expected, *policies])
+    assert sorted(path.name for path in (results / "policies").iterdir()) == sorted(policies)
+    assert battle.__doc__ is not None
+    for name in [*TABLES, *FIGURES, "policies/"]:
+        assert name in battle.__doc__
+
+
+def test_curves_are_one_row_an_evaluation(results: Path) -> None:
+    table = read_csv(results / "curves.csv")
+    names = ["settings", "algorithm", "agents", "seed", "step", "reward", "opponent_reward", "kills", "deaths", "wins"]
+    assert list(table.columns) == [*names, "steps"]
+    keys = {(name, 4, 3, step) for name in ORDER[:4] for step in (2, 4)}
+    assert set(table[["algorithm", "agents", "seed", "step"]].itertuples(index=False, name=None)) == keys
+    assert len(table) == len(keys)
+    assert table.notna().all(axis=None)
+    assert table["wins"].between(0, 1).all()
+    assert table[["kills", "deaths"]].ge(0).all(axis=None)
+    assert table[["kills", "deaths"]].le(4).all(axis=None)
+    assert table["steps"].eq(12).all()
+
+
+def test_the_tournament_is_one_row_a_round(results: Path) -> None:
+    table = read_csv(results / "tournament.csv")
+    names = ["algorithm", "opponent", "seed", "opponent_seed", "agents", "seat", "first", "evaluation", "round"]
+    scores = ["result", "reward", "opponent_reward", "survivors", "opponent_survivors", "steps"]
+    assert list(table.columns) == [*names, *scores]
+    played = set(table[["algorithm", "opponent"]].itertuples(index=False, name=None))
+    pairs = {(one, other) for place, one in enumerate(ORDER[:4]) for other in ORDER[place:]}
+    assert played == pairs, "each once, the earlier first, learners against all"
+    for _, rounds in table.groupby(["algorithm", "opponent", "evaluation"]):
+        assert sorted(rounds["round"]) == list(range(ROUNDS))
+        ways = set(rounds[["seat", "first"]].itertuples(index=False, name=None))
+        assert ways == {(seat, first) for seat in ("left", "right") for first in ("yes", "no")}
+    assert len(table) == len(pairs) * 2 * ROUNDS
+    assert set(table["evaluation"]) == {"greedy", "sampled"}
+    assert table["seed"].eq(3).all()
+    scripted = table["opponent"].isin(["rush", "random"])
+    assert table["opponent_seed"].eq(3 * ~scripted).all()
+    ahead = table["survivors"] - table["opponent_survivors"]
+    assert (table["result"] == ahead.gt(0).map({True: "win", False: "draw"}).mask(ahead < 0, "loss")).all()
+    assert table.notna().all(axis=None)
+    assert table["steps"].eq(12).all()
+
+
+def test_summaries_have_every_pairing_and_entrant(results: Path) -> None:
+    table = read_csv(results / "pairings.csv")
+    pairs = set(table[["evaluation", "algorithm", "opponent"]].itertuples(index=False, name=None))
+    met = {(one, other) for one in ORDER for other in ORDER} - {(a, b) for a in ORDER[4:] for b in ORDER[4:]}
+    assert pairs == {(evaluation, *pair) for evaluation in ("greedy", "sampled") for pair in met}
+    assert set(table["rounds"]) == {ROUNDS}
+    rated = read_csv(results / "ratings.csv")
+    assert sorted(rated["algorithm"]) == sorted(ORDER * 2)
+    assert rated.loc[rated["algorithm"] == "random", "rating"].eq(0).all()
+
+
+def test_policies_are_those_that_were_trained(results: Path) -> None:
+    acting = {"mf-q": "epsilon", "il": "epsilon", "mf-ac": "temperature", "ac": "temperature"}
+    classes = {"mf-q": "BattleMFQ", "il": "BattleIL", "mf-ac": "BattleMFAC", "ac": "BattleAC"}
+    for name, kind in acting.items():
+        policy = Policy.load(results / f"policies/{name}-4-seed-3.safetensors")
+        assert policy.about == {"algorithm": classes[name], "agents": 4, "seed": 3}
+        assert policy.acting.kind == kind
+        assert policy.acting.value == (0.05 if kind == "epsilon" else 0.1)
+
+
+def test_provenance_has_the_source_of_every_number(results: Path) -> None:
+    sections = json.loads((results / "provenance.json").read_text())
+    assert set(sections) == {"appendix", "tournament"}
+    for section in sections.values():
+        assert all(entry["source"] for entry in section["settings"].values())
+        assert section["settings"]["learning_rate"] == {"value": 1e-4, "source": "appendix C.3"}
+        assert section["settings"]["steps"] == {"value": 4, "source": "ours, in place of 2000"}
+    assert sections["appendix"]["seeds"] == [3]
+
+
+@pytest.mark.slow
+def test_figures_only_gives_the_same_bytes(results: Path) -> None:
+    before = written(results)
+    for path in [*results.glob("*.png"), results / "pairings.csv", results / "ratings.csv"]:
+        path.unlink()
+    assert main(lambda: battle.run(["--figures-only", "--out", str(results)])) == 0
+    assert written(results) == before
+
+
+@pytest.fixture(scope="module")
+def one(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two methods and seeds, trained and matched in one process."""
+    out = tmp_path_factory.mktemp("one")
+    play(out)
+    return out
+
+
+def play(out: Path, *algorithms: str, workers: int = 1) -> None:
+    """Training and tournament without figures."""
+    some = [*(algorithms or ("il", "mf-ac"))]
+    options = BattleOptions(
+        out=out, quick=True, agents=[4], seed=3, seeds=2, algorithms=some, workers=workers, accelerator="cpu"
+    )
+    settings = options.adjusted(battle.QUICK)
+    battle.train("appendix", settings, options)
+    battle.fight(settings, options)
+
+
+def test_seed_pairs_take_turns(one: Path) -> None:
+    table = read_csv(one / "tournament.csv")
+    both = table[table["algorithm"].eq("il") & table["opponent"].eq("mf-ac") & table["evaluation"].eq("greedy")]
+    assert sorted(both[["seed", "opponent_seed"]].itertuples(index=False, name=None)) == [
+        (3, 3),
+        (3, 4),
+        (4, 3),
+        (4, 4),
+    ]
+    mirror = table[table["algorithm"].eq("il") & table["opponent"].eq("il") & table["evaluation"].eq("greedy")]
+    assert {(3, 4), (3, 3), (4, 4)} == set(mirror[["seed", "opponent_seed"]].itertuples(index=False, name=None))
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_same_bytes(one: Path, tmp_path: Path) -> None:
+    play(tmp_path, workers=2)
+    assert written(tmp_path) == written(one)
+
+
+@pytest.mark.slow
+def test_methods_one_after_the_other_give_the_same_bytes(one: Path, tmp_path: Path) -> None:
+    for algorithms in (["mf-ac"], ["il"], ["il", "mf-ac"]):
+        play(tmp_path, *algorithms)
+    assert written(tmp_path) == written(one)
+
+
+def test_rounds_are_those_that_their_numbers_decide(one: Path) -> None:
+    """Of every row, by playing one of them alone."""
+    table = read_csv(one / "tournament.csv")
+    for index in (0, 5, 17, 30):
+        row = table.iloc[index].to_dict()
+        files = [
+            name if name in ORDER[4:] else str(one / f"policies/{name}-4-seed-{seed}.safetensors")
+            for name, seed in ((row["algorithm"], row["seed"]), (row["opponent"], row["opponent_seed"]))
+        ]
+        armies = {name: Scripted(name) if name in ORDER[4:] else Policy.load(name) for name in files}
+        way = ((row["round"],), (row["seat"] == "left",), (row["first"] == "yes",))
+        group = Group(files[0], files[1], row["evaluation"], *way)
+        data = DuelDataModule(Battle(4, 12), (0,), steps=1, evaluations=1, groups=[group])
+        scores = {name: values.item() for name, values in data.play(armies).items()}
+        assert scores == {name: row[name] for name in scores}
+
+
+def test_another_seed_gives_other_numbers(results: Path, tmp_path: Path) -> None:
+    settings = battle.QUICK
+    options = BattleOptions(out=tmp_path, quick=True, agents=[4], seed=5, algorithms=["il"], workers=1)
+    battle.train("appendix", settings, options)
+    other, one = read_csv(tmp_path / "curves.csv"), read_csv(results / "curves.csv")
+    assert other["seed"].eq(5).all()
+    one = one[one["algorithm"] == "il"].reset_index(drop=True)
+    assert not other["reward"].equals(one["reward"])
+    battle.train("appendix", settings, replace(options, seed=3))
+    both = read_csv(tmp_path / "curves.csv")
+    assert set(both["seed"]) == {3, 5}, "trained armies of other seeds stay, and so do their curves"
+    pd.testing.assert_frame_equal(both[both["seed"] == 3].reset_index(drop=True), one)
+
+
+OWN = """
+from mfmarl.algorithms.battle import BattleIL
+
+class Mine(BattleIL):
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_a_method_of_ones_own_is_trained_and_fights(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    out, own = tmp_path / "results", f"{tmp_path / 'own.py'}:Mine"
+    assert main(lambda: battle.run(arguments(out, "--algorithms", own, "il"))) == 0
+    table = read_csv(out / "tournament.csv")
+    pairs = set(table[["algorithm", "opponent"]].itertuples(index=False, name=None))
+    learners = ["il", own]
+    expected = {(one, other) for one, other in [("il", "il"), ("il", own), (own, own)]}
+    assert pairs == expected | {(one, other) for one in learners for other in ("rush", "random")}
+    assert (out / "policies/Mine-4-seed-3.safetensors").is_file()
+
+
+def test_a_duel_is_what_was_drawn_up(tmp_path: Path) -> None:
+    fixtures = schedule(("rush", "random"), {}, 12, ("greedy", "sampled"))
+    blocks = [*battle.lock_steps(fixtures)]
+    assert [len(block) for block in blocks] == [8, 4, 8, 4]
+    job = battle.duel_job(("rush", "random"), blocks, 4, tmp_path)
+    assert job.agent["armies"] == {"rush": "", "random": ""}
+    assert len(job.conditions) == 8
+    played = [
+        ("rush", "random", evaluation, number, "left" if left else "right", "yes" if first else "no")
+        for group in job.data["groups"]  # type: ignore[attr-defined]
+        for evaluation in [group.evaluation]
+        for number, left, first in zip(group.rounds, group.left, group.first, strict=True)
+        if (group.army, group.opponent) == ("rush", "random")
+    ]
+    assert sorted(played) == sorted(
+        (*each[:2], each.evaluation, each.round, each.seat, each.first) for each in fixtures
+    )
+
+
+def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
+    job = battle.training_job("appendix", "mf-q", 64, 2, APPENDIX)
+    assert job.agent["exploration"] == EpsilonGreedy(1.0, 0.05, 2000)
+    assert (job.agent["learning_rate"], job.agent["discount"]) == (1e-4, 0.95)
+    assert (job.data["steps"], job.data["batch_size"], job.data["capacity"]) == (2000, 128, 500_000)
+    actor = battle.training_job("appendix", "mf-ac", 64, 2, APPENDIX)
+    assert (actor.agent["temperature"], actor.agent["entropy_weight"], actor.agent["value_weight"]) == (0.1, 0.08, 0.1)
+    assert "exploration" not in actor.agent
+    changed = BattleOptions(out=tmp_path, rounds=30, tournament_rounds=7, seeds=3).adjusted(APPENDIX)
+    assert (changed.steps, changed.evaluations, changed.tournament_rounds, changed.seed_count) == (30, 30, 7, 3)
+    assert BattleOptions(out=tmp_path, rounds=202).adjusted(APPENDIX).evaluations == 2
+    exploration = battle.training_job("appendix", "il", 64, 2, changed).agent["exploration"]
+    assert exploration == EpsilonGreedy(1.0, 0.05, 30), "epsilon falls over the rounds that there are"
+    with pytest.raises(ValueError, match=r"^seeds: there is no .*il-64-seed-0\.safetensors; train il with seed 0"):
+        battle.duel_job(("il", "rush"), [schedule(("il", "rush"), {"il": [0]}, 1)], 64, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--algorithms", "nonsense"], "algorithm must be one of battle-il, battle-mf-q, battle-ac, battle-mf-ac or "),
+        (["--algorithms", "fmq"], "or path/to/file.py:Class, got 'fmq'"),
+        (["--algorithms", "mf-q", "metropolis"], "or path/to/file.py:Class, got 'metropolis'"),
+        (["--algorithms", "rush"], "got 'rush'"),
+        (["--algorithms", f"{TOY}:Dies"], "Dies must be a subclass of mfmarl.algorithms.battle.BattleAgent"),
+        (["--agents", "7"], "agents must fill a block of sides within 1 : 2, got 7 = 1 x 7"),
+        (["--agents", "64", "0"], "agents must be in 1 .. 384 a side, got 0"),
+        (["--agents", "1000"], "agents must be in 1 .. 384 a side, got 1000"),
+        (["--rounds", "0"], "rounds: got 0, allowed is 1 or more"),
+        (["--rounds", "-1"], "rounds: got -1, allowed is 1 or more"),
+        (["--tournament-rounds", "0"], "tournament_rounds: got 0, allowed is 1 or more"),
+        (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
+        (["--settings", "calibrated"], "settings: got calibrated, allowed are appendix"),
+        (["--figures-only"], "figures_only: there is no"),
+    ],
+)
+def test_bad_input_is_one_line(
+    wrong: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(battle, "launch", lambda *_: pytest.fail("it begins"))
+    out = tmp_path / "results"
+    assert main(lambda: battle.run(["--out", str(out), *HERE, *wrong])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()

@@ -1,0 +1,510 @@
+"""The Battle figures draw the numbers of their frames, rebuild to the same bytes, and refuse what they cannot draw."""
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.animation import FFMpegWriter, PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from PIL import Image
+
+from mfmarl.figures import battle, battle_film, battle_pairings, style
+
+LEARNERS = ("mf-q", "il", "mf-ac", "ac")
+SCALE = 40  # pixels of a cell on the films' map of 10 x 10
+
+
+@pytest.mark.parametrize("name", ["curves", "ratings", "win_rates", "win_rate_bars", "rewards"])
+def test_equal_frames_give_equal_files(name: str, tmp_path: Path) -> None:
+    first = style.save(draw(name), tmp_path / "first")
+    np.random.seed(5)  # noqa: NPY002
+    second = style.save(draw(name), tmp_path / "second")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(("fights", "max_steps"), [("kills", 400), ("wins", 100)])
+def test_learning_curves_draw_rewards_above_fights(fights: str, max_steps: int) -> None:
+    curves = curves_frame()
+    figure = battle.learning_curves(curves, fights, max_steps=max_steps)  # type: ignore[arg-type] # str, not Literal
+    grid = np.array(figure.axes).reshape(4, 2)
+    assert [axes.get_title() for axes in grid[[0, 2]].flat] == [
+        "appendix, 8 v 8 (n = 3)",
+        "appendix, 64 v 64 (n = 3)",
+        "ours, 8 v 8 (n = 3)",
+        "ours, 64 v 64 (n = 2 to 3)",  # il lacks a seed there
+    ]
+    for row, settings in enumerate(("appendix", "ours")):
+        for (above, below), agents in zip(grid[2 * row : 2 * row + 2].T, (8, 64), strict=True):
+            for algorithm in ("il", "mf-q"):
+                runs = only(curves, settings=settings, agents=agents, algorithm=algorithm)
+                assert_curve(above, runs, "reward")
+                assert_curve(below, runs, fights)
+            hiding = agents * max_steps * -0.005
+            assert has_line(above, [0, 1], [hiding, hiding])  # from side to side
+            assert [text.get_text() for text in above.texts] == [f"{hiding:g}: nobody attacks"]
+            assert below.get_ylim()[1] == pytest.approx(1.06 * (agents if fights == "kills" else 1))
+    assert grid[0, 0].get_ylabel() == "total reward of the army"
+    assert fights.rstrip("s") in grid[1, 0].get_ylabel() or "won" in grid[1, 0].get_ylabel()
+    assert legend(figure)[0] == ["MF-Q", "IL", "nobody attacks, all rounds at full length"]
+
+
+def test_with_one_number_of_agents_the_settings_are_columns() -> None:
+    figure = battle.learning_curves(curves_frame().query("agents == 64"))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["appendix, 64 v 64 (n = 3)", "ours, 64 v 64 (n = 2 to 3)", "", ""]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["-128: nobody attacks"]
+
+
+def test_one_seed_and_what_was_not_run_are_drawn() -> None:
+    curves = curves_frame().query("seed == 0 and not (settings == 'ours' and agents == 8)")
+    figure = battle.learning_curves(curves)
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_title() == "appendix, 8 v 8 (n = 1)"
+    assert figure.axes[4].get_title() == "ours, 8 v 8 (not run)"
+
+
+def test_ratings_are_dots_with_their_intervals() -> None:
+    frame = ratings_frame()
+    figure = battle.ratings(frame.sample(frac=1, random_state=0))
+    assert [axes.get_title() for axes in figure.axes] == ["8 v 8 (n = 5)", "64 v 64 (n = 3 to 5)"]
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == ["MF-Q", "IL", "MF-AC", "AC", "rush", "random"]
+    for axes, agents in zip(figure.axes, (8, 64), strict=True):
+        for _, line in only(frame, agents=agents).iterrows():
+            look, greedy = style.looks([line["algorithm"]])[line["algorithm"]], line["evaluation"] == "greedy"
+            y = labels.index(look.label) + (-0.17 if greedy else 0.17)
+            assert has_line(axes, line[["low", "high"]], [y, y])
+            face = [dot.get_markerfacecolor() for dot in axes.get_lines() if has(dot, [line["elo"]], [y])]
+            assert face == [look.colour if greedy else "white"]
+    assert legend(figure)[0] == ["greedy play", "sampled play"]
+    alone = battle.ratings(frame.query("evaluation == 'greedy' and agents == 8"))
+    assert has_line(alone.axes[0], [frame["elo"].iloc[0]], [0])  # on its line, not beside it
+
+
+def test_the_matrix_has_both_cells_of_every_pairing() -> None:
+    frame = pairings_frame()
+    figure = battle_pairings.win_rates(frame.sample(frac=1, random_state=0))
+    greedy, sampled = figure.axes[:2]
+    labels = ["MF-Q", "IL", "MF-AC", "AC"]
+    for axes, evaluation in ((greedy, "greedy"), (sampled, "sampled")):
+        assert axes.get_title() == f"{evaluation} play\nseeds 8 v 1 or 8 v 8, 400 to 3,200 rounds a pairing"
+        assert [text.get_text() for text in axes.get_xticklabels()] == [*labels, "rush", "random"]
+        assert [text.get_text() for text in greedy.get_yticklabels()] == labels  # of both
+        panel = only(frame, evaluation=evaluation).set_index(["algorithm", "opponent"])
+        scores = cells(axes)
+        assert scores.shape == (4, 6)
+        for (y, row), (x, column) in itertools.product(enumerate(LEARNERS), enumerate((*LEARNERS, "rush", "random"))):
+            given = (row, column) in panel.index
+            share = "wins" if given else "losses"
+            pairing = panel.loc[[(row, column) if given else (column, row)]]
+            wins, low, high, draws = pairing[[share, f"{share}_low", f"{share}_high", "draws"]].to_numpy(float)[0]
+            assert scores[y, x] == pytest.approx(wins + draws / 2)
+            number, small = texts(axes, x, y)
+            assert number == f"{100 * wins:.0f}"
+            assert small == f"{100 * low:.0f} - {100 * high:.0f}\ndraws {100 * draws:.0f}"
+    note = legend(figure)[1]
+    assert "64 v 64 agents" in note
+    assert greedy.yaxis_inverted()  # the first row on top
+
+
+def test_colours_of_the_matrix_are_centred_at_equals() -> None:
+    mesh = battle_pairings.win_rates(pairings_frame()).axes[0].collections[0]
+    assert mesh.get_clim() == (0, 1)
+    loses, equal, wins = mesh.to_rgba(np.array([0, 0.5, 1]))[:, :3]
+    np.testing.assert_allclose(equal, 1, atol=0.01)
+    np.testing.assert_allclose(loses, to_rgb(battle_pairings.TINTS[0]))
+    np.testing.assert_allclose(wins, to_rgb(battle_pairings.TINTS[2]))
+
+
+def test_the_matrix_leaves_out_what_is_not_known() -> None:
+    frame = pairings_frame().drop(columns=["losses_low", "losses_high", "agents"]).query("opponent in @LEARNERS")
+    frame = frame[~((frame["algorithm"] == "mf-ac") & (frame["opponent"] == "ac"))].assign(seeds=1, rounds=50)
+    frame = frame.assign(wins=frame["wins"] + frame["draws"], draws=0.0, wins_low=math.nan)
+    figure = battle_pairings.win_rates(frame)
+    axes = figure.axes[0]
+    assert axes.get_title() == "greedy play\nn = 1, 50 rounds a pairing"
+    assert all(len(texts(axes, x, y)) == 1 for x, y in itertools.product(range(3), range(3)))
+    assert np.argwhere(np.isnan(cells(axes))).tolist() == [[2, 3], [3, 2]]
+    assert texts(axes, 3, 2) == texts(axes, 2, 3) == []
+    assert "agents" not in legend(figure)[1]
+
+
+def test_armies_that_do_not_learn_have_rows_if_they_met() -> None:
+    frame = pairings_frame().query("evaluation == 'greedy'")
+    met = frame.query("algorithm == 'mf-q' and opponent == 'rush'").assign(algorithm="rush", opponent="random")
+    figure = battle_pairings.win_rates(pd.concat([frame, met]))
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert labels == ["MF-Q", "IL", "MF-AC", "AC", "rush"]
+
+
+def test_bars_stack_wins_draws_and_losses() -> None:
+    frame = pairings_frame()
+    figure = battle_pairings.win_rate_bars(frame)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names[:3] == ["MF-Q v IL", "MF-Q v MF-AC", "MF-Q v AC"]
+    assert names[-4:] == ["MF-Q v MF-Q", "IL v IL", "MF-AC v MF-AC", "AC v AC"]
+    for axes, evaluation in zip(figure.axes, ("greedy", "sampled"), strict=True):
+        drawn = bars(axes)
+        panel = only(frame, evaluation=evaluation)
+        assert len(drawn) == 3 * len(panel)
+        for _, line in panel.iterrows():
+            y, wins, end = names.index(name_of(line)), line["wins"], line["wins"] + line["draws"]
+            assert has_bar(drawn, y, 0, wins, battle_pairings.WIN)
+            assert has_bar(drawn, y, wins, end, battle_pairings.DRAW)
+            assert has_bar(drawn, y, end, 1, battle_pairings.LOSS)
+            assert has_line(axes, [line["wins_low"], line["wins_high"]], [y, y])
+    assert legend(figure)[0] == ["first wins", "draw", "second wins", "95% interval of the wins"]
+
+
+def test_rewards_are_a_bar_for_each_army() -> None:
+    frame = pairings_frame()
+    figure = battle_pairings.rewards(frame)
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    for axes, evaluation in zip(figure.axes, ("greedy", "sampled"), strict=True):
+        drawn = bars(axes)
+        for _, line in only(frame, evaluation=evaluation).iterrows():
+            y = names.index(name_of(line))
+            for army, reward, place in (("algorithm", "reward", y - 0.2), ("opponent", "opponent_reward", y + 0.2)):
+                colour = style.looks([line[army]])[line[army]].colour
+                assert has_bar(drawn, place, 0, line[reward], colour)
+                assert has_line(axes, line[[f"{reward}_low", f"{reward}_high"]], [place, place])
+    assert legend(figure)[0] == ["MF-Q", "IL", "MF-AC", "AC", "rush", "random"]
+    without = frame.drop(columns=["opponent_reward_low", "opponent_reward_high"])
+    battle_pairings.rewards(without).draw_without_rendering()
+
+
+def test_armies_are_ordered_and_those_that_do_not_learn_look_like_no_other() -> None:
+    names = [*LEARNERS, "my/agent.py:Mine", "rush", "random"]
+    found = battle.fighters(reversed(names))
+    assert list(found) == names
+    assert found["my/agent.py:Mine"] == style.looks(["my/agent.py:Mine"])["my/agent.py:Mine"]
+    others = [*style.LOOKS.values(), style.MCMC]
+    further = {*style.FURTHER_LOOKS}
+    for look in style.SCRIPTED.values():
+        assert look.colour not in {other.colour for other in others} | {colour for colour, _, _ in further}
+        assert look.marker not in {other.marker for other in others} | {marker for _, _, marker in further}
+
+
+def test_a_film_shows_every_agent_of_every_frame(tmp_path: Path) -> None:
+    positions, hp = round_of_three_frames()
+    captions = ["step 0", "step 1", "step 2"]
+    path = battle_film.film(positions, hp, captions, 10, tmp_path / "round.gif", ("MF-Q", "IL"))
+    assert list(tmp_path.iterdir()) == [path]  # no draft is left behind
+    headings = []
+    with Image.open(path) as film:
+        assert getattr(film, "n_frames", 1) == 3
+        assert film.info["loop"] == 0  # for ever
+        for index in range(3):
+            film.seek(index)
+            assert film.info["duration"] == (100 if index < 2 else 2100)  # milliseconds: the last picture stays
+            pixels = np.asarray(film.convert("RGB"))
+            headings.append(pixels[:-400].tobytes())
+            picture = pixels[-400:].reshape(10, SCALE, 10, SCALE, 3).swapaxes(1, 2)  # [y, x, SCALE, SCALE, 3]
+            middle = picture[:, :, SCALE // 2, SCALE // 2]
+            for y, x in itertools.product(range(10), range(10)):
+                wall = {x, y} & {0, 9}
+                expected = hex_bytes(battle_film.WALL if wall else battle_film.FLOOR)
+                for army, agent in itertools.product(range(2), range(2)):
+                    if positions[index, army, agent].tolist() == [x, y]:
+                        expected = battle_film.shade(army, hp[index, army, agent] / 10).tolist()
+                        outline = picture[y, x, SCALE // 2]
+                        assert hex_bytes(battle_film.ARMIES[army]) in outline.tolist()
+                        corner = picture[y, x, 4, 4].tolist() == hex_bytes(battle_film.ARMIES[army])
+                        assert corner == (army == 1)  # a disc does not reach there, a square does
+                assert middle[y, x].tolist() == expected, (index, x, y)
+    assert len(set(headings)) == 3
+
+
+def test_the_heading_counts_the_survivors(tmp_path: Path) -> None:
+    positions, hp = round_of_three_frames()
+    with Image.open(battle_film.film(positions, hp, ["", "", ""], 10, tmp_path / "round.gif")) as film:
+        headings = []
+        for index in range(3):
+            film.seek(index)
+            headings.append(np.asarray(film.convert("RGB"))[:-400])
+    left, right = np.array_split(headings[0] != headings[2], 2, axis=1)
+    assert right.any()  # where an agent fell
+    assert not left.any()
+    np.testing.assert_array_equal(headings[0], headings[1])  # they moved only
+
+
+def test_an_agent_grows_pale_with_every_blow() -> None:
+    for army, colour in enumerate(battle_film.ARMIES):
+        shades = [battle_film.shade(army, hp / 10).tolist() for hp in (10, 8, 6, 4, 2)]
+        assert shades[0] == hex_bytes(colour)
+        assert shades[-1] == [255, 255, 255]  # its outline alone
+        assert all(sum(pale) > sum(full) for full, pale in itertools.pairwise(shades))
+        assert battle_film.shade(army, 0.81).tolist() == shades[0]  # regained, another blow to take
+        assert battle_film.shade(army, 0.80001).tolist() == shades[1]  # to rounding
+
+
+def test_equal_films_are_equal_bytes_and_small(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    cells = np.stack([generator.permutation(38 * 38)[:128] for _ in range(10)])  # all anywhere: the hardest to compress
+    positions = np.stack([cells % 38, cells // 38], -1).reshape(10, 2, 64, 2) + 1
+    hp = generator.uniform(0.1, 10, (10, 2, 64))
+    first, second = (
+        battle_film.film(positions, hp, list("0123456789"), 40, tmp_path / name) for name in ("a.gif", "b.gif")
+    )
+    assert first.read_bytes() == second.read_bytes()
+    assert 20 * first.stat().st_size < 3_000_000  # 200 frames
+
+
+def test_a_failed_film_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    positions, hp = round_of_three_frames()
+    path = battle_film.film(positions[:1], hp[:1], ["old"], 10, tmp_path / "round.gif")
+    before = path.read_bytes()
+    finish = PillowWriter.finish
+
+    def fail(writer: PillowWriter) -> None:
+        finish(writer)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(PillowWriter, "finish", fail)
+    with pytest.raises(OSError, match="No space left"):
+        battle_film.film(positions, hp, ["", "", ""], 10, path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not FFMpegWriter.isAvailable(), reason="ffmpeg is not installed")
+def test_a_film_can_be_an_mp4(tmp_path: Path) -> None:
+    positions, hp = round_of_three_frames()
+    path = battle_film.film(positions, hp, ["", "", ""], 10, tmp_path / "round.mp4")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes()[4:8] == b"ftyp"
+
+
+def test_what_is_no_film_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    positions, hp = round_of_three_frames()
+    captions, path = ["", "", ""], tmp_path / "round.gif"
+    for wrong in (positions[:, :1], positions[0], positions.astype(float), positions[:0]):
+        with pytest.raises(
+            ValueError, match=r"positions must be integers \[frames, 2, agents, 2\] and not empty, got "
+        ):
+            battle_film.film(wrong, hp, captions, 10, path)
+    for cell in ([0, 4], [4, 9], [-1, 3], [-2, -2]):
+        outside = positions.copy()
+        outside[1, 1, 0] = cell
+        with pytest.raises(ValueError, match=rf"positions must be in 1 .. 8, or -1 for the dead, got \[{cell[0]}, "):
+            battle_film.film(outside, hp, captions, 10, path)
+    with pytest.raises(ValueError, match=r"hp must be of shape \(3, 2, 2\) as the positions, got \(3, 2, 1\)"):
+        battle_film.film(positions, hp[..., :1], captions, 10, path)
+    for factor in (-1, 2, math.nan):
+        with pytest.raises(ValueError, match=r"hp must be in 0 .. 10, got "):
+            battle_film.film(positions, factor * hp, captions, 10, path)
+    with pytest.raises(ValueError, match=r"captions must be as many as the 3 frames, got 1"):
+        battle_film.film(positions, hp, [""], 10, path)
+    with pytest.raises(ValueError, match=r"frames_per_second must be positive, got 0"):
+        battle_film.film(positions, hp, captions, 10, path, frames_per_second=0)
+    with pytest.raises(ValueError, match=r"path must end in .gif or .mp4, got 'round.webm'"):
+        battle_film.film(positions, hp, captions, 10, tmp_path / "round.webm")
+    monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
+    with pytest.raises(ValueError, match=r"path must end in .gif: .mp4 needs the program ffmpeg"):
+        battle_film.film(positions, hp, captions, 10, tmp_path / "round.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_column_is_refused_by_name() -> None:
+    curves, pairings, ratings = curves_frame(), pairings_frame(), ratings_frame()
+    for column in ("settings", "algorithm", "agents", "seed", "step", "reward", "kills"):
+        with pytest.raises(ValueError, match=rf"curves lacks the columns \['{column}'\]"):
+            battle.learning_curves(curves.drop(columns=column))
+    with pytest.raises(ValueError, match=r"curves lacks the columns \['wins'\]"):
+        battle.learning_curves(curves.drop(columns="wins"), "wins")
+    for column in ("algorithm", "evaluation", "agents", "elo", "low", "high", "n"):
+        with pytest.raises(ValueError, match=rf"ratings lacks the columns \['{column}'\]"):
+            battle.ratings(ratings.drop(columns=column))
+    keys = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
+    for column, figure in itertools.product((*keys, "wins_low", "draws"), ("win_rates", "win_rate_bars")):
+        with pytest.raises(ValueError, match=rf"pairings lacks the columns \['{column}'\]"):
+            getattr(battle_pairings, figure)(pairings.drop(columns=column))
+    for column in (*keys, "reward", "reward_low", "opponent_reward"):
+        with pytest.raises(ValueError, match=rf"pairings lacks the columns \['{column}'\]"):
+            battle_pairings.rewards(pairings.drop(columns=column))
+    with pytest.raises(ValueError, match=r"pairings has no rows"):
+        battle_pairings.rewards(pairings.iloc[:0])
+
+
+def test_frames_that_cannot_be_drawn_are_refused() -> None:
+    curves, ratings = curves_frame(), ratings_frame()
+    with pytest.raises(ValueError, match=r"fights must be one of \['kills', 'wins'\], got 'deaths'"):
+        battle.learning_curves(curves, "deaths")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"all seeds at the same steps, got gaps in reward of mf-q, ours, agents = 64"):
+        battle.learning_curves(curves.iloc[:-1])
+    with pytest.raises(ValueError, match=r"one row a seed and step, got several of il, appendix, agents = 8"):
+        battle.learning_curves(pd.concat([curves, curves.iloc[:1]]))
+    with pytest.raises(ValueError, match=r"ratings must hold one row .*, got several of mf-q, greedy, agents = 8"):
+        battle.ratings(pd.concat([ratings, ratings.iloc[:1]]))
+    with pytest.raises(ValueError, match=r"ratings: evaluation must be one of \['greedy', 'sampled'\], got \['best'\]"):
+        battle.ratings(ratings.assign(evaluation="best"))
+
+
+@pytest.mark.parametrize("figure", ["win_rates", "win_rate_bars", "rewards"])
+def test_pairings_that_are_not_of_one_tournament_are_refused(figure: str) -> None:
+    pairings, function = pairings_frame(), getattr(battle_pairings, figure)
+    with pytest.raises(ValueError, match=r"evaluation must be one of .* got \['best'\]"):
+        function(pairings.assign(evaluation="best").drop_duplicates(["algorithm", "opponent"]))
+    with pytest.raises(ValueError, match=r"pairings must be of one number of agents, got \[8, 64\]"):
+        function(pd.concat([pairings, pairings.assign(agents=8)]))
+    mirrored = pairings.query("algorithm == 'mf-q' and opponent == 'il'").assign(algorithm="il", opponent="mf-q")
+    with pytest.raises(ValueError, match=r"each pairing once, got il v mf-q \(greedy\) again"):
+        function(pd.concat([pairings, mirrored]))
+    if figure != "rewards":
+        for wrong in (pairings.assign(wins=0.9), pairings.assign(wins=-0.5, draws=0.5, losses=1.0)):
+            with pytest.raises(ValueError, match=r"wins, draws and losses must be shares that sum to 1, got "):
+                function(wrong)
+
+
+def test_they_need_no_torch() -> None:
+    code = (
+        "import sys, mfmarl.figures.battle, mfmarl.figures.battle_pairings, mfmarl.figures.battle_film\n"
+        "assert not {'torch', 'pytorch_lightning', 'mfmarl.algorithms', 'mfmarl.agent'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+def assert_curve(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
+    """The mean is a line of the panel, inside a band that lies between the lowest and the highest seed."""
+    seeds = runs.groupby("step")[metric]
+    mean = seeds.mean()
+    assert has_line(axes, mean.index, mean)
+    outlines = [np.asarray(path.vertices) for band in axes.collections for path in band.get_paths()]
+    assert any(encloses(outline, seeds.agg(["min", "mean", "max"])) for outline in outlines)
+
+
+def encloses(outline: NDArray[np.float64], rows: pd.DataFrame) -> bool:
+    for at, (lowest, mean, highest) in zip(rows.index, rows.to_numpy(), strict=True):
+        ends = outline[np.isclose(outline[:, 0], at), 1]
+        if not (ends.size and lowest - 1e-9 <= ends.min() < mean < ends.max() <= highest + 1e-9):
+            return False
+    return True
+
+
+def only(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    return frame[(frame[list(values)] == pd.Series(values)).all(axis=1)]
+
+
+def has_line(axes: Axes, x: object, y: object) -> bool:
+    return any(has(line, x, y) for line in axes.get_lines())
+
+
+def has(line: Line2D, x: object, y: object) -> bool:
+    wanted = np.array([np.asarray(x, float), np.asarray(y, float)])
+    drawn = np.array([line.get_xdata(), line.get_ydata()], float)
+    return drawn.shape == wanted.shape and np.allclose(drawn, wanted)
+
+
+def cells(axes: Axes) -> NDArray[np.float64]:
+    """The scores of the matrix [rows, columns], NaN where nothing was played."""
+    mesh = axes.collections[0]
+    return np.ma.filled(np.ma.asarray(mesh.get_array()).astype(float), math.nan)
+
+
+def texts(axes: Axes, x: int, y: int) -> list[str]:
+    """What is written in a cell, from above."""
+    inside = [text for text in axes.texts if x < text.get_position()[0] < x + 1 and y < text.get_position()[1] < y + 1]
+    written = sorted(inside, key=lambda text: text.get_position()[1])
+    return [text.get_text() for text in written if text.get_text()]
+
+
+def bars(axes: Axes) -> list[Rectangle]:
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+
+
+def has_bar(drawn: list[Rectangle], y: float, start: float, end: float, colour: str) -> bool:
+    return any(
+        np.allclose([bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_x() + bar.get_width()], [y, start, end])
+        and bar.get_facecolor()[:3] == to_rgb(colour)
+        for bar in drawn
+    )
+
+
+def name_of(line: "pd.Series[float]") -> str:
+    return " v ".join(style.looks([str(line[army])])[str(line[army])].label for army in ("algorithm", "opponent"))
+
+
+def hex_bytes(colour: str) -> list[int]:
+    return [round(255 * part) for part in to_rgb(colour)]
+
+
+def legend(figure: Figure) -> tuple[list[str], str]:
+    """Its labels and its note."""
+    return [text.get_text() for text in figure.legends[0].get_texts()], figure.legends[0].get_title().get_text()
+
+
+def draw(name: str) -> Figure:
+    """One small figure of each kind."""
+    greedy = pairings_frame().query("evaluation == 'greedy' and opponent in @LEARNERS")
+    figure: Figure = {
+        "curves": lambda: battle.learning_curves(curves_frame().query("agents == 8 and settings == 'ours'")),
+        "ratings": lambda: battle.ratings(ratings_frame().query("agents == 64")),
+        "win_rates": lambda: battle_pairings.win_rates(greedy),
+        "win_rate_bars": lambda: battle_pairings.win_rate_bars(greedy),
+        "rewards": lambda: battle_pairings.rewards(greedy),
+    }[name]()
+    return figure
+
+
+def curves_frame() -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    keys = itertools.product(("appendix", "ours"), ("il", "mf-q"), (8, 64), range(3), range(100, 1100, 100))
+    frame = pd.DataFrame(list(keys), columns=["settings", "algorithm", "agents", "seed", "step"])
+    frame["reward"] = frame["agents"] * generator.uniform(-8, 5, len(frame))
+    frame["kills"] = frame["agents"] * generator.uniform(0, 1, len(frame))
+    frame["wins"] = generator.uniform(0, 1, len(frame))
+    absent = "settings == 'ours' and agents == 64 and algorithm == 'il' and seed == 2"
+    return frame.drop(frame.query(absent).index)
+
+
+def pairings_frame() -> pd.DataFrame:
+    """All pairings of the learners, mirror matches too, and those with armies that do not learn."""
+    generator = np.random.default_rng(0)
+    pairs = [*itertools.combinations_with_replacement(LEARNERS, 2), *itertools.product(LEARNERS, ("rush", "random"))]
+    rows = [(*pair, evaluation) for pair, evaluation in itertools.product(pairs, ("greedy", "sampled"))]
+    frame = pd.DataFrame(rows, columns=["algorithm", "opponent", "evaluation"])
+    learns = frame["opponent"].isin(LEARNERS)
+    frame = frame.assign(rounds=np.where(learns, 3200, 400), seeds=np.where(learns, "8 v 8", "8 v 1"), agents=64)
+    frame["wins"] = generator.uniform(0.1, 0.6, len(frame))
+    frame["draws"] = generator.uniform(0.02, 0.2, len(frame))
+    frame["losses"] = 1 - frame["wins"] - frame["draws"]
+    for reward in ("reward", "opponent_reward"):
+        frame[reward] = generator.uniform(-200, 300, len(frame))
+    for column, width in (("wins", 0.1), ("losses", 0.1), ("reward", 40), ("opponent_reward", 40)):
+        for end, sign in (("low", -1), ("high", 1)):
+            frame[f"{column}_{end}"] = frame[column] + sign * width * generator.uniform(0.5, 1, len(frame))
+    return frame
+
+
+def ratings_frame() -> pd.DataFrame:
+    keys = itertools.product((*LEARNERS, "rush", "random"), ("greedy", "sampled"), (8, 64))
+    frame = pd.DataFrame(list(keys), columns=["algorithm", "evaluation", "agents"])
+    frame["elo"] = np.random.default_rng(0).uniform(500, 1800, len(frame))
+    frame["n"] = np.where(frame["algorithm"].isin(LEARNERS), 5, 1)
+    frame.loc[(frame["algorithm"] == "ac") & (frame["agents"] == 64), "n"] = 3
+    return frame.assign(low=frame["elo"] - 50, high=frame["elo"] + 70)
+
+
+def round_of_three_frames() -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Two against two on a map of 10 x 10: all step, all fight, and one of the second army falls."""
+    positions = np.array(
+        [
+            [[[1, 1], [2, 5]], [[8, 8], [7, 2]]],
+            [[[2, 1], [3, 5]], [[6, 8], [4, 5]]],
+            [[[2, 2], [3, 5]], [[6, 7], [-1, -1]]],
+        ],
+        np.int32,
+    )
+    hp = np.array([[[10, 10], [10, 10]], [[10, 6.1], [10, 2.0]], [[10, 4.2], [8.1, 0]]])
+    return positions, hp

@@ -1,0 +1,221 @@
+"""Policies as files: what they keep, what they refuse, and how they act."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor
+
+from mfmarl.convolutional import BattleNetwork
+from mfmarl.environments.battle_opponents import random, rush
+from mfmarl.policies import Acting, Policy, Scripted
+
+ABOUT = {"algorithm": "BattleMFQ", "agents": 3, "seed": 7}
+
+
+def make(uses_mean_action: bool = True, seed: int = 0, acting: Acting = Acting("epsilon", 0.05)) -> Policy:  # noqa: B008
+    return Policy(BattleNetwork(uses_mean_action, Generator().manual_seed(seed)), acting, ABOUT)
+
+
+def observed(battles: int = 2, agents: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Views, features, who lives and mean actions."""
+    chance = Generator().manual_seed(4)
+    views = torch.rand(battles, agents, 13, 13, 7, generator=chance)
+    features, means = (torch.rand(battles, *shape, generator=chance) for shape in ((agents, 34), (21,)))
+    alive = torch.ones(battles, agents, dtype=torch.bool)
+    alive[0, 1] = False
+    return views, features, alive, means
+
+
+def chance(*seeds: int) -> list[Generator]:
+    return [Generator().manual_seed(seed) for seed in seeds]
+
+
+def outputs(policy: Policy) -> Tensor:
+    """What the network says of every agent, one at a time: ``[battles, agents, 21]``."""
+    views, features, alive, means = observed()
+    rows = [
+        policy.network(views[battle, agent, None], features[battle, agent, None], means[battle, None])
+        for battle in range(2)
+        for agent in range(3)
+    ]
+    return torch.cat(rows).view(*alive.shape, 21)
+
+
+@pytest.mark.parametrize("uses_mean_action", [False, True])
+@pytest.mark.parametrize("acting", [Acting("epsilon", 0.05), Acting("temperature", 0.1)])
+def test_a_file_keeps_all_but_digits(uses_mean_action: bool, acting: Acting, tmp_path: Path) -> None:
+    policy = make(uses_mean_action, acting=acting)
+    policy.save(tmp_path / "policy.safetensors")
+    loaded = Policy.load(tmp_path / "policy.safetensors")
+    assert loaded.acting == acting
+    assert loaded.about == ABOUT
+    before, after = policy.network.state_dict(), loaded.network.state_dict()
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        assert after[name].dtype == torch.float32
+        assert after[name].equal(values.bfloat16().float()), "rounded to bfloat16"
+        assert not after[name].equal(values)
+    torch.testing.assert_close(outputs(loaded), outputs(policy), rtol=0, atol=0.01)
+    loaded.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "policy.safetensors").read_bytes()
+
+
+def test_equal_policies_are_equal_bytes(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make(seed=seed).save(tmp_path / name)
+    first, second, other = ((tmp_path / name).read_bytes() for name in "abc")
+    assert first == second
+    assert first != other
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_a_file_is_plain_safetensors_of_two_bytes_a_weight(tmp_path: Path) -> None:
+    make().save(tmp_path / "policy")
+    weights = load_file(tmp_path / "policy")
+    assert {values.dtype for values in weights.values()} == {torch.bfloat16}
+    with safe_open(tmp_path / "policy", "pt") as file:
+        header = file.metadata()
+    assert json.loads(header["policy"]) == {"acting": {"kind": "epsilon", "value": 0.05}, **ABOUT}
+    count = sum(values.numel() for values in weights.values())
+    assert 2 * count < (tmp_path / "policy").stat().st_size < 2 * count + 5000
+
+
+def test_loading_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    make().save(tmp_path / "policy")
+    before = torch.get_rng_state().tolist()
+    Policy.load(tmp_path / "policy")
+    assert torch.get_rng_state().tolist() == before
+
+
+def test_a_policy_does_not_learn(tmp_path: Path) -> None:
+    make().save(tmp_path / "policy")
+    for policy in (make(), Policy.load(tmp_path / "policy")):
+        assert not any(parameter.requires_grad for parameter in policy.network.parameters())
+        assert not policy.network.training
+
+
+@pytest.mark.parametrize("uses_mean_action", [False, True])
+def test_greedy_play_takes_the_best_action_of_each_living_agent(uses_mean_action: bool) -> None:
+    policy = make(uses_mean_action)
+    views, features, alive, means = observed()
+    actions = policy.act(views, features, alive, means, chance(0, 1), "greedy")
+    expected = outputs(policy).argmax(-1)
+    assert expected[0, 1] != 0
+    expected[0, 1] = 0  # the dead
+    assert actions.dtype == torch.int64
+    assert actions.tolist() == expected.tolist()
+    alive[:] = False
+    assert policy.act(views, features, alive, means, chance(0, 1), "greedy").tolist() == [[0] * 3] * 2
+
+
+@pytest.mark.parametrize(("kind", "value"), [("epsilon", 0.6), ("temperature", 0.02)])
+def test_sampled_play_uses_one_draw_of_the_battles_generator_for_every_agent(kind: str, value: float) -> None:
+    policy = make(acting=Acting(kind, value))  # type: ignore[arg-type]
+    views, features, alive, means = observed()
+    found = policy.act(views, features, alive, means, own := chance(5, 6), "sampled")
+    values = outputs(policy)
+    expected = torch.zeros(2, 3, dtype=torch.int64)
+    for battle, generator in enumerate(chance(5, 6)):
+        for agent, uniform in enumerate(torch.rand(3, generator=generator).tolist()):
+            row = values[battle, agent]
+            if kind == "epsilon":
+                action = int(uniform / value * 21) if uniform < value else int(row.argmax())
+            else:
+                action = int(((row / value).softmax(0).cumsum(0) <= uniform).sum())
+            expected[battle, agent] = action
+        assert own[battle].get_state().equal(generator.get_state()), "the dead draw too"
+    expected[0, 1] = 0
+    assert found.tolist() == expected.tolist()
+    greedy = policy.act(views, features, alive, means, own := chance(5, 6), "greedy")
+    assert not greedy.equal(found)
+    drawn = chance(5)
+    torch.rand(3, generator=drawn[0])
+    assert own[0].get_state().equal(drawn[0].get_state()), "greedy play draws as many"
+
+
+def test_how_often_sampled_play_takes_what() -> None:
+    uniform = (torch.arange(21000) + 0.5) / 21000
+    row = torch.zeros(21)
+    row[4] = 0.3
+    share = Acting("epsilon", 0.42).choose(row.expand(21000, 21), uniform).bincount(minlength=21) / 21000
+    expected = torch.full((21,), 0.02)
+    expected[4] += 0.58
+    torch.testing.assert_close(share, expected, rtol=0, atol=2e-4)
+    share = Acting("temperature", 0.1).choose(row.expand(21000, 21), uniform).bincount(minlength=21) / 21000
+    torch.testing.assert_close(share, (row / 0.1).softmax(0), rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["rush", "random"])
+def test_scripts_act_as_they_do(name: str) -> None:
+    views, features, alive, means = observed()
+    found = Scripted(name).act(views, features, alive, means, chance(1, 2), "greedy")
+    expected = rush(views, features) if name == "rush" else random(views, features, chance(1, 2))
+    assert found.equal(expected)
+
+
+def test_an_unknown_script_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^opponent must be one of random, rush, got 'mf-q'$"):
+        Scripted("mf-q")
+
+
+class Evil:
+    """Leaves a trace if it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+def weights(*, without: Sequence[str] = (), **more: Tensor) -> dict[str, Tensor]:
+    state = make().network.state_dict()
+    return {**{name: values for name, values in state.items() if name not in without}, **more}
+
+
+GOOD = json.dumps({"acting": {"kind": "epsilon", "value": 0.05}, **ABOUT})
+WRONG: dict[str, tuple[dict[str, Tensor] | None, dict[str, str] | None]] = {
+    "no header": (None, None),
+    "another header": (None, {"format": "pt"}),
+    "no JSON": (None, {"policy": "{"}),
+    "a list": (None, {"policy": "[]"}),
+    "no acting": (None, {"policy": json.dumps(ABOUT)}),
+    "acting of another kind": (None, {"policy": json.dumps({"acting": {"kind": "boldly", "value": 1}})}),
+    "acting of more words": (None, {"policy": json.dumps({"acting": {"kind": "epsilon", "value": 1, "x": 2}})}),
+    "a weight missing": ({"without": ["feature.bias"]}, {"policy": GOOD}),  # type: ignore[dict-item]
+    "a weight of another shape": ({"feature.bias": torch.zeros(3)}, {"policy": GOOD}),
+    "a weight too many": ({"tail.bias": torch.zeros(3)}, {"policy": GOOD}),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_safetensors_of_something_else_are_refused_in_one_line(wrong: str, tmp_path: Path) -> None:
+    changes, header = WRONG[wrong]
+    save_file(weights(**(changes or {})), tmp_path / "file", metadata=header)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^policy: .*file is no policy: ") as refused:
+        Policy.load(tmp_path / "file")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "folder", "empty", "text", "cut", "pickle"])
+def test_files_that_are_no_policy_are_refused_in_one_line(wrong: str, tmp_path: Path) -> None:
+    path, trace = tmp_path / "file", tmp_path / "trace"
+    if wrong == "folder":
+        path.mkdir()
+    elif wrong == "pickle":
+        torch.save(Evil(trace), path)
+    elif wrong == "cut":
+        make().save(path)
+        path.write_bytes(path.read_bytes()[:-100])
+    elif wrong != "missing":
+        path.write_text("no policy" if wrong == "text" else "")
+    message = "there is no file .*file" if wrong in ("missing", "folder") else ".*file is no policy: "
+    with pytest.raises(ValueError, match=f"^policy: {message}") as refused:
+        Policy.load(path)
+    assert "\n" not in str(refused.value)
+    assert not trace.exists()
