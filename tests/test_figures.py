@@ -142,7 +142,7 @@ def test_bad_frames_are_refused_by_name() -> None:
         figures.learning_curves(curves, {100: 1.0}, UNIFORM)
     with pytest.raises(ValueError, match=r"uniform lacks agents = 500"):
         figures.learning_curves(curves, OPTIMUM, {100: 1.0})
-    with pytest.raises(ValueError, match=r"all seeds of il at the same steps"):
+    with pytest.raises(ValueError, match=r"il must have all seeds at the same values of step"):
         figures.learning_curves(curves.iloc[1:], OPTIMUM, UNIFORM)
     summary, scores = finals()
     with pytest.raises(ValueError, match=r"scores lacks appendix, il, agents = 100"):

@@ -341,9 +341,11 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
     curves, ratings = curves_frame(), ratings_frame()
     with pytest.raises(ValueError, match=r"fights must be one of \['kills', 'wins'\], got 'deaths'"):
         battle.learning_curves(curves, "deaths")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"all seeds at the same steps, got gaps in reward of mf-q, ours, agents = 64"):
+    with pytest.raises(
+        ValueError, match=r"mf-q, ours, agents = 64 must have all seeds at the same values of step, got gaps"
+    ):
         battle.learning_curves(curves.iloc[:-1])
-    with pytest.raises(ValueError, match=r"one row a seed and step, got several of il, appendix, agents = 8"):
+    with pytest.raises(ValueError, match=r"il, appendix, agents = 8 must have one row a seed and step, got several"):
         battle.learning_curves(pd.concat([curves, curves.iloc[:1]]))
     with pytest.raises(ValueError, match=r"ratings must hold one row .*, got several of mf-q, greedy, agents = 8"):
         battle.ratings(pd.concat([ratings, ratings.iloc[:1]]))

@@ -17,6 +17,7 @@ from mfmarl.figures.style import (
     INTERVAL_NOTE,
     SCRIPTED,
     Look,
+    by_seed,
     count_label,
     draw_band,
     handle,
@@ -157,12 +158,8 @@ def _draw_line(above: Axes, below: Axes, runs: pd.DataFrame, look: Look, fights:
     if runs.empty:
         return 0
     name = f"{runs['algorithm'].iloc[0]}, {runs['settings'].iloc[0]}, agents = {runs['agents'].iloc[0]}"
-    if runs.duplicated(["seed", "step"]).any():
-        raise ValueError(f"curves must have one row a seed and step, got several of {name}")
     for axes, metric in ((above, "reward"), (below, fights)):
-        table = runs.pivot(index="seed", columns="step", values=metric)  # noqa: PD010 - pivot_table averages repeats
-        if table.isna().to_numpy().any():
-            raise ValueError(f"curves must have all seeds at the same steps, got gaps in {metric} of {name}")
+        table = by_seed(runs, "step", metric, name)
         every = max(1, table.shape[1] // 6)
         draw_band(axes, table, look, every=(int(place * every), every))
     return runs["seed"].nunique()

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from mfmarl.figures.style import house_style
+from mfmarl.figures.style import draft, house_style
 
 ARMIES = ("#0072B2", "#D55E00")  # Okabe and Ito's blue and vermillion: apart with any colour vision
 WALL, FLOOR = "#4D4D4D", "#FFFFFF"
@@ -68,21 +68,16 @@ def film(
         figure.text(1 - 8 / side, line, "", color=ARMIES[1], weight="bold", va="center_baseline", ha="right"),
         figure.text(0.5, line, "", color="0.2", va="center_baseline", ha="center"),
     ]
-    draft = final.with_name(f".{final.stem}.{os.getpid()}{final.suffix}")
-    try:
-        with writer.saving(figure, str(draft), 100):
-            for index, picture in enumerate(_pictures(cells, strengths, map_size, pixels)):
-                image.set_data(picture)
-                survivors = (cells[index] >= 0).all(-1).sum(-1)
-                headings = [f"{name} {count}" for name, count in zip(names, survivors, strict=True)]
-                for text, heading in zip(texts, [*headings, captions[index]], strict=True):
-                    text.set_text(heading)
-                writer.grab_frame()
-            for _ in range(int(HELD_SECONDS * frames_per_second)):
-                writer.grab_frame()
-        draft.replace(final)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft(final) as unfinished, writer.saving(figure, str(unfinished), 100):
+        for index, picture in enumerate(_pictures(cells, strengths, map_size, pixels)):
+            image.set_data(picture)
+            survivors = (cells[index] >= 0).all(-1).sum(-1)
+            headings = [f"{name} {count}" for name, count in zip(names, survivors, strict=True)]
+            for text, heading in zip(texts, [*headings, captions[index]], strict=True):
+                text.set_text(heading)
+            writer.grab_frame()
+        for _ in range(int(HELD_SECONDS * frames_per_second)):
+            writer.grab_frame()
     return final
 
 

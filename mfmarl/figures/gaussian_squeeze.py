@@ -14,6 +14,7 @@ from mfmarl.figures.style import (
     INTERVAL_NOTE,
     LOOKS,
     Look,
+    by_seed,
     count_label,
     draw_runs,
     handle,
@@ -142,12 +143,9 @@ def final_rewards(summary: pd.DataFrame, scores: pd.DataFrame) -> Figure:
 def _draw_curve(axes: Axes, panel: pd.DataFrame, name: str, look: Look, metric: str) -> int:
     """Mean and band of one algorithm; the number of seeds, 0 if it was not run."""
     runs = panel[panel["algorithm"] == name]
-    table = runs.pivot(index="seed", columns="step", values=metric)  # noqa: PD010 - pivot_table averages repeats
+    table = by_seed(runs, "step", metric, name)  # no training reward before the first step
     if table.empty:
         return 0
-    table = table.dropna(axis="columns", how="all")  # no training reward before the first step
-    if table.isna().to_numpy().any():
-        raise ValueError(f"curves must have all seeds of {name} at the same steps, got gaps in {metric}")
     steps, generator = table.columns.to_numpy(np.float64), np.random.default_rng(BOOTSTRAP_SEED)
     band = bootstrap_band(table, generator=generator)
     every = max(1, len(steps) // 6)

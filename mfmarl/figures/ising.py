@@ -20,6 +20,7 @@ from mfmarl.figures.style import (
     MCMC,
     Line,
     Look,
+    by_seed,
     count_label,
     draw_band,
     handle,
@@ -85,7 +86,8 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
         for method, look in reversed(methods.items()):
             if method == "mf-q" or (method != "mcmc" and order != "checkerboard"):
                 continue
-            table = by_seed(equilibrium[equilibrium["method"] == method], "temperature", metrics[0])
+            others = equilibrium[equilibrium["method"] == method]
+            table = by_seed(others, "temperature", metrics[0], name_of(others))
             size_of_marks = MARKERS.get(method, 5.0)
             draw_band(axes, table, look, size=size_of_marks, strength=1 if order == "checkerboard" else 0.35)
             counts.append(len(table))
@@ -98,8 +100,8 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
         if order != "checkerboard":
             every = runs[["temperature", metrics[0]]].to_numpy().T
             axes.plot(*every, ".", color=LOOKS["mf-q"].colour, alpha=0.45, markersize=5, markeredgewidth=0)
-            draw_band(axes, by_seed(runs, "temperature", metrics[1]), hollow, filled=False)
-        table = by_seed(runs, "temperature", metrics[0])
+            draw_band(axes, by_seed(runs, "temperature", metrics[1], name_of(runs)), hollow, filled=False)
+        table = by_seed(runs, "temperature", metrics[0], name_of(runs))
         draw_band(axes, table, LOOKS["mf-q"], size=MARKERS["mf-q"])
         counts.append(len(table))
     _mark_critical(grid[0], critical_temperature)
@@ -152,7 +154,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
             runs = drawn[(drawn["method"] == method) & (drawn["size"] == size)]
             if runs.empty:
                 continue
-            table = by_seed(runs, "temperature", "energy")
+            table = by_seed(runs, "temperature", "energy", name_of(runs))
             deviation = table - _at(truth, table.columns.to_numpy(np.float64), int(size))
             for axes, values in ((above, table), (below, deviation)):
                 draw_band(axes, values, look, size=MARKERS.get(method, 5.0))
@@ -240,16 +242,9 @@ def methods_in(frame: pd.DataFrame) -> dict[str, Look]:
     return {**{name: look for name, look in METHODS.items() if name in names}, **looks(names - set(METHODS))}
 
 
-def by_seed(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
-    """The metric as [seeds, values of the column]; ValueError unless every seed has one row at each of them."""
-    name = f"{runs['method'].iloc[0]} (orders {sorted(runs['order'].unique())})"
-    if runs.duplicated(["seed", column]).any():
-        raise ValueError(f"{name} must have one row a seed and {column}, got several")
-    table = runs.pivot(index="seed", columns=column, values=metric)  # noqa: PD010 - pivot_table averages repeats
-    table = table.dropna(axis="columns", how="all")
-    if table.isna().to_numpy().any():
-        raise ValueError(f"{name} must have all seeds at the same values of {column}, got gaps in {metric}")
-    return table
+def name_of(runs: pd.DataFrame) -> str:
+    """What errors call runs of one method."""
+    return f"{runs['method'].iloc[0]} (orders {sorted(runs['order'].unique())})"
 
 
 def only_size(name: str, frame: pd.DataFrame) -> int:

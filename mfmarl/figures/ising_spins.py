@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from mfmarl.figures.ising import METHODS
-from mfmarl.figures.style import WIDTH, house_style, legend_below, page, require_columns
+from mfmarl.figures.style import WIDTH, draft, house_style, legend_below, page, require_columns
 
 TONES = {-1: "#12305A", 1: "#F5DEB3"}  # dark and light: apart in grey, in print and with any colour vision
 PIXELS = 400  # at least, across an animated lattice
@@ -81,7 +81,6 @@ def animation(
     if not frames_per_second > 0:
         raise ValueError(f"frames_per_second must be positive, got {frames_per_second}")
     final = Path(path) if Path(path).suffix == ".gif" else Path(path).with_name(f"{Path(path).name}.gif")
-    draft = final.with_name(f".{final.stem}.{os.getpid()}.gif")
     sites = lattices.shape[-1]
     side = sites * -(-PIXELS // sites)
     height = side + CAPTION_PIXELS
@@ -91,15 +90,11 @@ def animation(
     image = axes.imshow(lattices[0], cmap=_colours(), vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
     text = figure.text(8 / side, 1 - CAPTION_PIXELS / height / 2, "", va="center_baseline")
     writer = PillowWriter(fps=frames_per_second)
-    try:
-        with writer.saving(figure, str(draft), 100):
-            for lattice, caption in zip(lattices, captions, strict=True):
-                image.set_data(lattice)
-                text.set_text(caption)
-                writer.grab_frame()
-        draft.replace(final)
-    finally:
-        draft.unlink(missing_ok=True)
+    with draft(final) as unfinished, writer.saving(figure, str(unfinished), 100):
+        for lattice, caption in zip(lattices, captions, strict=True):
+            image.set_data(lattice)
+            text.set_text(caption)
+            writer.grab_frame()
     return final
 
 

@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mfmarl.figures.ising import by_seed, only_size
+from mfmarl.figures.ising import name_of, only_size
 from mfmarl.figures.style import (
     INTERVAL_NOTE,
     LOOKS,
     MCMC,
     Look,
+    by_seed,
     count_label,
     draw_band,
     handle,
@@ -62,7 +63,7 @@ def training(training: pd.DataFrame) -> Figure:
             runs = training[rows & (training["temperature"] == temperature)]
             for axes, metric in ((above, "order_parameter"), (below, "q_error")):
                 if runs[metric].notna().any():
-                    table = by_seed(runs, "step", metric)
+                    table = by_seed(runs, "step", metric, name_of(runs))
                     every = max(1, table.shape[1] // 6)
                     band = draw_band(axes, table, look, every=(place * every // len(lines), every))
                     counts.append(len(table))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -87,17 +87,23 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     stem = Path(path)
     undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
     finals = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in undated}
-    drafts = {kind: stem.with_name(f".{stem.name}.{os.getpid()}.{kind}") for kind in undated}
-    try:
+    with ExitStack() as stack:
+        drafts = {kind: stack.enter_context(draft(final)) for kind, final in finals.items()}
         with house_style():
-            for kind, draft in drafts.items():
-                figure.savefig(draft, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
-        for kind, draft in drafts.items():
-            draft.replace(finals[kind])
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+            for kind, unfinished in drafts.items():
+                figure.savefig(unfinished, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
     return finals["png"], finals["pdf"]
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """A temporary name with the ending of ``path``; its file becomes ``path`` if the block succeeds, and else goes."""
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -158,6 +164,20 @@ def handle(look: Look, *, line: bool = True, filled: bool = True) -> Line2D:
 def interval_over_runs(scores: Sequence[float]) -> Interval:
     """The interval that figures draw: always from the same generator, so that they rebuild exactly."""
     return bootstrap_interval(scores, generator=np.random.default_rng(BOOTSTRAP_SEED))
+
+
+def by_seed(runs: pd.DataFrame, column: str, metric: str, name: str) -> pd.DataFrame:
+    """The metric as [seeds, values of the column] without those at which no seed has it.
+
+    Raises ValueError, calling the runs ``name``, unless every seed has one row at each of the others.
+    """
+    if runs.duplicated(["seed", column]).any():
+        raise ValueError(f"{name} must have one row a seed and {column}, got several")
+    table = runs.pivot(index="seed", columns=column, values=metric)  # noqa: PD010 - pivot_table averages repeats
+    table = table.dropna(axis="columns", how="all")
+    if table.isna().to_numpy().any():
+        raise ValueError(f"{name} must have all seeds at the same values of {column}, got gaps in {metric}")
+    return table
 
 
 def draw_band(
