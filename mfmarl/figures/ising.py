@@ -179,7 +179,7 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
 
     Args:
         cumulants: method, size, temperature (tau), cumulant (1 - <m^4> / 3 <m^2>^2), low and high
-            (the ends of its 95% interval).
+            (the ends of its 95% interval). If there is a column n (seeds), it is printed.
         crossings: method, sizes (text such as "16, 32"), estimate, low, high (tau; drawn from above in the order
             given; ends that are NaN are left out).
         critical_temperature: the exact tau_c.
@@ -214,7 +214,8 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
     grid[0].set_ylabel("Binder cumulant U")
     _mark_critical(grid[0], critical_temperature)
     _draw_crossings(grid[-1], crossings, methods, critical_temperature)
-    legend_below(figure, [handle(look) for look in styles.values()], len(styles), "Bars: 95% intervals")
+    seeds = f" over seeds; {count_label(cumulants['n'])}" if "n" in cumulants.columns else ""
+    legend_below(figure, [handle(look) for look in styles.values()], len(styles), f"Bars: 95% intervals{seeds}")
     return figure
 
 
