@@ -1,6 +1,6 @@
 """The base classes of all algorithms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -68,16 +68,13 @@ class GradientAgent(Agent):
         reward_scale: float = 1.0,
     ) -> None:
         super().__init__(environment, seeds)
-        if not 0 <= discount < 1:
-            raise ValueError(f"discount must be in [0, 1), got {discount}")
-        if not 0 < target_rate <= 1:
-            raise ValueError(f"target_rate must be in (0, 1], got {target_rate}")
+        check_discount(discount)
         if not reward_scale > 0:
             raise ValueError(f"reward_scale must be positive, got {reward_scale}")
         self.start_generators = generators(seeds, "start")
         self.discount = discount
         self.reward_scale = reward_scale
-        self._follow = get_ema_multi_avg_fn(1 - target_rate)  # type: ignore[no-untyped-call]
+        self._follow = follower(target_rate=target_rate)
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
         """Exploring actions.
@@ -115,12 +112,7 @@ class GradientAgent(Agent):
     def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
         """Play a round, and make a gradient step for each minibatch that it yields."""
         parameters = [optimizer.param_groups[0]["params"] for optimizer in optimizers]
-        pairs = [
-            pair
-            for network, target in self.networks()
-            for pair in zip(target.parameters(), network.parameters(), strict=True)
-        ]
-        targets, sources = [list(side) for side in zip(*pairs, strict=True)] if pairs else ([], [])
+        targets, sources = paired(self.networks())
         for batch in experience(self):
             gradients = [
                 torch.autograd.grad(loss.sum(), of) for loss, of in zip(self.losses(batch), parameters, strict=True)
@@ -129,12 +121,40 @@ class GradientAgent(Agent):
                 for parameter, gradient in zip(of, values, strict=True):
                     parameter.grad = gradient
                 optimizer.step()
-            if pairs:
+            if targets:
                 self._follow(targets, sources, None)
 
     def validation_step(self, evaluation: Evaluation, batch_idx: int) -> None:
         """Score the policy as it stands."""
         self.scores = evaluation(self)
+
+
+def check_discount(discount: float) -> None:
+    """Raise ValueError unless gamma is in [0, 1)."""
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount must be in [0, 1), got {discount}")
+
+
+def follower(**rate: float) -> Callable[[list[Tensor], list[Tensor], None], None]:
+    """The soft update ``target <- rate source + (1 - rate) target`` of lists of parameters, given the rate by its name.
+
+    Raises:
+        ValueError: a rate that is not in (0, 1].
+    """
+    ((name, value),) = rate.items()
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must be in (0, 1], got {value}")
+    return get_ema_multi_avg_fn(1 - value)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def paired(networks: Iterable[tuple[nn.Module, nn.Module]]) -> tuple[list[Tensor], list[Tensor]]:
+    """Parameters of the targets, and those that they follow, from pairs of a network and its target."""
+    targets: list[Tensor] = []
+    sources: list[Tensor] = []
+    for network, target in networks:
+        targets += target.parameters()
+        sources += network.parameters()
+    return targets, sources
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:

@@ -84,9 +84,7 @@ class Options:
         at_least("threads", self.threads, 1)
         at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
         for name in ("settings", "algorithms", "agents"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name}: got {values}, each may be named once")
+            named_once(name, getattr(self, name))
         check_writable(self.out)
 
 
@@ -174,6 +172,12 @@ def allowed(kind: Any) -> str:
         return " or ".join(allowed(one) for one in typing.get_args(kind))
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     return words.get(kind) or str(kind.__name__)
+
+
+def named_once(name: str, values: Sequence[object]) -> None:
+    """Raise ValueError if a value occurs twice."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"{name}: got {values}, each may be named once")
 
 
 def at_least(name: str, value: float | str | None, least: int) -> None:

@@ -99,8 +99,7 @@ class ReplayDataModule(pl.LightningDataModule):
             block_steps=block_steps,
             evaluation_steps=evaluation_steps,
         )
-        if steps % evaluations:
-            raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+        check_evaluations(steps, evaluations)
         if batch_size is not None and (batch_size < 1 or batch_size % agents_per_joint_step):
             raise ValueError(
                 f"batch_size must be None or a positive multiple of agents_per_joint_step, "
@@ -128,9 +127,7 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> "Calls":
         """One epoch's rounds."""
-        steps = self.steps // self.evaluations
-        whole, rest = divmod(steps, self.block_steps)
-        blocks = [self.block_steps] * whole + [rest] * bool(rest)
+        blocks = cut(self.steps // self.evaluations, self.block_steps)
         starts = range(0, len(blocks), BLOCKS_A_ROUND)
         return Calls([partial(self.rounds, blocks=blocks[first : first + BLOCKS_A_ROUND]) for first in starts])
 
@@ -328,3 +325,15 @@ def check_positive(**arguments: int) -> None:
     for name, value in arguments.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def check_evaluations(steps: int, evaluations: int) -> None:
+    """Raise ValueError unless the evaluations are evenly spread over the steps."""
+    if steps % evaluations:
+        raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+
+
+def cut(steps: int, length: int) -> list[int]:
+    """``steps`` in pieces of ``length``, the last one perhaps shorter."""
+    whole, rest = divmod(steps, length)
+    return [length] * whole + [rest] * bool(rest)

@@ -123,10 +123,12 @@ def summarise(
         row = dict(zip(by, key, strict=True)) | {"n": len(runs)}
         for column in ("greedy", "sampled"):
             generator = np.random.default_rng(seed)
-            row |= _columns(column, bootstrap_interval(runs[column], confidence=confidence, generator=generator))
+            row |= interval_columns(
+                column, bootstrap_interval(runs[column], confidence=confidence, generator=generator)
+            )
         for level in (0.5, 0.9):
             successes = int((runs["greedy"] > level).sum())
-            row |= _columns(f"above_{level}", proportion_interval(successes, len(runs), confidence))
+            row |= interval_columns(f"above_{level}", proportion_interval(successes, len(runs), confidence))
         needed = runs["steps_to_0.9"].dropna()
         row["reached_0.9"] = len(needed)
         row["steps_to_0.9"] = float(needed.median()) if len(needed) else math.nan
@@ -160,7 +162,7 @@ def bootstrap_interval(
     Raises:
         ValueError: scores are empty, not finite or of another rank; confidence lies outside (0, 1).
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     table = _table("scores", scores)
     reduce = mean if statistic is None else statistic
     estimate = float(reduce(table))
@@ -169,7 +171,7 @@ def bootstrap_interval(
         return Interval(estimate, math.nan, math.nan)
     drawn = generator.integers(0, runs, size=(resamples, runs, tasks))
     resampled = reduce(table[drawn, np.arange(tasks)])
-    low, high = np.quantile(resampled, _expanded(confidence, runs))
+    low, high = np.quantile(resampled, expanded_percentiles(confidence, runs))
     return Interval(estimate, float(low), float(high))
 
 
@@ -184,14 +186,14 @@ def bootstrap_band(
     Raises:
         ValueError: curves are empty, not finite or of another rank; confidence lies outside (0, 1).
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     table = _table("curves", curves)
     runs, steps = table.shape
     estimate = table.mean(axis=0)
     if runs == 1:
         return Band(estimate, np.full(steps, math.nan), np.full(steps, math.nan))
     counts = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
-    low, high = np.quantile(counts @ table / runs, _expanded(confidence, runs), axis=0)
+    low, high = np.quantile(counts @ table / runs, expanded_percentiles(confidence, runs), axis=0)
     return Band(estimate, low, high)
 
 
@@ -201,7 +203,7 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
     Raises:
         ValueError: n is not positive, successes lie outside 0..n, or confidence outside (0, 1).
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     if not 0 <= successes <= n:
@@ -267,13 +269,14 @@ def optimum_of(optimum: Mapping[int, float], agents: int) -> float:
     return float(optimum[agents])
 
 
-def _expanded(confidence: float, runs: int) -> tuple[float, float]:
+def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
     """The percentiles to take for an interval that is as wide as Student's where the resamples are normal."""
     width = math.sqrt(runs / (runs - 1)) * stats.t.ppf((1 + confidence) / 2, runs - 1)
     return float(stats.norm.cdf(-width)), float(stats.norm.cdf(width))
 
 
-def _columns(name: str, interval: Interval) -> dict[str, float]:
+def interval_columns(name: str, interval: Interval) -> dict[str, float]:
+    """An interval as the columns of a table: name, name_low and name_high."""
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
@@ -287,6 +290,7 @@ def _table(name: str, values: ArrayLike) -> Array:
     return array.reshape(len(array), -1)
 
 
-def _check_confidence(confidence: float) -> None:
+def check_confidence(confidence: float) -> None:
+    """Raise ValueError unless the confidence lies between 0 and 1."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, exclusive, got {confidence}")

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfmarl.evaluation import RESAMPLES, Array, Interval, _check_confidence, _columns, _expanded
+from mfmarl.evaluation import RESAMPLES, Array, Interval, check_confidence, expanded_percentiles, interval_columns
 from mfmarl.tournament import GROUP, SCRIPTED, both_sides, in_order
 
 METRICS = ("wins", "draws", "losses", "published_win_rate", "reward", "opponent_reward", "kills", "deaths", "steps")
@@ -61,7 +61,7 @@ def summarise_pairings(
     Raises:
         ValueError: as `both_sides`; or confidence lies outside (0, 1).
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     rows = []
     for key, group in both_sides(rounds).groupby([*GROUP], sort=True):
         for algorithm, opponent, sides in _by_pairing(group):
@@ -79,7 +79,7 @@ def summarise_pairings(
                 totals = totals[totals[:, 0] > 0]  # a resample without any round says nothing
                 low, high = np.quantile(totals[:, 1:] / totals[:, :1], levels, axis=0)
             for metric, *ends in zip(METRICS, total[1:] / total[0], low, high, strict=True):
-                row |= _columns(metric, Interval(*map(float, ends)))
+                row |= interval_columns(metric, Interval(*map(float, ends)))
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -118,7 +118,7 @@ def ratings(
         ValueError: as `mfmarl.tournament.both_sides`; or confidence lies outside (0, 1), or pairings do not connect
             all entrants.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     table = both_sides(rounds)
     rows = []
     for key, group in table.groupby([*GROUP], sort=True):
@@ -133,7 +133,9 @@ def ratings(
         for number, name in enumerate(league.entrants):
             won, lost = float(points[number].sum()), float(points[:, number].sum())
             row = dict(zip(GROUP, key, strict=True)) | {"algorithm": name}
-            row |= _columns("rating", Interval(float(estimate[number]), float(low[number]), float(high[number])))
+            row |= interval_columns(
+                "rating", Interval(float(estimate[number]), float(low[number]), float(high[number]))
+            )
             row["score"] = won / (won + lost) if won + lost else math.nan
             row |= {"rounds": round(won + lost), "seeds": league.seeds[name]}
             rows.append(row)
@@ -277,7 +279,7 @@ def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> 
 def _percentiles(seeds: Mapping[str, int], confidence: float) -> tuple[float, float] | None:
     """Which percentiles of the resamples to take, for the learner with fewest seeds; None if that says nothing."""
     fewest = min((number for name, number in seeds.items() if name not in SCRIPTED), default=1)
-    return _expanded(confidence, fewest) if fewest > 1 else None
+    return expanded_percentiles(confidence, fewest) if fewest > 1 else None
 
 
 def _cell_sums(sides: pd.DataFrame, values: Array, seeds: NDArray[Any], opponent_seeds: NDArray[Any]) -> Array:

@@ -51,6 +51,12 @@ def arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "sta
     return {name: value for name, value in values.items() if name in named}
 
 
+def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
+    """``count`` seeds from ``first`` on, in blocks of at most ``together``, each to be one job."""
+    last = first + count
+    return [tuple(range(start, min(start + together, last))) for start in range(first, last, together)]
+
+
 def updated(path: Path, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """The rows of an earlier call at ``path`` with ``rows`` in place of those that agree with them in ``keys``."""
     if not path.exists():

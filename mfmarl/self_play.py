@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mfmarl.army_replay import ArmyReplay, BattleBatch, action_counts, frequencies
-from mfmarl.data import Calls, check_positive, generators
+from mfmarl.data import Calls, check_evaluations, check_positive, generators
 from mfmarl.environments.battle import ACTIONS, Battle, Battles
 from mfmarl.metrics import MeanByRun
 
@@ -79,8 +79,7 @@ class SelfPlayDataModule(pl.LightningDataModule):
             samples_per_update=samples_per_update,
             capacity=capacity,
         )
-        if steps % evaluations:
-            raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+        check_evaluations(steps, evaluations)
         if opponent_follows not in get_args(Follows):
             raise ValueError(f"opponent_follows must be winner or always, got {opponent_follows!r}")
         self.environment = environment

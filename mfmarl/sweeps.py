@@ -19,7 +19,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.data import Calls, check_positive, generators
+from mfmarl.data import Calls, check_evaluations, check_positive, cut, generators
 from mfmarl.environments.ising import Ising, join, split
 from mfmarl.environments.ising_arguments import check_temperatures
 
@@ -103,8 +103,7 @@ class SweepDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         check_positive(steps=steps, evaluations=evaluations, measure_every=measure_every, round_steps=round_steps)
-        if steps % evaluations:
-            raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+        check_evaluations(steps, evaluations)
         if measure_every > steps // evaluations:
             limit = steps // evaluations
             raise ValueError(f"measure_every must be at most the {limit} sweeps of an evaluation, got {measure_every}")
@@ -128,8 +127,7 @@ class SweepDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> Calls:
         """One epoch's rounds."""
-        whole, rest = divmod(self.steps // self.evaluations, self.round_steps)
-        return Calls([partial(self.play, steps=n) for n in [self.round_steps] * whole + [rest] * bool(rest)])
+        return Calls([partial(self.play, steps=n) for n in cut(self.steps // self.evaluations, self.round_steps)])
 
     def val_dataloader(self) -> Calls:
         """One evaluation: the policy tells what it has seen since the last."""

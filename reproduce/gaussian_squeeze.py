@@ -24,7 +24,7 @@ from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
 from mfmarl.provenance import compute_seconds, write_provenance
-from mfmarl.reproduction import arguments_of, read_result, report, sourced, sources, updated
+from mfmarl.reproduction import arguments_of, read_result, report, seed_blocks, sourced, sources, updated
 
 OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
@@ -314,7 +314,6 @@ def jobs_of(
     count = settings.full_seed_count if options.full else settings.seed_count
     count = options.seeds or (min(count, LARGE_MAAC_SEEDS) if large_maac else count)
     together = 1 if large_maac else settings.seeds_a_job
-    seeds = range(options.seed, options.seed + count)
     values = settings.values(game.agents)
     data = {name: values[name] for name in ("evaluations", "batch_size", "samples_per_update", "capacity")}
     data |= {name: values[name] for name in ("evaluation_steps", "stored_mean_action")}
@@ -324,10 +323,9 @@ def jobs_of(
     if algorithm == "fmq":
         del values["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
     agent = arguments_of(algorithm, values)
-    blocks = [seeds[first : first + together] for first in range(0, count, together)]
     return [
-        Job(job_name(*labels.values(), seeds=block), labels, algorithm, game, tuple(block), agent, data)
-        for block in blocks
+        Job(job_name(*labels.values(), seeds=block), labels, algorithm, game, block, agent, data)
+        for block in seed_blocks(options.seed, count, together)
     ]
 
 

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mfmarl.command_line import Options, main, parse
+from mfmarl.command_line import Options, main, named_once, parse
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import check_temperatures
 from mfmarl.evaluation import bootstrap_interval
@@ -33,7 +33,7 @@ from mfmarl.experiment import Job, job_name
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
 from mfmarl.provenance import write_provenance
-from mfmarl.reproduction import arguments_of, read_result, report, sourced, sources, updated
+from mfmarl.reproduction import arguments_of, read_result, report, seed_blocks, sourced, sources, updated
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
     crossings,
@@ -115,9 +115,7 @@ class IsingOptions(Options):
         if unknown := [order for order in self.orders if order not in ORDERS]:
             raise ValueError(f"orders: got {', '.join(unknown)}, allowed are {', '.join(ORDERS)}")
         for name in ("orders", "temperatures"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name}: got {values}, each may be named once")
+            named_once(name, getattr(self, name))
         if self.temperatures:
             check_temperatures(self.temperatures)
         if len(self.agents) > 1 or any(agents < 16 or isqrt(agents) ** 2 != agents for agents in self.agents):
@@ -195,10 +193,7 @@ class Cell:
         data = {name: getattr(settings, name) for name in ("temperatures", "steps", "evaluations", "measure_every")}
         data |= {"order": self.order, "start": "up" if self.method == "mcmc" else settings.start}
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
-        count = options.seeds or settings.seed_count
-        seeds = range(options.seed, options.seed + count)
-        for first in range(0, count, settings.seeds_a_job):
-            block = tuple(seeds[first : first + settings.seeds_a_job])
+        for block in seed_blocks(options.seed, options.seeds or settings.seed_count, settings.seeds_a_job):
             name = job_name(*labels.values(), seeds=block)
             yield Job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
 
@@ -267,9 +262,9 @@ def draw(options: IsingOptions) -> None:
     write_csv(truth, options.out / "references.csv", keys=["curve", "size", "temperature"])
     write_csv(summary, options.out / "summary.csv", keys=[*KEYS, "temperature"])
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
-    pictures, training = read_result(options.out / "snapshots.csv"), options.out / "training.csv"
+    pictures, learning = (read_result(options.out / f"{name}.csv") for name in ("snapshots", "training"))
     infinite = truth["size"].isna()
-    compared, learning = (frame[frame["size"] == options.size] for frame in (table, read_result(training)))
+    compared, learning = table[table["size"] == options.size], learning[learning["size"] == options.size]
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE),
         "energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE),

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mfmarl.agent import Agent, adam
+from mfmarl.agent import Agent, adam, check_discount, follower, paired
 from mfmarl.army_replay import BattleBatch
 from mfmarl.convolutional import BattleNetwork
 from mfmarl.data import generators
@@ -63,14 +62,10 @@ class BattleAgent(Agent):
         super().__init__(environment, seeds)
         if len(seeds) != 1:
             raise ValueError(f"seeds must be one seed for Battle, got {list(seeds)}")
-        if not 0 <= discount < 1:
-            raise ValueError(f"discount must be in [0, 1), got {discount}")
-        for name, rate in (("target_rate", target_rate), ("opponent_rate", opponent_rate)):
-            if not 0 < rate <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {rate}")
+        check_discount(discount)
         self.learning_rate, self.discount = learning_rate, discount
-        self._follow = get_ema_multi_avg_fn(1 - target_rate)  # type: ignore[no-untyped-call]
-        self._follow_opponent = get_ema_multi_avg_fn(1 - opponent_rate)  # type: ignore[no-untyped-call]
+        self._follow = follower(target_rate=target_rate)
+        self._follow_opponent = follower(opponent_rate=opponent_rate)
         (self.start_generator,) = generators(seeds, "start")
         self.network = self.make_network()
         self.opponent = _copy(self.network)
@@ -121,18 +116,13 @@ class BattleAgent(Agent):
 
     def opponent_follows(self) -> None:
         """The opponent becomes nearly what the learner is."""
-        self._follow_opponent([*self.opponent.parameters()], [*self.network.parameters()], None)
+        self._follow_opponent(*paired([(self.network, self.opponent)]), None)
 
     def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
         """One round of self-play, and a gradient step for each minibatch that it yields."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        pairs = [
-            pair
-            for network, target in self.networks()
-            for pair in zip(target.parameters(), network.parameters(), strict=True)
-        ]
-        targets, sources = [list(side) for side in zip(*pairs, strict=True)]
+        targets, sources = paired(self.networks())
         for batch in experience(self):
             optimizer.zero_grad()
             self.loss(batch).backward()  # type: ignore[no-untyped-call]
@@ -186,7 +176,7 @@ class BattleIL(BattleAgent):
             after = (batch.next_view, batch.next_feature, batch.next_mean_action)
             next_values = self.target(*after).float()
             if self.double_q:
-                value = next_values.gather(-1, self.network(*after).argmax(-1, keepdim=True)).squeeze(-1)
+                value = _chosen(next_values, self.network(*after).argmax(-1))
             else:
                 value = boltzmann_value(next_values, 0.0)
             wanted = batch.reward + self.discount * value * ~batch.terminal

@@ -28,10 +28,9 @@ from mfmarl.figures.style import (
     require_columns,
     thousands,
 )
+from mfmarl.tournament import EVALUATIONS, in_order
 
 STEP_REWARD = -0.005  # of an agent that does not attack
-ORDER = ("mf-q", "il", "mf-ac", "ac", *SCRIPTED)
-EVALUATIONS = ("greedy", "sampled")
 FIGHTS = {"kills": "kills a round", "wins": "share of rounds won"}
 
 
@@ -42,8 +41,8 @@ def learning_curves(
     """Total reward of the learner's army against the round of self-play, above its kills or wins.
 
     A column for each number of agents and two rows of panels for each settings; with one number of agents, a column for
-    each settings. A dashed line is the reward of an army
-    that never attacks and loses nobody in a round of full length: agents x max_steps x -0.005.
+    each settings. A dashed line is the reward of an army that never attacks and loses nobody in a round of full length:
+    agents x max_steps x -0.005.
 
     Args:
         curves: settings, algorithm, agents (of one army), seed, step (rounds played), reward (mean total of the army a
@@ -140,10 +139,9 @@ def ratings(ratings: pd.DataFrame) -> Figure:
 
 def fighters(names: Iterable[str]) -> dict[str, Look]:
     """Looks in the order of the tournament: those who learn, others by name, those who do not learn."""
+    names = in_order(names)
     found = looks(names)
-    first = [name for name in ORDER if name in found and name not in SCRIPTED]
-    last = [name for name in SCRIPTED if name in found]
-    return {name: found[name] for name in [*first, *(name for name in found if name not in ORDER), *last]}
+    return {name: found[name] for name in names}
 
 
 def known_evaluations(name: str, frame: pd.DataFrame) -> list[str]:
