@@ -129,8 +129,8 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     jobs = [
         training_job(name, method, agents, seed, settings)
         for agents in sizes(options)
-        for method in options.algorithms or METHODS
         for seed in range(options.seed, options.seed + settings.seed_count)
+        for method in options.algorithms or METHODS
     ]
     rows = pd.concat(launch(jobs, options.out, options))
     path = options.out / "curves.csv"
