@@ -16,7 +16,7 @@ from mfmarl.data import Calls, check_evaluations, check_positive, generators
 from mfmarl.environments.battle import ACTIONS, Battle, Battles
 from mfmarl.metrics import MeanByRun
 
-Follows = Literal["winner", "always"]
+Follows = Literal["higher-reward", "always"]
 SCORES = ("reward", "opponent_reward", "kills", "deaths", "wins", "steps")
 
 
@@ -52,8 +52,8 @@ class SelfPlayDataModule(pl.LightningDataModule):
         batch_size: samples a gradient step; a sample is one agent's transition. 128: appendix C.3.
         samples_per_update: one gradient step for so many transitions stored. 128: our choice.
         capacity: of the replay buffer in transitions. 5 x 10^5: appendix C.3.
-        opponent_follows: when the opponent's copy follows the learner: after rounds that the learner wins
-            (``winner``, the released code), or after every round (``always``).
+        opponent_follows: when the opponent's copy follows the learner: after rounds that the learner wins by the
+            total reward of its army (``higher-reward``, the released code), or after every round (``always``).
 
     Raises:
         ValueError: an argument out of its range.
@@ -69,7 +69,7 @@ class SelfPlayDataModule(pl.LightningDataModule):
         batch_size: int = 128,
         samples_per_update: int = 128,
         capacity: int = 500_000,
-        opponent_follows: Follows = "winner",
+        opponent_follows: Follows = "higher-reward",
     ) -> None:
         super().__init__()
         check_positive(
@@ -81,7 +81,7 @@ class SelfPlayDataModule(pl.LightningDataModule):
         )
         check_evaluations(steps, evaluations)
         if opponent_follows not in get_args(Follows):
-            raise ValueError(f"opponent_follows must be winner or always, got {opponent_follows!r}")
+            raise ValueError(f"opponent_follows must be higher-reward or always, got {opponent_follows!r}")
         self.environment = environment
         self.steps, self.evaluations = steps, evaluations
         self.batch_size, self.samples_per_update = batch_size, samples_per_update
@@ -108,7 +108,7 @@ class SelfPlayDataModule(pl.LightningDataModule):
         rewards = self._fight(policy)
         survivors = self.battles.survivors[0].tolist()
         won = survivors[0] > survivors[1]
-        if won or self.opponent_follows == "always":
+        if self.opponent_follows == "always" or rewards[0] > rewards[1]:
             policy.opponent_follows()
         kills, deaths = (self.environment.agents - count for count in reversed(survivors))
         values = (*rewards.tolist(), kills, deaths, won, int(self.battles.steps))

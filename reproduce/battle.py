@@ -60,7 +60,7 @@ class Settings:
     target_rate: float = sourced(0.005, "ours")
     double_q: bool = sourced(False, "ours: v of Eq. 10")
     opponent_rate: float = sourced(0.99, "released code")
-    opponent_follows: str = sourced("winner", "released code")
+    opponent_follows: str = sourced("higher-reward", "released code")
     evaluations: int = sourced(100, "ours: rows of the learning curve")
     seed_count: int = sourced(5, "ours")
     tournament_rounds: int = sourced(200, "ours: of a pairing, in greedy and in sampled play each")

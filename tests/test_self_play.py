@@ -161,9 +161,9 @@ def test_rounds_are_played_before_their_minibatches_are_asked_for() -> None:
 @pytest.mark.parametrize(
     ("armies", "follows", "expected"),
     [
-        (("rush", "stay"), "winner", True),
-        (("stay", "rush"), "winner", False),
-        (("stay", "stay"), "winner", False),
+        (("rush", "stay"), "higher-reward", True),
+        (("stay", "rush"), "higher-reward", False),
+        (("stay", "stay"), "higher-reward", False),
         (("rush", "stay"), "always", True),
         (("stay", "rush"), "always", True),
         (("stay", "stay"), "always", True),
@@ -280,7 +280,7 @@ def test_seeds_differ_and_each_repeats_itself() -> None:
         ({"samples_per_update": 0}, "samples_per_update must be at least 1, got 0"),
         ({"capacity": 0}, "capacity must be at least 1, got 0"),
         ({"steps": 9}, "evaluations must divide steps, got 2 and 9"),
-        ({"opponent_follows": "never"}, "opponent_follows must be winner or always, got 'never'"),
+        ({"opponent_follows": "never"}, "opponent_follows must be higher-reward or always, got 'never'"),
     ],
 )
 def test_arguments_out_of_range_are_refused(changes: dict[str, Any], message: str) -> None:
