@@ -144,8 +144,23 @@ class ArmyReplay:
             raise ValueError(f"uniform must be in [0, 1), got {uniform.min():g} .. {uniform.max():g}")
         if not len(self):
             raise ValueError("sample: nothing is stored, end a round first")
-        device, samples = self._entries.device, len(uniform)
-        entry = self._entries[(uniform.to(device, torch.float64) * len(self)).long().clamp_(max=len(self) - 1)]
+        numbers = (uniform.to(self._entries.device, torch.float64) * len(self)).long()
+        return self.transitions(numbers.clamp_(max=len(self) - 1))
+
+    @property
+    def slots(self) -> Tensor:
+        """Whose each transition is, the oldest first: ``[len]`` int64, places in the army."""
+        return self._entries % self.game.agents
+
+    @property
+    def rewards(self) -> Tensor:
+        """Reward of each transition, the oldest first: ``[len]`` float32."""
+        return self._steps.rewards(self._entries // self.game.agents).gather(1, self.slots.unsqueeze(1)).squeeze(1)
+
+    def transitions(self, numbers: Tensor) -> BattleBatch:
+        """Transitions by number, ``[B]`` int64: 0 is the oldest that is stored."""
+        device, samples = self._entries.device, len(numbers)
+        entry = self._entries[numbers.to(device)]
         step, slot = entry // self.game.agents, (entry % self.game.agents).repeat(2)
         column = self._steps.take(torch.cat([step, step + 1]))
         state = State(*[column[name] for name in State._fields])
@@ -275,6 +290,10 @@ class _JointSteps:
                 self._columns[name] = grown
             self._columns[name][fresh % size] = rows[name][len(rows[name]) - len(fresh) :].to(column.device)
         self.begin, self.end = begin, end
+
+    def rewards(self, steps: Tensor) -> Tensor:
+        """Rewards ``[n, agents]`` of joint ``steps`` ``[n]``."""
+        return self._columns["reward"].index_select(0, steps % self._size)
 
     def take(self, steps: Tensor) -> dict[str, Tensor]:
         """Columns ``[n, ...]`` of joint ``steps`` ``[n]``."""

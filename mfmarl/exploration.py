@@ -58,14 +58,20 @@ class EpsilonGreedy:
         return 0.0
 
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """See Exploration. A draw below epsilon explores, and where it lies below epsilon says which action."""
+        """See Exploration."""
+        explored = self.explore(uniform, step, values.shape[-1])
+        return torch.where(explored < 0, values.argmax(-1), explored)
+
+    def explore(self, uniform: Tensor, step: int, actions: int) -> Tensor:
+        """Random actions of those who explore and -1 for the others: ``[...]`` int64 from draws ``[...]``.
+
+        A draw below epsilon explores, and where it lies below epsilon says which of the ``actions``.
+        """
         epsilon = self.epsilon(step)
-        greedy = values.argmax(-1)
         if epsilon == 0:
-            return greedy
-        actions = values.shape[-1]
+            return torch.full_like(uniform, -1, dtype=torch.int64)
         random = (uniform * (actions / epsilon)).long().clamp_(max=actions - 1)
-        return torch.where(uniform < epsilon, random, greedy)
+        return random.where(uniform < epsilon, -1)
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,16 @@ from typing import Literal
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from mfmarl.convolutional import BattleNetwork
 from mfmarl.environments.battle_opponents import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
 from mfmarl.files import atomic
 from mfmarl.mean_field import boltzmann_policy
+from mfmarl.perceptron import ActorCriticPerceptron
+
+NETWORKS = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
 
 Evaluation = Literal["greedy", "sampled"]
 
@@ -62,7 +65,7 @@ class Policy:
         about: what the army is: algorithm, agents, seed, and whatever else is worth telling.
     """
 
-    def __init__(self, network: BattleNetwork, acting: Acting, about: Mapping[str, object]) -> None:
+    def __init__(self, network: nn.Module, acting: Acting, about: Mapping[str, object]) -> None:
         self.network = network.eval().requires_grad_(False)
         self.acting = acting
         self.about = dict(about)
@@ -103,7 +106,8 @@ class Policy:
         weights = {
             name: value.to("cpu", torch.bfloat16).contiguous() for name, value in self.network.state_dict().items()
         }
-        header = {"policy": json.dumps({"acting": asdict(self.acting), **self.about})}
+        about = {"network": type(self.network).__name__, "acting": asdict(self.acting), **self.about}
+        header = {"policy": json.dumps(about)}
         with atomic(path) as temporary:
             save_file(weights, temporary, metadata=header)
 
@@ -121,7 +125,9 @@ class Policy:
                 about = json.loads(file.metadata()["policy"])
                 weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - it is no dict
             acting = Acting(**about.pop("acting"))
-            network = BattleNetwork(any(name.startswith("mean_action") for name in weights), Generator())
+            network = NETWORKS[about.pop("network", "BattleNetwork")](
+                any(name.startswith("mean_action") for name in weights), Generator()
+            )
             network.load_state_dict(weights)
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,7 +1,7 @@
-"""The data module of Battle: rounds of self-play, with replay.
+"""The data modules of Battle: rounds of self-play, with and without replay.
 
 A training batch is a round: called with a policy, it plays a battle to its end, army 0 the learner and army 1 its copy,
-stores what army 0 saw and did, and then yields a minibatch for each gradient step that has fallen due.
+stores what army 0 saw and did, and then yields what is to be learned from: minibatches, or the round itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,21 +37,17 @@ class BattlePolicy(Protocol):
         ...
 
 
-SelfPlayRound = Callable[[BattlePolicy], Iterator[BattleBatch]]
 SelfPlayScores = Callable[[BattlePolicy], dict[str, Tensor]]
 
 
-class SelfPlayDataModule(pl.LightningDataModule):
-    """Rounds of self-play.
+class SelfPlay(pl.LightningDataModule):
+    """Rounds of self-play. What a round leaves to be learned from is for subclasses to say.
 
     Args:
         environment: the game.
         seeds: one seed, whose generator draws starts, exploration and minibatches.
         steps: rounds in all. 2000: appendix C.3.
         evaluations: how many rows of the learning curve, evenly spread; divides ``steps``.
-        batch_size: samples a gradient step; a sample is one agent's transition. 128: appendix C.3.
-        samples_per_update: one gradient step for so many transitions stored. 128: our choice.
-        capacity: of the replay buffer in transitions. 5 x 10^5: appendix C.3.
         opponent_follows: when the opponent's copy follows the learner: after rounds that the learner wins by the
             total reward of its army (``higher-reward``, the released code), or after every round (``always``).
 
@@ -66,32 +62,18 @@ class SelfPlayDataModule(pl.LightningDataModule):
         *,
         steps: int,
         evaluations: int,
-        batch_size: int = 128,
-        samples_per_update: int = 128,
-        capacity: int = 500_000,
         opponent_follows: Follows = "higher-reward",
     ) -> None:
         super().__init__()
-        check_positive(
-            steps=steps,
-            evaluations=evaluations,
-            batch_size=batch_size,
-            samples_per_update=samples_per_update,
-            capacity=capacity,
-        )
+        check_positive(steps=steps, evaluations=evaluations)
         check_evaluations(steps, evaluations)
         if opponent_follows not in get_args(Follows):
             raise ValueError(f"opponent_follows must be higher-reward or always, got {opponent_follows!r}")
         self.environment = environment
         self.steps, self.evaluations = steps, evaluations
-        self.batch_size, self.samples_per_update = batch_size, samples_per_update
         self.opponent_follows = opponent_follows
         self.battles = Battles(environment)
-        self.capacity = capacity
-        self._replay: ArmyReplay | None = None
-        self._resumed: dict[str, Tensor] | None = None
         self.steps_played = 0
-        self.owed = 0  # transitions stored that no gradient step has been made for
         (self._generator,) = generators(seeds, "training")
         self._metrics = {name: MeanByRun(1) for name in SCORES}
 
@@ -103,21 +85,9 @@ class SelfPlayDataModule(pl.LightningDataModule):
         """The means of an epoch's rounds."""
         return Calls([self.scores])
 
-    def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
-        """Play a round with ``policy`` and its copy, then yield a minibatch for each gradient step that is due."""
-        rewards = self._fight(policy)
-        survivors = self.battles.survivors[0].tolist()
-        won = survivors[0] > survivors[1]
-        if self.opponent_follows == "always" or rewards[0] > rewards[1]:
-            policy.opponent_follows()
-        kills, deaths = (self.environment.agents - count for count in reversed(survivors))
-        values = (*rewards.tolist(), kills, deaths, won, int(self.battles.steps))
-        for name, value in zip(SCORES, values, strict=True):
-            self._metrics[name].update(torch.tensor([float(value)], dtype=torch.float64))
-        self.steps_played += 1
-        while self.owed >= self.samples_per_update:
-            self.owed -= self.samples_per_update
-            yield self._replay_for(policy).sample(torch.rand(self.batch_size, generator=self._generator))
+    def play(self, policy: BattlePolicy) -> Iterator[Any]:
+        """Play a round with ``policy`` and its copy, then yield what is to be learned from."""
+        raise NotImplementedError
 
     def scores(self, policy: BattlePolicy) -> dict[str, Tensor]:
         """Means ``[1]`` over the rounds since the last call: rewards are totals of an army over a round."""
@@ -127,25 +97,19 @@ class SelfPlayDataModule(pl.LightningDataModule):
         return means
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: the buffer, the generator, rounds played."""
-        return {
-            "steps_played": self.steps_played,
-            "owed": self.owed,
-            "generator": self._generator.get_state(),
-            "replay": self._resumed if self._replay is None else self._replay.state_dict(),
-        }
+        """Everything that play depends on: the generator, rounds played."""
+        return {"steps_played": self.steps_played, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from ``state_dict``'s return."""
-        self.steps_played, self.owed = state_dict["steps_played"], state_dict["owed"]
+        self.steps_played = state_dict["steps_played"]
         self._generator.set_state(state_dict["generator"].cpu())
-        self._replay, self._resumed = None, state_dict["replay"]
 
-    def _fight(self, policy: BattlePolicy) -> Tensor:
-        """Play a battle to its end, storing it; the total reward of each army ``[2]`` float64."""
-        battles, replay, device = self.battles, self._replay_for(policy), policy.device
+    def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
+        """Play a round to its end and store it; how many transitions of army 0 it had."""
+        battles, device = self.battles, policy.device
         battles.reset([self._generator])
-        total = torch.zeros(2, dtype=torch.float64)
+        stored, rewards = 0, torch.zeros(2, dtype=torch.float64)
         means = torch.zeros(2, ACTIONS)
         while not battles.done.all():
             observed = battles.observe()
@@ -158,11 +122,79 @@ class SelfPlayDataModule(pl.LightningDataModule):
                 actions[0, army, alive] = policy.act(army, view, feature, mean, uniform, self.steps_played).cpu()
             outcome = battles.step(actions)
             replay.push(observed, actions, outcome.rewards)
-            self.owed += int(observed.alive[0, 0].sum())
-            total += outcome.rewards[0].sum(-1)
+            stored += int(observed.alive[0, 0].sum())
+            rewards += outcome.rewards[0].sum(-1)
             means = frequencies(action_counts(actions[0], observed.alive[0]))
         replay.end(battles.observe())
-        return total
+        self._conclude(policy, rewards)
+        return stored
+
+    def _conclude(self, policy: BattlePolicy, rewards: Tensor) -> None:
+        """Note what a round brought, total ``rewards`` ``[2]`` of the armies, and let the opponent follow."""
+        if self.opponent_follows == "always" or rewards[0] > rewards[1]:
+            policy.opponent_follows()
+        survivors = self.battles.survivors[0].tolist()
+        kills, deaths = (self.environment.agents - count for count in reversed(survivors))
+        values = (*rewards.tolist(), kills, deaths, survivors[0] > survivors[1], int(self.battles.steps))
+        for name, value in zip(SCORES, values, strict=True):
+            self._metrics[name].update(torch.tensor([float(value)], dtype=torch.float64))
+        self.steps_played += 1
+
+
+SelfPlayRound = Callable[[BattlePolicy], Iterator[BattleBatch]]
+
+
+class SelfPlayDataModule(SelfPlay):
+    """Self-play with replay: a round leaves a minibatch for each gradient step that has fallen due.
+
+    Args:
+        environment: the game.
+        seeds: one seed.
+        batch_size: samples a gradient step; a sample is one agent's transition. 128: appendix C.3.
+        samples_per_update: one gradient step for so many transitions stored. 128: our choice.
+        capacity: of the replay buffer in transitions. 5 x 10^5: appendix C.3.
+        **general: see SelfPlay.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        environment: Battle,
+        seeds: Sequence[int],
+        *,
+        batch_size: int = 128,
+        samples_per_update: int = 128,
+        capacity: int = 500_000,
+        **general: Any,
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        check_positive(batch_size=batch_size, samples_per_update=samples_per_update, capacity=capacity)
+        self.batch_size, self.samples_per_update = batch_size, samples_per_update
+        self.capacity = capacity
+        self._replay: ArmyReplay | None = None
+        self._resumed: dict[str, Tensor] | None = None
+        self.owed = 0  # transitions stored that no gradient step has been made for
+
+    def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
+        """Play a round with ``policy`` and its copy, then yield a minibatch for each gradient step that is due."""
+        replay = self._replay_for(policy)
+        self.owed += self.fight(policy, replay)
+        while self.owed >= self.samples_per_update:
+            self.owed -= self.samples_per_update
+            yield replay.sample(torch.rand(self.batch_size, generator=self._generator))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that play depends on: the buffer too."""
+        replay = self._resumed if self._replay is None else self._replay.state_dict()
+        return {**super().state_dict(), "owed": self.owed, "replay": replay}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from ``state_dict``'s return."""
+        super().load_state_dict(state_dict)
+        self.owed = state_dict["owed"]
+        self._replay, self._resumed = None, state_dict["replay"]
 
     def _replay_for(self, policy: BattlePolicy) -> ArmyReplay:
         """The buffer, made when the policy first tells where."""
@@ -172,3 +204,55 @@ class SelfPlayDataModule(pl.LightningDataModule):
                 self._replay.load_state_dict(self._resumed)
                 self._resumed = None
         return self._replay
+
+
+class PlayedRound:
+    """A round of army 0, to be learned from as a whole."""
+
+    def __init__(self, replay: ArmyReplay) -> None:
+        self._replay = replay
+        self._slots, self._rewards = replay.slots, replay.rewards
+
+    def __len__(self) -> int:
+        """How many transitions."""
+        return len(self._slots)
+
+    def transitions(self, numbers: Tensor) -> BattleBatch:
+        """Transitions by number, ``[B]`` int64, in the order that they were played."""
+        return self._replay.transitions(numbers)
+
+    @property
+    def last(self) -> Tensor:
+        """The last transition of each agent: ``[agents]`` int64."""
+        numbers = torch.arange(len(self), device=self._slots.device)
+        agents = numbers.new_zeros(self._replay.game.agents)
+        return agents.scatter_reduce_(0, self._slots, numbers, "amax")
+
+    def returns(self, last_values: Tensor, discount: float) -> Tensor:
+        """``G_t = r_t + gamma G_{t+1}`` of each transition: ``[len]`` float32.
+
+        Args:
+            last_values: ``[agents]``, G past the last transition of each.
+            discount: gamma.
+        """
+        after, returns = last_values.to(torch.float32).clone(), torch.empty_like(self._rewards)
+        for numbers in reversed(torch.arange(len(self), device=after.device).tensor_split(self._step_ends())):
+            slots = self._slots[numbers]
+            after[slots] = self._rewards[numbers] + discount * after[slots]
+            returns[numbers] = after[slots]
+        return returns
+
+    def _step_ends(self) -> Tensor:
+        """Where a joint step's transitions end and the next one's begin: places do not rise."""
+        return (self._slots.diff() <= 0).nonzero().squeeze(-1).cpu() + 1
+
+
+class OnPolicyDataModule(SelfPlay):
+    """Self-play without replay: a round leaves itself, and is then forgotten. The released actor-critics learn so."""
+
+    def play(self, policy: BattlePolicy) -> Iterator[PlayedRound]:
+        """Play a round with ``policy`` and its copy, then yield it."""
+        most = self.environment.agents * self.environment.max_steps
+        replay = ArmyReplay(self.environment, most, device=policy.device)
+        self.fight(policy, replay)
+        yield PlayedRound(replay)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from mfmarl.algorithms import BATTLE_ALGORITHMS, algorithm_class
+from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAC, BattleAgent, BattleIL
 from mfmarl.army_replay import BattleBatch
 from mfmarl.environments.battle import Battle
 from mfmarl.exploration import EpsilonGreedy
 
 GAME = Battle(2, 10)
-NAMES = [*BATTLE_ALGORITHMS]
+NAMES = ["battle-il", "battle-mf-q", "battle-ac", "battle-mf-ac"]
 VALUES, ACTOR_CRITICS = NAMES[:2], NAMES[2:]
 
 

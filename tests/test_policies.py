@@ -80,7 +80,11 @@ def test_a_file_is_plain_safetensors_of_two_bytes_a_weight(tmp_path: Path) -> No
     assert {values.dtype for values in weights.values()} == {torch.bfloat16}
     with safe_open(tmp_path / "policy", "pt") as file:
         header = file.metadata()
-    assert json.loads(header["policy"]) == {"acting": {"kind": "epsilon", "value": 0.05}, **ABOUT}
+    assert json.loads(header["policy"]) == {
+        "network": "BattleNetwork",
+        "acting": {"kind": "epsilon", "value": 0.05},
+        **ABOUT,
+    }
     count = sum(values.numel() for values in weights.values())
     assert 2 * count < (tmp_path / "policy").stat().st_size < 2 * count + 5000
 

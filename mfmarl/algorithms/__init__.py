@@ -8,6 +8,7 @@ from typing import Literal
 from mfmarl.agent import Agent, GradientAgent
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC
 from mfmarl.algorithms.battle import BattleAC, BattleAgent, BattleIL, BattleMFAC, BattleMFQ
+from mfmarl.algorithms.battle_on_policy import ReleasedAC, ReleasedMFAC
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ
@@ -31,6 +32,8 @@ BATTLE_ALGORITHMS: dict[str, type[BattleAgent]] = {
     "battle-mf-q": BattleMFQ,
     "battle-ac": BattleAC,
     "battle-mf-ac": BattleMFAC,
+    "battle-released-ac": ReleasedAC,
+    "battle-released-mf-ac": ReleasedMFAC,
 }
 
 Kind = Literal["stateless", "lattice", "battle"]

@@ -21,7 +21,7 @@ from mfmarl.agent import Agent, adam, check_discount, follower, paired
 from mfmarl.army_replay import BattleBatch
 from mfmarl.convolutional import BattleNetwork
 from mfmarl.data import generators
-from mfmarl.environments.battle_game import Battle
+from mfmarl.environments.battle_game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_field_value
 from mfmarl.policies import Acting, Policy
@@ -29,14 +29,13 @@ from mfmarl.self_play import SelfPlayDataModule, SelfPlayRound, SelfPlayScores
 
 
 class BattleAgent(Agent):
-    """An army in self-play. A method defines ``network``, whose outputs it acts by, ``choose`` and ``loss``.
+    """An army in self-play. A method defines ``acting``, ``training_step`` and ``configure_optimizers``.
 
     Args:
         environment: the game.
         seeds: one seed: networks of this size gain nothing from being stacked.
         learning_rate: Adam's. 1e-4: appendix C.3.
         discount: gamma, in [0, 1). 0.95: appendix C.3.
-        target_rate: of the soft target update, in (0, 1]. 0.005: our choice, C.3 gives none.
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
 
     Raises:
@@ -44,10 +43,9 @@ class BattleAgent(Agent):
     """
 
     uses_mean_action = False
-    data_module = SelfPlayDataModule
     environment: Battle
-    network: BattleNetwork  #: acts: a Q-network or an actor.
-    opponent: BattleNetwork
+    network: nn.Module  #: acts: a Q-network or an actor, called with view, feature and mean action.
+    opponent: nn.Module
 
     def __init__(
         self,
@@ -56,7 +54,6 @@ class BattleAgent(Agent):
         *,
         learning_rate: float = 1e-4,
         discount: float = 0.95,
-        target_rate: float = 0.005,
         opponent_rate: float = 0.99,
     ) -> None:
         super().__init__(environment, seeds)
@@ -64,19 +61,18 @@ class BattleAgent(Agent):
             raise ValueError(f"seeds must be one seed for Battle, got {list(seeds)}")
         check_discount(discount)
         self.learning_rate, self.discount = learning_rate, discount
-        self._follow = follower(target_rate=target_rate)
         self._follow_opponent = follower(opponent_rate=opponent_rate)
         (self.start_generator,) = generators(seeds, "start")
         self.network = self.make_network()
         self.opponent = _copy(self.network)
 
-    def make_network(self) -> BattleNetwork:
+    def make_network(self) -> nn.Module:
         """A network with the inputs of the method."""
         return BattleNetwork(self.uses_mean_action, self.start_generator)
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions of army 0, the learner, or 1, its copy.
+        """Actions in training of army 0, the learner, or 1, its copy: here as ``acting`` says.
 
         Args:
             army: 0 or 1.
@@ -89,20 +85,11 @@ class BattleAgent(Agent):
         Returns:
             ``[agents]`` int64.
         """
-        network = self.opponent if army else self.network
-        return self.choose(network(view, feature, mean_action).float(), uniform, step)
+        return self.acting.choose(self.player(army)(view, feature, mean_action).float(), uniform)
 
-    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions ``[agents]`` int64 from the network's outputs ``[agents, 21]``."""
-        raise NotImplementedError
-
-    def loss(self, batch: BattleBatch) -> Tensor:
-        """What a gradient step lowers, a scalar."""
-        raise NotImplementedError
-
-    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Pairs of a network and its target copy, which follows it after every gradient step."""
-        raise NotImplementedError
+    def player(self, army: int) -> nn.Module:
+        """The network that an army acts by."""
+        return self.opponent if army else self.network
 
     @property
     def acting(self) -> Acting:
@@ -118,6 +105,40 @@ class BattleAgent(Agent):
         """The opponent becomes nearly what the learner is."""
         self._follow_opponent(*paired([(self.network, self.opponent)]), None)
 
+    def validation_step(self, evaluation: SelfPlayScores, batch_idx: int) -> None:
+        """What self-play brought since the last evaluation."""
+        self.scores = evaluation(self)
+
+
+class ReplayingAgent(BattleAgent):
+    """An army that learns from replayed minibatches, with target networks. A method defines ``networks`` and ``loss``.
+
+    Args:
+        environment: the game.
+        seeds: one seed.
+        target_rate: of the soft target update, in (0, 1]. 0.005: our choice, C.3 gives none.
+        **general: see BattleAgent.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    data_module = SelfPlayDataModule
+
+    def __init__(
+        self, environment: Battle, seeds: Sequence[int], *, target_rate: float = 0.005, **general: float
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        self._follow = follower(target_rate=target_rate)
+
+    def loss(self, batch: BattleBatch) -> Tensor:
+        """What a gradient step lowers, a scalar."""
+        raise NotImplementedError
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of a network and its target copy, which follows it after every gradient step."""
+        raise NotImplementedError
+
     def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
         """One round of self-play, and a gradient step for each minibatch that it yields."""
         optimizer = self.optimizers(use_pl_optimizer=False)
@@ -129,16 +150,12 @@ class BattleAgent(Agent):
             optimizer.step()
             self._follow(targets, sources, None)
 
-    def validation_step(self, evaluation: SelfPlayScores, batch_idx: int) -> None:
-        """What self-play brought since the last evaluation."""
-        self.scores = evaluation(self)
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all that is trained."""
         return adam((p for network, _ in self.networks() for p in network.parameters()), self.learning_rate)
 
 
-class BattleIL(BattleAgent):
+class BattleIL(ReplayingAgent):
     """Independent Q-learning with epsilon-greedy play, each agent for itself.
 
     Args:
@@ -147,7 +164,9 @@ class BattleIL(BattleAgent):
         exploration: epsilon over the rounds. From 1 to 0.05 over 2000 rounds: appendix C.3.
         double_q: the network, in place of its target copy, picks the action of v(o'). False: our choice; the
             released code does.
-        **general: see BattleAgent.
+        learns_terminal: whether transitions that end an agent's experience, by its death or by the enemy's end, count
+            in the loss. True: the equations; the released code leaves them out.
+        **general: see ReplayingAgent.
     """
 
     def __init__(
@@ -157,15 +176,22 @@ class BattleIL(BattleAgent):
         *,
         exploration: EpsilonGreedy = EpsilonGreedy(1.0, 0.05, 2000),
         double_q: bool = False,
+        learns_terminal: bool = True,
         **general: float,
     ) -> None:
         super().__init__(environment, seeds, **general)
         self.exploration = exploration
-        self.double_q = double_q
+        self.double_q, self.learns_terminal = double_q, learns_terminal
         self.target = _copy(self.network)
 
-    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
-        return self.exploration.choose(outputs, uniform, step)
+    @torch.no_grad()
+    def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """See BattleAgent. Who explores needs no action values: early in training that is nearly everyone."""
+        actions = self.exploration.explore(uniform, step, ACTIONS)
+        greedy = actions < 0
+        if greedy.any():
+            actions[greedy] = self.player(army)(view[greedy], feature[greedy], mean_action[greedy]).argmax(-1)
+        return actions
 
     @property
     def acting(self) -> Acting:
@@ -176,13 +202,16 @@ class BattleIL(BattleAgent):
             after = (batch.next_view, batch.next_feature, batch.next_mean_action)
             next_values = self.target(*after).float()
             if self.double_q:
-                value = _chosen(next_values, self.network(*after).argmax(-1))
+                value = chosen(next_values, self.network(*after).argmax(-1))
             else:
                 value = boltzmann_value(next_values, 0.0)
             wanted = batch.reward + self.discount * value * ~batch.terminal
         values = self.network(batch.view, batch.feature, batch.mean_action).float()
-        error: Tensor = wanted - _chosen(values, batch.action)
-        return error.square().mean()
+        errors = (wanted - chosen(values, batch.action)).square()
+        if self.learns_terminal:
+            return errors.mean()
+        goes_on = ~batch.terminal
+        return (errors * goes_on).sum() / goes_on.sum().clamp(min=1)
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.network, self.target)]
@@ -194,7 +223,7 @@ class BattleMFQ(BattleIL):
     uses_mean_action = True
 
 
-class BattleAC(BattleAgent):
+class BattleAC(ReplayingAgent):
     """Actor-critic of Algorithm 2 without the mean action, from replay.
 
     Args:
@@ -203,7 +232,7 @@ class BattleAC(BattleAgent):
         temperature: of the actor's softmax, positive. 0.1: appendix C.3.
         entropy_weight: at least 0. 0.08: appendix C.3.
         value_weight: of the critic's error in the one loss, positive. 0.1: appendix C.3.
-        **general: see BattleAgent.
+        **general: see ReplayingAgent.
 
     Raises:
         ValueError: an argument out of its range.
@@ -220,17 +249,12 @@ class BattleAC(BattleAgent):
         **general: float,
     ) -> None:
         super().__init__(environment, seeds, **general)
-        for name, value in (("temperature", temperature), ("value_weight", value_weight)):
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
-        if not entropy_weight >= 0:
-            raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        check_weights(entropy_weight, value_weight)
         self.temperature, self.entropy_weight, self.value_weight = temperature, entropy_weight, value_weight
         self.critic = self.make_network()
         self.critic_target, self.actor_target = _copy(self.critic), _copy(self.network)
-
-    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
-        return self.acting.choose(outputs, uniform)
 
     @property
     def acting(self) -> Acting:
@@ -244,7 +268,7 @@ class BattleAC(BattleAgent):
             target_policy = boltzmann_policy(self.actor_target(*after).float(), self.temperature)
             wanted = batch.reward + self.discount * mean_field_value(target_policy, next_values) * goes_on
         values = self.critic(batch.view, batch.feature, batch.mean_action).float()
-        critic_loss = (wanted - _chosen(values, batch.action)).square().mean()
+        critic_loss = (wanted - chosen(values, batch.action)).square().mean()
         log_policy = (self.network(*after).float() / self.temperature).log_softmax(-1)
         policy = log_policy.exp()
         gain = mean_field_value(policy, next_values) - self.entropy_weight * mean_field_value(policy, log_policy)
@@ -260,9 +284,18 @@ class BattleMFAC(BattleAC):
     uses_mean_action = True
 
 
-def _chosen(values: Tensor, action: Tensor) -> Tensor:
+def check_weights(entropy_weight: float, value_weight: float) -> None:
+    """Raise ValueError unless these arguments of an actor-critic are in their ranges."""
+    if not value_weight > 0:
+        raise ValueError(f"value_weight must be positive, got {value_weight}")
+    if not entropy_weight >= 0:
+        raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
+
+
+def chosen(values: Tensor, action: Tensor) -> Tensor:
+    """``[B]`` of ``values`` ``[B, D]`` at ``action`` ``[B]``."""
     return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
-def _copy(network: BattleNetwork) -> BattleNetwork:
+def _copy(network: nn.Module) -> nn.Module:
     return deepcopy(network).requires_grad_(False)

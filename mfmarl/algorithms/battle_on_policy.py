@@ -1,0 +1,98 @@
+"""The actor-critics of the released code: on-policy, for comparison with Algorithm 2 (`mfmarl.algorithms.battle`).
+
+After a round of self-play there is one gradient step, on all transitions of the round at once:
+
+    ``-(G - V) log(pi(a) + 1e-6) + 0.1 (G - V)^2 - 0.08 H(pi)``,  ``G_t = r_t + gamma G_{t+1}``
+
+where no gradient flows through V in the first term, and past an agent's last transition, its death or the time-out,
+G is V of what it saw last.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from mfmarl.agent import adam
+from mfmarl.algorithms.battle import BattleAgent, check_weights, chosen
+from mfmarl.army_replay import BattleBatch
+from mfmarl.environments.battle_game import Battle
+from mfmarl.perceptron import ActorCriticPerceptron
+from mfmarl.policies import Acting
+from mfmarl.self_play import BattlePolicy, OnPolicyDataModule, PlayedRound
+
+AT_ONCE = 2048  # transitions whose gradient is computed together: bounds memory, changes only the rounding
+SMALLEST = 1e-6  # added to probabilities under the logarithm: released code
+
+
+class ReleasedAC(BattleAgent):
+    """The released code's AC.
+
+    Args:
+        environment: the game.
+        seeds: one seed.
+        entropy_weight: at least 0. 0.08: released code and appendix C.3.
+        value_weight: of the critic's error in the one loss, positive. 0.1: released code and appendix C.3.
+        **general: see BattleAgent.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    data_module = OnPolicyDataModule
+    network: ActorCriticPerceptron
+
+    def __init__(
+        self,
+        environment: Battle,
+        seeds: Sequence[int],
+        *,
+        entropy_weight: float = 0.08,
+        value_weight: float = 0.1,
+        **general: float,
+    ) -> None:
+        super().__init__(environment, seeds, **general)
+        check_weights(entropy_weight, value_weight)
+        self.entropy_weight, self.value_weight = entropy_weight, value_weight
+
+    def make_network(self) -> ActorCriticPerceptron:
+        return ActorCriticPerceptron(self.uses_mean_action, self.start_generator)
+
+    @property
+    def acting(self) -> Acting:
+        return Acting("temperature", 1.0)
+
+    def loss(self, batch: BattleBatch, returns: Tensor) -> Tensor:
+        """What a gradient step lowers, a scalar, given ``returns`` ``[B]``."""
+        logits, values = self.network.both(batch.view, batch.feature, batch.mean_action)
+        policy, advantage = logits.float().softmax(-1), returns - values.float()
+        log_policy = (policy + SMALLEST).log()
+        gain = advantage.detach() * chosen(log_policy, batch.action) - self.entropy_weight * (policy * log_policy).sum(
+            -1
+        )
+        return (self.value_weight * advantage.square() - gain).mean()
+
+    def training_step(self, experience: Callable[[BattlePolicy], Iterator[PlayedRound]], batch_idx: int) -> None:
+        """One round of self-play, and one gradient step on all of it."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        for played in experience(self):
+            last = played.transitions(played.last)
+            with torch.no_grad():
+                _, last_values = self.network.both(last.view, last.feature, last.mean_action)
+            returns = played.returns(last_values, self.discount)
+            optimizer.zero_grad()
+            for numbers in torch.split(torch.arange(len(played), device=self.device), AT_ONCE):
+                share = len(numbers) / len(played)
+                (share * self.loss(played.transitions(numbers), returns[numbers])).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over actor and critic."""
+        return adam(self.network.parameters(), self.learning_rate)
+
+
+class ReleasedMFAC(ReleasedAC):
+    """The released code's MF-AC: its critic also sees the mean action, its actor does not."""
+
+    uses_mean_action = True
