@@ -41,14 +41,14 @@ def arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "sta
     """
     from mfmarl.algorithms import algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
 
-    named: set[str] = set()
-    for base in algorithm_class(algorithm, kind).__mro__:
-        if "__init__" in vars(base):
-            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-            named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
-            if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-                break
-    return {name: value for name, value in values.items() if name in named}
+    return _named(algorithm_class(algorithm, kind), values)
+
+
+def data_arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "stateless") -> dict[str, object]:
+    """Those of ``values`` that the constructor of an algorithm's data module names; arguments as of `arguments_of`."""
+    from mfmarl.algorithms import algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
+
+    return _named(algorithm_class(algorithm, kind).data_module, values)
 
 
 def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
@@ -93,6 +93,17 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         shown[name] = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in rows]
         shown = shown.drop(columns=[f"{name}_low", f"{name}_high"])
     return shown
+
+
+def _named(of: type, values: Mapping[str, object]) -> dict[str, object]:
+    named: set[str] = set()
+    for base in of.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
+            if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+                break
+    return {name: value for name, value in values.items() if name in named}
 
 
 def _sourced_value(settings: Any, field: dataclasses.Field[Any]) -> dict[str, object]:

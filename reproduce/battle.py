@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
@@ -33,11 +34,12 @@ from mfmarl.files import write_csv
 from mfmarl.launch import launch
 from mfmarl.provenance import write_provenance
 from mfmarl.ratings import ratings, summarise_pairings
-from mfmarl.reproduction import arguments_of, read_result, report, sourced, sources, updated
+from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
 from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
 
 OUT = Path("results/battle")
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
+RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
 RATING_COLUMNS = {"rating": "elo", "rating_low": "low", "rating_high": "high", "seeds": "n"}
 LOCK_STEP = 8  # rounds of the tournament played side by side
 
@@ -46,6 +48,7 @@ LOCK_STEP = 8  # rounds of the tournament played side by side
 class Settings:
     """The hyper-parameters: those of appendix C.3, and where it is silent ours."""
 
+    methods: ClassVar[Mapping[str, str]] = METHODS
     steps: int = sourced(2000, "appendix C.3: rounds of self-play")
     learning_rate: float = sourced(1e-4, "appendix C.3")
     discount: float = sourced(0.95, "appendix C.3")
@@ -70,8 +73,22 @@ class Settings:
         return {**vars(self), "exploration": EpsilonGreedy(self.epsilon_start, self.epsilon_end, self.steps)}
 
 
+@dataclass(frozen=True)
+class ReleasedCode(Settings):
+    """What the released code does instead. Its actor-critics learn on-policy; its armies enter no tournament."""
+
+    methods: ClassVar[Mapping[str, str]] = RELEASED_METHODS
+    batch_size: int = sourced(64, "released code")
+    samples_per_update: int = sourced(32, "released code: two samples drawn for each new transition")
+    capacity: int = sourced(80_000, "released code")
+    epsilon_start: float = sourced(0.0, "released code: its agents ignore the schedule that they are given")
+    epsilon_end: float = sourced(0.0, "released code: its agents ignore the schedule that they are given")
+    double_q: bool = sourced(True, "released code")
+    learns_terminal: bool = sourced(False, "released code")
+
+
 APPENDIX = Settings()
-SETTINGS = {"appendix": APPENDIX}
+SETTINGS = {"appendix": APPENDIX, "released-code": ReleasedCode()}
 QUICK = replace(APPENDIX, steps=10, evaluations=5, seed_count=1, tournament_rounds=4)
 QUICK_AGENTS = 8
 
@@ -117,10 +134,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if options.quick and options.out == OUT:
         options = replace(options, out=Path("results/quick/battle"))
     if not options.figures_only:
-        for name in options.settings:
-            settings = options.adjusted(QUICK if options.quick else SETTINGS[name])
-            train(name, settings, options)
-            fight(settings, options)
+        chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
+        for name, settings in chosen.items():
+            adjusted = options.adjusted(settings)
+            train(name, adjusted, options)
+            if not isinstance(settings, ReleasedCode):
+                fight(adjusted, options)
     draw(options)
 
 
@@ -136,7 +155,7 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     path = options.out / "curves.csv"
     write_csv(updated(path, rows, [*GROUP, "seed"]), path, keys=[*GROUP, "seed", "step"])
     write_provenance(jobs, options.out, sources(settings), name)
-    for job in jobs:
+    for job in [] if isinstance(settings, ReleasedCode) else jobs:
         trained = options.out / "jobs" / job.name / "policy.safetensors"
         kept = policy_path(options.out, str(job.labels["algorithm"]), job.environment.agents, job.seeds[0])
         kept.parent.mkdir(exist_ok=True)
@@ -146,8 +165,7 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
 def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> Job:
     """Self-play of one algorithm and seed."""
     labels: dict[str, str | int | float] = {"settings": name, "algorithm": method, "agents": agents}
-    algorithm = METHODS.get(method, method)
-    data = ("steps", "evaluations", "batch_size", "samples_per_update", "capacity", "opponent_follows")
+    algorithm = settings.methods.get(method, method)
     return Job(
         job_name(*labels.values(), seeds=[seed]),
         labels,
@@ -155,7 +173,7 @@ def training_job(name: str, method: str, agents: int, seed: int, settings: Setti
         Battle(agents),
         (seed,),
         arguments_of(algorithm, settings.values(), "battle"),
-        {each: getattr(settings, each) for each in data},
+        data_arguments_of(algorithm, settings.values(), "battle"),
     )
 
 

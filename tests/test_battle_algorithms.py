@@ -92,6 +92,13 @@ def test_the_loss_of_q_learning_by_hand(name: str, double_q: bool, expected: flo
     assert TARGET.rows.grad is None
 
 
+def test_the_released_code_leaves_terminal_transitions_out_of_the_loss() -> None:
+    agent = with_tables(make("battle-il", learns_terminal=False), network=ONLINE, target=TARGET)
+    assert agent.loss(STEP).item() == pytest.approx((0.5 + 0.95 * 3.0 - 1.35) ** 2, rel=1e-5)
+    ended = STEP._replace(terminal=torch.tensor([True, True]))
+    assert agent.loss(ended).item() == 0.0
+
+
 def test_the_discount_is_the_one_given() -> None:
     agent = with_tables(make("battle-il", discount=0.5), network=ONLINE, target=TARGET)
     assert agent.loss(STEP).item() == pytest.approx(((0.5 + 0.5 * 3.0 - 1.35) ** 2 + 1) / 2, rel=1e-5)
@@ -283,6 +290,18 @@ def test_each_agent_is_epsilon_greedy_for_itself(name: str) -> None:
         assert late == [int(0.02 / 0.05 * 21), *best[army][1:]]
     assert agent.acting.kind == "epsilon"
     assert agent.acting.value == 0.05
+
+
+def test_who_explores_is_not_asked_of_the_network() -> None:
+    agent, seen = make("battle-mf-q"), asked()
+    calls: list[Tensor] = []
+    agent.network.register_forward_hook(lambda module, inputs, outputs: calls.append(inputs[1]))
+    uniform = torch.tensor([0.02, 0.3, 0.524, 0.5255, 0.76, 0.999])
+    agent.act(0, *seen, uniform, 0)
+    assert not calls, "epsilon is 1"
+    agent.act(0, *seen, uniform, 1000)
+    (features,) = calls
+    assert torch.equal(features, seen[1][3:])
 
 
 @pytest.mark.parametrize("name", ACTOR_CRITICS)

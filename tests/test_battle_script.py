@@ -17,13 +17,14 @@ from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
 from mfmarl.tournament import schedule
 from reproduce import battle
-from reproduce.battle import APPENDIX, BattleOptions
+from reproduce.battle import APPENDIX, SETTINGS, BattleOptions
 
 HERE = ["--workers", "1", "--accelerator", "cpu"]
 TABLES = ["curves.csv", "pairings.csv", "ratings.csv", "tournament.csv"]
 FIGURES = ["learning_curves", "ratings", "rewards", "win_rate_bars", "win_rates"]
 ORDER = ["mf-q", "il", "mf-ac", "ac", "rush", "random"]
 ROUNDS = 4
+RELEASED = SETTINGS["released-code"]
 TOY = Path(__file__).with_name("toy.py")
 
 
@@ -125,12 +126,12 @@ def test_policies_are_those_that_were_trained(results: Path) -> None:
 
 def test_provenance_has_the_source_of_every_number(results: Path) -> None:
     sections = json.loads((results / "provenance.json").read_text())
-    assert set(sections) == {"appendix", "tournament"}
+    assert set(sections) == {"quick", "tournament"}
     for section in sections.values():
         assert all(entry["source"] for entry in section["settings"].values())
         assert section["settings"]["learning_rate"] == {"value": 1e-4, "source": "appendix C.3"}
         assert section["settings"]["steps"] == {"value": 4, "source": "ours, in place of 2000"}
-    assert sections["appendix"]["seeds"] == [3]
+    assert sections["quick"]["seeds"] == [3]
 
 
 @pytest.mark.slow
@@ -157,8 +158,18 @@ def play(out: Path, *algorithms: str, workers: int = 1) -> None:
         out=out, quick=True, agents=[4], seed=3, seeds=2, algorithms=some, workers=workers, accelerator="cpu"
     )
     settings = options.adjusted(battle.QUICK)
-    battle.train("appendix", settings, options)
+    battle.train("quick", settings, options)
     battle.fight(settings, options)
+
+
+def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path) -> None:
+    options = BattleOptions(out=tmp_path, agents=[4], seeds=1, rounds=2, settings=["released-code"], workers=1)
+    settings = options.adjusted(RELEASED)
+    battle.train("released-code", settings, options)
+    table = read_csv(tmp_path / "curves.csv")
+    assert set(table["algorithm"]) == set(ORDER[:4])
+    assert table["settings"].eq("released-code").all()
+    assert [path.name for path in tmp_path.iterdir() if path.name != "jobs"] == ["curves.csv", "provenance.json"]
 
 
 def test_seed_pairs_take_turns(one: Path) -> None:
@@ -207,12 +218,12 @@ def test_rounds_are_those_that_their_numbers_decide(one: Path) -> None:
 def test_another_seed_gives_other_numbers(results: Path, tmp_path: Path) -> None:
     settings = battle.QUICK
     options = BattleOptions(out=tmp_path, quick=True, agents=[4], seed=5, algorithms=["il"], workers=1)
-    battle.train("appendix", settings, options)
+    battle.train("quick", settings, options)
     other, one = read_csv(tmp_path / "curves.csv"), read_csv(results / "curves.csv")
     assert other["seed"].eq(5).all()
     one = one[one["algorithm"] == "il"].reset_index(drop=True)
     assert not other["reward"].equals(one["reward"])
-    battle.train("appendix", settings, replace(options, seed=3))
+    battle.train("quick", settings, replace(options, seed=3))
     both = read_csv(tmp_path / "curves.csv")
     assert set(both["seed"]) == {3, 5}, "trained armies of other seeds stay, and so do their curves"
     pd.testing.assert_frame_equal(both[both["seed"] == 3].reset_index(drop=True), one)
@@ -271,6 +282,17 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
     assert BattleOptions(out=tmp_path, rounds=202).adjusted(APPENDIX).evaluations == 2
     exploration = battle.training_job("appendix", "il", 64, 2, changed).agent["exploration"]
     assert exploration == EpsilonGreedy(1.0, 0.05, 30), "epsilon falls over the rounds that there are"
+    released = battle.training_job("released-code", "il", 64, 2, RELEASED)
+    assert released.agent["exploration"] == EpsilonGreedy(0.0, 0.0, 2000)
+    assert (released.agent["double_q"], released.agent["learns_terminal"]) == (True, False)
+    assert (released.data["batch_size"], released.data["samples_per_update"], released.data["capacity"]) == (
+        64,
+        32,
+        80_000,
+    )
+    actor = battle.training_job("released-code", "mf-ac", 64, 2, RELEASED)
+    assert actor.algorithm == "battle-released-mf-ac"
+    assert set(actor.data) == {"steps", "evaluations", "opponent_follows"}
     with pytest.raises(ValueError, match=r"^seeds: there is no .*il-64-seed-0\.safetensors; train il with seed 0"):
         battle.duel_job(("il", "rush"), [schedule(("il", "rush"), {"il": [0]}, 1)], 64, tmp_path)
 
@@ -278,7 +300,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--algorithms", "nonsense"], "algorithm must be one of battle-il, battle-mf-q, battle-ac, battle-mf-ac or "),
+        (["--algorithms", "nonsense"], "algorithm must be one of battle-il, battle-mf-q, battle-ac, "),
         (["--algorithms", "fmq"], "or path/to/file.py:Class, got 'fmq'"),
         (["--algorithms", "mf-q", "metropolis"], "or path/to/file.py:Class, got 'metropolis'"),
         (["--algorithms", "rush"], "got 'rush'"),
@@ -290,7 +312,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--rounds", "-1"], "rounds: got -1, allowed is 1 or more"),
         (["--tournament-rounds", "0"], "tournament_rounds: got 0, allowed is 1 or more"),
         (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
-        (["--settings", "calibrated"], "settings: got calibrated, allowed are appendix"),
+        (["--settings", "calibrated"], "settings: got calibrated, allowed are appendix, released-code"),
         (["--figures-only"], "figures_only: there is no"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from mfmarl.convolutional import BattleNetwork
 from mfmarl.environments.battle_opponents import random, rush
+from mfmarl.perceptron import ActorCriticPerceptron
 from mfmarl.policies import Acting, Policy, Scripted
 
 ABOUT = {"algorithm": "BattleMFQ", "agents": 3, "seed": 7}
@@ -63,6 +64,17 @@ def test_a_file_keeps_all_but_digits(uses_mean_action: bool, acting: Acting, tmp
     torch.testing.assert_close(outputs(loaded), outputs(policy), rtol=0, atol=0.01)
     loaded.save(tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "policy.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("uses_mean_action", [False, True])
+def test_the_form_of_the_network_is_kept(uses_mean_action: bool, tmp_path: Path) -> None:
+    network = ActorCriticPerceptron(uses_mean_action, Generator().manual_seed(0))
+    Policy(network, Acting("temperature", 1.0), ABOUT).save(tmp_path / "policy.safetensors")
+    loaded = Policy.load(tmp_path / "policy.safetensors")
+    assert isinstance(loaded.network, ActorCriticPerceptron)
+    assert loaded.about == ABOUT
+    for name, values in network.state_dict().items():
+        assert loaded.network.state_dict()[name].equal(values.bfloat16().float())
 
 
 def test_equal_policies_are_equal_bytes(tmp_path: Path) -> None:

@@ -293,6 +293,8 @@ SMALL = Battle(2, 12)  # 12 rounds of at most 24 transitions: more than the buff
 
 def job(algorithm: str, seed: int = 0, **agent: Any) -> Job:
     data: dict[str, Any] = {"steps": 8, "evaluations": 4, "batch_size": 8, "samples_per_update": 20, "capacity": 60}
+    if "released" in algorithm:
+        data = {name: data[name] for name in ("steps", "evaluations")}
     data |= {"opponent_follows": "always"}
     labels: dict[str, Any] = {"settings": "toy", "algorithm": algorithm, "agents": 2}
     return Job("a-job", labels, algorithm, SMALL, (seed,), {"learning_rate": 1e-3, **agent}, data)
@@ -319,7 +321,7 @@ def stop(job: Job, directory: Path, evaluations: int, monkeypatch: pytest.Monkey
 FILES = ["job.json", "log.txt", "policy.safetensors", "rows.csv"]
 
 
-@pytest.mark.parametrize("algorithm", ["battle-mf-q", "battle-mf-ac"])
+@pytest.mark.parametrize("algorithm", ["battle-mf-q", "battle-mf-ac", "battle-released-mf-ac"])
 def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
     algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
