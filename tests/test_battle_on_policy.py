@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import log
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,3 +188,12 @@ def test_weights_out_of_range_are_refused(cls: type[ReleasedAC], argument: str, 
 def test_there_is_no_target_network() -> None:
     with pytest.raises(TypeError, match="target_rate"):
         ReleasedAC(GAME, (0,), target_rate=0.1)
+
+
+def test_a_lone_survivors_steps_are_steps_of_their_own() -> None:
+    replay: Any = SimpleNamespace(
+        slots=torch.tensor([0, 1, 1, 1]), rewards=torch.tensor([1.0, 2.0, 3.0, 4.0]), game=Battle(2)
+    )
+    played = PlayedRound(replay)
+    assert played.last.tolist() == [0, 3]
+    assert played.returns(torch.tensor([8.0, 16.0]), 0.5).tolist() == [5.0, 2 + 1.5 + 1 + 2.0, 3 + 2 + 4.0, 4 + 8.0]
