@@ -1,0 +1,151 @@
+"""Speed and memory of Battle: `python benchmarks/battle.py` prints the tables.
+
+Seconds of CPU time of a full round, 64 against 64 for 400 steps, on one thread, and what they are spent on: under the
+settings of the released code, beside what that code itself takes, and under those of the appendix. Then memory, with a
+full replay buffer.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import torch
+
+from mfmarl.algorithms import algorithm_class
+from mfmarl.algorithms.battle import BattleAgent
+from mfmarl.army_replay import ArmyReplay
+from mfmarl.environments.battle import Battle, Battles
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.self_play import SelfPlay
+
+CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
+    "released-code": {
+        name: (
+            f"battle-{name}",
+            {"exploration": EpsilonGreedy(0.0, 0.0), "double_q": True, "learns_terminal": False},
+            {"batch_size": 64, "samples_per_update": 32, "capacity": 80_000},
+        )
+        for name in ("mf-q", "il")
+    }
+    | {name: (f"battle-released-{name}", {}, {}) for name in ("mf-ac", "ac")},
+    "appendix": {name: (f"battle-{name}", {}, {}) for name in ("mf-q", "il", "mf-ac", "ac")},
+}
+REPEATS = 3  # the best of so many rounds counts: what else the machine does only adds
+# Seconds of a full round of the released code (TensorFlow 1.15 on one core of such a machine), the lower end.
+RELEASED = {"mf-q": 13.3, "il": 13.3, "mf-ac": 1.9, "ac": 1.9}
+PARTS: dict[str, list[tuple[type, str]]] = {
+    "engine": [(Battles, "observe"), (Battles, "step"), (Battles, "reset")],
+    "acting": [(BattleAgent, "act")],
+    "storing": [(ArmyReplay, "push"), (ArmyReplay, "end")],
+    "minibatches": [(ArmyReplay, "sample"), (ArmyReplay, "transitions")],
+}
+
+
+def main() -> None:
+    """Print all tables."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    print(f"torch {torch.__version__}, one thread, seconds of CPU time a round\n")
+    for settings, cases in CASES.items():
+        show(settings, [round_times(settings, name, precision) for name in cases for precision in ("32", "bf16-mixed")])
+    show("Memory under the settings of the appendix", [alone(memory, name) for name in RELEASED])
+
+
+def round_times(settings: str, name: str, precision: str) -> dict[str, object]:
+    """Seconds of a full round in all and by what they are spent on, in the best of several."""
+    agent, data = parts(settings, name)
+    rounds = [one_round(agent, data, precision) for _ in range(REPEATS)]
+    best = dict(min(rounds, key=lambda times: times["all"]))
+    best["learning"] = best["all"] - sum(best[part] for part in PARTS)
+    row: dict[str, object] = {"algorithm": name, "precision": precision}
+    row |= {part: best[part] for part in (*PARTS, "learning", "all")}
+    if settings == "released-code":
+        row |= {"released code": RELEASED[name], "ratio": best["all"] / RELEASED[name]}
+    return row
+
+
+def one_round(agent: BattleAgent, data: SelfPlay, precision: str) -> dict[str, float]:
+    """Play and learn from a round, as Lightning does: under autocast without a cache if the precision is mixed."""
+    times: dict[str, float] = defaultdict(float)
+    with (
+        timed(times, type(agent)),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed", cache_enabled=False),
+    ):
+        started = time.process_time()
+        agent.training_step(data.play, 0)
+        times["all"] = time.process_time() - started
+    assert int(data.battles.steps) == data.environment.max_steps, "a full round"
+    return times
+
+
+@contextmanager
+def timed(times: dict[str, float], agent: type[BattleAgent]) -> Iterator[None]:
+    """Add up the CPU time that each part takes. What a part calls of another counts as its own."""
+    inside: list[str] = []
+
+    def watched(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if inside:
+                return function(*arguments, **named)
+            inside.append(part)
+            started = time.process_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                times[part] += time.process_time() - started
+                inside.pop()
+
+        return call
+
+    with ExitStack() as stack:
+        for part, methods in PARTS.items():
+            for owner, name in methods:
+                of = agent if owner is BattleAgent else owner
+                stack.enter_context(patch.object(of, name, watched(part, getattr(of, name))))
+        yield
+
+
+def memory(name: str) -> dict[str, object]:
+    """Peak memory of a process that trains until its replay buffer has been full for some rounds."""
+    agent, data = parts("appendix", name)
+    data.fight(agent, replay := ArmyReplay(data.environment, data.capacity))
+    while len(replay) < data.capacity - data.environment.agents:
+        data.fight(agent, replay)
+    with patch.object(data, "_replay", replay):
+        agent.training_step(data.play, 0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"algorithm": name, "stored": len(replay), "replay MB": replay.nbytes / 2**20, "peak MB": peak}
+
+
+def parts(settings: str, name: str) -> tuple[Any, Any]:
+    """An agent, whose optimizer it finds without a Trainer, and its data module."""
+    algorithm, agent_arguments, data_arguments = CASES[settings][name]
+    cls: Any = algorithm_class(algorithm, "battle")
+    agent = cls(Battle(64), (0,), **agent_arguments)
+    optimizer = agent.configure_optimizers()
+    agent.optimizers = lambda use_pl_optimizer: optimizer
+    return agent, cls.data_module(Battle(64), (0,), steps=2000, evaluations=100, **data_arguments)
+
+
+def alone(function: Callable[..., dict[str, object]], *arguments: str) -> dict[str, object]:
+    """Call a function in a process of its own, so that its memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return pool.apply(function, arguments)
+
+
+def show(title: str, rows: list[dict[str, object]]) -> None:
+    """Print a table."""
+    table = pd.DataFrame(rows)
+    print(f"{title}\n{table.to_string(index=False, float_format='{:.2f}'.format)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
