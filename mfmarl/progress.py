@@ -11,13 +11,14 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from mfmarl.environments.battle_game import Battle
 from mfmarl.experiment import Job
 
 LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts the agent-steps of `jobs`, on stderr. `done` names the jobs that earlier calls did.
+    """Counts the agent-steps of `jobs` (agent-rounds of Battle) on stderr. `done` names those that earlier calls did.
 
     Work of earlier calls fills the bar but not the rate, so that the time left is that of this call.
     """
@@ -27,6 +28,7 @@ class Progress:
         self.steps = {job.name: job.work for job in jobs if job.name in done}
         self.total = sum(job.work for job in jobs)
         self.jobs = len(jobs)
+        self.unit = "agent-rounds" if jobs and isinstance(jobs[0].environment, Battle) else "agent-steps"
         self.finished = len(self.steps)
         self.initial = sum(self.steps.values())
         self.started = time.monotonic()
@@ -35,7 +37,7 @@ class Progress:
         self.bar: tqdm[NoReturn] | None = None
         if self.stream.isatty():
             self.bar = tqdm(
-                total=self.total, initial=self.initial, unit=" agent-steps", unit_scale=True, file=self.stream
+                total=self.total, initial=self.initial, unit=f" {self.unit}", unit_scale=True, file=self.stream
             )
         self.show()
 
@@ -72,13 +74,14 @@ class Progress:
             self.bar.set_postfix_str(jobs, refresh=False)
             self.bar.update(done - self.bar.n)
             return
+        counts = "{n_fmt} of {total_fmt} " + self.unit
         line = tqdm.format_meter(
             done,
             self.total,
             time.monotonic() - self.started,
             initial=self.initial,
-            unit=" agent-steps",
+            unit=f" {self.unit}",
             unit_scale=True,
-            bar_format="{percentage:3.0f}%  {n_fmt} of {total_fmt} agent-steps  {rate_fmt}  {remaining} left",
+            bar_format=f"{{percentage:3.0f}}%  {counts}  {{rate_fmt}}  {{remaining}} left",
         )
         print(f"{line}  {jobs}", file=self.stream, flush=True)

@@ -40,7 +40,6 @@ from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
 OUT = Path("results/battle")
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
 RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
-RATING_COLUMNS = {"rating": "elo", "rating_low": "low", "rating_high": "high", "seeds": "n"}
 LOCK_STEP = 8  # rounds of the tournament played side by side
 
 
@@ -110,6 +109,9 @@ class BattleOptions(Options):
         super().__post_init__()
         if unknown := [name for name in self.settings if name not in SETTINGS]:
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
+        for name in self.algorithms or ():
+            if name not in METHODS and ":" not in name:
+                raise ValueError(f"algorithms: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
         at_least("rounds", self.rounds, 1)
         at_least("tournament_rounds", self.tournament_rounds, 1)
         for agents in self.agents:
@@ -269,7 +271,7 @@ def draw(options: BattleOptions) -> None:
     write_csv(rated, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
     drawn = {
         "learning_curves": battle.learning_curves(curves),
-        "ratings": battle.ratings(rated.rename(columns=RATING_COLUMNS)),
+        "ratings": battle.ratings(rated),
     }
     place = {name: number for number, name in enumerate(in_order([*table["algorithm"], *table["opponent"]]))}
     for agents, some in table.groupby("agents"):
@@ -295,8 +297,9 @@ def sizes(options: BattleOptions) -> list[int]:
 
 
 def policy_path(out: Path, algorithm: str, agents: int, seed: int) -> Path:
-    """File of a trained army."""
-    return out / "policies" / f"{Path(algorithm.rpartition(':')[2]).name}-{agents}-seed-{seed}.safetensors"
+    """File of a trained army; of a class in a file it has both names."""
+    name = algorithm.rpartition("/")[2].replace(".py:", "-")
+    return out / "policies" / f"{name}-{agents}-seed-{seed}.safetensors"
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ def test_a_method_of_ones_own_is_trained_and_fights(tmp_path: Path) -> None:
     learners = ["il", own]
     expected = {(one, other) for one, other in [("il", "il"), ("il", own), (own, own)]}
     assert pairs == expected | {(one, other) for one in learners for other in ("rush", "random")}
-    assert (out / "policies/Mine-4-seed-3.safetensors").is_file()
+    assert (out / "policies/own-Mine-4-seed-3.safetensors").is_file()
 
 
 def test_a_duel_is_what_was_drawn_up(tmp_path: Path) -> None:
@@ -300,10 +300,9 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--algorithms", "nonsense"], "algorithm must be one of battle-il, battle-mf-q, battle-ac, "),
-        (["--algorithms", "fmq"], "or path/to/file.py:Class, got 'fmq'"),
-        (["--algorithms", "mf-q", "metropolis"], "or path/to/file.py:Class, got 'metropolis'"),
-        (["--algorithms", "rush"], "got 'rush'"),
+        (["--algorithms", "fmq"], "algorithms: got fmq, allowed are mf-q, il, mf-ac, ac or path/to/file.py:Class"),
+        (["--algorithms", "mf-q", "metropolis"], "algorithms: got metropolis, allowed are mf-q, "),
+        (["--algorithms", "rush"], "algorithms: got rush, allowed are mf-q, "),
         (["--algorithms", f"{TOY}:Dies"], "Dies must be a subclass of mfmarl.algorithms.battle.BattleAgent"),
         (["--agents", "7"], "agents must fill a block of sides within 1 : 2, got 7 = 1 x 7"),
         (["--agents", "64", "0"], "agents must be in 1 .. 384 a side, got 0"),

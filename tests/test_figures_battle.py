@@ -84,12 +84,12 @@ def test_ratings_are_dots_with_their_intervals() -> None:
         for _, line in only(frame, agents=agents).iterrows():
             look, greedy = style.looks([line["algorithm"]])[line["algorithm"]], line["evaluation"] == "greedy"
             y = labels.index(look.label) + (-0.17 if greedy else 0.17)
-            assert has_line(axes, line[["low", "high"]], [y, y])
-            face = [dot.get_markerfacecolor() for dot in axes.get_lines() if has(dot, [line["elo"]], [y])]
+            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y])
+            face = [dot.get_markerfacecolor() for dot in axes.get_lines() if has(dot, [line["rating"]], [y])]
             assert face == [look.colour if greedy else "white"]
     assert legend(figure)[0] == ["greedy play", "sampled play"]
     alone = battle.ratings(frame.query("evaluation == 'greedy' and agents == 8"))
-    assert has_line(alone.axes[0], [frame["elo"].iloc[0]], [0])  # on its line, not beside it
+    assert has_line(alone.axes[0], [frame["rating"].iloc[0]], [0])  # on its line, not beside it
 
 
 def test_the_matrix_has_both_cells_of_every_pairing() -> None:
@@ -323,7 +323,7 @@ def test_a_missing_column_is_refused_by_name() -> None:
             battle.learning_curves(curves.drop(columns=column))
     with pytest.raises(ValueError, match=r"curves lacks the columns \['wins'\]"):
         battle.learning_curves(curves.drop(columns="wins"), "wins")
-    for column in ("algorithm", "evaluation", "agents", "elo", "low", "high", "n"):
+    for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "seeds"):
         with pytest.raises(ValueError, match=rf"ratings lacks the columns \['{column}'\]"):
             battle.ratings(ratings.drop(columns=column))
     keys = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
@@ -492,10 +492,10 @@ def pairings_frame() -> pd.DataFrame:
 def ratings_frame() -> pd.DataFrame:
     keys = itertools.product((*LEARNERS, "rush", "random"), ("greedy", "sampled"), (8, 64))
     frame = pd.DataFrame(list(keys), columns=["algorithm", "evaluation", "agents"])
-    frame["elo"] = np.random.default_rng(0).uniform(500, 1800, len(frame))
-    frame["n"] = np.where(frame["algorithm"].isin(LEARNERS), 5, 1)
-    frame.loc[(frame["algorithm"] == "ac") & (frame["agents"] == 64), "n"] = 3
-    return frame.assign(low=frame["elo"] - 50, high=frame["elo"] + 70)
+    frame["rating"] = np.random.default_rng(0).uniform(500, 1800, len(frame))
+    frame["seeds"] = np.where(frame["algorithm"].isin(LEARNERS), 5, 1)
+    frame.loc[(frame["algorithm"] == "ac") & (frame["agents"] == 64), "seeds"] = 3
+    return frame.assign(rating_low=frame["rating"] - 50, rating_high=frame["rating"] + 70)
 
 
 def round_of_three_frames() -> tuple[NDArray[np.int32], NDArray[np.float64]]:

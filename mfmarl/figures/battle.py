@@ -97,13 +97,15 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     """Elo of every algorithm with its interval, greedy beside sampled: a panel for each number of agents.
 
     Args:
-        ratings: algorithm, evaluation (greedy, sampled), agents (of one army), elo, low and high (the ends of its 95%
-            interval; none is drawn where they are NaN), n (seeds; those of random and rush are not printed).
+        ratings: algorithm, evaluation (greedy, sampled), agents (of one army), rating, rating_low and rating_high (its
+            95% interval; none is drawn where they are NaN), seeds (those of random and rush are not printed).
 
     Raises:
         ValueError: a missing column, an unknown evaluation, or two ratings of one algorithm.
     """
-    require_columns("ratings", ratings, ["algorithm", "evaluation", "agents", "elo", "low", "high", "n"])
+    require_columns(
+        "ratings", ratings, ["algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "seeds"]
+    )
     evaluations = known_evaluations("ratings", ratings)
     repeated = ratings.duplicated(["algorithm", "evaluation", "agents"])
     if repeated.any():
@@ -119,11 +121,11 @@ def ratings(ratings: pd.DataFrame) -> Figure:
         for line in panel.to_dict("records"):
             look = styles[line["algorithm"]]
             y = list(styles).index(line["algorithm"]) + shifts[line["evaluation"]]
-            axes.plot([line["low"], line["high"]], [y, y], "-", color=look.colour, linewidth=1.8)
+            axes.plot([line["rating_low"], line["rating_high"]], [y, y], "-", color=look.colour, linewidth=1.8)
             face = look.colour if line["evaluation"] == "greedy" else "white"
-            axes.plot([line["elo"]], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=6)
+            axes.plot([line["rating"]], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=6)
         learners = panel[~panel["algorithm"].isin(SCRIPTED)]
-        axes.set_title(f"{agents} v {agents}" + (f" ({count_label(learners['n'])})" if len(learners) else ""))
+        axes.set_title(f"{agents} v {agents}" + (f" ({count_label(learners['seeds'])})" if len(learners) else ""))
         axes.set_xlabel("Elo")
         axes.locator_params(axis="x", nbins=5)
         axes.grid(visible=False, axis="y")
