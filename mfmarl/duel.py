@@ -85,27 +85,7 @@ class DuelDataModule(pl.LightningDataModule):
         battles = Battles(self.environment, len(group.rounds))
         generators = [Generator().manual_seed(number) for number in group.rounds]
         battles.reset(generators, [int(not left) for left in group.left], [int(not first) for first in group.first])
-        total = torch.zeros(len(group.rounds), 2, dtype=torch.float64)
-        means = torch.zeros(len(group.rounds), 2, ACTIONS)
-        while not battles.done.all():
-            observed = battles.observe()
-            alive = observed.alive & ~battles.done.view(-1, 1, 1)
-            actions = torch.stack(
-                [
-                    policy.act(
-                        observed.views[:, army],
-                        observed.features[:, army],
-                        alive[:, army],
-                        means[:, army],
-                        generators,
-                        group.evaluation,
-                    )
-                    for army, policy in enumerate(armies)
-                ],
-                1,
-            )
-            total += battles.step(actions).rewards.sum(-1)
-            means = frequencies(action_counts(actions, observed.alive))
+        total = fight(battles, armies, generators, group.evaluation)
         self.steps_played += 1
         values = (*total.T, *battles.survivors.T, battles.steps)
         missing = self.battles - len(group.rounds)
@@ -121,6 +101,44 @@ class DuelDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from ``state_dict``'s return."""
         self.steps_played = state_dict["steps_played"]
+
+
+def fight(
+    battles: Battles, armies: Sequence[Policy | Scripted], generators: Sequence[Generator], evaluation: Evaluation
+) -> Tensor:
+    """Play a round that has begun to its end.
+
+    Args:
+        battles: where it is played.
+        armies: the two, 0 first.
+        generators: one a battle, from which the armies draw, 0 first in every step.
+        evaluation: how both act.
+
+    Returns:
+        Total rewards of the armies, ``[battles, 2]`` float64.
+    """
+    total = torch.zeros(battles.battles, 2, dtype=torch.float64)
+    means = torch.zeros(battles.battles, 2, ACTIONS)
+    while not battles.done.all():
+        observed = battles.observe()
+        alive = observed.alive & ~battles.done.view(-1, 1, 1)
+        actions = torch.stack(
+            [
+                policy.act(
+                    observed.views[:, army],
+                    observed.features[:, army],
+                    alive[:, army],
+                    means[:, army],
+                    generators,
+                    evaluation,
+                )
+                for army, policy in enumerate(armies)
+            ],
+            1,
+        )
+        total += battles.step(actions).rewards.sum(-1)
+        means = frequencies(action_counts(actions, observed.alive))
+    return total
 
 
 class Duel(Agent):

@@ -8,6 +8,7 @@ other, a scripted rush and a random army. It writes to results/battle
     tournament.csv   one row a round of the tournament
     pairings.csv     shares of wins, rewards and kills of every pairing, with intervals over training seeds
     ratings.csv      Bradley-Terry ratings on Elo's scale
+    replays/         with --replay: battles as films, and as actions from which the engine plays them again
     learning_curves, ratings, win_rates, win_rate_bars, rewards (.png, .pdf); the last three for each number of agents,
     which their names end in unless it is 64
 """
@@ -20,18 +21,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pandas as pd
 
 from mfmarl.command_line import Options, at_least, main, parse
 from mfmarl.duel import Group
 from mfmarl.environments.battle_game import Battle
+from mfmarl.environments.battle_replay import Replay
 from mfmarl.evaluation import GROUP
 from mfmarl.experiment import Job, job_name
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
+from mfmarl.policies import Policy
 from mfmarl.provenance import write_provenance
 from mfmarl.ratings import ratings, summarise_pairings
 from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
@@ -104,11 +107,18 @@ class BattleOptions(Options):
     """Rounds of self-play; without it as many as the settings say."""
     tournament_rounds: int | None = None
     """Rounds of each pairing and evaluation; without it as many as the settings say."""
+    replay: list[str] = field(default_factory=list)
+    """Play and film one battle of two armies, instead of all else: each the name of a file in policies/ such as
+    mf-q-64-seed-0, a path, rush or random. Or film one replay file again."""
+    film: Literal["gif", "mp4"] = "gif"
+    """Of --replay; mp4 needs ffmpeg."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if unknown := [name for name in self.settings if name not in SETTINGS]:
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
+        if len(self.replay) > 2:
+            raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
         for name in self.algorithms or ():
             if name not in METHODS and ":" not in name:
                 raise ValueError(f"algorithms: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
@@ -135,6 +145,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     options = parse(BattleOptions, arguments)
     if options.quick and options.out == OUT:
         options = replace(options, out=Path("results/quick/battle"))
+    if options.replay:
+        film(options)
+        return
     if not options.figures_only:
         chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
         for name, settings in chosen.items():
@@ -289,6 +302,39 @@ def longest(curves: pd.DataFrame) -> pd.DataFrame:
     """The curves without those of shorter trainings: a figure compares seeds at the same rounds."""
     last = curves.groupby([*GROUP, "seed"])["step"].transform("max")
     return curves[last == curves.assign(last=last).groupby([*GROUP])["last"].transform("max")]
+
+
+def film(options: BattleOptions) -> None:
+    """One battle, as a film and as a replay file."""
+    from mfmarl import recording  # noqa: PLC0415 - matplotlib takes seconds to import
+
+    recording.check_kind(options.film)
+    name, *others = (army.removesuffix(".npz") for army in options.replay)
+    if others:
+        armies = (army_file(options.out, name), army_file(options.out, others[0]))
+        agents = next((Policy.load(army).about["agents"] for army in armies if army not in SCRIPTED), 64)
+        game = Battle(options.agents[0] if options.agents else int(str(agents)))
+        battle = recording.record(game, armies, "sampled", options.seed)
+        stem = "-v-".join(Path(army).stem for army in armies)
+    else:
+        battle, stem = Replay.load(Path(options.replay[0])), Path(name).name
+    left, _, right = stem.partition("-v-")
+    names = (left, right) if right else ("blue", "orange")
+    for path in recording.write(battle, options.out / "replays" / stem, options.film, names):
+        print(f"written: {path}")
+
+
+def army_file(out: Path, name: str) -> str:
+    """A script, or the path of an army's file, which is in policies/ or where its name says."""
+    kept = out / "policies" / f"{name}.safetensors"
+    if name in SCRIPTED:
+        return name
+    for path in (kept, Path(name)):
+        if path.is_file():
+            return str(path)
+    raise ValueError(
+        f"replay: got {name}, allowed are {', '.join(SCRIPTED)}, a file, or the name of one in {kept.parent}"
+    )
 
 
 def sizes(options: BattleOptions) -> list[int]:

@@ -120,7 +120,7 @@ def test_bytes_that_are_no_replay_are_refused(content: bytes, tmp_path: Path) ->
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"changed.npz is not a replay: "):
         Replay.load(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"^replay: there is no file "):
         Replay.load(tmp_path / "missing.npz")
 
 

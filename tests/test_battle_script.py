@@ -1,6 +1,7 @@
 """The script of Battle at a size that ends in seconds: files, columns, bytes, methods of one's own, what it refuses."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 from mfmarl.command_line import main
 from mfmarl.duel import DuelDataModule, Group
 from mfmarl.environments.battle import Battle
+from mfmarl.environments.battle_replay import Replay
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
@@ -172,6 +174,21 @@ def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir() if path.name != "jobs"] == ["curves.csv", "provenance.json"]
 
 
+def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, folder = str(results), results / "replays"
+    assert main(lambda: battle.run(["--out", out, "--replay", "mf-q-4-seed-3", "rush", "--seed", "5"])) == 0
+    stem = folder / "mf-q-4-seed-3-v-rush"
+    written = [stem.with_suffix(kind) for kind in (".npz", ".gif")]
+    assert capsys.readouterr().out.splitlines() == [f"written: {path}" for path in written]
+    assert Replay.load(written[0]).game.agents == 4, "as many as the army was trained with"
+    again = tmp_path / "replays" / stem.name
+    assert main(lambda: battle.run(["--out", str(tmp_path), "--replay", str(written[0])])) == 0
+    assert again.with_suffix(".gif").read_bytes() == written[1].read_bytes()
+    shutil.rmtree(folder)
+
+
 def test_seed_pairs_take_turns(one: Path) -> None:
     table = read_csv(one / "tournament.csv")
     both = table[table["algorithm"].eq("il") & table["opponent"].eq("mf-ac") & table["evaluation"].eq("greedy")]
@@ -313,6 +330,12 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
         (["--settings", "calibrated"], "settings: got calibrated, allowed are appendix, released-code"),
         (["--figures-only"], "figures_only: there is no"),
+        (["--replay", "rush", "random", "rush"], "replay: got 3 names, allowed are two armies or one replay file"),
+        (
+            ["--replay", "rush", "nobody"],
+            "replay: got nobody, allowed are rush, random, a file, or the name of one in ",
+        ),
+        (["--replay", "nothing.npz"], "replay: there is no file nothing.npz"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -74,7 +74,9 @@ class Replay:
 
     @classmethod
     def load(cls, path: Path) -> "Replay":
-        """Read what `save` wrote. Nothing is unpickled. Raises ValueError for a file that is no replay."""
+        """Read what `save` wrote. Nothing is unpickled. Raises ValueError for a file that is none, or no replay."""
+        if not path.is_file():
+            raise ValueError(f"replay: there is no file {path}")
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in _ARRAYS}
