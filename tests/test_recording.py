@@ -43,7 +43,7 @@ def test_a_seed_decides_the_battle(army: str) -> None:
 @pytest.mark.parametrize("evaluation", ["greedy", "sampled"])
 def test_the_replay_is_what_the_armies_did(army: str, evaluation: Any) -> None:
     replay = record(GAME, (army, "rush"), evaluation, 5)
-    policies: tuple[Policy, Scripted] = (Policy.load(army), Scripted("rush"))
+    policies: list[Policy | Scripted] = [Policy.load(army), Scripted("rush")]
     chance, battles = generators((5,), "evaluation"), Battles(GAME)
     battles.reset(chance)
     assert battles.starts[0] == replay.start
