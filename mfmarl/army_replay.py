@@ -72,7 +72,7 @@ class ArmyReplay:
             raise ValueError(f"capacity must be at least the {game.agents} transitions of a joint step, got {capacity}")
         if army not in (0, 1):
             raise ValueError(f"army must be 0 or 1, got {army}")
-        self.game = game
+        self.game, self._map_size = game, game.map_size
         self.capacity = capacity
         self.army = army
         self._entries = torch.empty(0, dtype=torch.int64, device=device)  # number of the joint step * agents + slot
@@ -165,7 +165,7 @@ class ArmyReplay:
         column = self._steps.take(torch.cat([step, step + 1]))
         state = State(*[column[name] for name in State._fields])
         army = torch.full_like(slot, self.army)
-        views, features = rebuild(state, army, slot, self.game.map_size)
+        views, features = rebuild(state, army, slot, self._map_size)
         means = frequencies(column["counts"])
         sample, slot = torch.arange(samples, device=device), slot[:samples]
         return BattleBatch(
@@ -211,7 +211,7 @@ class ArmyReplay:
             entry = getattr(observed, field)
             if entry.shape != (battles, 2, agents, *shape):
                 raise ValueError(f"observed.{field} must be {[battles, 2, agents, *shape]}, got {list(entry.shape)}")
-        state = compact(observed, self.game.map_size)
+        state = compact(observed, self._map_size)
         # The all-dead state of a round whose battles all ended in annihilation looks like a start, but is no `push`.
         starts = state.last_action.numpy().min() == NO_ACTION
         if name == "push" and self._round and starts:
