@@ -108,8 +108,8 @@ class BattleOptions(Options):
     tournament_rounds: int | None = None
     """Rounds of each pairing and evaluation; without it as many as the settings say."""
     replay: list[str] = field(default_factory=list)
-    """Play and film one battle of two armies, instead of all else: each the name of a file in policies/ such as
-    mf-q-64-seed-0, a path, rush or random. Or film one replay file again."""
+    """Play and film one battle of two armies in sampled play, instead of all else: each the name of a file in policies/
+    such as mf-q-64-seed-0, a path, rush or random. Or film one replay file again."""
     film: Literal["gif", "mp4"] = "gif"
     """Of --replay; mp4 needs ffmpeg."""
 
@@ -312,9 +312,9 @@ def film(options: BattleOptions) -> None:
     name, *others = (army.removesuffix(".npz") for army in options.replay)
     if others:
         armies = (army_file(options.out, name), army_file(options.out, others[0]))
-        agents = next((Policy.load(army).about["agents"] for army in armies if army not in SCRIPTED), 64)
-        game = Battle(options.agents[0] if options.agents else int(str(agents)))
-        battle = recording.record(game, armies, "sampled", options.seed)
+        trained = [Policy.load(army).about.get("agents") for army in armies if army not in SCRIPTED]
+        agents = next((int(str(each)) for each in trained if each and not options.agents), sizes(options)[0])
+        battle = recording.record(Battle(agents), armies, "sampled", options.seed)
         stem = "-v-".join(Path(army).stem for army in armies)
     else:
         battle, stem = Replay.load(Path(options.replay[0])), Path(name).name

@@ -1,19 +1,24 @@
-"""Recorded battles: the replay is the battle that the armies fought, a function of the seed, and its film opens."""
+"""Recorded battles against a loop by hand, and their files against the battle that was recorded."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.animation import FFMpegWriter
+from matplotlib.colors import to_rgb
 from PIL import Image
-from torch import Generator
+from torch import Generator, Tensor
 
-from mfmarl.army_replay import action_counts, frequencies
 from mfmarl.convolutional import BattleNetwork
 from mfmarl.data import generators
-from mfmarl.environments.battle import Battle, Battles
+from mfmarl.environments.battle import Battle, Battles, Outcome
+from mfmarl.environments.battle_opponents import OPPONENTS
 from mfmarl.environments.battle_replay import Replay, play
-from mfmarl.policies import Acting, Policy, Scripted
+from mfmarl.figures.battle_film import ARMIES
+from mfmarl.mean_field import boltzmann_policy
+from mfmarl.policies import Acting, Evaluation, Policy
 from mfmarl.recording import check_kind, record, write
 
 GAME = Battle(8, 25)
@@ -21,91 +26,149 @@ GAME = Battle(8, 25)
 
 @pytest.fixture
 def army(tmp_path: Path) -> str:
+    """The file of an army that has learned nothing, and acts by its mean action above all."""
     network = BattleNetwork(True, Generator().manual_seed(0))
-    path = tmp_path / "army.safetensors"
-    Policy(network, Acting("temperature", 0.1), {"algorithm": "BattleMFAC", "agents": 8, "seed": 0}).save(path)
+    assert network.mean_action is not None
+    for parameter in network.mean_action.parameters():
+        parameter.data *= 5
+    path = tmp_path / "army" / "army.safetensors"
+    path.parent.mkdir()
+    Policy(network, Acting("temperature", 0.05), {"agents": 8}).save(path)
     return str(path)
 
 
-def same(one: Replay, other: Replay) -> bool:
-    tensors = ((one.actions, other.actions), (one.alive, other.alive))
-    return one.game == other.game and one.start == other.start and all(torch.equal(*pair) for pair in tensors)
-
-
-def test_a_seed_decides_the_battle(army: str) -> None:
-    first, again, other = (record(GAME, (army, "random"), "sampled", seed) for seed in (3, 3, 4))
-    assert same(first, again)
-    assert not same(first, other)
-    assert not same(first, record(GAME, ("random", army), "sampled", 3))
-    assert not same(first, record(GAME, (army, "random"), "greedy", 3))
+@pytest.mark.parametrize("pair", ["rush v random", "random v rush", "army v rush", "rush v army", "army v army"])
+def test_equal_seeds_give_equal_bytes(pair: str, army: str, tmp_path: Path) -> None:
+    one, _, other = pair.replace("army", army).partition(" v ")
+    before = torch.get_rng_state()
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        record(GAME, (one, other), "sampled", seed).save(tmp_path / name)
+        torch.rand(1)
+    torch.set_rng_state(before)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    assert (tmp_path / "first").read_bytes() != (tmp_path / "other").read_bytes()
 
 
 @pytest.mark.parametrize("evaluation", ["greedy", "sampled"])
-def test_the_replay_is_what_the_armies_did(army: str, evaluation: Any) -> None:
-    replay = record(GAME, (army, "rush"), evaluation, 5)
-    policies: list[Policy | Scripted] = [Policy.load(army), Scripted("rush")]
-    chance, battles = generators((5,), "evaluation"), Battles(GAME)
-    battles.reset(chance)
-    assert battles.starts[0] == replay.start
-    previous = torch.zeros(2, 21)
-    for step in range(len(replay.actions)):
-        seen = battles.observe()
+@pytest.mark.parametrize("own", [0, 1])
+def test_a_policy_against_rush_is_a_loop_by_hand(own: int, evaluation: Evaluation, army: str) -> None:
+    game = Battle(8, 40)
+    replay = record(game, (army, "rush") if own == 0 else ("rush", army), evaluation, 5)
+    policy, battles, (chance,) = Policy.load(army), Battles(game), generators((5,), "evaluation")
+    battles.reset([chance])
+    assert battles.starts == (replay.start,)
+    mean, someone_fell = torch.zeros(21), False
+    while not battles.done.all():
+        views, features, alive, _ = battles.observe()
+        living = [agent for agent in range(8) if alive[0, own, agent]]
+        uniform = torch.rand(8, generator=chance)[living]
+        outputs = policy.network(views[0, own, living], features[0, own, living], mean.expand(len(living), 21))
+        if evaluation == "greedy":
+            chosen = outputs.argmax(-1)
+        else:
+            chosen = (boltzmann_policy(outputs, 0.05).cumsum(-1) <= uniform[:, None]).sum(-1)
         actions = torch.zeros(1, 2, 8, dtype=torch.int64)
-        for number, policy in enumerate(policies):
-            actions[:, number] = policy.act(
-                seen.views[:, number],
-                seen.features[:, number],
-                seen.alive[:, number],
-                previous[None, number],
-                chance,
-                evaluation,
-            )
-        assert torch.equal(replay.actions[step].long().where(seen.alive[0], 0), actions[0].where(seen.alive[0], 0)), (
-            step
-        )
-        previous = frequencies(action_counts(actions[0], seen.alive[0]))
+        actions[0, own, living] = chosen
+        actions[:, 1 - own] = OPPONENTS["rush"](views[:, 1 - own], features[:, 1 - own], [chance])
+        mean = torch.tensor([chosen.tolist().count(action) for action in range(21)]) / len(living)
+        someone_fell |= len(living) < 8
         battles.step(actions)
-    assert battles.done.all()
-    assert torch.equal(replay.alive, battles.alive[0])
+    assert someone_fell
+    assert battles.log(0).equal(replay.actions)
+    assert battles.alive[0].equal(replay.alive)
 
 
-def test_the_files_play_and_open(army: str, tmp_path: Path) -> None:
-    replay = record(GAME, (army, "rush"), "sampled", 0)
-    file, film = write(replay, tmp_path / "new" / "a-v-b", "gif", ("a", "b"))
-    assert (file, film) == (tmp_path / "new/a-v-b.npz", tmp_path / "new/a-v-b.gif")
-    assert sorted(path.name for path in file.parent.iterdir()) == [film.name, file.name]
-    loaded = Replay.load(file)
-    assert same(loaded, replay)
-    *_, last = play(loaded)
-    assert torch.equal(last.units.alive[0], replay.alive)
-    with Image.open(film) as picture:
-        assert picture.n_frames == len(replay.actions) + 1  # type: ignore[attr-defined]
-    assert file.stat().st_size < 5000
+@pytest.mark.parametrize("pair", ["rush v random", "army v rush"])
+def test_a_file_plays_again_to_the_bit(pair: str, army: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _, other = pair.replace("army", army).partition(" v ")
+    recorded: list[tuple[Battles, Outcome]] = []
+    step = Battles.step
+
+    def spied(self: Battles, actions: Tensor) -> Outcome:
+        recorded.append((self, step(self, actions)))
+        return recorded[-1][1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Battles, "step", spied)
+        file, _ = write(record(GAME, (one, other), "sampled", 1), tmp_path / "films" / "round.1")
+    length = len(Replay.load(file).actions)
+    battles, outcomes = recorded[0][0], [outcome for _, outcome in recorded[:length]]
+    battles.observe()
+    frames = list(play(Replay.load(file)))
+    assert len(frames) == length + 1
+    for frame, outcome in zip(frames[1:], outcomes, strict=True):
+        assert frame.outcome is not None
+        assert all(found.equal(expected) for found, expected in zip(frame.outcome, outcome, strict=True))
+    assert all(found.equal(expected) for found, expected in zip(frames[-1].units, battles.units(), strict=True))
+    assert frames[-1].units.alive.sum(-1).equal(battles.survivors)
+
+
+@pytest.mark.parametrize(
+    "kind", ["gif", pytest.param("mp4", marks=pytest.mark.skipif(not FFMpegWriter.isAvailable(), reason="no ffmpeg"))]
+)
+def test_a_film_and_a_replay_lie_side_by_side(kind: Any, tmp_path: Path) -> None:
+    replay = record(GAME, ("rush", "random"), "sampled", 0)
+    file, moving = write(replay, tmp_path / "films" / "rush.v.random", kind, ("rush", "random"))
+    assert sorted(path.name for path in file.parent.iterdir()) == [f"rush.v.random.{kind}", "rush.v.random.npz"]
+    assert Replay.load(file).actions.equal(replay.actions)
+    if kind == "mp4":
+        assert moving.read_bytes()[4:8] == b"ftyp"
+        return
+    pixels = 400 // GAME.map_size
+    with Image.open(moving) as film:
+        assert getattr(film, "n_frames", 1) == len(replay.actions) + 1
+        for index, frame in enumerate(play(replay)):
+            film.seek(index)
+            picture = np.asarray(film.convert("RGB"))[-400:].reshape(16, pixels, 16, pixels, 3)[:, pixels // 2]
+            for number, colour in enumerate(ARMIES):
+                outline = np.array([round(255 * part) for part in to_rgb(colour)])
+                shown = {(int(x), int(y)) for y, x in np.argwhere((picture == outline).all(-1).any(-1))}
+                where, alive = frame.units.positions[0, number], frame.units.alive[0, number]
+                assert shown == {(x, y) for x, y in where[alive].tolist()}, (index, number)
+
+
+def test_what_cannot_be_filmed_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replay = record(GAME, ("rush", "random"), "sampled", 0)
+    other = Replay(replay.game, replay.start, replay.actions, ~replay.alive)
+    with pytest.raises(ValueError, match=r"^replay does not play again on this build of MAgent2"):
+        write(other, tmp_path / "films" / "round")
+    with pytest.raises(ValueError, match=r"^kind must be gif or mp4, got 'avi'$"):
+        write(replay, tmp_path / "films" / "round", "avi")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+    def fail(file: Any, **arrays: object) -> None:
+        file.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write(replay, tmp_path / "films" / "round")
+    assert not list((tmp_path / "films").iterdir())
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_a_missing_file_is_refused_before_anything_is_played(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Battles, "begin", lambda *_: pytest.fail("it begins"))
+    armies = ("gone.safetensors", "rush")
+    message = r"^armies must be files of policies or random or rush, got 'gone.safetensors', which is none$"
+    with pytest.raises(ValueError, match=message):
+        record(GAME, armies if missing == 0 else (armies[1], armies[0]), "greedy", 0)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"armies": ("rush",)}, r"armies must be two, got 1"),
-        (
-            {"armies": ("rush", "nobody")},
-            r"armies must be files of policies or random or rush, got 'nobody', .*",
-        ),
         ({"evaluation": "both"}, r"evaluation must be greedy or sampled, got 'both'"),
         ({"seed": -1}, r"seed must be in 0 \.\. 2\^61 - 1, got -1"),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_is_played(
-    wrong: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mfmarl.recording.fight", lambda *_: pytest.fail("it begins"))
+def test_arguments_out_of_range_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         record(**{"game": GAME, "armies": ("rush", "random"), "evaluation": "greedy", "seed": 0, **wrong})
 
 
-def test_a_kind_of_film_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match=r"^kind must be gif or mp4, got 'avi'$"):
-        check_kind("avi")
-    monkeypatch.setattr("mfmarl.recording.FFMpegWriter.isAvailable", lambda: False)
+def test_without_ffmpeg_there_is_no_mp4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
     with pytest.raises(ValueError, match=r"^kind must be gif, got 'mp4', which needs the program ffmpeg"):
         check_kind("mp4")
