@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
@@ -39,6 +39,9 @@ from mfmarl.provenance import write_provenance
 from mfmarl.ratings import ratings, summarise_pairings
 from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
 from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OUT = Path("results/battle")
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
@@ -275,18 +278,28 @@ def tournament_rows(rows: pd.DataFrame, blocks: Sequence[Sequence[Fixture]]) -> 
 
 def draw(options: BattleOptions) -> None:
     """The tables with their intervals, and the figures."""
-    from mfmarl.figures import battle, battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
+    from mfmarl.figures import battle  # noqa: PLC0415 - seaborn takes seconds to import
 
-    rounds = read_result(options.out / "tournament.csv")
     curves = longest(read_result(options.out / "curves.csv"))
+    drawn = {"learning_curves": battle.learning_curves(curves)}
+    if not (options.out / "tournament.csv").exists():
+        last = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
+        report(last, options.out, ["curves.csv"], drawn)
+        return
+    rounds = read_result(options.out / "tournament.csv")
     table, rated = summarise_pairings(rounds), ratings(rounds)
     write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
     write_csv(rated, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
-    drawn = {
-        "learning_curves": battle.learning_curves(curves),
-        "ratings": battle.ratings(rated),
-    }
+    drawn |= {"ratings": battle.ratings(rated), **tournament_figures(table)}
+    report(rated, options.out, ["curves.csv", "tournament.csv", "pairings.csv", "ratings.csv"], drawn)
+
+
+def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:
+    """The figures of all pairings for each number of agents, by their files' names."""
+    from mfmarl.figures import battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
+
     place = {name: number for number, name in enumerate(in_order([*table["algorithm"], *table["opponent"]]))}
+    drawn = {}
     for agents, some in table.groupby("agents"):
         once = some[some["algorithm"].map(place) <= some["opponent"].map(place)].assign(seeds=some["seed_pairs"])
         for name, figure in (
@@ -295,7 +308,7 @@ def draw(options: BattleOptions) -> None:
             ("rewards", battle_pairings.rewards),
         ):
             drawn[name if agents == 64 else f"{name}_{agents}"] = figure(once)
-    report(rated, options.out, ["curves.csv", "tournament.csv", "pairings.csv", "ratings.csv"], drawn)
+    return drawn
 
 
 def longest(curves: pd.DataFrame) -> pd.DataFrame:

@@ -164,14 +164,16 @@ def play(out: Path, *algorithms: str, workers: int = 1) -> None:
     battle.fight(settings, options)
 
 
-def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path) -> None:
-    options = BattleOptions(out=tmp_path, agents=[4], seeds=1, rounds=2, settings=["released-code"], workers=1)
-    settings = options.adjusted(RELEASED)
-    battle.train("released-code", settings, options)
+def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = ["--settings", "released-code", "--agents", "4", "--seeds", "1", "--rounds", "2"]
+    assert main(lambda: battle.run(["--out", str(tmp_path), *HERE, *some])) == 0
     table = read_csv(tmp_path / "curves.csv")
     assert set(table["algorithm"]) == set(ORDER[:4])
     assert table["settings"].eq("released-code").all()
-    assert [path.name for path in tmp_path.iterdir() if path.name != "jobs"] == ["curves.csv", "provenance.json"]
+    files = ["curves.csv", "learning_curves.pdf", "learning_curves.png", "provenance.json"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "jobs") == files
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ORDER[:4])
 
 
 def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
