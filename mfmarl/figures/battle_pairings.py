@@ -182,7 +182,7 @@ def _cells(panel: pd.DataFrame) -> Iterator[tuple[str, str, float, float, float,
 def _write(axes: Axes, x: int, y: int, wins: float, low: float, high: float, draws: float) -> None:
     """The numbers of a cell."""
     lines = [f"{100 * low:.0f} - {100 * high:.0f}"] if np.isfinite(low) else []
-    lines += [f"draws {100 * draws:.0f}"] if draws >= 0.005 else []
+    lines += [f"draws {100 * draws:.0f}"] if draws > 0.005 else []
     centred: dict[str, Any] = {"ha": "center", "va": "center", "color": "black"}
     axes.text(x + 0.5, y + 0.5 - 0.14 * len(lines), f"{100 * wins:.0f}", fontsize=10.5, **centred)
     axes.text(x + 0.5, y + 0.73 - 0.05 * len(lines), "\n".join(lines), fontsize=7.5, **centred)
