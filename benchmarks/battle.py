@@ -54,9 +54,10 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, seconds of CPU time a round\n")
+    # Memory first: a process begins with the peak of the one that started it.
+    show("Memory under the settings of the appendix", [alone(memory, name) for name in RELEASED])
     for settings, cases in CASES.items():
         show(settings, [round_times(settings, name, precision) for name in cases for precision in ("32", "bf16-mixed")])
-    show("Memory under the settings of the appendix", [alone(memory, name) for name in RELEASED])
 
 
 def round_times(settings: str, name: str, precision: str) -> dict[str, object]:
