@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from mfmarl.evaluation import RESAMPLES, Array, Interval, check_confidence, expanded_percentiles, interval_columns
 from mfmarl.tournament import GROUP, SCRIPTED, both_sides, in_order
 
-METRICS = ("wins", "draws", "losses", "published_win_rate", "reward", "opponent_reward", "kills", "deaths", "steps")
+SHARES = ("wins", "draws", "losses", "published_win_rate")
+MEANS = ("reward", "opponent_reward", "kills", "deaths", "steps")
+BY_SEAT = {"wins_left": "rounds_left", "wins_right": "rounds_right"}  # and the rounds that each is a share of
+METRICS = (*SHARES, *MEANS, *BY_SEAT)
+COUNTS = ("rounds", *BY_SEAT.values())
 ELO = 400 / math.log(10)  # points for a factor e of strength: at 400 points more an entrant scores 10 to 1
 PSEUDO_DRAWS = 1  # added to each pairing that met, see `ratings`
 ANCHOR = "random"
@@ -51,6 +55,8 @@ def summarise_pairings(
         - reward, opponent_reward: means over rounds of the army's total reward;
         - kills, deaths: means a round, at most agents;
         - steps: mean length of a round;
+        - wins_left, wins_right: shares of the rounds in which the algorithm stood there; NaN if it never did. In a
+          mirror match one is the losses of the other;
         - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
           `mfmarl.evaluation.bootstrap_interval`, for the side with fewer seeds; rush and random are what they are and
           not resampled. Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs
@@ -68,18 +74,22 @@ def summarise_pairings(
             seeds = {algorithm: np.unique(sides["seed"]), opponent: np.unique(sides["opponent_seed"])}
             sums = _cell_sums(sides, _metrics(sides), seeds[algorithm], seeds[opponent])
             met = np.triu(sums[..., 0]) if algorithm == opponent else sums[..., 0]
-            total = sums.sum(axis=(0, 1))
+            total, totals = sums.sum(axis=(0, 1)), np.zeros((0, sums.shape[-1]))
             row = dict(zip(GROUP, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
             row |= {"rounds": round(total[0]), "seed_pairs": int(np.count_nonzero(met))}
-            low = high = np.full(len(METRICS), math.nan)
             numbers = {name: len(each) for name, each in seeds.items()}
-            if (levels := _percentiles(numbers, confidence)) is not None:
+            levels = _percentiles(numbers, confidence)
+            if levels is not None:
                 drawn = _resample(numbers, resamples, np.random.default_rng(seed))
                 totals = np.tensordot(_pair_weights(drawn, algorithm, opponent), sums, 2)
-                totals = totals[totals[:, 0] > 0]  # a resample without any round says nothing
-                low, high = np.quantile(totals[:, 1:] / totals[:, :1], levels, axis=0)
-            for metric, *ends in zip(METRICS, total[1:] / total[0], low, high, strict=True):
-                row |= interval_columns(metric, Interval(*map(float, ends)))
+            for column, metric in enumerate(METRICS, start=len(COUNTS)):
+                over = COUNTS.index(BY_SEAT.get(metric, "rounds"))
+                estimate = total[column] / total[over] if total[over] else math.nan
+                some = totals[totals[:, over] > 0]  # a resample without such a round says nothing
+                low = high = math.nan
+                if levels is not None and len(some):
+                    low, high = map(float, np.quantile(some[:, column] / some[:, over], levels))
+                row |= interval_columns(metric, Interval(float(estimate), low, high))
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -292,8 +302,11 @@ def _cell_sums(sides: pd.DataFrame, values: Array, seeds: NDArray[Any], opponent
 
 
 def _metrics(sides: pd.DataFrame) -> Array:
-    """[rows, 1 + METRICS]: a one, to count the rounds, and the metrics of each row."""
-    shares = [(sides["result"] == result).astype(np.float64) for result in ("win", "draw", "loss")]
+    """[rows, COUNTS + METRICS]: ones that count the rounds, all and those of each seat, and the metrics of each row."""
+    left = (sides["seat"] == "left").to_numpy(np.float64)
+    win, draw, loss = ((sides["result"] == result).to_numpy(np.float64) for result in ("win", "draw", "loss"))
     kills, deaths = (sides["agents"] - sides[column] for column in ("opponent_survivors", "survivors"))
-    numbers = [sides["reward"], sides["opponent_reward"], kills, deaths, sides["steps"]]
-    return np.column_stack([np.ones(len(sides)), *shares, shares[0] + shares[1], *numbers]).astype(np.float64)
+    numbers = (sides["reward"], sides["opponent_reward"], kills, deaths, sides["steps"])
+    columns = [np.ones(len(sides)), left, 1 - left, win, draw, loss, win + draw]
+    columns += [each.to_numpy(np.float64) for each in numbers]
+    return np.column_stack([*columns, win * left, win * (1 - left)])

@@ -164,7 +164,10 @@ def test_bars_stack_wins_draws_and_losses() -> None:
             assert has_bar(drawn, y, wins, end, battle_pairings.DRAW)
             assert has_bar(drawn, y, end, 1, battle_pairings.LOSS)
             assert has_line(axes, [line["wins_low"], line["wins_high"]], [y, y])
-    assert legend(figure)[0] == ["first wins", "draw", "second wins", "95% interval of the wins"]
+            for seat, (_, shift) in battle_pairings.SEATS.items():
+                assert has_line(axes, [line[seat]], [y + shift])
+    names = ["first wins", "draw", "second wins", "95% interval of the wins"]
+    assert legend(figure)[0] == [*names, "first wins, standing left", "first wins, standing right"]
 
 
 def test_rewards_are_a_bar_for_each_army() -> None:
@@ -481,6 +484,7 @@ def pairings_frame() -> pd.DataFrame:
     frame["wins"] = generator.uniform(0.1, 0.6, len(frame))
     frame["draws"] = generator.uniform(0.02, 0.2, len(frame))
     frame["losses"] = 1 - frame["wins"] - frame["draws"]
+    frame["wins_left"], frame["wins_right"] = frame["wins"] + 0.1, frame["wins"] - 0.1
     for reward in ("reward", "opponent_reward"):
         frame[reward] = generator.uniform(-200, 300, len(frame))
     for column, width in (("wins", 0.1), ("losses", 0.1), ("reward", 40), ("opponent_reward", 40)):

@@ -91,6 +91,40 @@ def test_summary_worked_by_hand() -> None:
     assert row["steps"] == 50
 
 
+def test_wins_by_seat_worked_by_hand() -> None:
+    table = rounds_of(("mf-q", "il"), tally(5, 1, 2)).assign(seat=["left"] * 6 + ["right"] * 2)
+    row, other = summarise_pairings(table).to_dict("records")
+    assert (row["wins_left"], row["wins_right"]) == (5 / 6, 0)
+    assert (other["wins_left"], other["wins_right"]) == (1, 0)
+    row, _ = summarise_pairings(table.assign(seat="right")).to_dict("records")
+    assert math.isnan(row["wins_left"])
+    assert row["wins_right"] == row["wins"]
+
+
+def test_wins_by_seat_of_a_mirror_match_are_the_losses_of_the_other_seat() -> None:
+    table = rounds_of(("il", "il"), tally(9, 2, 5), 2)
+    row = summarise_pairings(table).iloc[0]
+    from_left = table["result"].where(table["seat"] == "left", table["result"].map({"win": "loss", "loss": "win"}))
+    assert row["wins_left"] == (from_left == "win").mean()
+    assert row["wins_right"] == (from_left == "loss").mean()
+    assert row["wins_left"] != row["wins_right"]
+
+
+def test_interval_of_wins_by_seat_is_the_bootstrap_over_the_rounds_of_that_seat() -> None:
+    strengths = np.array([0.1, 0.4, 0.5, 0.7, 0.9, 1.0])
+    table = rounds_of(("il", "random"), tally(600), 6)
+    ahead = np.random.default_rng(2).random(600) < strengths[table["seed"]]
+    results = ["win" if won or seat == "right" else "loss" for won, seat in zip(ahead, table["seat"], strict=True)]
+    table = ended(table, results)
+    row = only(summarise_pairings(table), "il")
+    left = table[table["seat"] == "left"]
+    shares = (left["result"] == "win").groupby(left["seed"]).mean()
+    expected = bootstrap_interval(shares, generator=np.random.default_rng(1))
+    assert row["wins_left"] == pytest.approx(expected.estimate)
+    assert [row["wins_left_low"], row["wins_left_high"]] == pytest.approx(expected[1:], abs=0.03)
+    assert [row[f"wins_right{end}"] for end in ("", "_low", "_high")] == [1, 1, 1]
+
+
 def test_the_other_direction_is_the_mirror_image() -> None:
     table = simulated({"mf-q": 0.3, "il": 0}, 4, np.random.default_rng(0), spread=1)
     found = summarise_pairings(table, resamples=500)

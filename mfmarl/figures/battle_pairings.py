@@ -19,6 +19,8 @@ from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_belo
 WIN, DRAW, LOSS = "#0072B2", "#E4E4E4", "#D55E00"  # Okabe and Ito's blue and vermillion
 TINTS = ("#EA9A5C", "white", "#5BA8D6")  # of loss and win, light enough for black numbers
 SHARES = ("wins", "draws", "losses")
+SEATS = {"wins_left": ("<", -0.17), "wins_right": (">", 0.17)}  # their marks, and how far below the bar's middle
+SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 5, "clip_on": False}
 KEYS = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
 
 
@@ -79,16 +81,19 @@ def win_rates(pairings: pd.DataFrame) -> Figure:
 def win_rate_bars(pairings: pd.DataFrame) -> Figure:
     """A bar for every pairing, greedy beside sampled: wins, draws and losses with the 95% interval of the wins.
 
+    Two marks show the wins of the first army when it stands left, and when it stands right: where they lie apart, the
+    pairing is decided by the seat.
+
     Args:
-        pairings: as in `win_rates`.
+        pairings: as in `win_rates`, and wins_left and wins_right, shares of the rounds in that seat.
 
     Raises:
         ValueError: as `win_rates`.
     """
-    evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES])
+    evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES, *SEATS])
     _check_shares(pairings)
     lines = _lines(pairings)
-    figure = page(1.40 + 0.26 * len(lines))
+    figure = page(1.60 + 0.26 * len(lines))
     grid = figure.subplots(1, len(evaluations), squeeze=False, sharex=True, sharey=True)[0]
     for axes, evaluation in zip(grid, evaluations, strict=True):
         panel = pairings[pairings["evaluation"] == evaluation]
@@ -98,6 +103,8 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
                 axes.barh(y, line[share], left=start, height=0.72, color=colour)
                 start += line[share]
             axes.plot([line["wins_low"], line["wins_high"]], [y, y], color="black", linewidth=1.6, marker="|")
+            for share, (mark, shift) in SEATS.items():
+                axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
         axes.axvline(0.5, color="white", linewidth=0.8)
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
@@ -107,7 +114,11 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
     colours = {"first wins": WIN, "draw": DRAW, "second wins": LOSS}
     handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
     interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval of the wins")
-    legend_below(figure, [*handles, interval], 4, _armies(pairings).rstrip(" .") or None)
+    seats = [
+        Line2D([], [], linestyle="", marker=mark, label=f"first wins, standing {seat}", **SEAT_LOOK)
+        for (mark, _), seat in zip(SEATS.values(), ("left", "right"), strict=True)
+    ]
+    legend_below(figure, [*handles, interval, *seats], 3, _armies(pairings).rstrip(" .") or None)
     return figure
 
 
