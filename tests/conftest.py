@@ -1,10 +1,41 @@
-"""What every test runs under: no display, one thread, and Hypothesis without clocks or chance."""
+"""What every test runs under: no display, one thread, Hypothesis without clocks or chance; and how to stop a job."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import matplotlib
+import pytest
 import torch
 from hypothesis import settings
+
+from mfmarl.experiment import Hardware, Job, found, run
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks are small: threads cost more than they bring
 settings.register_profile("mfmarl", deadline=None, derandomize=True)
 settings.load_profile("mfmarl")
+
+
+class StopError(Exception):
+    """Raised in the midst of a job to stop it."""
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Path, int], None]:
+    """Runs a job in a directory, saving every epoch, until the first batch after so many evaluations."""
+    import pytorch_lightning as pl  # noqa: PLC0415 - takes seconds
+
+    from mfmarl.training import ProgressReporter  # noqa: PLC0415
+
+    def stop_after(job: Job, directory: Path, evaluations: int) -> None:
+        def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:
+            if trainer.current_epoch == evaluations:
+                raise StopError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
+            with pytest.raises(StopError):
+                run(job, directory, checkpoint_seconds=0)
+        assert found(job, directory, Hardware()) == "checkpoint"
+
+    return stop_after

@@ -1,12 +1,11 @@
 """Duels: rounds that are functions of their numbers, alone or in lock step, from where the two armies are put."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Generator, Tensor
 
@@ -14,9 +13,8 @@ from mfmarl.convolutional import BattleNetwork
 from mfmarl.duel import SCORES, Duel, DuelDataModule, Group
 from mfmarl.environments.battle import Battle, Battles, Start
 from mfmarl.environments.battle_opponents import OPPONENTS
-from mfmarl.experiment import Hardware, Job, found, run
+from mfmarl.experiment import Job, run
 from mfmarl.policies import Acting, Evaluation, Policy, Scripted
-from mfmarl.training import ProgressReporter
 
 GAME = Battle(4, 30)
 LEFT, FIRST = (True, False, True, False), (True, True, False, False)
@@ -192,11 +190,9 @@ def job(folder: Path, **armies: str) -> Job:
     return Job("a-duel", {"algorithm": "one"}, "duel", GAME, (0,), {"armies": own}, data, conditions)
 
 
-class StopError(Exception):
-    """Raised in the midst of a run to stop it."""
-
-
-def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(
+    tmp_path: Path, stop: Callable[[Job, Path, int], None]
+) -> None:
     this = job(tmp_path)
     rows = run(this, tmp_path / "whole")
     assert list(rows.columns) == ["algorithm", "battle", "seed", "step", *SCORES]
@@ -205,17 +201,8 @@ def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(tmp_path: Path, monk
     loaded = {**ARMIES, "one": Policy.load(tmp_path / "one.safetensors")}
     (second,) = play(group("one", "random", 2, 3), armies=loaded)
     assert rows[rows["step"] == 2][list(SCORES)].to_numpy().tolist() == [column(second, battle) for battle in (0, 1)]
-    for stopped_at in (1, 2):
-
-        def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object, at: int = stopped_at) -> None:
-            if trainer.current_epoch == at:
-                raise StopError
-
-        with monkeypatch.context() as patch:
-            patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
-            with pytest.raises(StopError):
-                run(this, tmp_path / "stopped", checkpoint_seconds=0)
-        assert found(this, tmp_path / "stopped", Hardware()) == "checkpoint"
+    for evaluations in (1, 2):
+        stop(this, tmp_path / "stopped", evaluations)
     run(this, tmp_path / "stopped")
     assert (tmp_path / "stopped/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
     assert sorted(path.name for path in (tmp_path / "whole").iterdir()) == ["job.json", "log.txt", "rows.csv"]

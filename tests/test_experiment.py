@@ -5,17 +5,16 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import pytorch_lightning as pl
 
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.experiment import CorruptCheckpointError, Hardware, Job, found, run
-from mfmarl.training import ProgressReporter
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -35,24 +34,6 @@ def job(algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200
         },
     }
     return Job(algorithm=algorithm, seeds=seeds, **(fields | changes))
-
-
-class StopError(Exception):
-    """Raised in the midst of a run to stop it."""
-
-
-def stop(job: Job, directory: Path, evaluations: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `job`, saving every epoch, until the first batch after so many evaluations."""
-
-    def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:
-        if trainer.current_epoch == evaluations:
-            raise StopError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
-        with pytest.raises(StopError):
-            run(job, directory, checkpoint_seconds=0)
-    assert found(job, directory, Hardware()) == "checkpoint"
 
 
 def test_rows_are_one_a_seed_and_evaluation_with_labels_first(tmp_path: Path) -> None:
@@ -78,12 +59,12 @@ def test_seeds_apart_give_the_bytes_of_seeds_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algorithm", ["il", "rec-fmq", "mf-ac"])
 def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
-    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    algorithm: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
 ) -> None:
     this = job(algorithm, agent={})
     run(this, tmp_path / "whole")
     for evaluations in (3, 7):
-        stop(this, tmp_path / "stopped", evaluations, monkeypatch)
+        stop(this, tmp_path / "stopped", evaluations)
     reports: list[int] = []
     run(this, tmp_path / "stopped", progress=reports.append)
     assert (reports[0], reports[-1]) == (this.work * 7 // 10, this.work)
@@ -169,9 +150,9 @@ def test_the_fingerprint_tells_what_determines_the_result(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "job.json"])
 def test_damaged_files_are_refused_in_one_line_and_left_alone(
-    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    damage: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
 ) -> None:
-    stop(job(), tmp_path, 5, monkeypatch)
+    stop(job(), tmp_path, 5)
     path = tmp_path / "checkpoint.ckpt"
     content = path.read_bytes()
     middle = len(content) // 2

@@ -1,7 +1,7 @@
 """The script of the Ising model at a size that ends in seconds: files, bytes, resuming, what it refuses."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 
 from mfmarl.command_line import main
+from mfmarl.experiment import Job
 from mfmarl.experiment import run as run_job
 from mfmarl.files import read_csv
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
@@ -261,30 +262,15 @@ def test_another_seed_gives_other_numbers_and_leaves_other_sizes_alone(quick: di
     assert not other.loc[other["size"] == 6, "energy"].reset_index(drop=True).equals(one["energy"])
 
 
-class StopError(Exception):
-    """Raised in the midst of a job to stop it."""
-
-
 @pytest.mark.parametrize(("method", "order"), [("mf-q", "checkerboard"), ("mf-q", "released-code"), ("mcmc",) * 2])
 def test_a_stopped_job_goes_on_to_the_bytes_of_a_whole_one(
-    method: str, order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, order: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
 ) -> None:
     order = "checkerboard" if method == "mcmc" else order
     (job,) = ising.Cell("equilibrium", method, order, 6, ising.QUICK).jobs(options(tmp_path))
     run_job(job, tmp_path / "whole")
-
-    def stopped(at: int) -> None:
-        def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:
-            if trainer.current_epoch == at:
-                raise StopError
-
-        with monkeypatch.context() as patch:
-            patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
-            with pytest.raises(StopError):
-                run_job(job, tmp_path / "stopped", checkpoint_seconds=0)
-
-    stopped(1)
-    stopped(3)
+    for evaluations in (1, 3):
+        stop(job, tmp_path / "stopped", evaluations)
     reports: list[int] = []
     run_job(job, tmp_path / "stopped", progress=reports.append)
     assert (reports[0], reports[-1]) == (job.work * 3 // 4, job.work)

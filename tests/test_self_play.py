@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import Generator, Tensor
 
 from mfmarl.army_replay import BattleBatch
 from mfmarl.environments.battle import Battle, Battles, Outcome
 from mfmarl.environments.battle_opponents import random, rush
-from mfmarl.experiment import Hardware, Job, found, run
+from mfmarl.experiment import Job, run
 from mfmarl.self_play import SCORES, SelfPlayDataModule
-from mfmarl.training import ProgressReporter
 
 GAME = Battle(8, 30)
 STAY = 6
@@ -300,35 +298,17 @@ def job(algorithm: str, seed: int = 0, **agent: Any) -> Job:
     return Job("a-job", labels, algorithm, SMALL, (seed,), {"learning_rate": 1e-3, **agent}, data)
 
 
-class StopError(Exception):
-    """Raised in the midst of a run to stop it."""
-
-
-def stop(job: Job, directory: Path, evaluations: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `job`, saving every epoch, until the first batch after so many evaluations."""
-
-    def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:
-        if trainer.current_epoch == evaluations:
-            raise StopError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ProgressReporter, "on_train_batch_end", on_train_batch_end)
-        with pytest.raises(StopError):
-            run(job, directory, checkpoint_seconds=0)
-    assert found(job, directory, Hardware()) == "checkpoint"
-
-
 FILES = ["job.json", "log.txt", "policy.safetensors", "rows.csv"]
 
 
 @pytest.mark.parametrize("algorithm", ["battle-mf-q", "battle-mf-ac", "battle-released-mf-ac"])
 def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
-    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    algorithm: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
 ) -> None:
     this = job(algorithm)
     rows = run(this, tmp_path / "whole")
     for evaluations in (1, 3):
-        stop(this, tmp_path / "stopped", evaluations, monkeypatch)
+        stop(this, tmp_path / "stopped", evaluations)
         assert not (tmp_path / "stopped/policy.safetensors").exists()
     reports: list[int] = []
     run(this, tmp_path / "stopped", progress=reports.append)
@@ -353,9 +333,9 @@ def test_seeds_give_other_rows_and_other_policies(tmp_path: Path) -> None:
         assert (tmp_path / "0" / name).read_bytes() != (tmp_path / "1" / name).read_bytes()
 
 
-def test_a_policy_of_another_job_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_of_another_job_does_not_stay(tmp_path: Path, stop: Callable[[Job, Path, int], None]) -> None:
     run(job("battle-il", 0), tmp_path)
-    stop(job("battle-il", 1), tmp_path, 1, monkeypatch)
+    stop(job("battle-il", 1), tmp_path, 1)
     assert not (tmp_path / "policy.safetensors").exists()
 
 
