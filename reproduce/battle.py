@@ -15,18 +15,16 @@ other, a scripted rush and a random army. It writes to results/battle
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
 from mfmarl.command_line import Options, at_least, main, parse
-from mfmarl.duel import Group
 from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.battle_replay import Replay
 from mfmarl.evaluation import GROUP
@@ -38,7 +36,8 @@ from mfmarl.policies import Policy
 from mfmarl.provenance import write_provenance
 from mfmarl.ratings import ratings, summarise_pairings
 from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
-from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
+from mfmarl.tournament import SCRIPTED, in_order, pairings, schedule
+from mfmarl.tournament_jobs import duel_job, lock_steps, tournament_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 OUT = Path("results/battle")
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
 RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
-LOCK_STEP = 8  # rounds of the tournament played side by side
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     write_provenance(jobs, options.out, sources(settings), name)
     for job in [] if isinstance(settings, ReleasedCode) else jobs:
         trained = options.out / "jobs" / job.name / "policy.safetensors"
-        kept = policy_path(options.out, str(job.labels["algorithm"]), job.environment.agents, job.seeds[0])
+        kept = policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0])
         kept.parent.mkdir(exist_ok=True)
         shutil.copyfile(trained, kept)
 
@@ -205,75 +203,14 @@ def fight(settings: Settings, options: BattleOptions) -> None:
             if not set(pairing) <= set(SCRIPTED):
                 fixtures = schedule(pairing, dict.fromkeys(entrants, seeds), settings.tournament_rounds)
                 blocks = [*lock_steps(fixtures)]
-                jobs.append(duel_job(pairing, blocks, agents, options.out))
+                jobs.append(duel_job(blocks, Battle(agents), partial(policy_path, options.out, agents)))
                 drawn_up.append(blocks)
-    tables = [
-        tournament_rows(rows, blocks) for rows, blocks in zip(launch(jobs, options.out, options), drawn_up, strict=True)
-    ]
+    played = launch(jobs, options.out, options)
+    tables = [tournament_rows(rows, blocks) for rows, blocks in zip(played, drawn_up, strict=True)]
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
     write_csv(updated(path, pd.concat(tables), keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
     write_provenance(jobs, options.out, sources(settings), "tournament")
-
-
-def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:
-    """Fixtures of one seed pair and evaluation, at most LOCK_STEP at a time."""
-
-    def key(fixture: Fixture) -> tuple[object, ...]:
-        return fixture.evaluation, fixture.seed, fixture.opponent_seed
-
-    for _, group in groupby(sorted(fixtures, key=lambda each: (*map(str, key(each)), each.round)), key):
-        same = list(group)
-        yield from (same[first : first + LOCK_STEP] for first in range(0, len(same), LOCK_STEP))
-
-
-def duel_job(pairing: tuple[str, str], blocks: Sequence[Sequence[Fixture]], agents: int, out: Path) -> Job:
-    """All rounds of a pairing."""
-    armies: dict[str, str] = {}
-
-    def army(name: str, seed: int) -> str:
-        if name in SCRIPTED:
-            armies[name] = ""
-            return name
-        path = policy_path(out, name, agents, seed)
-        if not path.exists():
-            raise ValueError(f"seeds: there is no {path}; train {name} with seed {seed} first")
-        armies[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
-        return str(path)
-
-    groups = [
-        Group(
-            army(block[0].algorithm, block[0].seed),
-            army(block[0].opponent, block[0].opponent_seed),
-            block[0].evaluation,  # type: ignore[arg-type]
-            tuple(each.round for each in block),
-            tuple(each.seat == "left" for each in block),
-            tuple(each.first == "yes" for each in block),
-        )
-        for block in blocks
-    ]
-    algorithm, opponent = pairing
-    labels: dict[str, str | int | float] = {"algorithm": algorithm, "opponent": opponent, "agents": agents}
-    data = {"steps": len(groups), "evaluations": len(groups), "groups": groups}
-    conditions = tuple({"battle": number} for number in range(max(len(block) for block in blocks)))
-    name = job_name("duel", *labels.values(), seeds=[block[0].seed for block in blocks])
-    return Job(name, labels, "duel", Battle(agents), (0,), {"armies": armies}, data, conditions)
-
-
-def tournament_rows(rows: pd.DataFrame, blocks: Sequence[Sequence[Fixture]]) -> pd.DataFrame:
-    """The rows of a duel as rows of tournament.csv: what was played joined to what came of it."""
-    played = pd.DataFrame(
-        {"step": step, "battle": battle, **fixture._asdict()}
-        for step, block in enumerate(blocks, start=1)
-        for battle, fixture in enumerate(block)
-    ).rename(columns={"algorithm": "_", "opponent": "__"})
-    table = rows.dropna().drop(columns="seed").merge(played, on=["step", "battle"])
-    ahead = table["survivors"] - table["opponent_survivors"]
-    table["result"] = ahead.gt(0).map({True: "win", False: "draw"}).mask(ahead.lt(0), "loss")
-    counts = ["survivors", "opponent_survivors", "steps"]
-    table[counts] = table[counts].astype(int)
-    columns = ["algorithm", "opponent", "seed", "opponent_seed", "agents", "seat", "first", "evaluation", "round"]
-    return table[[*columns, "result", "reward", "opponent_reward", *counts]]
 
 
 def draw(options: BattleOptions) -> None:
@@ -355,7 +292,7 @@ def sizes(options: BattleOptions) -> list[int]:
     return options.agents or [QUICK_AGENTS if options.quick else 64]
 
 
-def policy_path(out: Path, algorithm: str, agents: int, seed: int) -> Path:
+def policy_path(out: Path, agents: int, algorithm: str, seed: int) -> Path:
     """File of a trained army; of a class in a file it has both names."""
     name = algorithm.rpartition("/")[2].replace(".py:", "-")
     return out / "policies" / f"{name}-{agents}-seed-{seed}.safetensors"

@@ -17,7 +17,6 @@ from mfmarl.environments.battle_replay import Replay
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
-from mfmarl.tournament import schedule
 from reproduce import battle
 from reproduce.battle import APPENDIX, SETTINGS, BattleOptions
 
@@ -269,25 +268,6 @@ def test_a_method_of_ones_own_is_trained_and_fights(tmp_path: Path) -> None:
     assert (out / "policies/own-Mine-4-seed-3.safetensors").is_file()
 
 
-def test_a_duel_is_what_was_drawn_up(tmp_path: Path) -> None:
-    fixtures = schedule(("rush", "random"), {}, 12, ("greedy", "sampled"))
-    blocks = [*battle.lock_steps(fixtures)]
-    assert [len(block) for block in blocks] == [8, 4, 8, 4]
-    job = battle.duel_job(("rush", "random"), blocks, 4, tmp_path)
-    assert job.agent["armies"] == {"rush": "", "random": ""}
-    assert len(job.conditions) == 8
-    played = [
-        ("rush", "random", evaluation, number, "left" if left else "right", "yes" if first else "no")
-        for group in job.data["groups"]  # type: ignore[attr-defined]
-        for evaluation in [group.evaluation]
-        for number, left, first in zip(group.rounds, group.left, group.first, strict=True)
-        if (group.army, group.opponent) == ("rush", "random")
-    ]
-    assert sorted(played) == sorted(
-        (*each[:2], each.evaluation, each.round, each.seat, each.first) for each in fixtures
-    )
-
-
 def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
     job = battle.training_job("appendix", "mf-q", 64, 2, APPENDIX)
     assert job.agent["exploration"] == EpsilonGreedy(1.0, 0.05, 2000)
@@ -312,8 +292,6 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
     actor = battle.training_job("released-code", "mf-ac", 64, 2, RELEASED)
     assert actor.algorithm == "battle-released-mf-ac"
     assert set(actor.data) == {"steps", "evaluations", "opponent_follows"}
-    with pytest.raises(ValueError, match=r"^seeds: there is no .*il-64-seed-0\.safetensors; train il with seed 0"):
-        battle.duel_job(("il", "rush"), [schedule(("il", "rush"), {"il": [0]}, 1)], 64, tmp_path)
 
 
 @pytest.mark.parametrize(
