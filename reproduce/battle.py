@@ -9,8 +9,8 @@ other, a scripted rush and a random army. It writes to results/battle
     pairings.csv     shares of wins, rewards and kills of every pairing, with intervals over training seeds
     ratings.csv      Bradley-Terry ratings on Elo's scale
     replays/         with --replay: battles as films, and as actions from which the engine plays them again
-    learning_curves, ratings, win_rates, win_rate_bars, rewards (.png, .pdf); the last three for each number of agents,
-    which their names end in unless it is 64
+    ratings, learning_curves, win_rates, win_rate_bars, rewards (.png, .pdf); all but the first for each number of
+    agents, which their names end in unless it is 64
 """
 
 from __future__ import annotations
@@ -218,7 +218,9 @@ def draw(options: BattleOptions) -> None:
     from mfmarl.figures import battle  # noqa: PLC0415 - seaborn takes seconds to import
 
     curves = longest(read_result(options.out / "curves.csv"))
-    drawn = {"learning_curves": battle.learning_curves(curves)}
+    drawn = {
+        sized("learning_curves", agents): battle.learning_curves(some) for agents, some in curves.groupby("agents")
+    }
     if not (options.out / "tournament.csv").exists():
         last = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
         report(last, options.out, ["curves.csv"], drawn)
@@ -244,8 +246,13 @@ def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:
             ("win_rate_bars", battle_pairings.win_rate_bars),
             ("rewards", battle_pairings.rewards),
         ):
-            drawn[name if agents == 64 else f"{name}_{agents}"] = figure(once)
+            drawn[sized(name, agents)] = figure(once)
     return drawn
+
+
+def sized(name: str, agents: object) -> str:
+    """Name of a figure for this number of agents of an army."""
+    return name if agents == 64 else f"{name}_{agents}"
 
 
 def longest(curves: pd.DataFrame) -> pd.DataFrame:

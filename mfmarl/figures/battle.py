@@ -40,50 +40,42 @@ def learning_curves(
 ) -> Figure:
     """Total reward of the learner's army against the round of self-play, above its kills or wins.
 
-    A column for each number of agents and two rows of panels for each settings; with one number of agents, a column for
-    each settings. A dashed line is the reward of an army that never attacks and loses nobody in a round of full length:
-    agents x max_steps x -0.005.
+    A column for each settings. A dashed line is the reward of an army that never attacks and loses nobody in a round of
+    full length: agents x max_steps x -0.005.
 
     Args:
-        curves: settings, algorithm, agents (of one army), seed, step (rounds played), reward (mean total of the army a
-            round since the last row), and kills (mean a round) or wins (share of the rounds, 0 to 1).
+        curves: settings, algorithm, agents (of one army, one number), seed, step (rounds played), reward (mean total of
+            the army a round since the last row), and kills (mean a round) or wins (share of the rounds, 0 to 1).
         fights: what the lower row shows.
         max_steps: of a round. 400: the paper.
 
     Raises:
-        ValueError: unknown fights, a missing column, or seeds of one line that have not one row each at the same steps.
+        ValueError: unknown fights, a missing column, several numbers of agents, or seeds of one line that have not one
+            row each at the same steps.
     """
     if fights not in FIGHTS:
         raise ValueError(f"fights must be one of {sorted(FIGHTS)}, got {fights!r}")
     require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", "reward", fights])
-    settings, sizes = list(curves["settings"].unique()), sorted(int(size) for size in curves["agents"].unique())
-    rows = [[(name, agents) for agents in sizes] for name in settings]
-    if len(sizes) == 1:
-        rows = [[(name, sizes[0]) for name in settings]]
-    columns = len(rows[0])
+    settings, agents = list(curves["settings"].unique()), one_size("curves", curves)
     styles = fighters(curves["algorithm"])
-    figure = page(0.9 + 3.9 * len(rows))
-    grid = figure.subplots(2 * len(rows), columns, squeeze=False, sharex="col", height_ratios=[1.7, 1] * len(rows))
-    for row, cells in enumerate(rows):
-        for (above, below), (name, agents) in zip(grid[2 * row : 2 * row + 2].T, cells, strict=True):
-            panel = curves[(curves["settings"] == name) & (curves["agents"] == agents)]
-            counts = [
-                _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, fights, place / len(styles))
-                for place, (algorithm, look) in enumerate(styles.items())
-            ]
-            drawn = [count for count in counts if count]
-            title = [name, f"{agents} v {agents} ({count_label(drawn) if drawn else 'not run'})"]
-            above.set_title(("\n" if columns > 3 else ", ").join(title))
-            _mark_hiding(above, agents * max_steps * STEP_REWARD)
-            top = agents if fights == "kills" else 1
-            below.set_ylim(-0.04 * top, 1.06 * top)
-            below.set_xlim(left=0)
-        grid[2 * row, 0].set_ylabel("total reward of the army")
-        grid[2 * row + 1, 0].set_ylabel(FIGHTS[fights])
-    for axes in grid[-1]:
-        axes.set_xlabel("rounds of self-play")
-        axes.xaxis.set_major_formatter(thousands)
-        axes.locator_params(axis="x", nbins=5)
+    figure = page(4.8)
+    grid = figure.subplots(2, len(settings), squeeze=False, sharex="col", height_ratios=[1.7, 1])
+    for (above, below), name in zip(grid.T, settings, strict=True):
+        panel = curves[curves["settings"] == name]
+        counts = [
+            _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, fights, place / len(styles))
+            for place, (algorithm, look) in enumerate(styles.items())
+        ]
+        above.set_title(f"{name}, {agents} v {agents} ({count_label([count for count in counts if count])})")
+        _mark_hiding(above, agents * max_steps * STEP_REWARD)
+        top = agents if fights == "kills" else 1
+        below.set_ylim(-0.04 * top, 1.06 * top)
+        below.set_xlim(left=0)
+        below.set_xlabel("rounds of self-play")
+        below.xaxis.set_major_formatter(thousands)
+        below.locator_params(axis="x", nbins=5)
+    grid[0, 0].set_ylabel("total reward of the army")
+    grid[1, 0].set_ylabel(FIGHTS[fights])
     hiding = Line2D(
         [], [], color="black", linestyle="--", linewidth=1, label="nobody attacks, all rounds at full length"
     )
@@ -144,6 +136,14 @@ def fighters(names: Iterable[str]) -> dict[str, Look]:
     names = in_order(names)
     found = looks(names)
     return {name: found[name] for name in names}
+
+
+def one_size(name: str, frame: pd.DataFrame) -> int:
+    """The number of agents of an army; ValueError if there are several."""
+    sizes = sorted(int(size) for size in frame["agents"].unique())
+    if len(sizes) > 1:
+        raise ValueError(f"{name} must be of one number of agents, got {sizes}")
+    return sizes[0]
 
 
 def known_evaluations(name: str, frame: pd.DataFrame) -> list[str]:

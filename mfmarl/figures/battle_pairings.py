@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from mfmarl.figures.battle import fighters, known_evaluations
+from mfmarl.figures.battle import fighters, known_evaluations, one_size
 from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, page, require_columns
 
 WIN, DRAW, LOSS = "#0072B2", "#E4E4E4", "#D55E00"  # Okabe and Ito's blue and vermillion
@@ -160,8 +160,8 @@ def rewards(pairings: pd.DataFrame) -> Figure:
 def _checked(pairings: pd.DataFrame, columns: list[str]) -> list[str]:
     """The evaluations that occur; ValueError unless each pairing occurs once in each and all of one size."""
     require_columns("pairings", pairings, [*KEYS, *columns])
-    if "agents" in pairings and len(sizes := sorted(int(size) for size in pairings["agents"].unique())) > 1:
-        raise ValueError(f"pairings must be of one number of agents, got {sizes}")
+    if "agents" in pairings:
+        one_size("pairings", pairings)
     seen = set()
     for algorithm, opponent, evaluation in pairings[["algorithm", "opponent", "evaluation"]].to_numpy():
         key = (frozenset((algorithm, opponent)), evaluation)
