@@ -247,25 +247,17 @@ def test_another_seed_gives_other_numbers(results: Path, tmp_path: Path) -> None
     pd.testing.assert_frame_equal(both[both["seed"] == 3].reset_index(drop=True), one)
 
 
-OWN = """
-from mfmarl.algorithms.battle import BattleIL
-
-class Mine(BattleIL):
-    pass
-"""
-
-
 @pytest.mark.slow
 def test_a_method_of_ones_own_is_trained_and_fights(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN)
-    out, own = tmp_path / "results", f"{tmp_path / 'own.py'}:Mine"
+    own = f"{Path(__file__).parents[1] / 'examples/my_battle_method.py'}:HystereticBattleMFQ"
+    out = tmp_path / "results"
     assert main(lambda: battle.run(arguments(out, "--algorithms", own, "il"))) == 0
     table = read_csv(out / "tournament.csv")
     pairs = set(table[["algorithm", "opponent"]].itertuples(index=False, name=None))
     learners = ["il", own]
     expected = {(one, other) for one, other in [("il", "il"), ("il", own), (own, own)]}
     assert pairs == expected | {(one, other) for one in learners for other in ("rush", "random")}
-    assert (out / "policies/own-Mine-4-seed-3.safetensors").is_file()
+    assert (out / "policies/my_battle_method-HystereticBattleMFQ-4-seed-3.safetensors").is_file()
 
 
 def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:

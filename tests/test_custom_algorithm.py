@@ -9,12 +9,17 @@ import pytest
 import torch
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
+from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.army_replay import BattleBatch
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.environments.battle_game import Battle
 from mfmarl.experiment import Job, run
 from mfmarl.replay import Batch
 
-EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLE = f"{EXAMPLES / 'my_method.py'}:HystereticMFQ"
+BATTLE_EXAMPLE = f"{EXAMPLES / 'my_battle_method.py'}:HystereticBattleMFQ"
 
 
 def job(algorithm: str, **agent: object) -> Job:
@@ -27,11 +32,15 @@ def test_known_names_are_their_classes() -> None:
     assert all(algorithm_class(name) is known for name, known in ALGORITHMS.items())
 
 
-def test_the_example_is_a_method_short_enough_to_show() -> None:
-    found = algorithm_class(EXAMPLE)
-    assert issubclass(found, MFQ)
-    assert found.__name__ == "HystereticMFQ"
-    assert len(Path(EXAMPLE.rpartition(":")[0]).read_text().splitlines()) < 45
+@pytest.mark.parametrize(
+    ("example", "kind", "base"), [(EXAMPLE, "stateless", MFQ), (BATTLE_EXAMPLE, "battle", BattleMFQ)]
+)
+def test_the_examples_are_methods_short_enough_to_show(example: str, kind: str, base: type) -> None:
+    file, _, name = example.rpartition(":")
+    found = algorithm_class(example, kind)  # type: ignore[arg-type] # str, not Literal
+    assert issubclass(found, base)
+    assert found.__name__ == name
+    assert len(Path(file).read_text().splitlines()) < 45
 
 
 def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> None:
@@ -55,6 +64,18 @@ def test_the_example_weighs_bad_news_less() -> None:
         batch = (agent, action, torch.full((2, 6), reward), mean, None)
         [loss], [of_plain] = (method.losses(Batch(*batch)) for method in (module, plain))
         torch.testing.assert_close(loss, factor * of_plain)
+
+
+def test_the_battle_example_weighs_bad_news_less() -> None:
+    make: Callable[..., Any] = algorithm_class(BATTLE_EXAMPLE, "battle")
+    module, plain = make(Battle(4), [0], slowness=0.2), BattleMFQ(Battle(4), [0])
+    own = torch.Generator().manual_seed(0)
+    views, features, means = (torch.rand(12, *shape, generator=own) for shape in ((13, 13, 7), (34,), (21,)))
+    action, terminal = torch.randint(21, (6,), generator=own), torch.tensor([True, False] * 3)
+    for reward, factor in ((100.0, 1.0), (-100.0, 0.2)):
+        before, after = ((views[half], features[half], means[half]) for half in (slice(6), slice(6, 12)))
+        batch = BattleBatch(*before, action, torch.full((6,), reward), *after, terminal)
+        torch.testing.assert_close(module.loss(batch), factor * plain.loss(batch))
 
 
 @pytest.mark.parametrize(
