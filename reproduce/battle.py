@@ -170,7 +170,7 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     rows = pd.concat(launch(jobs, options.out, options))
     path = options.out / "curves.csv"
     write_csv(updated(path, rows, [*GROUP, "seed"]), path, keys=[*GROUP, "seed", "step"])
-    write_provenance(jobs, options.out, sources(settings), name)
+    write_provenances(jobs, settings, name, options)
     for job in [] if isinstance(settings, ReleasedCode) else jobs:
         trained = options.out / "jobs" / job.name / "policy.safetensors"
         kept = policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0])
@@ -210,7 +210,14 @@ def fight(settings: Settings, options: BattleOptions) -> None:
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
     write_csv(updated(path, pd.concat(tables), keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
-    write_provenance(jobs, options.out, sources(settings), "tournament")
+    write_provenances(jobs, settings, "tournament", options)
+
+
+def write_provenances(jobs: Sequence[Job], settings: Settings, name: str, options: BattleOptions) -> None:
+    """A section for each number of agents, whose rounds and seeds may differ."""
+    for agents in sizes(options):
+        own = [job for job in jobs if job.labels["agents"] == agents]
+        write_provenance(own, options.out, sources(settings), f"{name}-{agents}")
 
 
 def draw(options: BattleOptions) -> None:

@@ -127,12 +127,12 @@ def test_policies_are_those_that_were_trained(results: Path) -> None:
 
 def test_provenance_has_the_source_of_every_number(results: Path) -> None:
     sections = json.loads((results / "provenance.json").read_text())
-    assert set(sections) == {"quick", "tournament"}
+    assert set(sections) == {"quick-4", "tournament-4"}
     for section in sections.values():
         assert all(entry["source"] for entry in section["settings"].values())
         assert section["settings"]["learning_rate"] == {"value": 1e-4, "source": "appendix C.3"}
         assert section["settings"]["steps"] == {"value": 4, "source": "ours, in place of 2000"}
-    assert sections["quick"]["seeds"] == [3]
+    assert sections["quick-4"]["seeds"] == [3]
 
 
 @pytest.mark.slow
