@@ -97,9 +97,15 @@ class Job:
 
 
 def job_name(*labels: object, seeds: Sequence[int]) -> str:
-    """Name of a job's folder: its labels and its first and last seed, in letters that every file system takes."""
-    words = "-".join([*map(str, labels), "seeds", str(seeds[0]), str(seeds[-1])])
+    """Name of a job: its labels, its lowest and its highest seed, in letters that every file system takes."""
+    words = "-".join([*map(str, labels), "seeds", str(min(seeds)), str(max(seeds))])
     return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
+
+
+def folder(job: Job, out: Path, precision: str) -> Path:
+    """The folder of `job` in `out`: with other settings or precision it is another one, and both are kept."""
+    own = hashlib.sha256(f"{job.fingerprint} {precision}".encode()).hexdigest()
+    return out / "jobs" / f"{job.name}-{own[:8]}"
 
 
 @dataclass(frozen=True)

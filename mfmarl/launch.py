@@ -26,7 +26,7 @@ LOG_LINES = 12  # of each: enough for the exception and the calls that led to it
 
 
 def launch(jobs: Sequence[Job], out: Path, options: Options) -> list[pd.DataFrame]:
-    """Do `jobs` in `out`/jobs/<name>, resuming what an earlier call left; return the rows of each, in order.
+    """Do `jobs`, each in its folder in `out`/jobs, resuming what earlier calls left; return the rows of each, in order.
 
     `options` says where and how: launcher, workers, accelerator, devices, precision, threads, fresh,
     checkpoint_seconds and logger. Largest jobs go first. Progress goes to stderr.
@@ -64,7 +64,7 @@ def launch(jobs: Sequence[Job], out: Path, options: Options) -> list[pd.DataFram
             with Progress(jobs, done) as progress:
                 failures = workers.run(left, processes, progress)
     if failures:
-        raise JobsFailedError(report(failures, place, len(jobs)))
+        raise JobsFailedError(report(failures, jobs, place))
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
@@ -108,11 +108,12 @@ def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
             clear(place.folder(job))
 
 
-def report(failures: Mapping[str, str], place: Place, jobs: int) -> str:
+def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> str:
     """The message of JobsFailedError."""
-    parts = [f"{len(failures)} of {jobs} jobs failed; the others are done."]
+    parts = [f"{len(failures)} of {len(jobs)} jobs failed; the others are done."]
+    folders = {job.name: place.folder(job) for job in jobs}
     for number, (name, reason) in enumerate(failures.items()):
-        log = place.out / "jobs" / name / "log.txt"
+        log = folders[name] / "log.txt"
         parts.append(f"{name}: {reason} (see {log})")
         if number < LOGS and log.exists():
             parts += [f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LOG_LINES:]]

@@ -17,44 +17,42 @@ from typing import Any
 import torch
 
 from mfmarl import __version__
-from mfmarl.experiment import Job
+from mfmarl.command_line import Options
+from mfmarl.experiment import Job, folder
 from mfmarl.files import write_json
 
+TIMES = ("wall_seconds", "cpu_seconds")
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas")
 
 
-def write_provenance(jobs: Sequence[Job], out: Path, settings: Mapping[str, object], section: str = "run") -> None:
-    """Write a section of `out`/provenance.json after `launch` has done `jobs`; other sections stay as they are.
+def write_provenance(
+    jobs: Sequence[Job], options: Options, settings: Mapping[str, object], section: str = "run"
+) -> None:
+    """Enter `jobs` in a section of provenance.json, after `launch` has done them with `options`.
+
+    A section is a list of calls, the oldest first, each with the jobs that it did. A job that an earlier call did
+    stays with that call; one that was done again, or whose name now stands for other settings, leaves it.
 
     `settings` is what the numbers were and where each comes from, any JSON. Times are those of the jobs, the
     calls that they were resumed in added up: of jobs side by side, more wall time than passed on the clock.
-    Jobs of earlier calls stay in the section, and the date of the first call if it shares a job with this one;
-    the rest is that of the latest call.
     """
-    path = out / "provenance.json"
-    earlier = json.loads(path.read_text()) if path.exists() else {}
-    content = provenance(jobs, out, settings, earlier.get(section, {}))
-    write_json({**earlier, section: content}, path)
+    path = options.out / "provenance.json"
+    sections = json.loads(path.read_text()) if path.exists() else {}
+    earlier: list[dict[str, Any]] = sections.get(section, [])
+    recorded = {name: job for call in earlier for name, job in call["jobs"].items()}
+    own = {job.name: job_record(job, options) for job in jobs}
+    own = {name: record for name, record in own.items() if recorded.get(name) != record}
+    calls = [with_jobs(call, {name: job for name, job in call["jobs"].items() if name not in own}) for call in earlier]
+    calls.append(with_jobs(this_call(settings), own))
+    write_json({**sections, section: [call for call in calls if call["jobs"]]}, path)
 
 
-def provenance(
-    jobs: Sequence[Job], out: Path, settings: Mapping[str, object], earlier: Mapping[str, Any]
-) -> dict[str, object]:
-    """The content of a section, see `write_provenance`; `earlier` is what it was."""
-    own = {
-        job.name: {
-            "fingerprint": job.fingerprint,
-            **{kind: round(seconds, 1) for kind, seconds in job_times(out / "jobs" / job.name).items()},
-        }
-        for job in jobs
-    }
-    every: dict[str, dict[str, Any]] = {**earlier.get("jobs", {}), **own}
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+def this_call(settings: Mapping[str, object]) -> dict[str, object]:
+    """What all jobs of this call have in common."""
     return {
         "command": command(),
-        "dates": {"first": first_date(earlier, own) or now, "last": now},
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "settings": dict(settings),
-        "seeds": sorted({*earlier.get("seeds", []), *(seed for job in jobs for seed in job.seeds)}),
         "versions": {
             "python": platform.python_version(),
             "mfmarl": __version__,
@@ -62,12 +60,19 @@ def provenance(
         },
         "commit": commit(),
         "hardware": hardware(),
-        "total": {
-            kind: round(sum(job.get(kind, 0.0) for job in every.values()), 1)
-            for kind in ("wall_seconds", "cpu_seconds")
-        },
-        "jobs": dict(sorted(every.items())),
     }
+
+
+def with_jobs(call: Mapping[str, Any], jobs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The call with these jobs, sorted, and their times in all."""
+    total = {kind: round(sum(job.get(kind, 0.0) for job in jobs.values()), 1) for kind in TIMES}
+    return {**call, "total": total, "jobs": dict(sorted(jobs.items()))}
+
+
+def job_record(job: Job, options: Options) -> dict[str, object]:
+    """Fingerprint and times of a job that `launch` has done."""
+    times = job_times(folder(job, options.out, options.precision))
+    return {"fingerprint": job.fingerprint, **{kind: round(seconds, 1) for kind, seconds in times.items()}}
 
 
 def command() -> str:
@@ -128,9 +133,10 @@ def compute_seconds(out: Path) -> dict[str, float]:
     """
     sections = json.loads((out / "provenance.json").read_text()).values()
     return {
-        name: float(job["wall_seconds" if section["hardware"]["gpus"] else "cpu_seconds"])
-        for section in sections
-        for name, job in section["jobs"].items()
+        name: float(job["wall_seconds" if call["hardware"]["gpus"] else "cpu_seconds"])
+        for calls in sections
+        for call in calls
+        for name, job in call["jobs"].items()
     }
 
 
@@ -138,11 +144,4 @@ def job_times(directory: Path) -> dict[str, float]:
     """Seconds that a job took, in all calls; empty if it is not done."""
     path = directory / "job.json"
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return {kind: record[kind] for kind in ("wall_seconds", "cpu_seconds") if kind in record}
-
-
-def first_date(earlier: Mapping[str, Any], jobs: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The first date of the section already written, if it shares a job with this one."""
-    known = earlier.get("jobs", {})
-    shared = any(known.get(name, {}).get("fingerprint") == job["fingerprint"] for name, job in jobs.items())
-    return str(earlier["dates"]["first"]) if shared else None
+    return {kind: record[kind] for kind in TIMES if kind in record}

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mfmarl.experiment import Hardware, Job, LoggerName, found
+from mfmarl.experiment import Hardware, Job, LoggerName, folder, found
 from mfmarl.experiment import run as run_job
 from mfmarl.progress import Progress
 
@@ -35,7 +35,7 @@ class Place:
 
     def folder(self, job: Job) -> Path:
         """The folder of `job`."""
-        return self.out / "jobs" / job.name
+        return folder(job, self.out, self.hardware.precision)
 
     def found(self, job: Job) -> str:
         """What an earlier call left of `job`, see `experiment.found`."""

@@ -28,7 +28,7 @@ from mfmarl.command_line import Options, at_least, main, parse
 from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.battle_replay import Replay
 from mfmarl.evaluation import GROUP
-from mfmarl.experiment import Job, job_name
+from mfmarl.experiment import Job, folder, job_name
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
 from mfmarl.launch import launch
@@ -170,9 +170,9 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     rows = pd.concat(launch(jobs, options.out, options))
     path = options.out / "curves.csv"
     write_csv(updated(path, rows, [*GROUP, "seed"]), path, keys=[*GROUP, "seed", "step"])
-    write_provenances(jobs, settings, name, options)
+    write_provenance(jobs, options, sources(settings), name)
     for job in [] if isinstance(settings, ReleasedCode) else jobs:
-        trained = options.out / "jobs" / job.name / "policy.safetensors"
+        trained = folder(job, options.out, options.precision) / "policy.safetensors"
         kept = policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0])
         kept.parent.mkdir(exist_ok=True)
         shutil.copyfile(trained, kept)
@@ -210,14 +210,7 @@ def fight(settings: Settings, options: BattleOptions) -> None:
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
     write_csv(updated(path, pd.concat(tables), keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
-    write_provenances(jobs, settings, "tournament", options)
-
-
-def write_provenances(jobs: Sequence[Job], settings: Settings, name: str, options: BattleOptions) -> None:
-    """A section for each number of agents, whose rounds and seeds may differ."""
-    for agents in sizes(options):
-        own = [job for job in jobs if job.labels["agents"] == agents]
-        write_provenance(own, options.out, sources(settings), f"{name}-{agents}")
+    write_provenance(jobs, options, sources(settings), "tournament")
 
 
 def draw(options: BattleOptions) -> None:

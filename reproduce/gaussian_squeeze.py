@@ -298,7 +298,7 @@ def trained(
         rows = pd.concat(launch([*chain(*jobs.values())], options.out, options))
         write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "step"])
         for name, chosen in settings.items():
-            write_provenance(jobs[name], options.out, sources(chosen), name)
+            write_provenance(jobs[name], options, sources(chosen), name)
     return read_result(path)
 
 

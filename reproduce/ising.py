@@ -154,7 +154,7 @@ def train(options: IsingOptions) -> None:
         if part == "equilibrium":
             table, keys = averaged(table), RUN
         write_csv(updated(path, table, KEYS), path, keys=keys)
-        write_provenance(some, options.out, settings[part], part)
+        write_provenance(some, options, settings[part], part)
 
 
 def cells(options: IsingOptions) -> Iterator[Cell]:

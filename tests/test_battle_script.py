@@ -127,12 +127,11 @@ def test_policies_are_those_that_were_trained(results: Path) -> None:
 
 def test_provenance_has_the_source_of_every_number(results: Path) -> None:
     sections = json.loads((results / "provenance.json").read_text())
-    assert set(sections) == {"quick-4", "tournament-4"}
-    for section in sections.values():
-        assert all(entry["source"] for entry in section["settings"].values())
-        assert section["settings"]["learning_rate"] == {"value": 1e-4, "source": "appendix C.3"}
-        assert section["settings"]["steps"] == {"value": 4, "source": "ours, in place of 2000"}
-    assert sections["quick-4"]["seeds"] == [3]
+    assert set(sections) == {"quick", "tournament"}
+    for (call,) in sections.values():
+        assert all(entry["source"] for entry in call["settings"].values())
+        assert call["settings"]["learning_rate"] == {"value": 1e-4, "source": "appendix C.3"}
+        assert call["settings"]["steps"] == {"value": 4, "source": "ours, in place of 2000"}
 
 
 @pytest.mark.slow

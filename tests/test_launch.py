@@ -15,7 +15,7 @@ import pytest
 from mfmarl import slurm
 from mfmarl.command_line import JobsFailedError, Options, main
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.experiment import Hardware, Job, found, run
+from mfmarl.experiment import Hardware, Job, folder, found, run
 from mfmarl.launch import available, launch
 from mfmarl.progress import Progress
 from mfmarl.provenance import write_provenance
@@ -65,20 +65,36 @@ def test_one_process_or_two_give_the_same_bytes_in_the_order_of_jobs(tmp_path: P
 
 
 def test_largest_jobs_go_first(tmp_path: Path) -> None:
-    launch([job("small"), job("large", steps=600), job("middle", steps=400)], tmp_path, options())
-    finished = sorted((path.stat().st_mtime_ns, path.parent.name) for path in tmp_path.rglob("rows.csv"))
-    assert [name for _, name in finished] == ["large", "middle", "small"]
+    small, large, middle = (job(name, steps=steps) for name, steps in (("small", 200), ("large", 600), ("middle", 400)))
+    launch([small, large, middle], tmp_path, options())
+    finished = sorted((path.stat().st_mtime_ns, path.parent) for path in tmp_path.rglob("rows.csv"))
+    assert [path for _, path in finished] == [folder(each, tmp_path, "32") for each in (large, middle, small)]
 
 
 def test_what_is_done_is_not_done_again_unless_fresh(tmp_path: Path) -> None:
     jobs = [job("a"), job("b")]
     launch(jobs[:1], tmp_path, options())
-    rows = tmp_path / "jobs/a/rows.csv"
+    rows = folder(jobs[0], tmp_path, "32") / "rows.csv"
     first = rows.stat().st_mtime_ns
     launch(jobs, tmp_path, options())
     assert rows.stat().st_mtime_ns == first
     launch(jobs, tmp_path, options(fresh=True))
     assert rows.stat().st_mtime_ns > first
+
+
+def test_other_settings_and_precision_are_done_beside_and_what_is_done_stays(tmp_path: Path) -> None:
+    one, longer = job("a"), job("a", steps=400)
+    (first,) = launch([one], tmp_path, options())
+    before = written(tmp_path)
+    launch([longer], tmp_path, options())
+    launch([one], tmp_path, options(precision="64"))
+    after = written(tmp_path)
+    assert len(after) == 3
+    assert after.items() > before.items()
+    stamp = (folder(one, tmp_path, "32") / "rows.csv").stat().st_mtime_ns
+    (again,) = launch([one], tmp_path, options())
+    pd.testing.assert_frame_equal(again, first)
+    assert (folder(one, tmp_path, "32") / "rows.csv").stat().st_mtime_ns == stamp
 
 
 def test_failures_do_not_stop_the_others_and_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,15 +110,17 @@ def test_failures_do_not_stop_the_others_and_are_reported(tmp_path: Path, capsys
     assert "dies: its worker was killed by SIGKILL, often for a lack of memory" in report
     assert "breaks: RuntimeError: the toy broke" in report
     assert 'raise RuntimeError("the toy broke")' in report, "the end of the log"
-    assert str(tmp_path / "jobs/breaks/log.txt") in report
+    assert str(folder(jobs[1], tmp_path, "32") / "log.txt") in report
     assert "--fresh" in report
-    assert sorted(written(tmp_path)) == [f"jobs/good-{seed}/rows.csv" for seed in range(3)]
+    assert {tmp_path / rows for rows in written(tmp_path)} == {
+        folder(good, tmp_path, "32") / "rows.csv" for good in jobs[2:]
+    }
 
 
 def test_a_failure_in_this_process_is_reported_too(tmp_path: Path) -> None:
     with pytest.raises(JobsFailedError, match="1 of 2 jobs failed"):
         launch([job("breaks", f"{TOY}:Breaks"), job("good")], tmp_path, options())
-    assert sorted(written(tmp_path)) == ["jobs/good/rows.csv"]
+    assert [tmp_path / rows for rows in written(tmp_path)] == [folder(job("good"), tmp_path, "32") / "rows.csv"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -112,7 +130,7 @@ def test_a_failure_in_this_process_is_reported_too(tmp_path: Path) -> None:
         ("nonsense", "mf-ac"),
         (f"{TOY}:NoAgent", "subclass of mfmarl.agent.Agent"),
         (f"{TOY}:Missing", "Missing"),
-        (f"{TOY}.py:Missing", "there is no file"),
+        (f"{TOY}.py:Missing", "cannot read"),
     ],
 )
 def test_unknown_algorithms_are_refused_with_nothing_touched(
@@ -127,9 +145,10 @@ def test_unknown_algorithms_are_refused_with_nothing_touched(
 
 
 def test_a_damaged_checkpoint_is_refused_before_any_job_begins(tmp_path: Path) -> None:
-    run(job("b"), tmp_path / "jobs/b")
-    (tmp_path / "jobs/b/rows.csv").unlink()
-    (tmp_path / "jobs/b/checkpoint.ckpt").write_bytes(b"no checkpoint")
+    damaged = folder(job("b"), tmp_path, "32")
+    run(job("b"), damaged)
+    (damaged / "rows.csv").unlink()
+    (damaged / "checkpoint.ckpt").write_bytes(b"no checkpoint")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert main(lambda: launch([job("a"), job("b")], tmp_path, options())) == 2
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -179,7 +198,8 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
     jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000)]
     (tmp_path / "script.py").write_text(LAUNCHED.format(tests=str(TOY.parent)))
     script = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path / "out"], cwd=TOY.parents[1])
-    while not all((tmp_path / "out/jobs" / each.name / "checkpoint.ckpt").exists() for each in jobs):
+    folders = [folder(each, tmp_path / "out", "32") for each in jobs]
+    while not all((each / "checkpoint.ckpt").exists() for each in folders):
         assert script.poll() is None, "it ended without checkpoints"
         time.sleep(0.01)
     family = psutil.Process(script.pid).children(recursive=True)
@@ -187,7 +207,7 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
     assert script.wait() == code
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
-    left = {found(each, tmp_path / "out/jobs" / each.name, Hardware()) for each in jobs}
+    left = {found(each, directory, Hardware()) for each, directory in zip(jobs, folders, strict=True)}
     assert left == {"checkpoint"}
     launch(jobs, tmp_path / "out", options())
     launch(jobs, tmp_path / "whole", options())
@@ -204,10 +224,11 @@ def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pyt
         failures = slurm.run(jobs, Place(tmp_path, Hardware(), 30.0, "none"), progress, executor)
     assert list(failures) == ["breaks"]
     assert failures["breaks"].startswith("FailedJobError: ")
-    assert "the toy broke" in (tmp_path / "jobs/breaks/log.txt").read_text()
+    assert "the toy broke" in (folder(jobs[1], tmp_path, "32") / "log.txt").read_text()
     assert progress.steps["good"] == jobs[0].work
     launch(jobs[:1], tmp_path / "here", options())
-    assert (tmp_path / "jobs/good/rows.csv").read_bytes() == (tmp_path / "here/jobs/good/rows.csv").read_bytes()
+    submitted, here = (folder(jobs[0], out, "32") / "rows.csv" for out in (tmp_path, tmp_path / "here"))
+    assert submitted.read_bytes() == here.read_bytes()
 
 
 def test_progress_counts_earlier_calls_but_not_in_the_rate(
@@ -225,27 +246,43 @@ def test_progress_counts_earlier_calls_but_not_in_the_rate(
     assert last == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
 
 
-def test_provenance_adds_up_and_keeps_the_first_date(tmp_path: Path) -> None:
-    jobs = [job("a"), job("b", seeds=(5,))]
-    launch(jobs, tmp_path, options())
-    write_provenance(jobs, tmp_path, {"learning_rate": [1e-5, "appendix C.1"]})
-    write_provenance(jobs[:1], tmp_path, {}, "other")
-    sections = json.loads((tmp_path / "provenance.json").read_text())
-    first = sections["run"]
-    assert set(sections["other"]["jobs"]) == {"a"}
-    assert first["seeds"] == [0, 1, 5]
-    assert first["settings"] == {"learning_rate": [1e-5, "appendix C.1"]}
-    assert {"python", "torch", "pytorch-lightning", "mfmarl"} <= set(first["versions"])
-    assert first["hardware"]["cores"] >= 1
-    assert set(first["jobs"]) == {"a", "b"}
-    assert first["total"]["cpu_seconds"] == pytest.approx(
-        sum(each["cpu_seconds"] for each in first["jobs"].values()), abs=0.2
-    )
-    first["dates"]["first"] = "2000-01-01T00:00:00+00:00"
-    (tmp_path / "provenance.json").write_text(json.dumps(sections))
-    write_provenance(jobs[1:], tmp_path, {})
-    again = json.loads((tmp_path / "provenance.json").read_text())
-    assert again["run"]["dates"]["first"].startswith("2000")
-    assert again["run"]["jobs"] == first["jobs"]
-    assert again["run"]["total"] == first["total"]
-    assert again["other"] == sections["other"]
+def sections_of(out: Path) -> dict[str, list[dict[str, Any]]]:
+    return dict(json.loads((out / "provenance.json").read_text()))
+
+
+def test_provenance_says_what_was_run_and_adds_up(tmp_path: Path) -> None:
+    jobs, here = [job("a"), job("b", seeds=(5,))], options(out=tmp_path)
+    launch(jobs, tmp_path, here)
+    write_provenance(jobs, here, {"learning_rate": [1e-5, "appendix C.1"]})
+    write_provenance(jobs[:1], here, {}, "other")
+    sections = sections_of(tmp_path)
+    (call,), (other,) = sections["run"], sections["other"]
+    assert set(other["jobs"]) == {"a"}
+    assert call["settings"] == {"learning_rate": [1e-5, "appendix C.1"]}
+    assert {"python", "torch", "pytorch-lightning", "mfmarl"} <= set(call["versions"])
+    assert call["hardware"]["cores"] >= 1
+    assert list(call["jobs"]) == ["a", "b"]
+    assert [each["fingerprint"] for each in call["jobs"].values()] == [each.fingerprint for each in jobs]
+    for kind in ("wall_seconds", "cpu_seconds"):
+        assert call["total"][kind] == pytest.approx(sum(each[kind] for each in call["jobs"].values()), abs=0.2)
+
+
+def test_provenance_keeps_each_job_with_the_call_that_did_it(tmp_path: Path) -> None:
+    jobs, here = [job("a"), job("b", seeds=(5,)), job("c")], options(out=tmp_path)
+    launch(jobs[:2], tmp_path, here)
+    write_provenance(jobs[:2], here, {"of": "the first call"})
+    (first,) = sections_of(tmp_path)["run"]
+    write_provenance(jobs[:2], here, {"of": "a call that found all done"})
+    assert sections_of(tmp_path)["run"] == [first]
+    launch(jobs, tmp_path, here)
+    write_provenance(jobs, here, {"of": "the second call"})
+    again, second = sections_of(tmp_path)["run"]
+    assert again == first
+    assert (second["settings"], list(second["jobs"])) == ({"of": "the second call"}, ["c"])
+    longer = job("b", seeds=(5,), steps=400)
+    launch([longer], tmp_path, here)
+    write_provenance([longer], here, {"of": "a call with other settings"})
+    kept, _, third = sections_of(tmp_path)["run"]
+    assert list(kept["jobs"]) == ["a"]
+    assert kept["total"]["cpu_seconds"] == kept["jobs"]["a"]["cpu_seconds"]
+    assert third["jobs"]["b"]["fingerprint"] == longer.fingerprint

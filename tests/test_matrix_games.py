@@ -28,7 +28,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_quick_writes_what_it_says(quick: Path) -> None:
     names = ["jobs", "provenance.json", "success_rates.pdf", "success_rates.png", "table.csv"]
     assert sorted(path.name for path in quick.iterdir()) == names
-    settings = json.loads((quick / "provenance.json").read_text())["quick"]["settings"]
+    (call,) = json.loads((quick / "provenance.json").read_text())["quick"]
+    settings = call["settings"]
     assert settings["learning_rate"] == {"value": 0.1, "source": "thesis, Table 6.4, there of FMQ"}
     assert all(entry["source"] for entry in settings.values())
 
