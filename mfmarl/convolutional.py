@@ -21,13 +21,12 @@ class BattleNetwork(nn.Module):
     Args:
         uses_mean_action: whether the mean action of the army is an input: all that a mean field method adds.
         generator: draws the start.
-        outputs: how many; 21, the actions.
     """
 
-    def __init__(self, uses_mean_action: bool, generator: torch.Generator, outputs: int = ACTIONS) -> None:
+    def __init__(self, uses_mean_action: bool, generator: torch.Generator) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):  # torch draws a start of its own from the global generator
-            self._build(uses_mean_action, outputs)
+            self._build(uses_mean_action)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
                 assert module.bias is not None
@@ -44,14 +43,14 @@ class BattleNetwork(nn.Module):
             mean_action: ``[batch, 21]``, needed if it is an input and ignored if it is not.
 
         Returns:
-            ``[batch, outputs]``.
+            ``[batch, 21]``, one an action.
         """
         parts = [self.eye(view.permute(0, 3, 1, 2)), self.feature(feature)]
         if self.mean_action is not None:
             parts.append(self.mean_action(mean_action))
         return self.head(torch.cat(parts, -1))  # type: ignore[no-any-return]
 
-    def _build(self, uses_mean_action: bool, outputs: int) -> None:
+    def _build(self, uses_mean_action: bool) -> None:
         rows, columns, planes = VIEW
         seen = 32 * (rows - 4) * (columns - 4)
         self.eye = nn.Sequential(
@@ -63,5 +62,5 @@ class BattleNetwork(nn.Module):
         )
         inputs = 256 + 32 + (32 if uses_mean_action else 0)
         self.head = nn.Sequential(
-            nn.ReLU(), nn.Linear(inputs, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, outputs)
+            nn.ReLU(), nn.Linear(inputs, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, ACTIONS)
         )

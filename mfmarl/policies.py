@@ -7,6 +7,7 @@ policy = Policy.load("results/battle/policies/mf-q-64-seed-0.safetensors")
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +19,14 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
 from mfmarl.convolutional import BattleNetwork
+from mfmarl.custom import class_in_file, is_in_file, name_in_file
 from mfmarl.environments.battle_opponents import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
 from mfmarl.files import atomic
 from mfmarl.mean_field import boltzmann_policy
 from mfmarl.perceptron import ActorCriticPerceptron
 
-NETWORKS = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
+NETWORKS: dict[str, type[nn.Module]] = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
 
 Evaluation = Literal["greedy", "sampled"]
 
@@ -39,7 +41,7 @@ class Acting:
         value: of epsilon or of the temperature.
 
     Raises:
-        ValueError: another kind.
+        ValueError: another kind, an epsilon outside [0, 1], or a temperature that is not positive.
     """
 
     kind: Literal["epsilon", "temperature"]
@@ -48,12 +50,46 @@ class Acting:
     def __post_init__(self) -> None:
         if self.kind not in ("epsilon", "temperature"):
             raise ValueError(f"kind must be epsilon or temperature, got {self.kind!r}")
+        if not (0 <= self.value <= 1 if self.kind == "epsilon" else 0 < self.value < math.inf):
+            allowed = "in [0, 1]" if self.kind == "epsilon" else "positive and finite"
+            raise ValueError(f"value: {self.kind} must be {allowed}, got {self.value}")
 
     def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
         """Actions ``[...]`` int64 from ``outputs`` ``[..., 21]`` and one draw ``[...]`` in [0, 1) each."""
         if self.kind == "epsilon":
             return EpsilonGreedy(self.value, self.value).choose(outputs, uniform, 0)
         return sample(boltzmann_policy(outputs, self.value), uniform)
+
+
+def network_name(network: nn.Module) -> str:
+    """What a file calls a network: the class's name, or path/to/file.py:Class of one's own."""
+    cls = type(network)
+    return cls.__name__ if NETWORKS.get(cls.__name__) is cls else name_in_file(cls)
+
+
+def rebuilt(name: str, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The network of that name with these weights.
+
+    A class of one's own is made as those here are, ``Class(uses_mean_action, generator)``, and uses the mean action if
+    and only if the name of some weight starts with mean_action.
+
+    Raises:
+        Exception: there is no such class, or it does not fit the weights.
+    """
+    cls = class_in_file("network", name, nn.Module) if is_in_file(name) else NETWORKS[name]
+    network = cls(any(key.startswith("mean_action") for key in weights), Generator())
+    network.load_state_dict(weights)
+    return network
+
+
+def check_loads_again(network: nn.Module) -> None:
+    """Raise ValueError, before hours of training, for a network whose file could not be loaded."""
+    name = network_name(network)
+    try:
+        rebuilt(name, network.state_dict())
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"network: {name} must be made by Class(uses_mean_action, generator), got {reason}") from error
 
 
 class Policy:
@@ -106,7 +142,7 @@ class Policy:
         weights = {
             name: value.to("cpu", torch.bfloat16).contiguous() for name, value in self.network.state_dict().items()
         }
-        about = {"network": type(self.network).__name__, "acting": asdict(self.acting), **self.about}
+        about = {"network": network_name(self.network), "acting": asdict(self.acting), **self.about}
         header = {"policy": json.dumps(about)}
         with atomic(path) as temporary:
             save_file(weights, temporary, metadata=header)
@@ -125,10 +161,7 @@ class Policy:
                 about = json.loads(file.metadata()["policy"])
                 weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - it is no dict
             acting = Acting(**about.pop("acting"))
-            network = NETWORKS[about.pop("network", "BattleNetwork")](
-                any(name.startswith("mean_action") for name in weights), Generator()
-            )
-            network.load_state_dict(weights)
+            network = rebuilt(about.pop("network", "BattleNetwork"), weights)
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(f"policy: {path} is no policy: {reason}") from error

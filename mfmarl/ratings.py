@@ -152,20 +152,8 @@ def ratings(
     return pd.DataFrame(rows)
 
 
-def ranking(rounds: pd.DataFrame) -> list[str]:
-    """The entrants from best to worst, by the rating of all their rounds together; equals in the order of tables.
-
-    Where all pairings have equally many rounds, this is the order of points won, the mean win share; unlike that, it
-    remains fair to who met only strong opponents. Armies of all sizes and both evaluations count: give the rounds of
-    one of them for the order in that one.
-
-    Raises:
-        ValueError: as `ratings`.
-    """
-    table = both_sides(rounds)
-    league = _League(table)
-    rated = league.rate(league.points(_all_once(league.seeds)))[0]
-    return [league.entrants[number] for number in np.argsort(-rated.round(6), kind="stable")]
+class UnconnectedError(ValueError):
+    """No chain of wins leads from each entrant to each other, so that a strength is infinite."""
 
 
 def bradley_terry(points: Array) -> Array:
@@ -179,7 +167,8 @@ def bradley_terry(points: Array) -> Array:
             there must be a chain of such as have points against the next, else a strength is infinite.
 
     Raises:
-        ValueError: points are not square, negative, not finite, or lack such a chain.
+        UnconnectedError: points lack such a chain.
+        ValueError: points are not square, negative, or not finite.
     """
     points = np.asarray(points, np.float64)
     if points.ndim < 2 or points.shape[-1] != points.shape[-2] or not np.isfinite(points).all() or (points < 0).any():
@@ -189,7 +178,7 @@ def bradley_terry(points: Array) -> Array:
     for _ in range(entrants):
         beats = beats | (beats @ beats)
     if not (beats | np.eye(entrants, dtype=np.bool_)).all():
-        raise ValueError("points must lead in a chain from each entrant to each other, or a strength is infinite")
+        raise UnconnectedError("points must lead in a chain from each entrant to each other, or a strength is infinite")
     met = points + points.swapaxes(-1, -2)
     strengths = np.zeros(points.shape[:-1])
     for _ in range(200):
@@ -242,7 +231,7 @@ class _League:
             met[self.entrants.index(algorithm), self.entrants.index(opponent)] = PSEUDO_DRAWS / 2
         try:
             rated = ELO * bradley_terry(points + met)
-        except ValueError as error:
+        except UnconnectedError as error:
             raise ValueError(f"rounds must connect all entrants by pairings, got {sorted(self.won)}") from error
         if ANCHOR in self.entrants:
             rated = rated - rated[..., [self.entrants.index(ANCHOR)]]

@@ -24,6 +24,7 @@ SCRIPTED = ("rush", "random")
 EVALUATIONS = ("greedy", "sampled")
 GROUP = ("agents", "evaluation")  # what is never pooled
 
+ENTRANTS = ("algorithm", "opponent")
 SIDES = {"algorithm": "opponent", "seed": "opponent_seed", "reward": "opponent_reward"}
 SIDES |= {"survivors": "opponent_survivors"}
 FLIPS = {
@@ -141,7 +142,7 @@ def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
     twice = table.duplicated(order)
     if twice.any():
         raise ValueError(f"rounds must hold each round once, got twice {table.loc[twice, order].iloc[0].to_dict()}")
-    table = table.sort_values(order, key=lambda column: column.map(place) if column.name in SIDES else column)
+    table = table.sort_values(order, key=lambda column: column.map(place) if column.name in ENTRANTS else column)
     sides = pd.concat([table, _turned(table, np.ones(len(table), np.bool_))], ignore_index=True)
     return sides.assign(weight=np.where(sides["algorithm"] == sides["opponent"], 0.5, 1.0))
 

@@ -63,7 +63,7 @@ class Settings:
     entropy_weight: float = sourced(0.08, "appendix C.3")
     value_weight: float = sourced(0.1, "appendix C.3")
     samples_per_update: int = sourced(128, "ours: one gradient step for so many new transitions")
-    target_rate: float = sourced(0.005, "ours")
+    target_rate: float = sourced(0.005, "released code")
     double_q: bool = sourced(False, "ours: v of Eq. 10")
     opponent_rate: float = sourced(0.99, "released code")
     opponent_follows: str = sourced("higher-reward", "released code")

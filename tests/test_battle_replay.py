@@ -124,6 +124,19 @@ def test_bytes_that_are_no_replay_are_refused(content: bytes, tmp_path: Path) ->
         Replay.load(tmp_path / "missing.npz")
 
 
+def test_a_replay_with_any_byte_changed_is_a_replay_or_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    whole, refused = path.read_bytes(), []
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            Replay.load(path)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > len(whole) // 2
+    assert all("is not a replay" in message for message in refused)
+
+
 def test_a_replay_cut_short_by_its_file_or_by_another_engine_is_noticed(tmp_path: Path) -> None:
     path = saved(tmp_path)
     torn = path.read_bytes()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor
 
+from mfmarl.algorithms import algorithm_class
 from mfmarl.convolutional import BattleNetwork
+from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.battle_opponents import random, rush
 from mfmarl.perceptron import ActorCriticPerceptron
 from mfmarl.policies import Acting, Policy, Scripted
@@ -235,3 +238,51 @@ def test_files_that_are_no_policy_are_refused_in_one_line(wrong: str, tmp_path: 
         Policy.load(path)
     assert "\n" not in str(refused.value)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize(("kind", "value"), [("epsilon", -0.1), ("epsilon", 1.1), ("temperature", 0.0)])
+def test_chances_and_temperatures_are_in_their_ranges(kind: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^value: {kind} must be .*, got {value}"):
+        Acting(kind, value)  # type: ignore[arg-type] # str, not Literal
+
+
+OWN = """
+from mfmarl.algorithms.battle import BattleIL
+from mfmarl.convolutional import BattleNetwork
+from torch import nn
+
+class Mine(BattleNetwork):
+    def __init__(self, uses_mean_action, generator):
+        super().__init__(uses_mean_action, generator)
+        self.bias = nn.Parameter(self.head[-1].bias.detach() + 2)
+
+class Wide(BattleNetwork):
+    def __init__(self, uses_mean_action, generator, width):
+        super().__init__(uses_mean_action, generator)
+
+class WithMine(BattleIL):
+    def make_network(self):
+        return Mine(self.uses_mean_action, self.start_generator)
+
+class WithWide(BattleIL):
+    def make_network(self):
+        return Wide(self.uses_mean_action, self.start_generator, 3)
+"""
+
+
+def test_a_network_of_ones_own_is_saved_and_loaded(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    agent: Any = cast(Any, algorithm_class(f"{tmp_path / 'own.py'}:WithMine", "battle"))(Battle(2), (0,))
+    agent.save(tmp_path)
+    loaded = Policy.load(tmp_path / "policy.safetensors")
+    assert type(loaded.network).__name__ == "Mine"
+    torch.testing.assert_close(loaded.network.bias, agent.network.bias.detach(), rtol=1e-2, atol=0)
+
+
+def test_a_network_that_could_not_be_loaded_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    wide = cast(Any, algorithm_class(f"{tmp_path / 'own.py'}:WithWide", "battle"))
+    with pytest.raises(
+        ValueError, match=r"^network: .*own.py:Wide must be made by Class\(uses_mean_action, generator\)"
+    ):
+        wide(Battle(2), (0,))

@@ -211,3 +211,17 @@ def test_rounds_survive_a_file() -> None:
     sides = both_sides(rows)
     pd.testing.assert_frame_equal(both_sides(pd.read_csv(StringIO(rows.to_csv(index=False)))), sides)
     assert pd.api.types.is_integer_dtype(sides["survivors"])
+
+
+def test_sides_are_sorted_entrants_in_order_and_seeds_by_value() -> None:
+    seeds = {name: [0, 2, 10] for name in ("mf-q", "il", "ac")}
+    fixtures = [each for pair in pairings(list(seeds)) for each in schedule(pair, seeds, 18, ["greedy"])]
+    ends = {"survivors": 1, "opponent_survivors": 0, "reward": 1.0, "opponent_reward": 0.0, "steps": 9}
+    table = pd.DataFrame(fixtures).assign(agents=8, result="win", **ends).sample(frac=1, random_state=0)
+    sides = both_sides(table).iloc[: len(table)]
+    place = ["mf-q", "il", "ac"].index
+    keys = [
+        (place(str(row.algorithm)), place(str(row.opponent)), row.seed, row.opponent_seed, row.round)
+        for row in sides.itertuples()
+    ]
+    assert keys == sorted(keys)

@@ -1,8 +1,5 @@
 """The algorithms, by the names that scripts and files use."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Literal
 
 from mfmarl.agent import Agent, GradientAgent
@@ -12,6 +9,7 @@ from mfmarl.algorithms.battle_on_policy import ReleasedAC, ReleasedMFAC
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.custom import class_in_file, is_in_file
 from mfmarl.duel import Duel
 
 ALGORITHMS: dict[str, type[GradientAgent]] = {
@@ -55,24 +53,6 @@ def algorithm_class(name: str, kind: Kind | None = None) -> type[Agent]:
     known = {key: each for key, each in KNOWN.items() if issubclass(each, base)}
     if name in known:
         return known[name]
-    path, colon, class_name = name.rpartition(":")
-    if not colon or not path.endswith(".py"):
+    if not is_in_file(name):
         raise ValueError(f"algorithm must be one of {', '.join(known)} or path/to/file.py:Class, got {name!r}")
-    if not Path(path).is_file():
-        raise ValueError(f"algorithm {name!r}: there is no file {path}")
-    module_name = f"mfmarl_custom_{Path(path).stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"algorithm {name!r}: {path} does not load: {reason}") from error
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, base)):
-        wanted = f"{base.__module__}.{base.__qualname__}"
-        raise ValueError(f"algorithm {name!r}: {class_name} must be a subclass of {wanted} in {path}")
-    return found
+    return class_in_file("algorithm", name, base)

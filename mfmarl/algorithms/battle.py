@@ -7,7 +7,9 @@ the neighbours; with 64 agents in one army and no neighbourhood in the paper's B
 
     IL, MF-Q    ``(y - Q(o, a, abar))^2``,  ``y = r + gamma v(o')``, v of Eq. 10 (max at T = 0)
     AC, MF-AC   ``0.1 (y - Q(o, a, abar))^2 - sum_a pi(a | o') Q_target(o', a, abar') - 0.08 H(pi(. | o'))``,
-                v(o') of Eq. 10 under the target actor: Algorithm 2, whose actor gradient is taken at o' with Q_target
+                v(o') of Eq. 10 under the target actor: Algorithm 2, whose actor gradient is taken at o' with Q_target;
+                in expectation over the actor's action, where it prints one drawn from the target actor; where o' ends
+                an agent's experience the last two terms are left out
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from mfmarl.data import generators
 from mfmarl.environments.battle_game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_field_value
-from mfmarl.policies import Acting, Policy
+from mfmarl.policies import Acting, Policy, check_loads_again
 from mfmarl.self_play import SelfPlayDataModule, SelfPlayRound, SelfPlayScores
 
 
@@ -39,7 +41,7 @@ class BattleAgent(Agent):
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
 
     Raises:
-        ValueError: an argument out of its range, or several seeds.
+        ValueError: an argument out of its range, several seeds, or a network of one's own that no file could hold.
     """
 
     uses_mean_action = False
@@ -64,10 +66,11 @@ class BattleAgent(Agent):
         self._follow_opponent = follower(opponent_rate=opponent_rate)
         (self.start_generator,) = generators(seeds, "start")
         self.network = self.make_network()
+        check_loads_again(self.network)
         self.opponent = _copy(self.network)
 
     def make_network(self) -> nn.Module:
-        """A network with the inputs of the method."""
+        """A network with the inputs of the method; one of one's own is made by Class(uses_mean_action, generator)."""
         return BattleNetwork(self.uses_mean_action, self.start_generator)
 
     @torch.no_grad()
@@ -116,7 +119,7 @@ class ReplayingAgent(BattleAgent):
     Args:
         environment: the game.
         seeds: one seed.
-        target_rate: of the soft target update, in (0, 1]. 0.005: our choice, C.3 gives none.
+        target_rate: of the soft target update, in (0, 1]. 0.005: released code, C.3 gives none.
         **general: see BattleAgent.
 
     Raises:
@@ -165,7 +168,8 @@ class BattleIL(ReplayingAgent):
         double_q: the network, in place of its target copy, picks the action of v(o'). False: our choice; the
             released code does.
         learns_terminal: whether transitions that end an agent's experience, by its death or by the enemy's end, count
-            in the loss. True: the equations; the released code leaves them out.
+            in the loss. True: the equations; the released code leaves them out, and with them the last transitions
+            before a time-out, which count here.
         **general: see ReplayingAgent.
     """
 

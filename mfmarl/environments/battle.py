@@ -230,6 +230,7 @@ class Battles:
         if not begun:
             self._starts = ()
             self._steps[:] = 0
+            self._done[:] = False
             self._memory.alive[:] = False
             return
         self.begin([Start(*numbers) for numbers in starts.tolist()])

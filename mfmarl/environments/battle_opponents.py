@@ -31,8 +31,8 @@ def rush(views: Tensor, features: Tensor, generators: Sequence[Generator] = ()) 
     """Attack the weakest adjacent enemy; if there is none, move towards the nearest one.
 
     Of the free cells within reach, one's own included, the agent takes that nearest to the nearest enemy in view, or
-    else to the nearest other cell of the minimap with enemies in it, or else to the middle of the map. The first of
-    equals is taken; no generator is used.
+    else to the nearest other cell of the minimap with enemies in it, or else towards the middle of the map, of which it
+    knows the direction alone. The first of equals is taken; no generator is used.
     """
     attack, adjacent = _attack(views)
     return torch.where(adjacent, attack + len(MOVES), _move(views, _towards(views, features)))

@@ -1,5 +1,6 @@
 """Recorded battles: a start and the actions, from which the engine plays the same round again."""
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ _ARRAYS: dict[str, tuple[type[np.generic], tuple[int | None, ...]]] = {
     "actions": (np.uint8, (None, None, None)),
     "alive": (np.bool_, (None, None)),
 }
+_DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)  # what zipfile raises
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +89,7 @@ class Replay:
                     raise ValueError(f"{name} is {array.dtype} {list(array.shape)}")
             game, start = Battle(*arrays["game"].tolist()), Start(*arrays["start"].tolist())
             return cls(game, start, torch.from_numpy(arrays["actions"]), torch.from_numpy(arrays["alive"]))
-        except (AttributeError, BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+        except (*_DAMAGED, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a replay: {error}") from error
 
 
