@@ -1,6 +1,6 @@
-"""A method of one's own on Battle: hysteretic MF-Q. Let it learn, and fight MF-Q:
+"""A method of one's own on Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-AC:
 
-python reproduce/battle.py --algorithms mf-q examples/my_battle_method.py:HystereticBattleMFQ
+python reproduce/battle.py --algorithms examples/my_battle_method.py:HystereticBattleMFQ --opponents mf-ac
 """
 
 from collections.abc import Sequence

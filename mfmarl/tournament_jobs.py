@@ -10,9 +10,30 @@ import pandas as pd
 from mfmarl.duel import Group
 from mfmarl.environments.battle_game import Battle
 from mfmarl.experiment import Job, job_name
+from mfmarl.files import read_csv
 from mfmarl.tournament import SCRIPTED, Fixture
 
 LOCK_STEP = 8  # battles that are played side by side, so that one call of a network serves them all
+
+
+def check_none_is_lost(path: Path, agents: int, fixtures: Sequence[Fixture]) -> None:
+    """Raise ValueError if these would replace rounds at ``path`` and lack one of their training seeds.
+
+    Args:
+        path: of tournament.csv.
+        agents: of an army.
+        fixtures: of a pairing.
+    """
+    if not path.exists():
+        return
+    one, two, played = fixtures[0].algorithm, fixtures[0].opponent, read_csv(path)
+    earlier = played[(played["algorithm"] == one) & (played["opponent"] == two) & (played["agents"] == agents)]
+    for column in ("seed", "opponent_seed"):
+        if lost := set(earlier[column]) - {getattr(fixture, column) for fixture in fixtures}:
+            raise ValueError(
+                f"seeds: {path} has rounds of {one} v {two} with seeds {sorted(lost)}, which this call would replace; "
+                "play at least those seeds, or name another --out"
+            )
 
 
 def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:

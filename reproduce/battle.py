@@ -24,20 +24,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
-from mfmarl.command_line import Options, at_least, main, parse
+from mfmarl.command_line import Options, at_least, main, named_once, parse
+from mfmarl.custom import is_in_file
 from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.battle_replay import Replay
 from mfmarl.evaluation import GROUP
 from mfmarl.experiment import Job, folder, job_name
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.files import write_csv
+from mfmarl.files import atomic, write_csv
 from mfmarl.launch import launch
 from mfmarl.policies import Policy
 from mfmarl.provenance import write_provenance
 from mfmarl.ratings import ratings, summarise_pairings
 from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
-from mfmarl.tournament import SCRIPTED, in_order, pairings, schedule
-from mfmarl.tournament_jobs import duel_job, lock_steps, tournament_rows
+from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
+from mfmarl.tournament_jobs import check_none_is_lost, duel_job, lock_steps, tournament_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,6 +105,8 @@ class BattleOptions(Options):
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
     """Agents of an army, one tournament for each; without it 64."""
+    opponents: list[str] = field(default_factory=list)
+    """Armies in policies/ that those of --algorithms fight too, all seeds that are there; they are not trained."""
     rounds: int | None = None
     """Rounds of self-play; without it as many as the settings say."""
     tournament_rounds: int | None = None
@@ -120,18 +123,33 @@ class BattleOptions(Options):
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
-        for name in self.algorithms or ():
-            if name not in METHODS and ":" not in name:
-                raise ValueError(f"algorithms: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
+        for option in ("algorithms", "opponents"):
+            for name in getattr(self, option):
+                if name not in METHODS and not is_in_file(name):
+                    raise ValueError(f"{option}: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
+        self._check_entrants()
+        if self.precision == "64":
+            raise ValueError("precision: got 64, allowed are 32 and bf16-mixed")
         at_least("rounds", self.rounds, 1)
         at_least("tournament_rounds", self.tournament_rounds, 1)
         for agents in self.agents:
             Battle(agents)
 
+    def _check_entrants(self) -> None:
+        """One file in policies/ for each."""
+        if self.opponents and not self.algorithms:
+            raise ValueError(f"opponents: got {', '.join(self.opponents)}, but --algorithms names nobody to fight them")
+        named_once("algorithms and opponents", [*self.algorithms, *self.opponents])
+        files = [policy_path(self.out, 64, name, 0).name for name in (*self.algorithms, *self.opponents)]
+        if len(set(files)) < len(files):
+            raise ValueError(f"algorithms: got two whose armies would be {max(files, key=files.count)}; rename a class")
+
     def adjusted(self, settings: Settings) -> Settings:
         """The settings as the options change them."""
         rounds = self.rounds or settings.steps
         evaluations = next(n for n in range(min(settings.evaluations, rounds), 0, -1) if rounds % n == 0)
+        if evaluations < min(rounds, 10, settings.evaluations):
+            raise ValueError(f"rounds: got {rounds}, allowed is a multiple of 10, for the rows of the learning curve")
         return replace(
             settings,
             steps=rounds,
@@ -153,9 +171,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
         chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
         for name, settings in chosen.items():
             adjusted = options.adjusted(settings)
+            fights = not isinstance(settings, ReleasedCode)
+            drawn_up = tournament(adjusted, options) if fights else []
             train(name, adjusted, options)
-            if not isinstance(settings, ReleasedCode):
-                fight(adjusted, options)
+            if fights:
+                fight(drawn_up, adjusted, options)
     draw(options)
 
 
@@ -175,7 +195,8 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
         trained = folder(job, options.out, options.precision) / "policy.safetensors"
         kept = policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0])
         kept.parent.mkdir(exist_ok=True)
-        shutil.copyfile(trained, kept)
+        with atomic(kept) as temporary:
+            shutil.copyfile(trained, temporary)
 
 
 def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> Job:
@@ -193,23 +214,45 @@ def training_job(name: str, method: str, agents: int, seed: int, settings: Setti
     )
 
 
-def fight(settings: Settings, options: BattleOptions) -> None:
-    """The tournament of each army size, between the armies in policies/."""
-    seeds = list(range(options.seed, options.seed + settings.seed_count))
-    entrants = [*(options.algorithms or METHODS), *SCRIPTED]
-    jobs, drawn_up = [], []
+def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
+    """The rounds of each pairing that one of the algorithms has a part in, each with the number of agents."""
+    learners = options.algorithms or [*METHODS]
+    own = list(range(options.seed, options.seed + settings.seed_count))
+    drawn_up = []
     for agents in sizes(options):
-        for pairing in pairings(entrants):
-            if not set(pairing) <= set(SCRIPTED):
-                fixtures = schedule(pairing, dict.fromkeys(entrants, seeds), settings.tournament_rounds)
-                blocks = [*lock_steps(fixtures)]
-                jobs.append(duel_job(blocks, Battle(agents), partial(policy_path, options.out, agents)))
-                drawn_up.append(blocks)
+        seeds = dict.fromkeys(learners, own)
+        seeds |= {name: trained_seeds(options.out, agents, name) for name in options.opponents}
+        drawn_up += [
+            (agents, schedule(pairing, seeds, settings.tournament_rounds))
+            for pairing in pairings([*seeds, *SCRIPTED])
+            if set(pairing) & set(learners)
+        ]
+    for agents, fixtures in [] if options.fresh else drawn_up:
+        check_none_is_lost(options.out / "tournament.csv", agents, fixtures)
+    return drawn_up
+
+
+def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
+    """The seeds whose armies are in policies/. Raises ValueError if there are none."""
+    found = policy_path(out, agents, algorithm, 0).parent.glob(policy_path(out, agents, algorithm, "*").name)
+    seeds = sorted(int(path.stem.rpartition("-")[2]) for path in found)
+    if not seeds:
+        raise ValueError(f"opponents: there is no {policy_path(out, agents, algorithm, 0)}; train {algorithm} first")
+    return seeds
+
+
+def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings, options: BattleOptions) -> None:
+    """Play the rounds that were drawn up, between the armies in policies/."""
+    blocks = [[*lock_steps(fixtures)] for _, fixtures in drawn_up]
+    jobs = [
+        duel_job(some, Battle(agents), partial(policy_path, options.out, agents))
+        for some, (agents, _) in zip(blocks, drawn_up, strict=True)
+    ]
     played = launch(jobs, options.out, options)
-    tables = [tournament_rows(rows, blocks) for rows, blocks in zip(played, drawn_up, strict=True)]
+    rows = pd.concat([tournament_rows(each, some) for each, some in zip(played, blocks, strict=True)])
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
-    write_csv(updated(path, pd.concat(tables), keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
+    write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
     write_provenance(jobs, options, sources(settings), "tournament")
 
 
@@ -299,7 +342,7 @@ def sizes(options: BattleOptions) -> list[int]:
     return options.agents or [QUICK_AGENTS if options.quick else 64]
 
 
-def policy_path(out: Path, agents: int, algorithm: str, seed: int) -> Path:
+def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path:
     """File of a trained army; of a class in a file it has both names."""
     name = algorithm.rpartition("/")[2].replace(".py:", "-")
     return out / "policies" / f"{name}-{agents}-seed-{seed}.safetensors"

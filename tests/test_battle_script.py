@@ -158,8 +158,9 @@ def play(out: Path, *algorithms: str, workers: int = 1) -> None:
         out=out, quick=True, agents=[4], seed=3, seeds=2, algorithms=some, workers=workers, accelerator="cpu"
     )
     settings = options.adjusted(battle.QUICK)
+    drawn_up = battle.tournament(settings, options)
     battle.train("quick", settings, options)
-    battle.fight(settings, options)
+    battle.fight(drawn_up, settings, options)
 
 
 def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,6 +260,26 @@ def test_a_method_of_ones_own_is_trained_and_fights(tmp_path: Path) -> None:
     assert (out / "policies/my_battle_method-HystereticBattleMFQ-4-seed-3.safetensors").is_file()
 
 
+@pytest.mark.slow
+def test_opponents_fight_with_all_their_seeds_and_are_not_trained(one: Path, tmp_path: Path) -> None:
+    shutil.copytree(one / "policies", tmp_path / "policies")
+    options = BattleOptions(
+        out=tmp_path, quick=True, agents=[4], seed=7, seeds=1, algorithms=["ac"], opponents=["il"], workers=1
+    )
+    settings = options.adjusted(battle.QUICK)
+    drawn_up = battle.tournament(settings, options)
+    battle.train("quick", settings, options)
+    battle.fight(drawn_up, settings, options)
+    assert set(read_csv(tmp_path / "curves.csv")["algorithm"]) == {"ac"}
+    table = read_csv(tmp_path / "tournament.csv")
+    met = table[["algorithm", "opponent"]].drop_duplicates().itertuples(index=False, name=None)
+    assert set(met) == {("il", "ac"), ("ac", "ac"), ("ac", "rush"), ("ac", "random")}
+    assert set(table.loc[table["algorithm"] == "il", "seed"]) == {3, 4}
+    fewer = replace(options, algorithms=["il"], opponents=["ac"], seed=3)
+    with pytest.raises(ValueError, match=r"^seeds: .*tournament.csv has rounds of il v ac with seeds \[4\]"):
+        battle.tournament(settings, fewer)
+
+
 def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
     job = battle.training_job("appendix", "mf-q", 64, 2, APPENDIX)
     assert job.agent["exploration"] == EpsilonGreedy(1.0, 0.05, 2000)
@@ -269,7 +290,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
     assert "exploration" not in actor.agent
     changed = BattleOptions(out=tmp_path, rounds=30, tournament_rounds=7, seeds=3).adjusted(APPENDIX)
     assert (changed.steps, changed.evaluations, changed.tournament_rounds, changed.seed_count) == (30, 30, 7, 3)
-    assert BattleOptions(out=tmp_path, rounds=202).adjusted(APPENDIX).evaluations == 2
+    assert BattleOptions(out=tmp_path, rounds=330).adjusted(APPENDIX).evaluations == 66
     exploration = battle.training_job("appendix", "il", 64, 2, changed).agent["exploration"]
     assert exploration == EpsilonGreedy(1.0, 0.05, 30), "epsilon falls over the rounds that there are"
     released = battle.training_job("released-code", "il", 64, 2, RELEASED)
@@ -296,6 +317,13 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--agents", "64", "0"], "agents must be in 1 .. 384 a side, got 0"),
         (["--agents", "1000"], "agents must be in 1 .. 384 a side, got 1000"),
         (["--rounds", "0"], "rounds: got 0, allowed is 1 or more"),
+        (["--rounds", "101"], "rounds: got 101, allowed is a multiple of 10"),
+        (["--precision", "64"], "precision: got 64, allowed are 32 and bf16-mixed"),
+        (["--opponents", "il"], "opponents: got il, but --algorithms names nobody to fight them"),
+        (["--algorithms", "mf-q", "--opponents", "rush"], "opponents: got rush, allowed are mf-q, "),
+        (["--algorithms", "mf-q", "--opponents", "mf-q"], "algorithms and opponents: got ['mf-q', 'mf-q'], each may"),
+        (["--algorithms", "mf-q", "--opponents", "il"], "policies/il-64-seed-0.safetensors; train il first"),
+        (["--algorithms", "a/x.py:Mine", "b/x.py:Mine"], "got two whose armies would be x-Mine-64-seed-0.safetensors"),
         (["--rounds", "-1"], "rounds: got -1, allowed is 1 or more"),
         (["--tournament-rounds", "0"], "tournament_rounds: got 0, allowed is 1 or more"),
         (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
