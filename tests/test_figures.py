@@ -111,6 +111,7 @@ def test_study_draws_whatever_levels_occur() -> None:
         "MF-Q, mean action of the previous step",
         "MF-Q, mean action of the same step",
         "MF-Q fed noise",
+        "optimum G*",
     ]
 
 

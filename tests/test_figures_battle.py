@@ -57,6 +57,15 @@ def test_learning_curves_draw_rewards_above_fights(fights: str, max_steps: int, 
     assert legend(figure)[0] == ["MF-Q", "IL", "nobody attacks, all rounds at full length"]
 
 
+def test_trainings_of_another_length_have_a_column_of_their_own() -> None:
+    curves = curves_frame().query("agents == 8 and settings == 'ours' and not (algorithm == 'il' and step > 500)")
+    figure = battle.learning_curves(curves)
+    grid = np.array(figure.axes).reshape(2, 2)
+    assert_curve(grid[0, 0], only(curves, algorithm="il"), "reward")
+    assert_curve(grid[0, 1], only(curves, algorithm="mf-q"), "reward")
+    assert [axes.get_xlim()[1] < 600 for axes in grid[1]] == [True, False]
+
+
 def test_one_seed_and_settings_in_which_not_all_were_run_are_drawn() -> None:
     curves = curves_frame().query("seed == 0 and agents == 8 and not (settings == 'ours' and algorithm == 'il')")
     figure = battle.learning_curves(curves)
@@ -156,7 +165,7 @@ def test_bars_stack_wins_draws_and_losses() -> None:
             assert has_line(axes, [line["wins_low"], line["wins_high"]], [y, y])
             for seat, (_, shift) in battle_pairings.SEATS.items():
                 assert has_line(axes, [line[seat]], [y + shift])
-    names = ["first wins", "draw", "second wins", "95% interval of the wins"]
+    names = ["first wins", "draw", "second wins", "95% interval (none where n = 1)"]
     assert legend(figure)[0] == [*names, "first wins, standing left", "first wins, standing right"]
 
 

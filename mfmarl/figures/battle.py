@@ -40,8 +40,8 @@ def learning_curves(
 ) -> Figure:
     """Total reward of the learner's army against the round of self-play, above its kills or wins.
 
-    A column for each settings. A dashed line is the reward of an army that never attacks and loses nobody in a round of
-    full length: agents x max_steps x -0.005.
+    A column for each settings, and within one for each length of training. A dashed line is the reward of an army that
+    never attacks and loses nobody in a round of full length: agents x max_steps x -0.005.
 
     Args:
         curves: settings, algorithm, agents (of one army, one number), seed, step (rounds played), reward (mean total of
@@ -56,12 +56,14 @@ def learning_curves(
     if fights not in FIGHTS:
         raise ValueError(f"fights must be one of {sorted(FIGHTS)}, got {fights!r}")
     require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", "reward", fights])
-    settings, agents = list(curves["settings"].unique()), one_size("curves", curves)
+    agents = one_size("curves", curves)
+    curves = curves.assign(rounds=curves.groupby(["settings", "algorithm"])["step"].transform("max"))
+    columns = list(curves[["settings", "rounds"]].drop_duplicates().itertuples(index=False, name=None))
     styles = fighters(curves["algorithm"])
     figure = page(4.8)
-    grid = figure.subplots(2, len(settings), squeeze=False, sharex="col", height_ratios=[1.7, 1])
-    for (above, below), name in zip(grid.T, settings, strict=True):
-        panel = curves[curves["settings"] == name]
+    grid = figure.subplots(2, len(columns), squeeze=False, sharex="col", height_ratios=[1.7, 1])
+    for (above, below), (name, rounds) in zip(grid.T, columns, strict=True):
+        panel = curves[(curves["settings"] == name) & (curves["rounds"] == rounds)]
         counts = [
             _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, fights, place / len(styles))
             for place, (algorithm, look) in enumerate(styles.items())
@@ -126,7 +128,10 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     grid[0].set_ylim(len(styles) - 0.5, -0.5)
     filled = {evaluation: evaluation == "greedy" for evaluation in evaluations}
     handles = [handle(Look(f"{name} play", "0.3", "-", "o"), filled=full) for name, full in filled.items()]
-    note = "Marks: Elo with its 95% interval; n seeds of each learner. 400 more: 10 wins for each loss"
+    note = (
+        "Marks: Elo with its 95% interval (none where n = 1); n seeds of each learner. 400 points: 10 wins to a loss;\n"
+        "who won or lost every round is rated as if one more had been drawn: the bound that so many rounds can show"
+    )
     legend_below(figure, handles, len(handles), note)
     return figure
 

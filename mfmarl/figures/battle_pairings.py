@@ -16,8 +16,9 @@ from matplotlib.ticker import PercentFormatter
 from mfmarl.figures.battle import fighters, known_evaluations, one_size
 from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, page, require_columns
 
-WIN, DRAW, LOSS = "#0072B2", "#E4E4E4", "#D55E00"  # Okabe and Ito's blue and vermillion
-TINTS = ("#EA9A5C", "white", "#5BA8D6")  # of loss and win, light enough for black numbers
+# Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
+WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"
+TINTS = (LOSS, "white", WIN)
 SHARES = ("wins", "draws", "losses")
 SEATS = {"wins_left": ("<", -0.17), "wins_right": (">", 0.17)}  # their marks, and how far below the bar's middle
 SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 5, "clip_on": False}
@@ -59,7 +60,7 @@ def win_rates(pairings: pd.DataFrame) -> Figure:
                 scores[y, x] = wins + draws / 2
                 _write(axes, x, y, wins, low, high, draws)
         axes.set_facecolor("0.93")
-        image = axes.pcolormesh(scores, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=1.5)
+        image = axes.pcolormesh(scores, cmap=colours, vmin=0, vmax=1, edgecolors="0.8", linewidth=1.0)
         axes.set_xticks(np.arange(len(columns)) + 0.5, [names[name].label for name in columns])
         axes.set_yticks(np.arange(len(rows)) + 0.5, [names[name].label for name in rows])
         axes.set_ylim(len(rows), 0)
@@ -72,7 +73,7 @@ def win_rates(pairings: pd.DataFrame) -> Figure:
     bar = figure.colorbar(image, ax=list(grid), shrink=0.9, aspect=22, pad=0.015, format=PercentFormatter(1, 0))
     bar.set_label("wins + half of the draws")
     bar.outline.set_visible(False)
-    note = "Wins of the row in %, below their 95% interval; draws where there are any. Grey: not played"
+    note = "Wins of the row in %, with their 95% interval below (none where n = 1), and draws if there are any"
     legend_below(figure, [], 1, _armies(pairings) + note)
     return figure
 
@@ -106,14 +107,14 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
             for share, (mark, shift) in SEATS.items():
                 axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
         axes.axvline(0.5, color="white", linewidth=0.8)
-        axes.set_xlim(0, 1)
+        axes.set_xlim(-0.02, 1.02)
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
         _name_lines(axes, list(lines.values()))
         axes.set_title(f"{evaluation} play\n{_amount(panel)}")
         axes.set_xlabel("share of rounds")
     colours = {"first wins": WIN, "draw": DRAW, "second wins": LOSS}
     handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
-    interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval of the wins")
+    interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval (none where n = 1)")
     seats = [
         Line2D([], [], linestyle="", marker=mark, label=f"first wins, standing {seat}", **SEAT_LOOK)
         for (mark, _), seat in zip(SEATS.values(), ("left", "right"), strict=True)
@@ -152,7 +153,7 @@ def rewards(pairings: pd.DataFrame) -> Figure:
         axes.set_title(f"{evaluation} play\n{_amount(panel)}")
         axes.set_xlabel("total reward of the army over a round")
     handles = [Patch(facecolor=look.colour, label=look.label) for look in names.values()]
-    note = "Upper bar: the army named first. Black lines: 95% intervals"
+    note = "Upper bar: the army named first. Black lines: 95% intervals (none where n = 1)"
     legend_below(figure, handles, len(handles), _armies(pairings) + note)
     return figure
 

@@ -21,6 +21,7 @@ from mfmarl.figures.style import (
     house_style,
     legend_below,
     looks,
+    optimum_handle,
     page,
     require_columns,
     share_axis,
@@ -80,7 +81,7 @@ def learning_curves(
     for axes in grid[-1]:
         axes.set_xlabel("joint steps")
     references = [
-        Line2D([], [], color="black", linestyle="--", linewidth=1, label="optimum G*"),
+        optimum_handle(),
         Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="uniform play, exact mean"),
     ]
     handles = [*(handle(look) for look in styles.values()), *references]
@@ -136,7 +137,8 @@ def final_rewards(summary: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("final G / G*")
     handles = [handle(Look(f"{kind} play", "0.3", "-", "o"), filled=filled) for kind, filled in kinds.items()]
-    legend_below(figure, handles, 2, f"Faint dots: seeds. Marks: {INTERVAL_NOTE}")
+    handles.append(optimum_handle())
+    legend_below(figure, handles, 3, f"Faint dots: seeds. Marks: {INTERVAL_NOTE}")
     return figure
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mfmarl.figures.style import (
@@ -17,6 +16,7 @@ from mfmarl.figures.style import (
     interval_over_runs,
     legend_below,
     looks,
+    optimum_handle,
     page,
     require_columns,
 )
@@ -34,7 +34,7 @@ def scaling(frame: pd.DataFrame) -> Figure:
         ValueError: a missing column, or a time or memory that is not positive.
     """
     require_columns("frame", frame, ["algorithm", "agents", "seed", "seconds_per_step", "reward_share"])
-    panels = {"seconds_per_step": "seconds per joint step", "reward_share": SHARE_LABEL}
+    panels = {"seconds_per_step": "seconds of computing per joint step", "reward_share": SHARE_LABEL}
     if "peak_memory_mb" in frame.columns:
         panels["peak_memory_mb"] = "peak memory (MB)"
     styles = looks(frame["algorithm"])
@@ -59,8 +59,7 @@ def scaling(frame: pd.DataFrame) -> Figure:
         axes.set_xlabel("agents N")
         axes.set_ylabel(label)
     seeds = count_label(frame.groupby(["algorithm", "agents"]).size())
-    handles = [handle(look) for look in styles.values()]
-    handles.append(Line2D([], [], color="black", linestyle="--", linewidth=1, label="optimum G*"))
+    handles = [*(handle(look) for look in styles.values()), optimum_handle()]
     legend_below(figure, handles, 4, f"Faint dots: seeds. Lines: {INTERVAL_NOTE}; {seeds}")
     return figure
 
@@ -71,7 +70,8 @@ def _draw_against_size(axes: Axes, runs: pd.DataFrame, column: str, look: Look, 
         interval = interval_over_runs(group[column].to_list())
         sizes.append(float(group["agents"].iloc[0]) * aside)
         means.append(interval.estimate)
-        axes.plot(group["agents"] * aside, group[column], ".", color=look.colour, alpha=0.35, markeredgewidth=0)
+        beside = 1.08 * group["agents"] * aside
+        axes.plot(beside, group[column], ".", color=look.colour, alpha=0.5, markeredgewidth=0)
         if np.isfinite(interval.low):
             axes.plot([sizes[-1]] * 2, [interval.low, interval.high], color=look.colour, linewidth=1.8)
     axes.plot(sizes, means, color=look.colour, linestyle=look.line, marker=look.marker)

@@ -144,7 +144,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
     methods = methods_in(drawn)
     sizes = sorted(drawn["size"].unique())
     figure = page(4.9)
-    grid = figure.subplots(2, len(sizes), squeeze=False, sharex=True, sharey="row", height_ratios=[2, 1.2])
+    grid = figure.subplots(2, len(sizes), squeeze=False, sharex="col", sharey="row", height_ratios=[2, 1.2])
     for (above, below), size in zip(grid.T, sizes, strict=True):
         truth = exact[exact["size"] == size].sort_values("temperature")
         above.plot(truth["temperature"], truth["energy"], color="black", linewidth=0.9, zorder=3)
@@ -163,7 +163,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
             axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
         above.set_title(f"{size} x {size} sites ({count_label(counts)})")
         below.set_xlabel("temperature tau")
-    grid[0, 0].set_xlim(*_margins(drawn["temperature"]))
+        above.set_xlim(*_margins(drawn.loc[drawn["size"] == size, "temperature"]))
     _mark_critical(grid[0, 0], critical_temperature, low=True)
     grid[0, 0].set_ylabel("energy per site u")
     grid[1, 0].set_ylabel("u - exact u")

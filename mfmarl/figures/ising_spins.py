@@ -18,6 +18,7 @@ from mfmarl.figures.style import WIDTH, draft, house_style, legend_below, page, 
 TONES = {-1: "#12305A", 1: "#F5DEB3"}  # dark and light: apart in grey, in print and with any colour vision
 PIXELS = 400  # at least, across an animated lattice
 CAPTION_PIXELS = 30
+ONE_RUN = "One run of each; near the critical point the order parameters of two runs differ much"
 
 
 @house_style()
@@ -53,7 +54,9 @@ def spins(snapshots: pd.DataFrame) -> Figure:
             axes.set_xlabel(f"order parameter {abs(lattice.mean()):.2f}")
         pictures[0].set_ylabel(METHODS[method].label, fontsize=11)
     keys = {1: "spin up, +1", -1: "spin down, -1"}
-    legend_below(figure, [Patch(facecolor=TONES[s], edgecolor="0.3", label=text) for s, text in keys.items()], 2)
+    legend_below(
+        figure, [Patch(facecolor=TONES[s], edgecolor="0.3", label=text) for s, text in keys.items()], 2, ONE_RUN
+    )
     return figure
 
 

@@ -94,5 +94,5 @@ def _scale_of_errors(axes: Axes, errors: NDArray[np.float64]) -> None:
         axes.set_yscale("log")
         return
     axes.set_yscale("symlog", linthresh=floor)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.5 * errors.max())
     axes.set_ylabel(f"{axes.get_ylabel()}\nlinear below {floor:g}")

@@ -15,6 +15,7 @@ from mfmarl.figures.style import (
     interval_over_runs,
     legend_below,
     looks,
+    optimum_handle,
     page,
     require_columns,
     share_axis,
@@ -60,7 +61,7 @@ def study(frame: pd.DataFrame) -> Figure:
         grid[row, 0].set_ylabel("id embedding")
     for axes in grid[-1]:
         axes.set_xlabel(SHARE_LABEL)
-    handles = [handle(look, line=False) for look in styles.values()]
+    handles = [*(handle(look, line=False) for look in styles.values()), optimum_handle()]
     legend_below(figure, handles, 2, f"Faint dots: seeds. Marks: {INTERVAL_NOTE}")
     return figure
 

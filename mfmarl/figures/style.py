@@ -161,6 +161,11 @@ def handle(look: Look, *, line: bool = True, filled: bool = True) -> Line2D:
     )
 
 
+def optimum_handle() -> Line2D:
+    """The legend entry for the line at the optimum."""
+    return Line2D([], [], color="black", linestyle="--", linewidth=1, label="optimum G*")
+
+
 def interval_over_runs(scores: Sequence[float]) -> Interval:
     """The interval that figures draw: always from the same generator, so that they rebuild exactly."""
     return bootstrap_interval(scores, generator=np.random.default_rng(BOOTSTRAP_SEED))
