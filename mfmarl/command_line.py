@@ -180,6 +180,14 @@ def named_once(name: str, values: Sequence[object]) -> None:
         raise ValueError(f"{name}: got {values}, each may be named once")
 
 
+def not_used(options: Options, mode: str, *names: str) -> None:
+    """Raise ValueError if the option `mode` is on and one of `names`, which it does not use, is not its default."""
+    for option in dataclasses.fields(options):
+        default = option.default_factory() if callable(option.default_factory) else option.default
+        if getattr(options, mode) and option.name in names and getattr(options, option.name) != default:
+            raise ValueError(f"{option.name}: got {getattr(options, option.name)}, which --{mode} does not use")
+
+
 def at_least(name: str, value: float | str | None, least: int) -> None:
     """Raise ValueError if `value` is a number below `least`."""
     if isinstance(value, int | float) and not value >= least:

@@ -66,11 +66,14 @@ def updated(path: Path, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame
     return pd.concat([earlier[~again], rows])
 
 
-def read_result(path: Path) -> pd.DataFrame:
-    """The rows at ``path``. Raises ValueError if there are none yet."""
+def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows at ``path``. Raises ValueError if there are none yet, or if they lack one of the columns."""
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
-    return read_csv(path)
+    rows = read_csv(path)
+    if absent := [column for column in columns if column not in rows.columns]:
+        raise ValueError(f"figures_only: {path} lacks the columns {absent}; run without --figures-only first")
+    return rows
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
-from mfmarl.command_line import Options, at_least, main, named_once, parse
+from mfmarl.command_line import Options, at_least, main, named_once, not_used, parse
 from mfmarl.custom import is_in_file
 from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.battle_replay import Replay
@@ -37,7 +37,7 @@ from mfmarl.policies import Policy
 from mfmarl.provenance import write_provenance
 from mfmarl.ratings import ratings, summarise_pairings
 from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
-from mfmarl.tournament import SCRIPTED, Fixture, in_order, pairings, schedule
+from mfmarl.tournament import COLUMNS, SCRIPTED, Fixture, in_order, pairings, schedule
 from mfmarl.tournament_jobs import check_none_is_lost, duel_job, lock_steps, tournament_rows
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class BattleOptions(Options):
         super().__post_init__()
         if unknown := [name for name in self.settings if name not in SETTINGS]:
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
+        not_used(self, "quick", "settings")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
         for option in ("algorithms", "opponents"):
@@ -260,7 +261,7 @@ def draw(options: BattleOptions) -> None:
     """The tables with their intervals, and the figures."""
     from mfmarl.figures import battle  # noqa: PLC0415 - seaborn takes seconds to import
 
-    curves = longest(read_result(options.out / "curves.csv"))
+    curves = longest(read_result(options.out / "curves.csv", [*GROUP, "seed", "step"]))
     drawn = {
         sized("learning_curves", agents): battle.learning_curves(some) for agents, some in curves.groupby("agents")
     }
@@ -268,7 +269,7 @@ def draw(options: BattleOptions) -> None:
         last = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
         report(last, options.out, ["curves.csv"], drawn)
         return
-    rounds = read_result(options.out / "tournament.csv")
+    rounds = read_result(options.out / "tournament.csv", COLUMNS)
     table, rated = summarise_pairings(rounds), ratings(rounds)
     write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
     write_csv(rated, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from mfmarl import figures
-from mfmarl.command_line import Options, main, parse
+from mfmarl.command_line import Options, main, not_used, parse
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation import GROUP, final_scores, summarise
 from mfmarl.experiment import Job, job_name
@@ -175,6 +175,11 @@ class GaussianSqueezeOptions(Options):
         unknown = [name for name in self.settings if name not in SETTINGS]
         if unknown:
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
+        not_used(self, "quick", "settings", "full")
+        not_used(self, "study", "settings", "algorithms", "full")
+        not_used(self, "scale_target", "settings")
+        if self.study and len(self.agents) > 1:
+            raise ValueError(f"agents: got {self.agents}, allowed is one number with --study")
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
         if (self.mu, self.sigma) != (400.0, 200.0) and self.out == OUT:
@@ -189,9 +194,9 @@ class GaussianSqueezeOptions(Options):
         return GaussianSqueeze(agents, self.mu, self.sigma)
 
 
-def run() -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
-    options = parse(GaussianSqueezeOptions)
+    options = parse(GaussianSqueezeOptions, arguments)
     if options.quick and options.out == OUT:
         options = replace(options, out=Path("results/quick/gaussian_squeeze"))
     if options.study:
@@ -299,7 +304,7 @@ def trained(
         write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "step"])
         for name, chosen in settings.items():
             write_provenance(jobs[name], options, sources(chosen), name)
-    return read_result(path)
+    return read_result(path, [*keys, "seed", "step"])
 
 
 def jobs_of(

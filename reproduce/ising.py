@@ -253,7 +253,7 @@ def draw(options: IsingOptions) -> None:
     """The tables beside the exact values, and all figures."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    table = read_result(options.out / "equilibrium.csv")
+    table = read_result(options.out / "equilibrium.csv", RUN)
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
     truth = references(table)
@@ -262,7 +262,7 @@ def draw(options: IsingOptions) -> None:
     write_csv(truth, options.out / "references.csv", keys=["curve", "size", "temperature"])
     write_csv(summary, options.out / "summary.csv", keys=[*KEYS, "temperature"])
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
-    pictures, learning = (read_result(options.out / f"{name}.csv") for name in ("snapshots", "training"))
+    pictures, learning = (read_result(options.out / f"{name}.csv", KEYS) for name in ("snapshots", "training"))
     infinite = truth["size"].isna()
     compared, learning = table[table["size"] == options.size], learning[learning["size"] == options.size]
     drawn = {

@@ -227,7 +227,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         write_csv(updated(path, rows, KEYS), path, keys=KEYS)
         section = "quick" if options.quick else "published"
         write_provenance(jobs, options, sources(lines[0].settings), section)
-    result = read_result(path)
+    result = read_result(path, KEYS)
     files = ["table.csv", "provenance.json"]
     report(result.drop(columns="source"), options.out, files, {"success_rates": success_rates(result)})
 

@@ -4,11 +4,12 @@ from typing import Protocol
 
 from torch import Tensor
 
+from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.matrix_game import MatrixGame
 
-__all__ = ["Environment", "Game", "GaussianSqueeze", "Ising", "MatrixGame"]
+__all__ = ["Battle", "Environment", "Game", "GaussianSqueeze", "Ising", "MatrixGame"]
 
 
 class Game(Protocol):

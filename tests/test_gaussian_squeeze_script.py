@@ -1,0 +1,151 @@
+"""The script of Gaussian Squeeze at toy size: what it writes, that it repeats, its settings, what it refuses."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mfmarl.command_line import main
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.files import read_csv
+from reproduce import gaussian_squeeze
+from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, GaussianSqueezeOptions
+
+HERE = ["--workers", "1", "--accelerator", "cpu"]
+TABLES = ["curves.csv", "summary.csv"]
+STEPS = (10, 20, 30, 40)
+FIGURES = ["learning_curves", "sampled_curves", "final_rewards"]
+
+
+@pytest.fixture(scope="module")
+def toy() -> Iterator[None]:
+    """--quick at 40 joint steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaussian_squeeze, "QUICK", replace(QUICK, steps=40, evaluations=4))
+        yield
+
+
+@pytest.fixture(scope="module")
+def results(toy: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results")
+    assert main(lambda: gaussian_squeeze.run(arguments(out))) == 0
+    return out
+
+
+def arguments(out: Path, *more: str) -> list[str]:
+    return ["--quick", "--agents", "10", "20", "--seed", "3", "--out", str(out), *HERE, *more]
+
+
+def written(directory: Path) -> dict[str, bytes]:
+    """Every result file but provenance.json, whose dates differ."""
+    files = (path for path in directory.iterdir() if path.is_file() and path.name != "provenance.json")
+    return {path.name: path.read_bytes() for path in files}
+
+
+def test_it_writes_what_it_says(results: Path) -> None:
+    expected = [*TABLES, *(f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "png"))]
+    assert sorted(written(results)) == sorted(expected)
+    table = read_csv(results / "curves.csv")
+    keys = {(name, agents, seed, step) for name in METHODS for agents in (10, 20) for seed in (3, 4) for step in STEPS}
+    assert set(table[["algorithm", "agents", "seed", "step"]].itertuples(index=False, name=None)) == keys
+    assert len(table) == len(keys)
+    assert table["settings"].eq("quick").all()
+    summary = read_csv(results / "summary.csv")
+    assert summary["n"].eq(2).all()
+    assert set(summary[["algorithm", "agents"]].itertuples(index=False, name=None)) == {
+        (name, agents) for name in METHODS for agents in (10, 20)
+    }
+
+
+def test_provenance_has_the_source_of_every_number(results: Path) -> None:
+    ((call,),) = json.loads((results / "provenance.json").read_text()).values()
+    assert all(entry["source"] for entry in call["settings"].values())
+    assert call["settings"]["target_rate"] == {"value": 0.01, "source": "appendix C.1, there for the actor-critics"}
+    assert len(call["jobs"]) == 2 * len(METHODS)
+
+
+@pytest.mark.slow
+def test_again_and_figures_only_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    before = written(results)
+    assert main(lambda: gaussian_squeeze.run(arguments(tmp_path, "--workers", "2"))) == 0
+    assert written(tmp_path) == before
+    for name in (*FIGURES, "summary.csv"):
+        for path in tmp_path.glob(f"{name}*"):
+            path.unlink()
+    assert main(lambda: gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path)])) == 0
+    assert written(tmp_path) == before
+
+
+def test_a_method_alone_has_the_rows_it_has_among_others(results: Path, tmp_path: Path) -> None:
+    assert main(lambda: gaussian_squeeze.run(arguments(tmp_path, "--algorithms", "mf-q"))) == 0
+    alone, together = (read_csv(out / "curves.csv") for out in (tmp_path, results))
+    together = together[together["algorithm"] == "mf-q"].reset_index(drop=True)
+    assert alone.to_csv() == together.to_csv()
+
+
+def test_appendix_is_what_the_appendix_states() -> None:
+    options = GaussianSqueezeOptions()
+    game = GaussianSqueeze(1000)
+    jobs = {
+        name: gaussian_squeeze.jobs_of({"settings": "appendix"}, name, game, SETTINGS["appendix"], options)[0]
+        for name in METHODS
+    }
+    mf_q, mf_ac = jobs["mf-q"], jobs["mf-ac"]
+    assert (mf_q.agent["learning_rate"], mf_q.agent["target_rate"], mf_q.agent["discount"]) == (1e-5, 0.01, 0.95)
+    assert (mf_ac.agent["actor_learning_rate"], mf_ac.agent["critic_learning_rate"]) == (1e-4, 1e-3)
+    for job in jobs.values():
+        assert (job.data["batch_size"], job.data["capacity"], job.data["samples_per_update"]) == (200, 1_000_000, 500)
+        assert job.steps * game.agents // 500 == 120_000, "gradient steps"
+    assert jobs["rec-fmq"].agent["frequency_rate"] == 0.01
+    assert jobs["fmq"].agent["heuristic_weight"] == 5
+    assert "exploration" not in jobs["fmq"].agent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "table", "figure", "cells"),
+    [("--study", "study/study.csv", "study/study", 32), ("--scale-target", "scaling/curves.csv", "scaling/scaling", 4)],
+)
+def test_other_experiments_write_what_they_say(mode: str, table: str, figure: str, cells: int, tmp_path: Path) -> None:
+    sizes = ["20"] if mode == "--study" else ["20", "40"]
+    assert main(lambda: gaussian_squeeze.run([mode, "--quick", "--agents", *sizes, "--out", str(tmp_path), *HERE])) == 0
+    rows = read_csv(tmp_path / table)
+    keys = [name for name in rows.columns if name in {"settings", *gaussian_squeeze.STUDY_KEYS}]
+    assert len(rows[keys].drop_duplicates()) == cells
+    assert {(tmp_path / f"{figure}.{kind}").is_file() for kind in ("png", "pdf")} == {True}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--algorithms", "metropolis"], "algorithm must be one of il, fmq, rec-fmq, maac, ac, mf-q, mf-ac or path"),
+        (["--agents", "0"], "agents must be"),
+        (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated, informed-start"),
+        (["--quick", "--settings", "appendix"], "settings: got ['appendix'], which --quick does not use"),
+        (["--study", "--algorithms", "il"], "algorithms: got ['il'], which --study does not use"),
+        (["--study", "--agents", "100", "500"], "agents: got [100, 500], allowed is one number with --study"),
+        (["--study", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
+        (["--scale-target", "--settings", "calibrated"], "which --scale_target does not use"),
+        (["--sigma", "-1"], "sigma must be"),
+        (["--figures-only"], "figures_only: there is no"),
+    ],
+)
+def test_bad_input_is_one_line(
+    wrong: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results"
+    assert main(lambda: gaussian_squeeze.run(["--out", str(out), *HERE, *wrong])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_table_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "curves.csv").write_text("settings,algorithm\nquick,il\n")
+    assert main(lambda: gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path)])) == 2
+    assert (
+        "curves.csv lacks the columns ['agents', 'seed', 'step']; run without --figures-only" in capsys.readouterr().err
+    )
