@@ -22,7 +22,7 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -30,6 +30,7 @@ from typing import Any, Literal, TypeVar
 from docstring_parser import parse_from_object
 from jsonargparse import ArgumentError, ArgumentParser
 
+from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
 
 
@@ -178,6 +179,13 @@ def named_once(name: str, values: Sequence[object]) -> None:
     """Raise ValueError if a value occurs twice."""
     if len(set(values)) < len(values):
         raise ValueError(f"{name}: got {values}, each may be named once")
+
+
+def known_methods(name: str, values: Sequence[str], known: Iterable[str]) -> None:
+    """Raise ValueError for a value that is neither known nor the name of a class in a file."""
+    for value in values:
+        if value not in (names := list(known)) and not is_in_file(value):
+            raise ValueError(f"{name}: got {value}, allowed are {', '.join(names)} or path/to/file.py:Class")
 
 
 def not_used(options: Options, mode: str, *names: str) -> None:

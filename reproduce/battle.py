@@ -4,7 +4,7 @@ Without options it trains IL, MF-Q, AC and MF-AC by 2000 rounds of self-play, 64
 other, a scripted rush and a random army. It writes to results/battle
 
     curves.csv       learning curves: means over rounds of self-play, rewards are totals of an army over a round
-    policies/        the trained armies; mfmarl.policies.Policy.load reads one
+    policies/        the trained armies, their weights in bfloat16; mfmarl.policies.Policy.load reads one
     tournament.csv   one row a round of the tournament
     pairings.csv     shares of wins, rewards and kills of every pairing, with intervals over training seeds
     ratings.csv      Bradley-Terry ratings on Elo's scale
@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
-from mfmarl.command_line import Options, at_least, main, named_once, not_used, parse
-from mfmarl.custom import is_in_file
+from mfmarl.command_line import Options, at_least, known_methods, main, named_once, not_used, parse
 from mfmarl.environments.battle_game import Battle
 from mfmarl.environments.battle_replay import Replay
 from mfmarl.evaluation import GROUP
@@ -101,6 +100,10 @@ QUICK_AGENTS = 8
 class BattleOptions(Options):
     """Options of this script."""
 
+    settings: list[str] = field(default_factory=lambda: ["appendix"])
+    """The settings to run: appendix or released-code."""
+    algorithms: list[str] = field(default_factory=list)
+    """Of mf-q, il, mf-ac and ac, or path/to/file.py:Class for one of your own; without it those four."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
@@ -124,10 +127,8 @@ class BattleOptions(Options):
         not_used(self, "quick", "settings")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
-        for option in ("algorithms", "opponents"):
-            for name in getattr(self, option):
-                if name not in METHODS and not is_in_file(name):
-                    raise ValueError(f"{option}: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
+        known_methods("algorithms", self.algorithms, METHODS)
+        known_methods("opponents", self.opponents, METHODS)
         self._check_entrants()
         if self.precision == "64":
             raise ValueError("precision: got 64, allowed are 32 and bf16-mixed")
@@ -316,10 +317,10 @@ def film(options: BattleOptions) -> None:
         trained = [Policy.load(army).about.get("agents") for army in armies if army not in SCRIPTED]
         agents = next((int(str(each)) for each in trained if each and not options.agents), sizes(options)[0])
         battle = recording.record(Battle(agents), armies, "sampled", options.seed)
-        stem = "-v-".join(Path(army).stem for army in armies)
+        stem = "-v-".join(Path(army).stem for army in armies) + (f"-battle-{options.seed}" if options.seed else "")
     else:
-        battle, stem = Replay.load(Path(options.replay[0])), Path(name).name
-    left, _, right = stem.partition("-v-")
+        battle, stem = Replay.load(Path(f"{name}.npz")), Path(name).name
+    left, _, right = stem.partition("-battle-")[0].partition("-v-")
     names = (left, right) if right else ("blue", "orange")
     for path in recording.write(battle, options.out / "replays" / stem, options.film, names):
         print(f"written: {path}")

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mfmarl.command_line import Options, main, named_once, parse
+from mfmarl.command_line import Options, known_methods, main, named_once, parse
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import check_temperatures
 from mfmarl.evaluation import bootstrap_interval
@@ -99,6 +99,10 @@ QUICK = replace(
 class IsingOptions(Options):
     """Options of this script."""
 
+    settings: list[str] = field(default_factory=lambda: ["appendix"])
+    """The settings to run: appendix, the only ones."""
+    algorithms: list[str] = field(default_factory=list)
+    """Of mf-q and mcmc, or path/to/file.py:Class for one of your own; without it those two."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
@@ -112,6 +116,7 @@ class IsingOptions(Options):
         super().__post_init__()
         if self.settings != ["appendix"]:
             raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is appendix")
+        known_methods("algorithms", self.algorithms, METHODS)
         if unknown := [order for order in self.orders if order not in ORDERS]:
             raise ValueError(f"orders: got {', '.join(unknown)}, allowed are {', '.join(ORDERS)}")
         for name in ("orders", "temperatures"):

@@ -180,7 +180,7 @@ def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
 ) -> None:
     out, folder = str(results), results / "replays"
     assert main(lambda: battle.run(["--out", out, "--replay", "mf-q-4-seed-3", "rush", "--seed", "5"])) == 0
-    stem = folder / "mf-q-4-seed-3-v-rush"
+    stem = folder / "mf-q-4-seed-3-v-rush-battle-5"
     written = [stem.with_suffix(kind) for kind in (".npz", ".gif")]
     assert capsys.readouterr().out.splitlines() == [f"written: {path}" for path in written]
     assert Replay.load(written[0]).game.agents == 4, "as many as the army was trained with"
@@ -334,6 +334,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
             ["--replay", "rush", "nobody"],
             "replay: got nobody, allowed are rush, random, a file, or the name of one in ",
         ),
+        (["--replay", "nothing"], "replay: there is no file nothing.npz"),
         (["--replay", "nothing.npz"], "replay: there is no file nothing.npz"),
     ],
 )
