@@ -233,6 +233,19 @@ def test_rounds_are_those_that_their_numbers_decide(one: Path) -> None:
         assert scores == {name: row[name] for name in scores}
 
 
+@pytest.mark.slow
+def test_the_tournament_is_played_in_float32_whatever_the_training(tmp_path: Path) -> None:
+    options = BattleOptions(
+        out=tmp_path, quick=True, agents=[4], seeds=1, algorithms=["il"], workers=1, precision="bf16-mixed"
+    )
+    settings = options.adjusted(battle.QUICK)
+    drawn_up = battle.tournament(settings, options)
+    battle.train("quick", settings, options)
+    battle.fight(drawn_up, settings, options)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "jobs").glob("*/job.json")]
+    assert sorted(record["precision"] for record in records) == ["32", "32", "32", "bf16-mixed"]
+
+
 def test_another_seed_gives_other_numbers(results: Path, tmp_path: Path) -> None:
     settings = battle.QUICK
     options = BattleOptions(out=tmp_path, quick=True, agents=[4], seed=5, algorithms=["il"], workers=1)
