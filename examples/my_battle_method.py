@@ -1,6 +1,6 @@
-"""A method of one's own on Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-AC:
+"""A method of one's own on Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-Q:
 
-python reproduce/battle.py --algorithms examples/my_battle_method.py:HystereticBattleMFQ --opponents mf-ac
+python reproduce/battle.py --algorithms examples/my_battle_method.py:HystereticBattleMFQ --opponents mf-q
 """
 
 from collections.abc import Sequence
