@@ -149,7 +149,7 @@ class Policy:
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Policy:
-        """Read what ``save`` wrote; nothing is unpickled.
+        """Read what ``save`` wrote; nothing is unpickled. The file of a network of one's own is run.
 
         Raises:
             ValueError: no such file, or one that is no policy.
