@@ -36,7 +36,7 @@ def spins(snapshots: pd.DataFrame) -> Figure:
         raise ValueError(f"snapshots: method must be one of {list(METHODS)}, got {unknown}")
     methods = [method for method in METHODS if method in set(snapshots["method"])]
     temperatures = sorted(snapshots["temperature"].unique())
-    figure = page(0.7 + len(methods) * (0.25 + 0.92 * WIDTH / max(2, len(temperatures))))
+    figure = page(1.0 + len(methods) * (0.25 + 0.92 * WIDTH / max(2, len(temperatures))))
     grid = figure.subplots(len(methods), len(temperatures), squeeze=False)
     for pictures, method in zip(grid, methods, strict=True):
         for axes, temperature in zip(pictures, temperatures, strict=True):
