@@ -22,7 +22,7 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -181,11 +181,11 @@ def named_once(name: str, values: Sequence[object]) -> None:
         raise ValueError(f"{name}: got {values}, each may be named once")
 
 
-def known_methods(name: str, values: Sequence[str], known: Iterable[str]) -> None:
+def known_methods(name: str, values: Sequence[str], known: Collection[str]) -> None:
     """Raise ValueError for a value that is neither known nor the name of a class in a file."""
     for value in values:
-        if value not in (names := list(known)) and not is_in_file(value):
-            raise ValueError(f"{name}: got {value}, allowed are {', '.join(names)} or path/to/file.py:Class")
+        if value not in known and not is_in_file(value):
+            raise ValueError(f"{name}: got {value}, allowed are {', '.join(known)} or path/to/file.py:Class")
 
 
 def not_used(options: Options, mode: str, *names: str) -> None:

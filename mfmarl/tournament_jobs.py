@@ -10,29 +10,26 @@ import pandas as pd
 from mfmarl.duel import Group
 from mfmarl.environments.battle_game import Battle
 from mfmarl.experiment import Job, job_name
-from mfmarl.files import read_csv
 from mfmarl.tournament import SCRIPTED, Fixture
 
 LOCK_STEP = 8  # battles that are played side by side, so that one call of a network serves them all
 
 
-def check_none_is_lost(path: Path, agents: int, fixtures: Sequence[Fixture]) -> None:
-    """Raise ValueError if these would replace rounds at ``path`` and lack one of their training seeds.
+def check_none_is_lost(played: pd.DataFrame, agents: int, fixtures: Sequence[Fixture]) -> None:
+    """Raise ValueError if these would replace rounds already played and lack one of their training seeds.
 
     Args:
-        path: of tournament.csv.
+        played: tournament.csv as it is.
         agents: of an army.
         fixtures: of a pairing.
     """
-    if not path.exists():
-        return
-    one, two, played = fixtures[0].algorithm, fixtures[0].opponent, read_csv(path)
+    one, two = fixtures[0].algorithm, fixtures[0].opponent
     earlier = played[(played["algorithm"] == one) & (played["opponent"] == two) & (played["agents"] == agents)]
     for column in ("seed", "opponent_seed"):
         if lost := set(earlier[column]) - {getattr(fixture, column) for fixture in fixtures}:
             raise ValueError(
-                f"seeds: {path} has rounds of {one} v {two} with seeds {sorted(lost)}, which this call would replace; "
-                "play at least those seeds, or name another --out"
+                f"seeds: tournament.csv has rounds of {one} v {two} with seeds {sorted(lost)}, which "
+                "this call would replace; play at least those seeds, or name another --out"
             )
 
 

@@ -30,7 +30,7 @@ from mfmarl.environments.battle_replay import Replay
 from mfmarl.evaluation import GROUP
 from mfmarl.experiment import Job, folder, job_name
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.files import atomic, write_csv
+from mfmarl.files import atomic, read_csv, write_csv
 from mfmarl.launch import launch
 from mfmarl.policies import Policy
 from mfmarl.provenance import write_provenance
@@ -229,8 +229,11 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
             for pairing in pairings([*seeds, *SCRIPTED])
             if set(pairing) & set(learners)
         ]
-    for agents, fixtures in [] if options.fresh else drawn_up:
-        check_none_is_lost(options.out / "tournament.csv", agents, fixtures)
+    path = options.out / "tournament.csv"
+    if path.exists() and not options.fresh:
+        played = read_csv(path)
+        for agents, fixtures in drawn_up:
+            check_none_is_lost(played, agents, fixtures)
     return drawn_up
 
 
