@@ -154,6 +154,9 @@ def test_bars_stack_wins_draws_and_losses() -> None:
         drawn = bars(axes)
         panel = only(frame, evaluation=evaluation)
         assert len(drawn) == 3 * len(panel)
+        (middle,) = [line for line in axes.lines if list(line.get_xdata()) == [0.5, 0.5]]  # type: ignore[arg-type]
+        marks = [line.get_zorder() for line in axes.lines if line is not middle]
+        assert max(bar.get_zorder() for bar in drawn) < middle.get_zorder() < min(marks)
         for _, line in panel.iterrows():
             y, wins, end = names.index(name_of(line)), line["wins"], line["wins"] + line["draws"]
             assert has_bar(drawn, y, 0, wins, battle_pairings.WIN)

@@ -106,7 +106,7 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
             axes.plot([line["wins_low"], line["wins_high"]], [y, y], color="black", linewidth=1.6, marker="|")
             for share, (mark, shift) in SEATS.items():
                 axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
-        axes.axvline(0.5, color="white", linewidth=0.8)
+        axes.axvline(0.5, color="white", linewidth=0.8, zorder=1.5)  # over the bars, under the marks
         axes.set_xlim(-0.02, 1.02)
         axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
         _name_lines(axes, list(lines.values()))
