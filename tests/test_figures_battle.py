@@ -76,6 +76,7 @@ def test_ratings_are_dots_with_their_intervals() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["8 v 8 (n = 5)", "64 v 64 (n = 3 to 5)"]
     labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     assert labels == ["MF-Q", "IL", "MF-AC", "AC", "rush", "random"]
+    assert len({axes.get_xlim() for axes in figure.axes}) == 1  # sizes are compared on one scale
     for axes, agents in zip(figure.axes, (8, 64), strict=True):
         for _, line in only(frame, agents=agents).iterrows():
             look, greedy = style.looks([line["algorithm"]])[line["algorithm"]], line["evaluation"] == "greedy"

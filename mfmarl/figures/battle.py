@@ -108,7 +108,7 @@ def ratings(ratings: pd.DataFrame) -> Figure:
         raise ValueError(f"ratings must hold one row an algorithm, evaluation and agents, got several of {several}")
     styles, sizes = fighters(ratings["algorithm"]), sorted(int(size) for size in ratings["agents"].unique())
     figure = page(1.1 + 0.36 * len(styles))
-    grid = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
+    grid = figure.subplots(1, len(sizes), squeeze=False, sharex=True, sharey=True)[0]
     shifts = dict(zip(EVALUATIONS, (-0.17, 0.17), strict=True)) if len(evaluations) > 1 else {evaluations[0]: 0.0}
     for axes, agents in zip(grid, sizes, strict=True):
         panel = ratings[ratings["agents"] == agents]
