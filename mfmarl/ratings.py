@@ -49,6 +49,7 @@ def summarise_pairings(
         A frame in order of agents, evaluation, algorithm and opponent, with these columns and
 
         - rounds, seed_pairs: their numbers; the seed pairs of a mirror match are unordered;
+        - seeds: their number on the side with fewer; rush and random have none to count;
         - wins, draws, losses: shares of the rounds;
         - published_win_rate: wins + draws. The published code counts a draw as a win of both armies, so that the two
           rates of a pairing add up to more than 1;
@@ -58,9 +59,9 @@ def summarise_pairings(
         - wins_left, wins_right: shares of the rounds in which the algorithm stood there; NaN if it never did. In a
           mirror match one is the losses of the other;
         - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
-          `mfmarl.evaluation.bootstrap_interval`, for the side with fewer seeds; rush and random are what they are and
-          not resampled. Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs
-          agree the interval has zero width, however few they are.
+          `mfmarl.evaluation.bootstrap_interval`, for `seeds`; rush and random are what they are and not resampled.
+          Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs agree the
+          interval has zero width, however few they are.
 
         Every round counts the same. Seen from both sides a mirror match has as many wins as losses.
 
@@ -76,8 +77,8 @@ def summarise_pairings(
             met = np.triu(sums[..., 0]) if algorithm == opponent else sums[..., 0]
             total, totals = sums.sum(axis=(0, 1)), np.zeros((0, sums.shape[-1]))
             row = dict(zip(GROUP, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
-            row |= {"rounds": round(total[0]), "seed_pairs": int(np.count_nonzero(met))}
             numbers = {name: len(each) for name, each in seeds.items()}
+            row |= {"rounds": round(total[0]), "seed_pairs": int(np.count_nonzero(met)), "seeds": _fewest(numbers)}
             levels = _percentiles(numbers, confidence)
             if levels is not None:
                 drawn = _resample(numbers, resamples, np.random.default_rng(seed))
@@ -277,8 +278,12 @@ def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> 
 
 def _percentiles(seeds: Mapping[str, int], confidence: float) -> tuple[float, float] | None:
     """Which percentiles of the resamples to take, for the learner with fewest seeds; None if that says nothing."""
-    fewest = min((number for name, number in seeds.items() if name not in SCRIPTED), default=1)
-    return expanded_percentiles(confidence, fewest) if fewest > 1 else None
+    return expanded_percentiles(confidence, _fewest(seeds)) if _fewest(seeds) > 1 else None
+
+
+def _fewest(seeds: Mapping[str, int]) -> int:
+    """Seeds of the learner that has fewest, 1 if nobody learns."""
+    return min((number for name, number in seeds.items() if name not in SCRIPTED), default=1)
 
 
 def _cell_sums(sides: pd.DataFrame, values: Array, seeds: NDArray[Any], opponent_seeds: NDArray[Any]) -> Array:

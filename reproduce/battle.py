@@ -293,7 +293,7 @@ def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:
     place = {name: number for number, name in enumerate(in_order([*table["algorithm"], *table["opponent"]]))}
     drawn = {}
     for agents, some in table.groupby("agents"):
-        once = some[some["algorithm"].map(place) <= some["opponent"].map(place)].assign(seeds=some["seed_pairs"])
+        once = some[some["algorithm"].map(place) <= some["opponent"].map(place)]
         for name, figure in (
             ("win_rates", battle_pairings.win_rates),
             ("win_rate_bars", battle_pairings.win_rate_bars),

@@ -207,6 +207,9 @@ def test_no_interval_where_the_seeds_say_nothing() -> None:
 
     for seeds in ({"mf-q": 1, "il": 4}, {"mf-q": 4, "il": 1}):
         assert rows("mf-q", "il", seeds)[ENDS].isna().all(axis=None)
+        assert rows("mf-q", "il", seeds)["seeds"].tolist() == [1, 1]
+    assert rows("mf-q", "il", {"mf-q": 3, "il": 2})["seeds"].tolist() == [2, 2]
+    assert rows("il", "rush", {"il": 4})["seeds"].tolist() == [4, 4]  # there are no two rushes
     assert rows("rush", "random", {})[ENDS].isna().all(axis=None)
     assert rows("il", "il", {"il": 1})[ENDS].isna().all(axis=None)
     assert rows("il", "random", {"il": 2})[ENDS].notna().all(axis=None)

@@ -60,6 +60,7 @@ def learning_curves(
     curves = curves.assign(rounds=curves.groupby(["settings", "algorithm"])["step"].transform("max"))
     columns = list(curves[["settings", "rounds"]].drop_duplicates().itertuples(index=False, name=None))
     styles = fighters(curves["algorithm"])
+    hiding = agents * max_steps * STEP_REWARD
     figure = page(4.8)
     grid = figure.subplots(2, len(columns), squeeze=False, sharex="col", height_ratios=[1.7, 1])
     for (above, below), (name, rounds) in zip(grid.T, columns, strict=True):
@@ -69,7 +70,7 @@ def learning_curves(
             for place, (algorithm, look) in enumerate(styles.items())
         ]
         above.set_title(f"{name}, {agents} v {agents} ({count_label([count for count in counts if count])})")
-        _mark_hiding(above, agents * max_steps * STEP_REWARD)
+        above.axhline(hiding, color="black", linestyle="--", linewidth=1, zorder=1.8)
         top = agents if fights == "kills" else 1
         below.set_ylim(-0.04 * top, 1.06 * top)
         below.set_xlim(left=0)
@@ -78,10 +79,9 @@ def learning_curves(
         below.locator_params(axis="x", nbins=5)
     grid[0, 0].set_ylabel("total reward of the army")
     grid[1, 0].set_ylabel(FIGHTS[fights])
-    hiding = Line2D(
-        [], [], color="black", linestyle="--", linewidth=1, label="nobody attacks, all rounds at full length"
-    )
-    handles = [*(handle(look) for look in styles.values()), hiding]
+    label = f"{np.round(hiding, 1):g}: nobody attacks, all rounds at full length"
+    handles = [handle(look) for look in styles.values()]
+    handles += [Line2D([], [], color="black", linestyle="--", linewidth=1, label=label)]
     legend_below(figure, handles, len(handles), f"Lines: {INTERVAL_NOTE}")
     return figure
 
@@ -168,19 +168,3 @@ def _draw_line(above: Axes, below: Axes, runs: pd.DataFrame, look: Look, fights:
         every = max(1, table.shape[1] // 6)
         draw_band(axes, table, look, every=(int(place * every), every))
     return runs["seed"].nunique()
-
-
-def _mark_hiding(axes: Axes, reward: float) -> None:
-    """A labelled line at the reward of armies that never attack."""
-    axes.axhline(reward, color="black", linestyle="--", linewidth=1, zorder=1.8)
-    axes.annotate(
-        f"{np.round(reward, 1):g}: nobody attacks",
-        (0.99, reward),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(0, -2),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color="0.2",
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
-    )
