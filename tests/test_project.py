@@ -1,12 +1,9 @@
-"""The project's files agree with each other, and the README's commands exist."""
+"""The project's files agree with each other."""
 
 import ast
 import re
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -127,55 +124,3 @@ def test_every_import_is_declared(folder: str) -> None:
     modules |= {"mfmarl", "reproduce", *sys.stdlib_module_names}
     for path in (ROOT / folder).rglob("*.py"):
         assert set(imported(path)) <= modules, path
-
-
-def readme_commands() -> Iterator[list[str]]:
-    """The words of every command in a fenced block of the README."""
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    for block in blocks:
-        for line in block.replace("\\\n", " ").splitlines():
-            for command in re.split(r"&&|;", line.removeprefix("$ ")):
-                try:
-                    words = shlex.split(command, comments=True)
-                except ValueError:  # an apostrophe in a line of output or of another language
-                    continue
-                while words and re.match(r"[A-Z_]+=", words[0]):
-                    words.pop(0)
-                if words:
-                    yield words
-
-
-def is_script(words: list[str]) -> bool:
-    return (
-        Path(words[0]).name.startswith("python")
-        and len(words) > 1
-        and re.match(r"(reproduce|benchmarks)/\w+\.py$", words[1]) is not None
-    )
-
-
-@cache
-def help_of(script: str) -> str:
-    command = [sys.executable, script, "--help"]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-
-
-def test_readme_quotes_the_main_commands() -> None:
-    commands = list(readme_commands())
-    assert ["make", "gaussian-squeeze"] in commands
-    assert any(is_script(words) and words[1] == "reproduce/gaussian_squeeze.py" for words in commands)
-
-
-def test_make_targets_of_the_readme_exist() -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for words in readme_commands():
-        if words[0] == "make":
-            wanted = {word for word in words[1:] if "=" not in word and not word.startswith("-")}
-            assert wanted <= targets, words
-
-
-def test_scripts_and_options_of_the_readme_exist() -> None:
-    for words in filter(is_script, readme_commands()):
-        assert (ROOT / words[1]).is_file(), words
-        for option in (word for word in words[2:] if word.startswith("--")):
-            name = re.escape(option.split("=")[0].removesuffix("+"))
-            assert re.search(rf"(?<![\w-]){name}(?![\w-])", help_of(words[1])), f"{option} of {words}"
