@@ -96,9 +96,9 @@ class Job:
         return hashlib.sha256(json.dumps(canonical(content), sort_keys=True).encode()).hexdigest()
 
 
-def job_name(*labels: object, seeds: Sequence[int]) -> str:
-    """Name of a job: its labels, its lowest and its highest seed, in letters that every file system takes."""
-    words = "-".join([*map(str, labels), "seeds", str(min(seeds)), str(max(seeds))])
+def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
+    """Name of a job: its labels, its lowest and its highest seed if it has any, in letters all file systems take."""
+    words = "-".join([*map(str, labels), *(["seeds", str(min(seeds)), str(max(seeds))] if seeds else [])])
     return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
 
 

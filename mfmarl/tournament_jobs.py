@@ -85,7 +85,7 @@ def duel_job(blocks: Sequence[Sequence[Fixture]], environment: Battle, policy_pa
     }
     data = {"steps": len(groups), "evaluations": len(groups), "groups": groups}
     conditions = tuple({"battle": number} for number in range(max(len(block) for block in blocks)))
-    name = job_name("duel", *labels.values(), seeds=[block[0].seed for block in blocks])
+    name = job_name("duel", *labels.values())  # whatever the seeds: the rows of a pairing replace its earlier ones
     return Job(name, labels, "duel", environment, (0,), {"armies": armies}, data, conditions)
 
 

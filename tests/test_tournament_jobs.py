@@ -50,6 +50,19 @@ def test_an_army_that_is_not_there_is_named() -> None:
         duel_job(blocks, GAME, no_policy)
 
 
+def test_a_duel_of_more_seeds_has_the_name_of_the_one_whose_rows_it_replaces(tmp_path: Path) -> None:
+    for seed in range(3):
+        (tmp_path / no_policy("il", seed)).write_text(f"army {seed}")
+    small, large = (
+        duel_job(
+            [*lock_steps(schedule(("il", "rush"), {"il": seeds}, 6))], GAME, lambda *army: tmp_path / no_policy(*army)
+        )
+        for seeds in ([0, 1], [0, 1, 2])
+    )
+    assert small.name == large.name == "duel-il-rush-4"
+    assert small.fingerprint != large.fingerprint
+
+
 def test_rows_of_a_duel_join_what_was_played_to_what_came_of_it() -> None:
     def fixture(number: int, seat: str) -> Fixture:
         return Fixture("mf-q", "il", 1, 2, seat, "yes", "greedy", number)
