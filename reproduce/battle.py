@@ -110,6 +110,8 @@ class BattleOptions(Options):
     """Agents of an army, one tournament for each; without it 64."""
     opponents: list[str] = field(default_factory=list)
     """Armies in policies/ that those of --algorithms fight too, all seeds that are there; they are not trained."""
+    only: Literal["training", "tournament"] | None = None
+    """Only train, or only let the armies in policies/ fight; without it both."""
     rounds: int | None = None
     """Rounds of self-play; without it as many as the settings say."""
     tournament_rounds: int | None = None
@@ -125,6 +127,8 @@ class BattleOptions(Options):
         if unknown := [name for name in self.settings if name not in SETTINGS]:
             raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
         not_used(self, "quick", "settings")
+        if self.only == "tournament" and all(isinstance(SETTINGS[name], ReleasedCode) for name in self.settings):
+            raise ValueError(f"only: got tournament, but the armies of {', '.join(self.settings)} enter none")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
         known_methods("algorithms", self.algorithms, METHODS)
@@ -173,9 +177,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
         chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
         for name, settings in chosen.items():
             adjusted = options.adjusted(settings)
-            fights = not isinstance(settings, ReleasedCode)
+            fights = options.only != "training" and not isinstance(settings, ReleasedCode)
             drawn_up = tournament(adjusted, options) if fights else []
-            train(name, adjusted, options)
+            if options.only != "tournament":
+                train(name, adjusted, options)
             if fights:
                 fight(drawn_up, adjusted, options)
     draw(options)
@@ -270,20 +275,24 @@ def draw(options: BattleOptions) -> None:
     """The tables with their intervals, and the figures."""
     from mfmarl.figures import battle  # noqa: PLC0415 - seaborn takes seconds to import
 
-    curves = longest(read_result(options.out / "curves.csv", [*GROUP, "seed", "step"]))
-    drawn = {
-        sized("learning_curves", agents): battle.learning_curves(some) for agents, some in curves.groupby("agents")
-    }
-    if not (options.out / "tournament.csv").exists():
-        last = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
-        report(last, options.out, ["curves.csv"], drawn)
-        return
-    rounds = read_result(options.out / "tournament.csv", COLUMNS)
-    table, rated = summarise_pairings(rounds), ratings(rounds)
-    write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
-    write_csv(rated, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
-    drawn |= {"ratings": battle.ratings(rated), **tournament_figures(table)}
-    report(rated, options.out, ["curves.csv", "tournament.csv", "pairings.csv", "ratings.csv"], drawn)
+    files: list[str] = []
+    drawn: dict[str, Figure] = {}
+    fought = (options.out / "tournament.csv").exists()
+    if not fought or (options.out / "curves.csv").exists():
+        curves = longest(read_result(options.out / "curves.csv", [*GROUP, "seed", "step"]))
+        shown = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
+        files += ["curves.csv"]
+        drawn |= {
+            sized("learning_curves", agents): battle.learning_curves(some) for agents, some in curves.groupby("agents")
+        }
+    if fought:
+        rounds = read_result(options.out / "tournament.csv", COLUMNS)
+        table, shown = summarise_pairings(rounds), ratings(rounds)
+        write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
+        write_csv(shown, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
+        files += ["tournament.csv", "pairings.csv", "ratings.csv"]
+        drawn |= {"ratings": battle.ratings(shown), **tournament_figures(table)}
+    report(shown, options.out, files, drawn)
 
 
 def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:

@@ -163,6 +163,16 @@ def play(out: Path, *algorithms: str, workers: int = 1) -> None:
     battle.fight(drawn_up, settings, options)
 
 
+def test_training_and_tournament_one_at_a_time_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
+    assert main(lambda: battle.run(arguments(tmp_path, "--only", "training"))) == 0
+    assert not (tmp_path / "tournament.csv").exists()
+    (tmp_path / "curves.csv").unlink()
+    assert main(lambda: battle.run(arguments(tmp_path, "--only", "tournament"))) == 0
+    expected = written(results)
+    del expected["curves.csv"]
+    assert written(tmp_path) == expected
+
+
 def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     some = ["--settings", "released-code", "--agents", "4", "--seeds", "1", "--rounds", "2"]
     assert main(lambda: battle.run(["--out", str(tmp_path), *HERE, *some])) == 0
@@ -340,6 +350,12 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--rounds", "-1"], "rounds: got -1, allowed is 1 or more"),
         (["--tournament-rounds", "0"], "tournament_rounds: got 0, allowed is 1 or more"),
         (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
+        (["--only", "fight"], "only: got fight, allowed is training or tournament or null"),
+        (["--only", "tournament"], "policies/mf-q-64-seed-0.safetensors; train mf-q with seed 0 first"),
+        (
+            ["--only", "tournament", "--settings", "released-code"],
+            "only: got tournament, but the armies of released-code enter none",
+        ),
         (["--settings", "calibrated"], "settings: got calibrated, allowed are appendix, released-code"),
         (["--figures-only"], "figures_only: there is no"),
         (["--replay", "rush", "random", "rush"], "replay: got 3 names, allowed are two armies or one replay file"),
