@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mfmarl.environments.battle import ACTIONS, FEATURES, VIEW, Battle, Observation
-from mfmarl.environments.battle_views import NO_ACTION, State, compact, rebuild
+from mfmarl.environments.battle_views import ID_BITS, LAST_REWARD, Excerpt, State, compact, excerpt, rebuild
 
 
 class BattleBatch(NamedTuple):
@@ -77,7 +78,9 @@ class ArmyReplay:
         self.army = army
         self._entries = torch.empty(0, dtype=torch.int64, device=device)  # number of the joint step * agents + slot
         self._steps = _JointSteps(game.agents, device)
-        self._round: list[dict[str, Tensor]] = []  # what `push` left of the round that is played
+        self._round: list[_Step] = []  # of the round that is played
+        shapes = {"views": VIEW, "features": (FEATURES,), "alive": (), "ids": ()}
+        self._shapes = {field: (2, game.agents, *shape) for field, shape in shapes.items()}  # of a battle
 
     def __len__(self) -> int:
         """How many transitions can be sampled."""
@@ -100,19 +103,16 @@ class ArmyReplay:
             ValueError: a tensor of another shape or type; an action out of 0 .. 20 of who observes; a round that is
                 not stored from its first step on; or one that begins before `end`.
         """
-        state = self._compact(observed, "push")
+        seen = self._excerpt(observed, "push")
         shape = observed.alive.shape
         for name, entry, dtype in (("actions", actions, torch.int64), ("rewards", rewards, torch.float32)):
             if entry.dtype != dtype or entry.shape != shape:
                 raise ValueError(f"{name} must be {dtype} {list(shape)}, got {entry.dtype} {list(entry.shape)}")
-        # By numpy: torch takes several times as long for so few numbers.
-        action = np.where(state.cells.numpy()[:, self.army, :, 0] > 0, actions.cpu().numpy()[:, self.army], 0)
-        if action.min() < 0 or action.max() >= ACTIONS:
+        action = np.where(seen.features[:, self.army, :, -1] > 0, actions.cpu().numpy()[:, self.army], 0)
+        if action.view(np.uint64).max() >= ACTIONS:  # of a negative one it is past all others
             outside = action[(action < 0) | (action >= ACTIONS)]
             raise ValueError(f"actions must be in 0 .. {ACTIONS - 1}, got {outside[0]}")
-        reward = rewards.cpu().numpy()[:, self.army].copy()
-        own = {"action": torch.from_numpy(action.astype(np.uint8)), "reward": torch.from_numpy(reward)}
-        self._round.append({**state._asdict(), **own})
+        self._round.append(_Step(*seen, action.astype(np.uint8), rewards.cpu().numpy()[:, self.army].copy()))
 
     def end(self, observed: Observation) -> None:
         """End the round and store it. Battles in which both armies live in ``observed`` have timed out.
@@ -123,11 +123,14 @@ class ArmyReplay:
         Raises:
             ValueError: an observation of another shape, or before the first `push`.
         """
-        state = self._compact(observed, "end")
-        unused = {name: torch.zeros_like(self._round[-1][name]) for name in ("action", "reward")}
-        played = [*self._round, {**state._asdict(), **unused}]
+        seen = self._excerpt(observed, "end")
+        _, _, action, reward = self._round[-1]
+        steps = [*self._round, _Step(*seen, np.zeros_like(action), np.zeros_like(reward))]
         self._round = []
-        self._store({name: torch.stack([step[name] for step in played], 1) for name in played[0]})
+        features, hp, action, reward = (np.stack(column, 1) for column in zip(*steps, strict=True))
+        state = compact(Excerpt(features, hp), observed.ids, self._map_size)
+        own = {"action": torch.from_numpy(action), "reward": torch.from_numpy(reward)}
+        self._store({**state._asdict(), **own})
 
     def sample(self, uniform: Tensor) -> BattleBatch:
         """Transitions drawn with equal probability, with replacement.
@@ -182,8 +185,8 @@ class ArmyReplay:
 
     def state_dict(self) -> dict[str, Tensor]:
         """What is stored, and what `push` left of an unfinished round."""
-        steps = self._round[0] if self._round else {}
-        unfinished = {f"round.{name}": torch.stack([step[name] for step in self._round]) for name in steps}
+        columns = zip(_Step._fields, zip(*self._round, strict=True), strict=False)  # none if there is no step
+        unfinished = {f"round.{name}": torch.from_numpy(np.stack(column)) for name, column in columns}
         return {"entries": self._entries, **self._steps.state_dict(), **unfinished}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -196,29 +199,23 @@ class ArmyReplay:
             raise ValueError(f"state must be of at most {self.capacity} transitions, got {len(state['entries'])}")
         self._steps.load_state_dict(state)
         self._entries = state["entries"].to(self._entries.device, copy=True)
-        columns = {name.removeprefix("round."): column for name, column in state.items() if name.startswith("round.")}
-        length = len(columns["action"]) if columns else 0
-        self._round = [
-            {name: column[step].to("cpu", copy=True) for name, column in columns.items()} for step in range(length)
-        ]
+        columns = [state[name].cpu() for name in (f"round.{field}" for field in _Step._fields) if name in state]
+        self._round = [_Step(*(entry.numpy().copy() for entry in step)) for step in zip(*columns, strict=True)]
 
-    def _compact(self, observed: Observation, name: str) -> State:
-        """The state of ``observed``, if it may come next in the round."""
-        battles, agents = len(observed.alive), self.game.agents
-        if self._round:
-            battles = len(self._round[0]["action"])
-        for field, shape in (("views", VIEW), ("features", (FEATURES,)), ("alive", ()), ("ids", ())):
-            entry = getattr(observed, field)
-            if entry.shape != (battles, 2, agents, *shape):
-                raise ValueError(f"observed.{field} must be {[battles, 2, agents, *shape]}, got {list(entry.shape)}")
-        state = compact(observed, self._map_size)
+    def _excerpt(self, observed: Observation, name: str) -> Excerpt:
+        """What is kept of ``observed``, if it may come next in the round."""
+        battles = len(self._round[0].action) if self._round else len(observed.alive)
+        for field, entry in zip(observed._fields, observed, strict=True):
+            if entry.shape != (battles, *self._shapes[field]):
+                raise ValueError(f"observed.{field} must be {[battles, *self._shapes[field]]}, got {list(entry.shape)}")
+        seen = excerpt(observed)
         # The all-dead state of a round whose battles all ended in annihilation looks like a start, but is no `push`.
-        starts = state.last_action.numpy().min() == NO_ACTION
+        starts = not seen.features[..., ID_BITS:LAST_REWARD].any()
         if name == "push" and self._round and starts:
             raise ValueError("push: another round begins, end the last one first")
-        if not self._round and (name == "end" or not starts or not state.cells.any()):
+        if not self._round and (name == "end" or not starts or not seen.features[..., -1].any()):
             raise ValueError(f"{name}: a round must be stored by push from its first step on")
-        return state
+        return seen
 
     def _store(self, played: dict[str, Tensor]) -> None:
         """Store a whole round: columns ``[battles, steps + 1, ...]``, the last step not acted in."""
@@ -243,6 +240,15 @@ class ArmyReplay:
             return entries
         cut = (entries[excess - 1] // self.game.agents + 1) * self.game.agents
         return entries[int(torch.searchsorted(entries, cut)) :].clone()
+
+
+class _Step(NamedTuple):
+    """A step of the round that is played."""
+
+    features: NDArray[np.float32]  #: ``[battles, 2, agents, 34]``, and
+    hp: NDArray[np.float32]  #: ``[battles, 2, agents]``, of the `Excerpt`.
+    action: NDArray[np.uint8]  #: ``[battles, agents]``, of the army whose transitions these are; 0 of its dead.
+    reward: NDArray[np.float32]  #: ``[battles, agents]``, of that army.
 
 
 class _JointSteps:

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from mfmarl.environments.battle import Battle, Battles, Observation, Start
 from mfmarl.environments.battle_opponents import random, rush
-from mfmarl.environments.battle_views import NO_ACTION, State, compact, rebuild
+from mfmarl.environments.battle_views import NO_ACTION, State, compact, excerpt, rebuild
 
 Play = Callable[[Observation, list[Generator]], Tensor]
 
@@ -43,6 +43,10 @@ def everyone(state: State) -> tuple[State, Tensor, Tensor]:
     return each, army, torch.arange(agents).repeat(2 * battles)
 
 
+def state_of(observed: Observation, map_size: int) -> State:
+    return compact(excerpt(observed), observed.ids, map_size)
+
+
 def bits(floats: Tensor) -> Tensor:
     """By which 0 and -0, or two NaN, differ."""
     return floats.contiguous().view(torch.int32)
@@ -50,7 +54,7 @@ def bits(floats: Tensor) -> Tensor:
 
 def assert_rebuilt(observed: Observation, game: Battle) -> None:
     """Every bit that the engine wrote about anyone."""
-    views, features = rebuild(*everyone(compact(observed, game.map_size)), game.map_size)
+    views, features = rebuild(*everyone(state_of(observed, game.map_size)), game.map_size)
     assert bits(views).equal(bits(observed.views.flatten(0, 2)))
     assert bits(features).equal(bits(observed.features.flatten(0, 2)))
 
@@ -100,7 +104,7 @@ def test_a_sample_does_not_depend_on_the_others() -> None:
     battles, chance = battles_of(game)
     for _ in range(10):
         battles.step(mixed(battles.observe(), chance))
-    each, army, slot = everyone(compact(battles.observe(), game.map_size))
+    each, army, slot = everyone(state_of(battles.observe(), game.map_size))
     views, features = rebuild(each, army, slot, game.map_size)
     order = torch.randperm(len(army), generator=chance[0])
     shuffled = rebuild(State(*[column[order] for column in each]), army[order], slot[order], game.map_size)
@@ -121,7 +125,7 @@ def test_a_state_is_what_the_engine_says_and_what_was_done() -> None:
     fell = False
     while not battles.done.any():
         observed = battles.observe()
-        state, units = compact(observed, game.map_size), battles.units()
+        state, units = state_of(observed, game.map_size), battles.units()
         assert state.cells.equal(units.positions.clamp(min=0).to(torch.uint8))
         assert (state.hp * 10).equal(units.hp)
         assert state.last_action.equal(last_action.where(units.alive, NO_ACTION).to(torch.uint8))
@@ -136,7 +140,7 @@ def test_a_state_is_what_the_engine_says_and_what_was_done() -> None:
 def test_a_state_is_a_copy() -> None:
     battles, _ = battles_of(Battle(8))
     observed = battles.observe()
-    state = compact(observed, 16)
+    state = state_of(observed, 16)
     before = [column.clone() for column in state]
     for entry in observed:
         entry.fill_(1)
@@ -145,7 +149,7 @@ def test_a_state_is_a_copy() -> None:
 
 def test_armies_and_slots_must_be_one_a_sample() -> None:
     battles, _ = battles_of(Battle(8))
-    state = compact(battles.observe(), 16)
+    state = state_of(battles.observe(), 16)
     two = torch.zeros(2, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"^army must be int64 \[2\], got torch.int64 \[3\]$"):
         rebuild(state, torch.zeros(3, dtype=torch.int64), two, 16)
