@@ -11,7 +11,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import psutil
@@ -20,7 +20,7 @@ import torch
 from torch.optim import Optimizer
 
 from mfmarl.agent import GradientAgent
-from mfmarl.algorithms import ALGORITHMS
+from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.data import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
 
@@ -33,8 +33,10 @@ def main() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread\n")
-    show("Joint steps a second", [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS])
-    show("Sixteen stacked seeds, N = 100", [stacking(name, 100) for name in ALGORITHMS if name != "maac"])
+    show(
+        "Joint steps a second", [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS["stateless"]]
+    )
+    show("Sixteen stacked seeds, N = 100", [stacking(name, 100) for name in ALGORITHMS["stateless"] if name != "maac"])
     show("Sixteen stacked seeds, N = 1000", [stacking(name, 1000) for name in ("il", "mf-q", "mf-ac")])
     show("Memory over a run of MF-Q, N = 1000", [alone(long_run)])
     show("A million agents", [alone(million, name) for name in ("il", "mf-q")])
@@ -136,7 +138,8 @@ def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[
         data["agents_per_joint_step"] = next(n for n in (1, 2, 4, 5, 8, 10, 20) if n >= agents / 50)
     game = GaussianSqueeze.scaled(agents) if agents > 1000 else GaussianSqueeze(agents)
     module = ReplayDataModule(game, range(seeds), steps=steps, evaluations=1, evaluation_steps=5, **data)
-    return ALGORITHMS[name](game, range(seeds)), module
+    cls = cast(type[GradientAgent], algorithm_class(name, "stateless"))
+    return cls(game, range(seeds)), module
 
 
 def optimizers_of(agent: GradientAgent) -> list[Optimizer]:

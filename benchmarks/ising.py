@@ -13,13 +13,13 @@ import resource
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
 
-from mfmarl.algorithms import LATTICE_ALGORITHMS
+from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.tabular import LatticeAgent
 from mfmarl.environments.ising import Ising
 from mfmarl.sweeps import SweepDataModule
@@ -39,7 +39,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread\n")
     show("Million updates a second, 21 temperatures, 16 seeds, 20 x 20", [speed(name, order) for name, order in CASES])
-    show("1024 x 1024, one seed, one temperature", [alone(large, name) for name in LATTICE_ALGORITHMS])
+    show("1024 x 1024, one seed, one temperature", [alone(large, name) for name in ALGORITHMS["lattice"]])
 
 
 def speed(name: str, order: str) -> dict[str, object]:
@@ -98,7 +98,7 @@ def large(name: str) -> dict[str, object]:
     """Updates a second and peak memory of the whole process on a lattice of 1024 x 1024."""
     size, sweeps = 1024, 10
     game = Ising(size)
-    agent = LATTICE_ALGORITHMS[name](game, [0], temperatures=[1.0])
+    agent = cast(type[LatticeAgent], algorithm_class(name, "lattice"))(game, [0], temperatures=[1.0])
     data = SweepDataModule(game, [0], temperatures=[1.0], steps=sweeps, evaluations=1)
     started = time.perf_counter()
     agent.training_step(partial(data.play, steps=sweeps), 0)
@@ -110,7 +110,7 @@ def large(name: str) -> dict[str, object]:
 def parts(name: str, order: Any) -> tuple[LatticeAgent, SweepDataModule]:
     """An agent and its data module with the script's batch."""
     game, seeds = Ising(), range(SEEDS)
-    agent = LATTICE_ALGORITHMS[name](game, seeds, temperatures=TEMPERATURES)
+    agent = cast(type[LatticeAgent], algorithm_class(name, "lattice"))(game, seeds, temperatures=TEMPERATURES)
     data = SweepDataModule(
         game,
         seeds,

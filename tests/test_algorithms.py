@@ -24,7 +24,7 @@ from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.replay import Batch
 
 EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
-NAMES = {**{name: name for name in ALGORITHMS}, "example": EXAMPLE}
+NAMES = {**{name: name for name in ALGORITHMS["stateless"]}, "example": EXAMPLE}
 ACTOR_CRITICS = ("ac", "mf-ac", "maac")
 
 

@@ -28,8 +28,12 @@ def job(algorithm: str, **agent: object) -> Job:
 
 
 def test_known_names_are_their_classes() -> None:
-    assert set(ALGORITHMS) == {"il", "fmq", "rec-fmq", "maac", "ac", "mf-q", "mf-ac"}
-    assert all(algorithm_class(name) is known for name, known in ALGORITHMS.items())
+    assert set(ALGORITHMS["stateless"]) == {"il", "fmq", "rec-fmq", "maac", "ac", "mf-q", "mf-ac"}
+    for kind, known in ALGORITHMS.items():
+        for name, place in known.items():
+            cls = algorithm_class(name)
+            assert f"{cls.__module__}:{cls.__name__}" == place
+            assert algorithm_class(name, kind) is cls
 
 
 @pytest.mark.parametrize(

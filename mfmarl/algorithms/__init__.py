@@ -1,46 +1,50 @@
-"""The algorithms, by the names that scripts and files use."""
+"""The algorithms, a file a family, and the names that scripts and result files use for them."""
 
-from typing import Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-from mfmarl.agent import Agent, GradientAgent
-from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC
-from mfmarl.algorithms.battle import BattleAC, BattleAgent, BattleIL, BattleMFAC, BattleMFQ
-from mfmarl.algorithms.battle_on_policy import ReleasedAC, ReleasedMFAC
-from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
-from mfmarl.algorithms.q_learning import IL, MFQ
-from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ
 from mfmarl.custom import class_in_file, is_in_file
-from mfmarl.duel import Duel
 
-ALGORITHMS: dict[str, type[GradientAgent]] = {
-    "il": IL,
-    "fmq": FMQ,
-    "rec-fmq": RecFMQ,
-    "maac": MAAC,
-    "ac": AC,
-    "mf-q": MFQ,
-    "mf-ac": MFAC,
-}
-LATTICE_ALGORITHMS: dict[str, type[LatticeAgent]] = {
-    "tabular-mf-q": TabularMFQ,
-    "metropolis": Metropolis,
-}
-BATTLE_ALGORITHMS: dict[str, type[BattleAgent]] = {
-    "battle-il": BattleIL,
-    "battle-mf-q": BattleMFQ,
-    "battle-ac": BattleAC,
-    "battle-mf-ac": BattleMFAC,
-    "battle-released-ac": ReleasedAC,
-    "battle-released-mf-ac": ReleasedMFAC,
-}
+if TYPE_CHECKING:
+    from mfmarl.agent import Agent
 
 Kind = Literal["stateless", "lattice", "battle"]
-KINDS: dict[Kind, type[Agent]] = {"stateless": GradientAgent, "lattice": LatticeAgent, "battle": BattleAgent}
-KNOWN: dict[str, type[Agent]] = {**ALGORITHMS, **LATTICE_ALGORITHMS, **BATTLE_ALGORITHMS, "duel": Duel}
+
+# Where each class is. A class is imported once it is asked for, so that a method of one game loads no other game.
+ALGORITHMS: dict[Kind, dict[str, str]] = {
+    "stateless": {
+        "il": "mfmarl.algorithms.q_learning:IL",
+        "fmq": "mfmarl.algorithms.frequency_maximum:FMQ",
+        "rec-fmq": "mfmarl.algorithms.frequency_maximum:RecFMQ",
+        "maac": "mfmarl.algorithms.actor_critic:MAAC",
+        "ac": "mfmarl.algorithms.actor_critic:AC",
+        "mf-q": "mfmarl.algorithms.q_learning:MFQ",
+        "mf-ac": "mfmarl.algorithms.actor_critic:MFAC",
+    },
+    "lattice": {
+        "tabular-mf-q": "mfmarl.algorithms.tabular:TabularMFQ",
+        "metropolis": "mfmarl.algorithms.tabular:Metropolis",
+    },
+    "battle": {
+        "battle-il": "mfmarl.algorithms.battle:BattleIL",
+        "battle-mf-q": "mfmarl.algorithms.battle:BattleMFQ",
+        "battle-ac": "mfmarl.algorithms.battle:BattleAC",
+        "battle-mf-ac": "mfmarl.algorithms.battle:BattleMFAC",
+        "battle-released-ac": "mfmarl.algorithms.battle_on_policy:ReleasedAC",
+        "battle-released-mf-ac": "mfmarl.algorithms.battle_on_policy:ReleasedMFAC",
+    },
+}
+DUEL = {"duel": "mfmarl.duel:Duel"}  # two armies that no longer learn
+BASES: dict[Kind | None, str] = {
+    "stateless": "mfmarl.agent:GradientAgent",
+    "lattice": "mfmarl.algorithms.tabular:LatticeAgent",
+    "battle": "mfmarl.algorithms.battle:BattleAgent",
+    None: "mfmarl.agent:Agent",
+}
 
 
-def algorithm_class(name: str, kind: Kind | None = None) -> type[Agent]:
-    """The class behind a name: a key of the tables above, or ``path/to/file.py:Class`` for a method of one's own.
+def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
+    """The class behind a name: a key of the tables above, or ``path/to/file.py:Class`` for a custom method.
 
     Args:
         name: of the algorithm.
@@ -49,10 +53,17 @@ def algorithm_class(name: str, kind: Kind | None = None) -> type[Agent]:
     Raises:
         ValueError: an unknown name, a file or class that is not there, or a class that plays no such game.
     """
-    base: type[Agent] = Agent if kind is None else KINDS[kind]
-    known = {key: each for key, each in KNOWN.items() if issubclass(each, base)}
+    known = DUEL if kind is None else {}
+    for each in ALGORITHMS if kind is None else [kind]:
+        known = {**ALGORITHMS[each], **known}
     if name in known:
-        return known[name]
+        return _load(known[name])
     if not is_in_file(name):
         raise ValueError(f"algorithm must be one of {', '.join(known)} or path/to/file.py:Class, got {name!r}")
-    return class_in_file("algorithm", name, base)
+    return class_in_file("algorithm", name, _load(BASES[kind]))
+
+
+def _load(place: str) -> "type[Agent]":
+    module, _, name = place.partition(":")
+    found: type[Agent] = getattr(import_module(module), name)
+    return found
