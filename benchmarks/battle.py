@@ -21,10 +21,10 @@ import torch
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAgent
-from mfmarl.army_replay import ArmyReplay
-from mfmarl.environments.battle import Battle, Battles
+from mfmarl.data.army_replay import ArmyReplay
+from mfmarl.data.self_play import SelfPlay
+from mfmarl.environments.battle.battles import Battle, Battles
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.self_play import SelfPlay
 
 CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "released-code": {

@@ -19,9 +19,9 @@ import pytorch_lightning as pl
 import torch
 from torch.optim import Optimizer
 
-from mfmarl.agent import GradientAgent
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
-from mfmarl.data import ReplayDataModule
+from mfmarl.algorithms.agent import GradientAgent
+from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
 
 SECONDS = 0.7  # each measurement takes about so long

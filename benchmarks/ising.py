@@ -20,9 +20,9 @@ import pytorch_lightning as pl
 import torch
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
-from mfmarl.algorithms.tabular import LatticeAgent
+from mfmarl.algorithms.lattice import LatticeAgent
+from mfmarl.data.sweeps import SweepDataModule
 from mfmarl.environments.ising import Ising
-from mfmarl.sweeps import SweepDataModule
 
 TEMPERATURES = [0.6 + 1.4 * index / 20 for index in range(21)]
 SEEDS = 16

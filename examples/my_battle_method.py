@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mfmarl.algorithms.battle import BattleMFQ, chosen
-from mfmarl.army_replay import BattleBatch
-from mfmarl.environments.battle_game import Battle
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.environments.battle.game import Battle
 
 
 class HystereticBattleMFQ(BattleMFQ):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
-from mfmarl.replay import Batch
 
 
 class HystereticMFQ(MFQ):

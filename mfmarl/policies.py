@@ -18,13 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
-from mfmarl.convolutional import BattleNetwork
 from mfmarl.custom import class_in_file, is_in_file, name_in_file
-from mfmarl.environments.battle_opponents import OPPONENTS
+from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
 from mfmarl.files import atomic
 from mfmarl.mean_field import boltzmann_policy
-from mfmarl.perceptron import ActorCriticPerceptron
+from mfmarl.networks.battle import BattleNetwork
+from mfmarl.networks.battle_released import ActorCriticPerceptron
 
 NETWORKS: dict[str, type[nn.Module]] = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
 

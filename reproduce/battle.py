@@ -24,20 +24,48 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
-from mfmarl.command_line import Options, at_least, known_methods, main, named_once, not_used, parse
-from mfmarl.environments.battle_game import Battle
-from mfmarl.environments.battle_replay import Replay
-from mfmarl.evaluation import GROUP
-from mfmarl.experiment import Job, folder, job_name
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.recorded import Replay
+from mfmarl.evaluation.intervals import GROUP
+from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import atomic, read_csv, write_csv
-from mfmarl.launch import launch
+from mfmarl.jobs.folder import Job, folder, job_name
+from mfmarl.jobs.launch import launch
 from mfmarl.policies import Policy
-from mfmarl.provenance import write_provenance
-from mfmarl.ratings import ratings, summarise_pairings
-from mfmarl.reproduction import arguments_of, data_arguments_of, read_result, report, sourced, sources, updated
-from mfmarl.tournament import COLUMNS, SCRIPTED, Fixture, in_order, pairings, schedule
-from mfmarl.tournament_jobs import check_none_is_lost, duel_job, lock_steps, tournament_rows
+from mfmarl.scripting.options import (
+    Options,
+    at_least,
+    known_methods,
+    main,
+    named_once,
+    not_used,
+    parse,
+)
+from mfmarl.scripting.provenance import write_provenance
+from mfmarl.scripting.results import (
+    arguments_of,
+    data_arguments_of,
+    read_result,
+    report,
+    sourced,
+    sources,
+    updated,
+)
+from mfmarl.tournament.jobs import (
+    check_none_is_lost,
+    duel_job,
+    lock_steps,
+    tournament_rows,
+)
+from mfmarl.tournament.schedule import (
+    COLUMNS,
+    SCRIPTED,
+    Fixture,
+    in_order,
+    pairings,
+    schedule,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -325,7 +353,7 @@ def longest(curves: pd.DataFrame) -> pd.DataFrame:
 
 def film(options: BattleOptions) -> None:
     """One battle, as a film and as a replay file."""
-    from mfmarl import recording  # noqa: PLC0415 - matplotlib takes seconds to import
+    from mfmarl.tournament import recording  # noqa: PLC0415 - matplotlib takes seconds to import
 
     recording.check_kind(options.film)
     name, *others = (army.removesuffix(".npz") for army in options.replay)

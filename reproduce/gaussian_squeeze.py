@@ -16,15 +16,28 @@ from pathlib import Path
 import pandas as pd
 
 from mfmarl import figures
-from mfmarl.command_line import Options, main, not_used, parse
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.evaluation import GROUP, final_scores, summarise
-from mfmarl.experiment import Job, job_name
+from mfmarl.evaluation.intervals import GROUP, final_scores, summarise
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
-from mfmarl.launch import launch
-from mfmarl.provenance import compute_seconds, write_provenance
-from mfmarl.reproduction import arguments_of, read_result, report, seed_blocks, sourced, sources, updated
+from mfmarl.jobs.folder import Job, job_name
+from mfmarl.jobs.launch import launch
+from mfmarl.scripting.options import (
+    Options,
+    main,
+    not_used,
+    parse,
+)
+from mfmarl.scripting.provenance import compute_seconds, write_provenance
+from mfmarl.scripting.results import (
+    arguments_of,
+    read_result,
+    report,
+    seed_blocks,
+    sourced,
+    sources,
+    updated,
+)
 
 OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")

@@ -25,15 +25,29 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from mfmarl.command_line import Options, known_methods, main, named_once, parse
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import check_temperatures
-from mfmarl.evaluation import bootstrap_interval
-from mfmarl.experiment import Job, job_name
+from mfmarl.evaluation.intervals import bootstrap_interval
 from mfmarl.files import write_csv
-from mfmarl.launch import launch
-from mfmarl.provenance import write_provenance
-from mfmarl.reproduction import arguments_of, read_result, report, seed_blocks, sourced, sources, updated
+from mfmarl.jobs.folder import Job, job_name
+from mfmarl.jobs.launch import launch
+from mfmarl.scripting.options import (
+    Options,
+    known_methods,
+    main,
+    named_once,
+    parse,
+)
+from mfmarl.scripting.provenance import write_provenance
+from mfmarl.scripting.results import (
+    arguments_of,
+    read_result,
+    report,
+    seed_blocks,
+    sourced,
+    sources,
+    updated,
+)
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
     crossings,
@@ -215,8 +229,8 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
 def snapshots(options: IsingOptions) -> pd.DataFrame:
     """Lattices as text, a line a row of spins: at the paper's temperatures, and one that orders while it learns."""
     # torch and Lightning take seconds to import.
-    from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ  # noqa: PLC0415
-    from mfmarl.sweeps import SweepDataModule  # noqa: PLC0415
+    from mfmarl.algorithms.lattice import LatticeAgent, Metropolis, TabularMFQ  # noqa: PLC0415
+    from mfmarl.data.sweeps import SweepDataModule  # noqa: PLC0415
 
     steps = SNAPSHOT_STEPS // (10 if options.quick else 1)
     still, film = Ising(SIZE), Ising(FILM_SIZE)

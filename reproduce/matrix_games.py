@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mfmarl.command_line import Options, main, parse
 from mfmarl.environments.matrix_game import (
     CLIMBING,
     PARTIALLY_STOCHASTIC_CLIMBING,
@@ -28,13 +27,20 @@ from mfmarl.environments.matrix_game import (
     MatrixGame,
     penalty,
 )
-from mfmarl.evaluation import proportion_interval
-from mfmarl.experiment import Job, job_name
+from mfmarl.evaluation.intervals import proportion_interval
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
-from mfmarl.launch import launch
-from mfmarl.provenance import write_provenance
-from mfmarl.reproduction import read_result, report, sourced, sources, updated
+from mfmarl.jobs.folder import Job, job_name
+from mfmarl.jobs.launch import launch
+from mfmarl.scripting.options import Options, main, parse
+from mfmarl.scripting.provenance import write_provenance
+from mfmarl.scripting.results import (
+    read_result,
+    report,
+    sourced,
+    sources,
+    updated,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

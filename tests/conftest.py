@@ -8,7 +8,12 @@ import pytest
 import torch
 from hypothesis import settings
 
-from mfmarl.experiment import Hardware, Job, found, run
+from mfmarl.jobs.folder import (
+    Hardware,
+    Job,
+    found,
+    run,
+)
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks are small: threads cost more than they bring
@@ -25,7 +30,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Path, int], None]:
     """Runs a job in a directory, saving every epoch, until the first batch after so many evaluations."""
     import pytorch_lightning as pl  # noqa: PLC0415 - takes seconds
 
-    from mfmarl.training import ProgressReporter  # noqa: PLC0415
+    from mfmarl.jobs.training import ProgressReporter  # noqa: PLC0415
 
     def stop_after(job: Job, directory: Path, evaluations: int) -> None:
         def on_train_batch_end(self: ProgressReporter, trainer: pl.Trainer, *_: object) -> None:

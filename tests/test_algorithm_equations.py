@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import GradientAgent
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, JointCritic
+from mfmarl.algorithms.agent import GradientAgent
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, mean_policy
-from mfmarl.replay import Batch
 
 # One gradient step against the formulas.
 

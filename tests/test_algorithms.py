@@ -12,16 +12,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.agent import GradientAgent
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.actor_critic import AC, MAAC
+from mfmarl.algorithms.agent import GradientAgent
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
-from mfmarl.data import ReplayDataModule
+from mfmarl.data.stateless import ReplayDataModule
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment, GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING, STOCHASTIC_CLIMBING
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
-from mfmarl.replay import Batch
 
 EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
 NAMES = {**{name: name for name in ALGORITHMS["stateless"]}, "example": EXAMPLE}

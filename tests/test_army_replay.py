@@ -8,9 +8,14 @@ import torch
 from scipy.stats import chisquare
 from torch import Generator, Tensor
 
-from mfmarl.army_replay import ArmyReplay, BattleBatch, action_counts, frequencies
-from mfmarl.environments.battle import Battle, Battles, Observation
-from mfmarl.environments.battle_opponents import random, rush
+from mfmarl.data.army_replay import (
+    ArmyReplay,
+    BattleBatch,
+    action_counts,
+    frequencies,
+)
+from mfmarl.environments.battle.battles import Battle, Battles, Observation
+from mfmarl.environments.battle.scripts import random, rush
 
 
 def choose(observed: Observation, chance: Sequence[Generator]) -> Tensor:

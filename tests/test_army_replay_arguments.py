@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator
 
-from mfmarl.army_replay import ArmyReplay
-from mfmarl.environments.battle import Battle, Battles
+from mfmarl.data.army_replay import ArmyReplay
+from mfmarl.environments.battle.battles import Battle, Battles
 
 GAME = Battle(8)
 

@@ -8,9 +8,16 @@ import torch
 from magent2.gridworld import GridWorld
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle import FEATURES, VIEW, Battle, Battles, Observation, Start
-from mfmarl.environments.battle_engine import Engine, Memory
-from mfmarl.environments.battle_opponents import random, rush
+from mfmarl.environments.battle.battles import (
+    FEATURES,
+    VIEW,
+    Battle,
+    Battles,
+    Observation,
+    Start,
+)
+from mfmarl.environments.battle.engine import Engine, Memory
+from mfmarl.environments.battle.scripts import random, rush
 
 STAY, UP, RIGHT, FAR_RIGHT, LEFT, FAR_LEFT = 6, 2, 7, 8, 5, 4
 HIT_LEFT, HIT_RIGHT, HIT_DOWN = 16, 17, 19

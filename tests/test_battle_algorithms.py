@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAC, BattleAgent, BattleIL
-from mfmarl.army_replay import BattleBatch
-from mfmarl.environments.battle import Battle
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.environments.battle.battles import Battle
 from mfmarl.exploration import EpsilonGreedy
 
 GAME = Battle(2, 10)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments import battle_engine
-from mfmarl.environments.battle import Battle, Battles, Start
-from mfmarl.environments.battle_opponents import rush
+from mfmarl.environments.battle import engine as battle_engine
+from mfmarl.environments.battle.battles import Battle, Battles, Start
+from mfmarl.environments.battle.scripts import rush
 
 STAY = torch.full((1, 2, 2), 6)
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from mfmarl.algorithms.battle_on_policy import ReleasedAC, ReleasedMFAC
-from mfmarl.army_replay import BattleBatch
-from mfmarl.environments.battle import Battle
-from mfmarl.perceptron import ActorCriticPerceptron
-from mfmarl.self_play import OnPolicyDataModule, PlayedRound
+from mfmarl.algorithms.battle_released import ReleasedAC, ReleasedMFAC
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.data.self_play import OnPolicyDataModule, PlayedRound
+from mfmarl.environments.battle.battles import Battle
+from mfmarl.networks.battle_released import ActorCriticPerceptron
 
 GAME = Battle(8, 30)
 CLASSES = [ReleasedAC, ReleasedMFAC]
@@ -111,7 +111,7 @@ def test_a_round_is_one_gradient_step_on_all_of_it(cls: type[ReleasedAC], monkey
     played = a_round()
     at_once, in_parts = cls(GAME, (0,)), cls(GAME, (0,))
     for agent, size in ((at_once, 10**9), (in_parts, 100)):
-        monkeypatch.setattr("mfmarl.algorithms.battle_on_policy.AT_ONCE", size)
+        monkeypatch.setattr("mfmarl.algorithms.battle_released.AT_ONCE", size)
         optimizer = torch.optim.SGD(agent.network.parameters(), 1e-3)
         monkeypatch.setattr(agent, "optimizers", lambda use_pl_optimizer, given=optimizer: given, raising=False)
 

@@ -6,8 +6,15 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle import ACTIONS, FEATURES, VIEW, Battle, Battles, Start
-from mfmarl.environments.battle_opponents import OPPONENTS, random, rush
+from mfmarl.environments.battle.battles import (
+    ACTIONS,
+    FEATURES,
+    VIEW,
+    Battle,
+    Battles,
+    Start,
+)
+from mfmarl.environments.battle.scripts import OPPONENTS, random, rush
 
 MOVES = [(x, y) for y, x in product(range(-2, 3), repeat=2) if x * x + y * y <= 4]
 ATTACKS = [(x, y) for y, x in product((-1, 0, 1), repeat=2) if (x, y) != (0, 0)]

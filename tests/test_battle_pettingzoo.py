@@ -10,10 +10,10 @@ import torch
 from gymnasium.utils.env_checker import data_equivalence
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from mfmarl.environments import battle_pettingzoo
-from mfmarl.environments.battle import Battle, Battles
-from mfmarl.environments.battle_opponents import rush
-from mfmarl.environments.battle_pettingzoo import BattleParallelEnv
+from mfmarl.environments.battle import parallel_env as battle_pettingzoo
+from mfmarl.environments.battle.battles import Battle, Battles
+from mfmarl.environments.battle.parallel_env import BattleParallelEnv
+from mfmarl.environments.battle.scripts import rush
 
 with warnings.catch_warnings():
     # Its package of tests imports games of its own, which tell of a new way to make them.

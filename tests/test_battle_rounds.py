@@ -5,8 +5,13 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle import Battle, Battles, Observation, Start
-from mfmarl.environments.battle_opponents import random, rush
+from mfmarl.environments.battle.battles import (
+    Battle,
+    Battles,
+    Observation,
+    Start,
+)
+from mfmarl.environments.battle.scripts import random, rush
 
 
 def generators(*seeds: int) -> list[Generator]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mfmarl.command_line import main
-from mfmarl.duel import DuelDataModule, Group
-from mfmarl.environments.battle import Battle
-from mfmarl.environments.battle_replay import Replay
+from mfmarl.environments.battle.battles import Battle
+from mfmarl.environments.battle.recorded import Replay
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
+from mfmarl.scripting.options import main
+from mfmarl.tournament.duel import DuelDataModule, Group
 from reproduce import battle
 from reproduce.battle import APPENDIX, SETTINGS, BattleOptions
 

@@ -6,9 +6,20 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle import Battle, Battles, Observation, Start
-from mfmarl.environments.battle_opponents import random, rush
-from mfmarl.environments.battle_views import NO_ACTION, State, compact, excerpt, rebuild
+from mfmarl.environments.battle.battles import (
+    Battle,
+    Battles,
+    Observation,
+    Start,
+)
+from mfmarl.environments.battle.observation import (
+    NO_ACTION,
+    State,
+    compact,
+    excerpt,
+    rebuild,
+)
+from mfmarl.environments.battle.scripts import random, rush
 
 Play = Callable[[Observation, list[Generator]], Tensor]
 

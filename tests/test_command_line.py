@@ -7,7 +7,12 @@ from typing import Literal
 import pytest
 import yaml
 
-from mfmarl.command_line import JobsFailedError, Options, main, parse
+from mfmarl.scripting.options import (
+    JobsFailedError,
+    Options,
+    main,
+    parse,
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from mfmarl.convolutional import BattleNetwork
+from mfmarl.networks.battle import BattleNetwork
 
 EYE = (32 * 7 * 9 + 32) + (32 * 32 * 9 + 32) + (32 * 9 * 9 * 256 + 256)  # 13 x 13 cells, less 2 for each convolution
 FEATURE = 34 * 32 + 32

@@ -11,11 +11,11 @@ import torch
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.algorithms.q_learning import MFQ
-from mfmarl.army_replay import BattleBatch
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.environments.battle_game import Battle
-from mfmarl.experiment import Job, run
-from mfmarl.replay import Batch
+from mfmarl.environments.battle.game import Battle
+from mfmarl.jobs.folder import Job, run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXAMPLE = f"{EXAMPLES / 'my_method.py'}:HystereticMFQ"

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mfmarl.data import ReplayDataModule, generators
+from mfmarl.data.stateless import ReplayDataModule, generators
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.replay import Batch
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,17 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.convolutional import BattleNetwork
-from mfmarl.duel import SCORES, Duel, DuelDataModule, Group
-from mfmarl.environments.battle import Battle, Battles, Start
-from mfmarl.environments.battle_opponents import OPPONENTS
-from mfmarl.experiment import Job, run
+from mfmarl.environments.battle.battles import Battle, Battles, Start
+from mfmarl.environments.battle.scripts import OPPONENTS
+from mfmarl.jobs.folder import Job, run
+from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy, Scripted
+from mfmarl.tournament.duel import (
+    SCORES,
+    Duel,
+    DuelDataModule,
+    Group,
+)
 
 GAME = Battle(4, 30)
 LEFT, FIRST = (True, False, True, False), (True, True, False, False)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfmarl import evaluation
+from mfmarl.evaluation import intervals as evaluation
 
 
 @pytest.mark.parametrize(

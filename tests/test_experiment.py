@@ -14,7 +14,13 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.experiment import CorruptCheckpointError, Hardware, Job, found, run
+from mfmarl.jobs.folder import (
+    CorruptCheckpointError,
+    Hardware,
+    Job,
+    found,
+    run,
+)
 
 TOY = Path(__file__).with_name("toy.py")
 

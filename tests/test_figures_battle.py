@@ -257,7 +257,7 @@ def test_pairings_that_are_not_of_one_tournament_are_refused(figure: str) -> Non
 def test_they_need_no_torch() -> None:
     code = (
         "import sys, mfmarl.figures.battle, mfmarl.figures.battle_pairings, mfmarl.figures.battle_film\n"
-        "assert not {'torch', 'pytorch_lightning', 'mfmarl.algorithms', 'mfmarl.agent'} & set(sys.modules)"
+        "assert not {'torch', 'pytorch_lightning', 'mfmarl.algorithms', 'mfmarl.algorithms.agent'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 

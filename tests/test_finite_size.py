@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import brentq
 
-from mfmarl.evaluation import Array
+from mfmarl.evaluation.intervals import Array
 from mfmarl.statistical_physics.finite_size import binder_cumulant, crossings, cumulants
 
 CRITICAL = 1 / math.log(1 + math.sqrt(2))

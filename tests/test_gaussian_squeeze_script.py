@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mfmarl.command_line import main
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import read_csv
+from mfmarl.scripting.options import main
 from reproduce import gaussian_squeeze
 from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, GaussianSqueezeOptions
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 
-from mfmarl.command_line import main
-from mfmarl.experiment import Job
-from mfmarl.experiment import run as run_job
 from mfmarl.files import read_csv
+from mfmarl.jobs.folder import Job
+from mfmarl.jobs.folder import run as run_job
+from mfmarl.jobs.training import ProgressReporter
+from mfmarl.scripting.options import main
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
-from mfmarl.training import ProgressReporter
 from reproduce import ising
 from reproduce.ising import IsingOptions
 
@@ -339,7 +339,7 @@ TOY = Path(__file__).with_name("toy.py")
             "algorithms: got il, allowed are mf-q, mcmc or path/to/file.py:Class",
         ),
         (["--algorithms", "mf-q", "mf-ac"], "got mf-ac, allowed are"),
-        (["--algorithms", f"{TOY}:Dies"], "Dies must be a subclass of mfmarl.algorithms.tabular.LatticeAgent"),
+        (["--algorithms", f"{TOY}:Dies"], "Dies must be a subclass of mfmarl.algorithms.lattice.LatticeAgent"),
         (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
         (["--figures-only"], "figures_only: there is no"),
     ],

@@ -12,14 +12,20 @@ import pandas as pd
 import psutil
 import pytest
 
-from mfmarl import slurm
-from mfmarl.command_line import JobsFailedError, Options, main
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.experiment import Hardware, Job, folder, found, run
-from mfmarl.launch import available, launch
-from mfmarl.progress import Progress
-from mfmarl.provenance import write_provenance
-from mfmarl.workers import Place
+from mfmarl.jobs import slurm
+from mfmarl.jobs.folder import (
+    Hardware,
+    Job,
+    folder,
+    found,
+    run,
+)
+from mfmarl.jobs.launch import available, launch
+from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.workers import Place
+from mfmarl.scripting.options import JobsFailedError, Options, main
+from mfmarl.scripting.provenance import write_provenance
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -128,7 +134,7 @@ def test_a_failure_in_this_process_is_reported_too(tmp_path: Path) -> None:
     ("algorithm", "message"),
     [
         ("nonsense", "mf-ac"),
-        (f"{TOY}:NoAgent", "subclass of mfmarl.agent.Agent"),
+        (f"{TOY}:NoAgent", "subclass of mfmarl.algorithms.agent.Agent"),
         (f"{TOY}:Missing", "Missing"),
         (f"{TOY}.py:Missing", "cannot read"),
     ],

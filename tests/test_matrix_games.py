@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from mfmarl.command_line import main
-from mfmarl.experiment import run as run_job
 from mfmarl.files import read_csv
+from mfmarl.jobs.folder import run as run_job
+from mfmarl.scripting.options import main
 from reproduce import matrix_games
 from reproduce.matrix_games import GAMES, PUBLISHED, QUICK, Case, MatrixGamesOptions
 

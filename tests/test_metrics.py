@@ -9,8 +9,13 @@ from torch import Tensor, distributed
 from torch.multiprocessing.spawn import spawn
 from torchmetrics import Metric
 
+from mfmarl.data.lattice_metrics import (
+    Energy,
+    MeanByRun,
+    OrderParameter,
+    QError,
+)
 from mfmarl.environments.ising import Ising, split
-from mfmarl.metrics import Energy, MeanByRun, OrderParameter, QError
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mfmarl.agent import adam
-from mfmarl.data import generators
-from mfmarl.networks import AgentNetwork, Embedding, JointActionLayer, gather_rows, pad, stacked_uniform
+from mfmarl.algorithms.agent import adam
+from mfmarl.data.stateless import generators
+from mfmarl.networks.stacked import (
+    AgentNetwork,
+    Embedding,
+    JointActionLayer,
+    gather_rows,
+    pad,
+    stacked_uniform,
+)
 
 EMBEDDINGS = ("one-hot", "diverse", "none")
 AGENTS, OUTPUTS = 5, 3

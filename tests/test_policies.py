@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor
 
 from mfmarl.algorithms import algorithm_class
-from mfmarl.convolutional import BattleNetwork
-from mfmarl.environments.battle_game import Battle
-from mfmarl.environments.battle_opponents import random, rush
-from mfmarl.perceptron import ActorCriticPerceptron
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.scripts import random, rush
+from mfmarl.networks.battle import BattleNetwork
+from mfmarl.networks.battle_released import ActorCriticPerceptron
 from mfmarl.policies import Acting, Policy, Scripted
 
 ABOUT = {"algorithm": "BattleMFQ", "agents": 3, "seed": 7}
@@ -248,7 +248,7 @@ def test_chances_and_temperatures_are_in_their_ranges(kind: str, value: float) -
 
 OWN = """
 from mfmarl.algorithms.battle import BattleIL
-from mfmarl.convolutional import BattleNetwork
+from mfmarl.networks.battle import BattleNetwork
 from torch import nn
 
 class Mine(BattleNetwork):

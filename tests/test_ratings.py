@@ -8,9 +8,16 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from mfmarl.evaluation import Array, bootstrap_interval
-from mfmarl.ratings import METRICS, PSEUDO_DRAWS, _pair_weights, bradley_terry, ratings, summarise_pairings
-from mfmarl.tournament import both_sides, pairings, schedule
+from mfmarl.evaluation.intervals import Array, bootstrap_interval
+from mfmarl.evaluation.ratings import (
+    METRICS,
+    PSEUDO_DRAWS,
+    _pair_weights,
+    bradley_terry,
+    ratings,
+    summarise_pairings,
+)
+from mfmarl.tournament.schedule import both_sides, pairings, schedule
 
 SURVIVORS = {"win": (6, 2), "draw": (3, 3), "loss": (0, 1)}
 ENDS = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]

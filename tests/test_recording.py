@@ -11,15 +11,15 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import Generator, Tensor
 
-from mfmarl.convolutional import BattleNetwork
-from mfmarl.data import generators
-from mfmarl.environments.battle import Battle, Battles, Outcome
-from mfmarl.environments.battle_opponents import OPPONENTS
-from mfmarl.environments.battle_replay import Replay, play
+from mfmarl.data.stateless import generators
+from mfmarl.environments.battle.battles import Battle, Battles, Outcome
+from mfmarl.environments.battle.recorded import Replay, play
+from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.figures.battle_film import ARMIES
 from mfmarl.mean_field import boltzmann_policy
+from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy
-from mfmarl.recording import check_kind, record, write
+from mfmarl.tournament.recording import check_kind, record, write
 
 GAME = Battle(8, 25)
 

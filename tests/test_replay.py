@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mfmarl.replay import ReplayBuffer
+from mfmarl.data.stateless_replay import ReplayBuffer
 
 COLUMNS = {"action": ((3,), torch.uint8), "reward": ((), torch.float32)}
 SEEDS = 2

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.army_replay import BattleBatch
-from mfmarl.environments.battle import Battle, Battles, Outcome
-from mfmarl.environments.battle_opponents import random, rush
-from mfmarl.experiment import Job, run
-from mfmarl.self_play import SCORES, SelfPlayDataModule
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.data.self_play import SCORES, SelfPlayDataModule
+from mfmarl.environments.battle.battles import Battle, Battles, Outcome
+from mfmarl.environments.battle.scripts import random, rush
+from mfmarl.jobs.folder import Job, run
 
 GAME = Battle(8, 30)
 STAY = 6

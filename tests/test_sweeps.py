@@ -10,9 +10,14 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.algorithms.lattice import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.data.sweeps import (
+    Order,
+    Start,
+    SweepDataModule,
+    Transition,
+)
 from mfmarl.environments.ising import Ising, join
-from mfmarl.sweeps import Order, Start, SweepDataModule, Transition
 
 ORDERS: tuple[Order, ...] = get_args(Order)
 GAME = Ising(6, field=0.25, coupling=0.5)

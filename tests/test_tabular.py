@@ -11,7 +11,8 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 from torch import Tensor
 
-from mfmarl.algorithms.tabular import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.algorithms.lattice import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.data.sweeps import Order, SweepDataModule, Transition
 from mfmarl.environments.ising import Ising, magnetisation, split
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
@@ -20,7 +21,6 @@ from mfmarl.statistical_physics import (
     onsager_magnetisation,
     synchronous_correlation,
 )
-from mfmarl.sweeps import Order, SweepDataModule, Transition
 
 SUMS = (-4, -2, 0, 2, 4)
 

@@ -8,7 +8,12 @@ from itertools import combinations, product
 import pandas as pd
 import pytest
 
-from mfmarl.tournament import Fixture, both_sides, pairings, schedule
+from mfmarl.tournament.schedule import (
+    Fixture,
+    both_sides,
+    pairings,
+    schedule,
+)
 
 WAYS = list(product(("left", "right"), ("yes", "no")))
 ROUND = {

@@ -5,9 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mfmarl.environments.battle_game import Battle
-from mfmarl.tournament import Fixture, schedule
-from mfmarl.tournament_jobs import LOCK_STEP, duel_job, lock_steps, tournament_rows
+from mfmarl.environments.battle.game import Battle
+from mfmarl.tournament.jobs import (
+    LOCK_STEP,
+    duel_job,
+    lock_steps,
+    tournament_rows,
+)
+from mfmarl.tournament.schedule import Fixture, schedule
 
 GAME = Battle(4)
 

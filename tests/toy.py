@@ -4,7 +4,7 @@ import os
 import signal
 
 from mfmarl.algorithms.q_learning import IL
-from mfmarl.data import Evaluation
+from mfmarl.data.stateless import Evaluation
 
 
 class Breaks(IL):

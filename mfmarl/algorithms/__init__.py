@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from mfmarl.custom import class_in_file, is_in_file
 
 if TYPE_CHECKING:
-    from mfmarl.agent import Agent
+    from mfmarl.algorithms.agent import Agent
 
 Kind = Literal["stateless", "lattice", "battle"]
 
@@ -22,24 +22,24 @@ ALGORITHMS: dict[Kind, dict[str, str]] = {
         "mf-ac": "mfmarl.algorithms.actor_critic:MFAC",
     },
     "lattice": {
-        "tabular-mf-q": "mfmarl.algorithms.tabular:TabularMFQ",
-        "metropolis": "mfmarl.algorithms.tabular:Metropolis",
+        "tabular-mf-q": "mfmarl.algorithms.lattice:TabularMFQ",
+        "metropolis": "mfmarl.algorithms.lattice:Metropolis",
     },
     "battle": {
         "battle-il": "mfmarl.algorithms.battle:BattleIL",
         "battle-mf-q": "mfmarl.algorithms.battle:BattleMFQ",
         "battle-ac": "mfmarl.algorithms.battle:BattleAC",
         "battle-mf-ac": "mfmarl.algorithms.battle:BattleMFAC",
-        "battle-released-ac": "mfmarl.algorithms.battle_on_policy:ReleasedAC",
-        "battle-released-mf-ac": "mfmarl.algorithms.battle_on_policy:ReleasedMFAC",
+        "battle-released-ac": "mfmarl.algorithms.battle_released:ReleasedAC",
+        "battle-released-mf-ac": "mfmarl.algorithms.battle_released:ReleasedMFAC",
     },
 }
-DUEL = {"duel": "mfmarl.duel:Duel"}  # two armies that no longer learn
+DUEL = {"duel": "mfmarl.tournament.duel:Duel"}  # two armies that no longer learn
 BASES: dict[Kind | None, str] = {
-    "stateless": "mfmarl.agent:GradientAgent",
-    "lattice": "mfmarl.algorithms.tabular:LatticeAgent",
+    "stateless": "mfmarl.algorithms.agent:GradientAgent",
+    "lattice": "mfmarl.algorithms.lattice:LatticeAgent",
     "battle": "mfmarl.algorithms.battle:BattleAgent",
-    None: "mfmarl.agent:Agent",
+    None: "mfmarl.algorithms.agent:Agent",
 }
 
 

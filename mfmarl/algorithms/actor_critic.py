@@ -11,12 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import GradientAgent, adam
+from mfmarl.algorithms.agent import GradientAgent, adam
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import sample
 from mfmarl.mean_field import boltzmann_policy, mean_field_value
-from mfmarl.networks import AgentNetwork, Embedding, JointActionLayer, gather_rows, pad, stacked_uniform
-from mfmarl.replay import Batch
+from mfmarl.networks.stacked import (
+    AgentNetwork,
+    Embedding,
+    JointActionLayer,
+    gather_rows,
+    pad,
+    stacked_uniform,
+)
 
 
 class AC(GradientAgent):

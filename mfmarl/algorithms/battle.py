@@ -19,15 +19,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import Agent, adam, check_discount, follower, paired
-from mfmarl.army_replay import BattleBatch
-from mfmarl.convolutional import BattleNetwork
-from mfmarl.data import generators
-from mfmarl.environments.battle_game import ACTIONS, Battle
+from mfmarl.algorithms.agent import (
+    Agent,
+    adam,
+    check_discount,
+    follower,
+    paired,
+)
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.data.self_play import SelfPlayDataModule, SelfPlayRound, SelfPlayScores
+from mfmarl.data.stateless import generators
+from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_field_value
+from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy, check_loads_again
-from mfmarl.self_play import SelfPlayDataModule, SelfPlayRound, SelfPlayScores
 
 
 class BattleAgent(Agent):

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mfmarl.agent import GradientAgent, adam, gradient_descent
+from mfmarl.algorithms.agent import GradientAgent, adam, gradient_descent
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_policy
-from mfmarl.networks import AgentNetwork, Embedding
-from mfmarl.replay import Batch
+from mfmarl.networks.stacked import AgentNetwork, Embedding
 
 
 class IL(GradientAgent):

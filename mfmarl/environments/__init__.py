@@ -4,7 +4,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from mfmarl.environments.battle_game import Battle
+from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.matrix_game import MatrixGame

@@ -4,11 +4,11 @@ One file a subject; `style` holds what they share: palette, legend, dot plots, f
 """
 
 from mfmarl.figures.gaussian_squeeze import final_rewards, learning_curves
-from mfmarl.figures.growth import scaling
+from mfmarl.figures.gaussian_squeeze_scaling import scaling
+from mfmarl.figures.gaussian_squeeze_study import study
 from mfmarl.figures.ising import binder, energy, order_parameter
 from mfmarl.figures.ising_spins import animation, spins
 from mfmarl.figures.ising_training import training
-from mfmarl.figures.sensitivity import study
 from mfmarl.figures.style import Look, looks, save
 
 __all__ = [

@@ -28,7 +28,7 @@ from mfmarl.figures.style import (
     require_columns,
     thousands,
 )
-from mfmarl.tournament import EVALUATIONS, in_order
+from mfmarl.tournament.schedule import EVALUATIONS, in_order
 
 STEP_REWARD = -0.005  # of an agent that does not attack
 FIGHTS = {"kills": "kills a round", "wins": "share of rounds won"}

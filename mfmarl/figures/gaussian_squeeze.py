@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.evaluation import Interval, bootstrap_band, optimum_of
+from mfmarl.evaluation.intervals import Interval, bootstrap_band, optimum_of
 from mfmarl.figures.style import (
     BOOTSTRAP_SEED,
     INTERVAL_NOTE,
@@ -94,8 +94,8 @@ def final_rewards(summary: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     """Final reward over G*, greedy beside sampled: every seed, the mean and its interval.
 
     Args:
-        summary: of `mfmarl.evaluation.summarise`; the intervals drawn are the table's.
-        scores: of `mfmarl.evaluation.final_scores`, from the same curves.
+        summary: of `mfmarl.evaluation.intervals.summarise`; the intervals drawn are the table's.
+        scores: of `mfmarl.evaluation.intervals.final_scores`, from the same curves.
 
     Raises:
         ValueError: a missing column, or a setting of the summary without scores.

@@ -16,7 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.evaluation import Band, Interval, bootstrap_band, bootstrap_interval
+from mfmarl.evaluation.intervals import (
+    Band,
+    Interval,
+    bootstrap_band,
+    bootstrap_interval,
+)
 
 WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column of 900, and 7 point in print
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens

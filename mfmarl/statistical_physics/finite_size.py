@@ -14,7 +14,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from mfmarl.evaluation import RESAMPLES, Array, Interval, bootstrap_interval
+from mfmarl.evaluation.intervals import (
+    RESAMPLES,
+    Array,
+    Interval,
+    bootstrap_interval,
+)
 
 CELL = ["method", "size", "temperature"]
 MOMENTS = ["squared_magnetisation", "fourth_magnetisation"]

@@ -17,8 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle_engine import Engine, Memory
-from mfmarl.environments.battle_game import ACTIONS, FEATURES, VIEW, Battle, Start
+from mfmarl.environments.battle.engine import Engine, Memory
+from mfmarl.environments.battle.game import (
+    ACTIONS,
+    FEATURES,
+    VIEW,
+    Battle,
+    Start,
+)
 
 __all__ = ["ACTIONS", "FEATURES", "VIEW", "Battle", "Battles", "Observation", "Outcome", "Start", "Units"]
 

@@ -2,7 +2,7 @@
 
 A transition is an agent's (o, a, r, o') with o the view, the features and the mean action (Yang et al. 2018, Eq. 11
 with the agent's own army for its neighbours, Section 5.3). What 64 agents observe takes 300 kB a step; the state
-they observe it in takes 1.4 kB, from which a sample is rebuilt bit by bit (`mfmarl.environments.battle_views`).
+they observe it in takes 1.4 kB, from which a sample is rebuilt bit by bit (`mfmarl.environments.battle.observation`).
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfmarl.environments.battle import ACTIONS, FEATURES, VIEW, Battle, Observation
-from mfmarl.environments.battle_views import ID_BITS, LAST_REWARD, Excerpt, State, compact, excerpt, rebuild
+from mfmarl.environments.battle.battles import (
+    ACTIONS,
+    FEATURES,
+    VIEW,
+    Battle,
+    Observation,
+)
+from mfmarl.environments.battle.observation import (
+    ID_BITS,
+    LAST_REWARD,
+    Excerpt,
+    State,
+    compact,
+    excerpt,
+    rebuild,
+)
 
 
 class BattleBatch(NamedTuple):

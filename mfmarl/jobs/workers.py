@@ -19,14 +19,20 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mfmarl.experiment import Hardware, Job, LoggerName, folder, found
-from mfmarl.experiment import run as run_job
-from mfmarl.progress import Progress
+from mfmarl.jobs.folder import (
+    Hardware,
+    Job,
+    LoggerName,
+    folder,
+    found,
+)
+from mfmarl.jobs.folder import run as run_job
+from mfmarl.jobs.progress import Progress
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how jobs run: what a worker must know besides the job. See `experiment.run`."""
+    """Where and how jobs run: what a worker must know besides the job. See `folder.run`."""
 
     out: Path
     hardware: Hardware
@@ -38,11 +44,11 @@ class Place:
         return folder(job, self.out, self.hardware.precision)
 
     def found(self, job: Job) -> str:
-        """What an earlier call left of `job`, see `experiment.found`."""
+        """What an earlier call left of `job`, see `folder.found`."""
         return found(job, self.folder(job), self.hardware)
 
     def run(self, job: Job, progress: Callable[[int], None]) -> None:
-        """Do `job`, see `experiment.run`."""
+        """Do `job`, see `folder.run`."""
         run_job(
             job,
             self.folder(job),
@@ -125,7 +131,7 @@ class Worker:
 
     def __init__(self, place: Place) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mfmarl.training"])
+        context.set_forkserver_preload(["mfmarl.jobs.training"])
         self.place = place
         self.job: Job | None = None
         self.connection, other_end = context.Pipe()

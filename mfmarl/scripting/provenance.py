@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from mfmarl import __version__
-from mfmarl.command_line import Options
-from mfmarl.experiment import Job, folder
 from mfmarl.files import write_json
+from mfmarl.jobs.folder import Job, folder
+from mfmarl.scripting.options import Options
 
 TIMES = ("wall_seconds", "cpu_seconds")
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas")

@@ -16,11 +16,11 @@ from math import exp
 import torch
 from torch import Tensor
 
-from mfmarl.agent import Agent
+from mfmarl.algorithms.agent import Agent
+from mfmarl.data.lattice_metrics import Energy, OrderParameter, QError
+from mfmarl.data.sweeps import SweepDataModule, Sweeps, Transition
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import check_temperatures
-from mfmarl.metrics import Energy, OrderParameter, QError
-from mfmarl.sweeps import SweepDataModule, Sweeps, Transition
 
 
 class LatticeAgent(Agent):

@@ -14,10 +14,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.agent import Agent
-from mfmarl.army_replay import action_counts, frequencies
-from mfmarl.data import Calls
-from mfmarl.environments.battle import ACTIONS, Battle, Battles
+from mfmarl.algorithms.agent import Agent
+from mfmarl.data.army_replay import action_counts, frequencies
+from mfmarl.data.stateless import Calls
+from mfmarl.environments.battle.battles import ACTIONS, Battle, Battles
 from mfmarl.policies import Evaluation, Policy, Scripted
 
 Rounds = Callable[[Mapping[str, "Policy | Scripted"]], dict[str, Tensor]]

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mfmarl.environments.battle_game import Battle
-from mfmarl.experiment import Job
+from mfmarl.environments.battle.game import Battle
+from mfmarl.jobs.folder import Job
 
 LINE_SECONDS = 10.0
 

@@ -1,7 +1,7 @@
 """Battles between two armies that no longer learn, kept as a replay file and as a film.
 
-from mfmarl.environments.battle import Battle
-from mfmarl.recording import record, write
+from mfmarl.environments import Battle
+from mfmarl.tournament.recording import record, write
 replay = record(Battle(64), ("results/battle/policies/mf-q-64-seed-0.safetensors", "rush"), "sampled", seed=0)
 write(replay, "results/battle/replays/mf-q-v-rush", "gif", ("MF-Q", "rush"))
 """
@@ -12,13 +12,13 @@ from typing import Literal, get_args
 
 from matplotlib.animation import FFMpegWriter
 
-from mfmarl.data import generators
-from mfmarl.duel import fight
-from mfmarl.environments.battle import Battle, Battles
-from mfmarl.environments.battle_opponents import OPPONENTS
-from mfmarl.environments.battle_replay import Replay, play
+from mfmarl.data.stateless import generators
+from mfmarl.environments.battle.battles import Battle, Battles
+from mfmarl.environments.battle.recorded import Replay, play
+from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.figures.battle_film import film
 from mfmarl.policies import Evaluation, Policy, Scripted
+from mfmarl.tournament.duel import fight
 
 Kind = Literal["gif", "mp4"]
 

@@ -1,12 +1,12 @@
 """The network of the released actor-critics of Battle: dense layers alone, actor and critic on one trunk.
 
-It is there for the ``released-code`` settings; the package's own actor-critics use `mfmarl.convolutional`.
+It is there for the ``released-code`` settings; the package's own actor-critics use `mfmarl.networks.battle`.
 """
 
 import torch
 from torch import Tensor, nn
 
-from mfmarl.environments.battle_game import ACTIONS, FEATURES, VIEW
+from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 TEMPERATURE = 0.1  # divides the actor's last hidden layer: released code
 

@@ -13,13 +13,18 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mfmarl import slurm, workers
-from mfmarl.command_line import JobsFailedError, Options
-from mfmarl.experiment import Hardware, Job, clear, read_rows
 from mfmarl.files import check_writable
-from mfmarl.progress import Progress
-from mfmarl.provenance import cores
-from mfmarl.workers import Place
+from mfmarl.jobs import slurm, workers
+from mfmarl.jobs.folder import (
+    Hardware,
+    Job,
+    clear,
+    read_rows,
+)
+from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.workers import Place
+from mfmarl.scripting.options import JobsFailedError, Options
+from mfmarl.scripting.provenance import cores
 
 LOGS = 3  # that are shown when jobs fail: jobs often fail for one reason
 LOG_LINES = 12  # of each: enough for the exception and the calls that led to it

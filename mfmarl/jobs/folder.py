@@ -145,7 +145,7 @@ def run(
         Exception: what training raised; its traceback is in the log.
     """
     # Lightning takes seconds to import: whoever only describes jobs, or hands them to workers, need not wait.
-    from mfmarl.training import train  # noqa: PLC0415
+    from mfmarl.jobs.training import train  # noqa: PLC0415
 
     left = found(job, directory, hardware)
     if left == "rows":

@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from mfmarl.data.lattice_metrics import MeanByRun
+from mfmarl.data.stateless_replay import Batch, ReplayBuffer
 from mfmarl.environments import Environment
 from mfmarl.mean_field import action_totals, mean_action
-from mfmarl.metrics import MeanByRun
-from mfmarl.replay import Batch, ReplayBuffer
 
 StoredMeanAction = Literal["previous", "same", "noise"]
 Round = Callable[["Policy"], Iterator[Batch]]

@@ -19,8 +19,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfmarl.evaluation import RESAMPLES, Array, Interval, check_confidence, expanded_percentiles, interval_columns
-from mfmarl.tournament import GROUP, SCRIPTED, both_sides, in_order
+from mfmarl.evaluation.intervals import (
+    RESAMPLES,
+    Array,
+    Interval,
+    check_confidence,
+    expanded_percentiles,
+    interval_columns,
+)
+from mfmarl.tournament.schedule import (
+    GROUP,
+    SCRIPTED,
+    both_sides,
+    in_order,
+)
 
 SHARES = ("wins", "draws", "losses", "published_win_rate")
 MEANS = ("reward", "opponent_reward", "kills", "deaths", "steps")
@@ -59,7 +71,7 @@ def summarise_pairings(
         - wins_left, wins_right: shares of the rounds in which the algorithm stood there; NaN if it never did. In a
           mirror match one is the losses of the other;
         - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
-          `mfmarl.evaluation.bootstrap_interval`, for `seeds`; rush and random are what they are and not resampled.
+          `bootstrap_interval`, for `seeds`; rush and random are what they are and not resampled.
           Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs agree the
           interval has zero width, however few they are.
 
@@ -109,7 +121,7 @@ def ratings(
     One number an entrant cannot say that A beats B, B beats C and C beats A: look at `summarise_pairings` too.
 
     Args:
-        rounds: as in `mfmarl.tournament.both_sides`.
+        rounds: as in `mfmarl.tournament.schedule.both_sides`.
         confidence: of every interval.
         resamples: number of bootstrap resamples.
         seed: of the bootstrap's generator.
@@ -126,7 +138,7 @@ def ratings(
         A row depends on the rounds of its agents and evaluation and on `seed` alone.
 
     Raises:
-        ValueError: as `mfmarl.tournament.both_sides`; or confidence lies outside (0, 1), or pairings do not connect
+        ValueError: as `both_sides`; or confidence lies outside (0, 1), or pairings do not connect
             all entrants.
     """
     check_confidence(confidence)

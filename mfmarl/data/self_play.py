@@ -11,10 +11,20 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.army_replay import ArmyReplay, BattleBatch, action_counts, frequencies
-from mfmarl.data import Calls, check_evaluations, check_positive, generators
-from mfmarl.environments.battle import ACTIONS, Battle, Battles
-from mfmarl.metrics import MeanByRun
+from mfmarl.data.army_replay import (
+    ArmyReplay,
+    BattleBatch,
+    action_counts,
+    frequencies,
+)
+from mfmarl.data.lattice_metrics import MeanByRun
+from mfmarl.data.stateless import (
+    Calls,
+    check_evaluations,
+    check_positive,
+    generators,
+)
+from mfmarl.environments.battle.battles import ACTIONS, Battle, Battles
 
 Follows = Literal["higher-reward", "always"]
 SCORES = ("reward", "opponent_reward", "kills", "deaths", "wins", "steps")

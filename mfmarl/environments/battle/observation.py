@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfmarl.environments.battle import Observation
-from mfmarl.environments.battle_game import ACTIONS, FEATURES, VIEW
+from mfmarl.environments.battle.battles import Observation
+from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 NO_ACTION = ACTIONS  #: the last action of who has not acted yet.
 

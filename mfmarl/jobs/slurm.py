@@ -11,11 +11,11 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
-from mfmarl.command_line import Options
-from mfmarl.experiment import Job
 from mfmarl.files import write_text
-from mfmarl.progress import Progress
-from mfmarl.workers import Place
+from mfmarl.jobs.folder import Job
+from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.workers import Place
+from mfmarl.scripting.options import Options
 
 POLL_SECONDS = 5.0  # between looks at the jobs: sacct and shared file systems are slow
 

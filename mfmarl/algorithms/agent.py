@@ -10,9 +10,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mfmarl.data import Evaluation, ReplayDataModule, Round, generators
+from mfmarl.data.stateless import (
+    Evaluation,
+    ReplayDataModule,
+    Round,
+    generators,
+)
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment, Game
-from mfmarl.replay import Batch
 
 
 class Agent(pl.LightningModule):

@@ -10,7 +10,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from mfmarl.environments.battle_game import ACTIONS, FEATURES, VIEW
+from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 
 class BattleNetwork(nn.Module):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from mfmarl.duel import Group
-from mfmarl.environments.battle_game import Battle
-from mfmarl.experiment import Job, job_name
-from mfmarl.tournament import SCRIPTED, Fixture
+from mfmarl.environments.battle.game import Battle
+from mfmarl.jobs.folder import Job, job_name
+from mfmarl.tournament.duel import Group
+from mfmarl.tournament.schedule import SCRIPTED, Fixture
 
 LOCK_STEP = 8  # battles that are played side by side, so that one call of a network serves them all
 

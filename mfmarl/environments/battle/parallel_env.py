@@ -1,6 +1,6 @@
 """Battle as a PettingZoo environment: one dictionary entry an agent.
 
-For other libraries' learners; it is several times slower than `mfmarl.environments.battle.Battles`, which it wraps.
+For other libraries' learners; it is several times slower than `Battles`, which it wraps.
 """
 
 from typing import Any, ClassVar
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from mfmarl.environments.battle import ACTIONS, FEATURES, VIEW, Battle, Battles, Units
+from mfmarl.environments.battle.battles import (
+    ACTIONS,
+    FEATURES,
+    VIEW,
+    Battle,
+    Battles,
+    Units,
+)
 
 ARMIES = ("red", "blue")
 _COLOURS = np.array([[200, 30, 30], [30, 60, 200]])  # of unhurt agents; hurt ones are paler
@@ -25,7 +32,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
     """Two armies, ``red_0 .. red_{N-1}`` and ``blue_0 .. blue_{N-1}``; which stands on the left is drawn.
 
     An agent observes ``{"view": [13, 13, 7], "features": [34]}`` float32 and has 21 actions, see `Observation` and
-    `mfmarl.environments.battle_game`. It is terminated when it dies, with a last observation of zeros, and all are
+    `mfmarl.environments.battle.game`. It is terminated when it dies, with a last observation of zeros, and all are
     when an army is annihilated; the living are truncated after ``max_cycles`` steps.
 
     Args:

@@ -23,7 +23,7 @@ from mfmarl.algorithms import algorithm_class
 from mfmarl.files import atomic
 
 if TYPE_CHECKING:
-    from mfmarl.experiment import Hardware, Job, LoggerName
+    from mfmarl.jobs.folder import Hardware, Job, LoggerName
 
 
 def train(

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mfmarl.agent import adam
+from mfmarl.algorithms.agent import adam
 from mfmarl.algorithms.battle import BattleAgent, check_weights, chosen
-from mfmarl.army_replay import BattleBatch
-from mfmarl.environments.battle_game import Battle
-from mfmarl.perceptron import ActorCriticPerceptron
+from mfmarl.data.army_replay import BattleBatch
+from mfmarl.data.self_play import BattlePolicy, OnPolicyDataModule, PlayedRound
+from mfmarl.environments.battle.game import Battle
+from mfmarl.networks.battle_released import ActorCriticPerceptron
 from mfmarl.policies import Acting
-from mfmarl.self_play import BattlePolicy, OnPolicyDataModule, PlayedRound
 
 AT_ONCE = 2048  # transitions whose gradient is computed together: bounds memory, changes only the rounding
 SMALLEST = 1e-6  # added to probabilities under the logarithm: released code

@@ -19,7 +19,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.data import Calls, check_evaluations, check_positive, cut, generators
+from mfmarl.data.stateless import (
+    Calls,
+    check_evaluations,
+    check_positive,
+    cut,
+    generators,
+)
 from mfmarl.environments.ising import Ising, join, split
 from mfmarl.environments.ising_arguments import check_temperatures
 

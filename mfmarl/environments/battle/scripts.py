@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle_game import ACTIONS
+from mfmarl.environments.battle.game import ACTIONS
 
 Opponent = Callable[[Tensor, Tensor, Sequence[Generator]], Tensor]
 

@@ -1,0 +1,1 @@
+"""A job: described, done, resumed, and spread over processes or a cluster."""

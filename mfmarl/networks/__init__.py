@@ -1,0 +1,1 @@
+"""Networks, their parameters stacked over seeds where they are small."""

@@ -1,0 +1,1 @@
+"""Trained armies meet: who plays whom, the rounds, and battles on film."""
