@@ -23,7 +23,8 @@ from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAgent
 from mfmarl.data.army_replay import ArmyReplay
 from mfmarl.data.self_play import SelfPlay
-from mfmarl.environments.battle.battles import Battle, Battles
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
 from mfmarl.exploration import EpsilonGreedy
 
 CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {

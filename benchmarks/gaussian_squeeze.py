@@ -20,7 +20,7 @@ import torch
 from torch.optim import Optimizer
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
-from mfmarl.algorithms.agent import GradientAgent
+from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
 
@@ -132,17 +132,17 @@ class Clock(pl.Callback):
         self.ended = time.process_time()
 
 
-def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[GradientAgent, ReplayDataModule]:
+def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[StatelessAgent, ReplayDataModule]:
     """An agent and its data module with the defaults, which are the appendix's; MAAC as the script runs it."""
     if name == "maac":
         data["agents_per_joint_step"] = next(n for n in (1, 2, 4, 5, 8, 10, 20) if n >= agents / 50)
     game = GaussianSqueeze.scaled(agents) if agents > 1000 else GaussianSqueeze(agents)
     module = ReplayDataModule(game, range(seeds), steps=steps, evaluations=1, evaluation_steps=5, **data)
-    cls = cast(type[GradientAgent], algorithm_class(name, "stateless"))
+    cls = cast(type[StatelessAgent], algorithm_class(name, "stateless"))
     return cls(game, range(seeds)), module
 
 
-def optimizers_of(agent: GradientAgent) -> list[Optimizer]:
+def optimizers_of(agent: StatelessAgent) -> list[Optimizer]:
     """What Lightning would make of `configure_optimizers`."""
     optimizers = agent.configure_optimizers()
     return optimizers if isinstance(optimizers, list) else [optimizers]  # type: ignore[list-item]

@@ -63,7 +63,7 @@ def bare(name: str, order: str) -> float:
     started = time.perf_counter()
     for play in data.train_dataloader():
         agent.training_step(play, 0)
-    agent.validation_step(None, 0)
+    agent.validation_step(data.evaluate, 0)
     return time.perf_counter() - started
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfmarl.algorithms.battle import BattleMFQ, chosen
+from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.environments.battle.game import Battle
+from mfmarl.mean_field import chosen
 
 
 class HystereticBattleMFQ(BattleMFQ):

@@ -31,10 +31,30 @@ def mean_policy(policies: Tensor) -> Tensor:
     return (policies.sum(-2, keepdim=True) - policies) / (policies.shape[-2] - 1)
 
 
-def action_totals(actions: Tensor, count: int, dtype_of: Tensor) -> Tensor:
-    """How many agents chose each action: ``[..., N]`` int64 to ``[..., D]``, D = ``count``, typed as ``dtype_of``."""
-    zeros = dtype_of.new_zeros(*actions.shape[:-1], count)
-    return zeros.scatter_add_(-1, actions, dtype_of.new_ones(1).expand(actions.shape))
+def action_counts(actions: Tensor, count: int, alive: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+    """How many agents chose each action.
+
+    Args:
+        actions: ``[..., N]`` int64.
+        count: D, the number of actions.
+        alive: ``[..., N]`` bool, the agents that count. None: all.
+        dtype: of the counts. None: torch's default.
+
+    Returns:
+        ``[..., D]``.
+    """
+    counts = torch.zeros(*actions.shape[:-1], count, dtype=dtype, device=actions.device)
+    if alive is None:
+        return counts.scatter_add_(-1, actions, counts.new_ones(1).expand(actions.shape))
+    return counts.scatter_add_(-1, actions.where(alive, 0), alive.to(counts.dtype))
+
+
+def frequencies(counts: Tensor) -> Tensor:
+    """Mean action of those whose ``action_counts`` are ``[..., D]``, themselves included: zero if nobody acted.
+
+    Battle's mean action: Eq. 11 over the living of the agent's own army.
+    """
+    return counts.to(torch.float32) / counts.sum(-1, keepdim=True).clamp(min=1)
 
 
 def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
@@ -61,3 +81,8 @@ def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
     if temperature < torch.finfo(values.dtype).tiny:
         return values.amax(-1)
     return mean_field_value(boltzmann_policy(values, temperature), values)
+
+
+def chosen(values: Tensor, action: Tensor) -> Tensor:
+    """The values at the actions taken, ``Q(a)``: ``[..., D]`` and ``[...]`` int64 to ``[...]``."""
+    return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)

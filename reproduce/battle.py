@@ -26,16 +26,18 @@ import pandas as pd
 
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
-from mfmarl.evaluation.intervals import GROUP
+from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
+from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import atomic, read_csv, write_csv
-from mfmarl.jobs.folder import Job, folder, job_name
+from mfmarl.jobs.execution import at_least
+from mfmarl.jobs.folder import folder
+from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.policies import Policy
 from mfmarl.scripting.options import (
     Options,
-    at_least,
     known_methods,
     main,
     named_once,
@@ -43,29 +45,19 @@ from mfmarl.scripting.options import (
     parse,
 )
 from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.results import (
+from mfmarl.scripting.results import read_result, report, updated
+from mfmarl.scripting.settings import (
     arguments_of,
     data_arguments_of,
-    read_result,
-    report,
     sourced,
     sources,
-    updated,
 )
 from mfmarl.tournament.jobs import (
     check_none_is_lost,
     duel_job,
     lock_steps,
-    tournament_rows,
 )
-from mfmarl.tournament.schedule import (
-    COLUMNS,
-    SCRIPTED,
-    Fixture,
-    in_order,
-    pairings,
-    schedule,
-)
+from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -234,11 +226,11 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
             shutil.copyfile(trained, temporary)
 
 
-def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> Job:
+def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> TrainingJob:
     """Self-play of one algorithm and seed."""
     labels: dict[str, str | int | float] = {"settings": name, "algorithm": method, "agents": agents}
     algorithm = settings.methods.get(method, method)
-    return Job(
+    return TrainingJob(
         job_name(*labels.values(), seeds=[seed]),
         labels,
         algorithm,
@@ -246,6 +238,7 @@ def training_job(name: str, method: str, agents: int, seed: int, settings: Setti
         (seed,),
         arguments_of(algorithm, settings.values(), "battle"),
         data_arguments_of(algorithm, settings.values(), "battle"),
+        unit="agent-rounds",
     )
 
 
@@ -286,13 +279,11 @@ def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings,
     would take another action than its best in 7 to 8% of its decisions, an actor in less than 1%.
     """
     options = replace(options, precision="32")
-    blocks = [[*lock_steps(fixtures)] for _, fixtures in drawn_up]
     jobs = [
-        duel_job(some, Battle(agents), partial(policy_path, options.out, agents))
-        for some, (agents, _) in zip(blocks, drawn_up, strict=True)
+        duel_job([*lock_steps(fixtures)], Battle(agents), partial(policy_path, options.out, agents))
+        for agents, fixtures in drawn_up
     ]
-    played = launch(jobs, options.out, options)
-    rows = pd.concat([tournament_rows(each, some) for each, some in zip(played, blocks, strict=True)])
+    rows = pd.concat(launch(jobs, options.out, options))
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
     write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "opponent_seed", "round"])

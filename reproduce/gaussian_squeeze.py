@@ -17,10 +17,10 @@ import pandas as pd
 
 from mfmarl import figures
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.evaluation.intervals import GROUP, final_scores, summarise
+from mfmarl.evaluation.final_scores import GROUP, final_scores, summarise
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
-from mfmarl.jobs.folder import Job, job_name
+from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.scripting.options import (
     Options,
@@ -29,14 +29,12 @@ from mfmarl.scripting.options import (
     parse,
 )
 from mfmarl.scripting.provenance import compute_seconds, write_provenance
-from mfmarl.scripting.results import (
+from mfmarl.scripting.results import read_result, report, updated
+from mfmarl.scripting.settings import (
     arguments_of,
-    read_result,
-    report,
     seed_blocks,
     sourced,
     sources,
-    updated,
 )
 
 OUT = Path("results/gaussian_squeeze")
@@ -256,7 +254,7 @@ def study(options: GaussianSqueezeOptions) -> None:
         STUDY_EMBEDDINGS,
         STUDY_VARIANTS.items(),
     )
-    jobs: dict[str, list[Job]] = {schedule: [] for schedule in STUDY_SCHEDULES}
+    jobs: dict[str, list[TrainingJob]] = {schedule: [] for schedule in STUDY_SCHEDULES}
     for (schedule, base), steps, embedding, ((label, stored), played) in grid:
         cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=count)
         labels: dict[str, str | int | float] = {
@@ -305,7 +303,7 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 
 def trained(
-    jobs: Mapping[str, Sequence[Job]],
+    jobs: Mapping[str, Sequence[TrainingJob]],
     settings: Mapping[str, Settings],
     options: GaussianSqueezeOptions,
     path: Path,
@@ -326,7 +324,7 @@ def jobs_of(
     game: GaussianSqueeze,
     settings: Settings,
     options: GaussianSqueezeOptions,
-) -> list[Job]:
+) -> list[TrainingJob]:
     """The jobs of one algorithm: its seeds, `seeds_a_job` of them trained as one stack."""
     large_maac = algorithm == "maac" and game.agents >= LARGE_MAAC
     count = settings.full_seed_count if options.full else settings.seed_count
@@ -342,7 +340,7 @@ def jobs_of(
         del values["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
     agent = arguments_of(algorithm, values)
     return [
-        Job(job_name(*labels.values(), seeds=block), labels, algorithm, game, block, agent, data)
+        TrainingJob(job_name(*labels.values(), seeds=block), labels, algorithm, game, block, agent, data)
         for block in seed_blocks(options.seed, count, together)
     ]
 

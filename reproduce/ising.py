@@ -29,7 +29,7 @@ from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import check_temperatures
 from mfmarl.evaluation.intervals import bootstrap_interval
 from mfmarl.files import write_csv
-from mfmarl.jobs.folder import Job, job_name
+from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.scripting.options import (
     Options,
@@ -39,14 +39,12 @@ from mfmarl.scripting.options import (
     parse,
 )
 from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.results import (
+from mfmarl.scripting.results import read_result, report, updated
+from mfmarl.scripting.settings import (
     arguments_of,
-    read_result,
-    report,
     seed_blocks,
     sourced,
     sources,
-    updated,
 )
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
@@ -160,7 +158,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def train(options: IsingOptions) -> None:
     """Run all jobs and write what they found."""
-    jobs: dict[str, list[Job]] = {}
+    jobs: dict[str, list[TrainingJob]] = {}
     settings: dict[str, dict[str, object]] = {}
     for cell in cells(options):
         jobs.setdefault(cell.part, []).extend(cell.jobs(options))
@@ -203,7 +201,7 @@ class Cell:
     size: int
     settings: Settings
 
-    def jobs(self, options: Options) -> Iterator[Job]:
+    def jobs(self, options: Options) -> Iterator[TrainingJob]:
         """The jobs of its seeds, `seeds_a_job` of them as one stack."""
         labels: dict[str, str | int | float]
         labels = {"part": self.part, "method": self.method, "order": self.order, "size": self.size}
@@ -214,7 +212,7 @@ class Cell:
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
         for block in seed_blocks(options.seed, options.seeds or settings.seed_count, settings.seeds_a_job):
             name = job_name(*labels.values(), seeds=block)
-            yield Job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
+            yield TrainingJob(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
 
 
 def averaged(rows: pd.DataFrame) -> pd.DataFrame:

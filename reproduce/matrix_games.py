@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -30,20 +30,15 @@ from mfmarl.environments.matrix_game import (
 from mfmarl.evaluation.intervals import proportion_interval
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
-from mfmarl.jobs.folder import Job, job_name
+from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.scripting.options import Options, main, parse
 from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.results import (
-    read_result,
-    report,
-    sourced,
-    sources,
-    updated,
-)
+from mfmarl.scripting.results import read_result, report, updated
+from mfmarl.scripting.settings import sourced, sources
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 OUT = Path("results/matrix_games")
 METHODS = ("il", "fmq", "rec-fmq")
@@ -179,7 +174,7 @@ class Case:
         values = (self.part, self.game, self.algorithm, exploration, self.steps)
         return dict(zip(KEYS, values, strict=True))
 
-    def job(self, options: Options) -> Job:
+    def job(self, options: Options) -> TrainingJob:
         """All runs of the line as one stack."""
         game = GAMES[self.game]
         seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
@@ -189,7 +184,7 @@ class Case:
             "batch_size": None,
             "evaluation_steps": self.settings.evaluation_steps if game.draws else 1,
         }
-        return Job(
+        return TrainingJob(
             job_name(*self.labels.values(), seeds=seeds),
             self.labels,
             self.algorithm,
@@ -233,9 +228,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
         write_csv(updated(path, rows, KEYS), path, keys=KEYS)
         section = "quick" if options.quick else "published"
         write_provenance(jobs, options, sources(lines[0].settings), section)
+    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+
     result = read_result(path, KEYS)
     files = ["table.csv", "provenance.json"]
-    report(result.drop(columns="source"), options.out, files, {"success_rates": success_rates(result)})
+    drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
+    report(result.drop(columns="source"), options.out, files, drawn)
 
 
 def cases(options: Options) -> list[Case]:
@@ -291,61 +289,6 @@ def reached(game: MatrixGame, greedy_reward: pd.Series[float]) -> pd.Series[bool
     """
     second, best = sorted(set(game.expected().flatten().tolist()))[-2:]
     return greedy_reward.gt((best + second) / 2)
-
-
-def success_rates(result: pd.DataFrame) -> Figure:
-    """The table as a figure: our shares with their intervals, the published ones as rings; a panel for each part."""
-    # Seaborn takes seconds to import.
-    from matplotlib.lines import Line2D  # noqa: PLC0415
-
-    from mfmarl.figures.style import handle, house_style, legend_below, looks, page  # noqa: PLC0415
-
-    titles = {
-        "games": "All games",
-        "temperature": "IL by temperature, penalty game, k = -100",
-        "epsilon": "Rec-FMQ by epsilon and repetitions",
-    }
-    styles = looks(result["algorithm"])
-    ring: dict[str, Any] = {"marker": "o", "markersize": 9, "markerfacecolor": "none"}  # hides nothing of ours
-    parts = {part: named(result[result["part"] == part]) for part in titles if part in set(result["part"])}
-    counts = [lines["line"].nunique() for lines in parts.values()]
-    with house_style():
-        figure = page(1.2 + 0.42 * len(parts) + 0.28 * sum(counts))
-        grid = figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=counts)
-        for axes, (part, lines) in zip(grid[:, 0], parts.items(), strict=True):
-            names = list(dict.fromkeys(lines["line"]))
-            for row in lines.to_dict("records"):
-                look = styles[row["algorithm"]]
-                place = list(styles).index(row["algorithm"]) - (len(styles) - 1) / 2
-                y = names.index(row["line"]) + (place * 0.75 / len(styles) if part == "games" else 0)
-                axes.plot([row["low"], row["high"]], [y, y], "-", color=look.colour, linewidth=2)
-                axes.plot([row["share"]], [y], look.marker, color=look.colour)
-                axes.plot([row["published"]], [y], color="black", zorder=5, **ring)
-            axes.set_yticks(range(len(names)), names)
-            axes.set_ylim(len(names) - 0.5, -0.5)
-            axes.tick_params(axis="y", length=0)
-            axes.set_xlim(-0.02, 1.02)
-            axes.set_title(titles[part], loc="left")
-        grid[-1, 0].set_xlabel("share of runs that reach the optimal joint action")
-        handles = [handle(look, line=False) for look in styles.values()]
-        handles.append(Line2D([], [], color="black", linestyle="none", label="published", **ring))
-        runs = sorted(set(result["runs"]))
-        note = f"n = {' or '.join(map(str, runs))} runs each; bars: 95% interval"
-        legend_below(figure, handles, len(handles), note)
-    return figure
-
-
-def named(lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a part with the name that the figure gives each, in the order of the games."""
-    order = {name: place for place, name in enumerate(GAMES)}
-    lines = lines.sort_values("game", key=lambda games: games.map(order), kind="stable")
-    part = lines["part"].iloc[0]
-    if part == "games":
-        return lines.assign(line=lines["game"])
-    if part == "temperature":
-        return lines.assign(line=lines["exploration"])
-    steps = lines["steps"].map("{:,}".format)
-    return lines.assign(line=lines["game"] + ": " + lines["exploration"] + ", " + steps)
 
 
 if __name__ == "__main__":

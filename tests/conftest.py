@@ -8,12 +8,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from mfmarl.jobs.folder import (
-    Hardware,
-    Job,
-    found,
-    run,
-)
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import found, run
+from mfmarl.jobs.job import Job
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks are small: threads cost more than they bring

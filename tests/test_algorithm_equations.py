@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, JointCritic
-from mfmarl.algorithms.agent import GradientAgent
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
+from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING
@@ -44,14 +44,14 @@ def samples_of(batch: Batch) -> Iterator[tuple[int, int, Any, int, int, float]]:
             yield seed, number, (batch.agent, batch.mean_action), j, a, float(batch.reward[seed, number])
 
 
-def train_on(module: GradientAgent, *batches: Batch) -> None:
+def train_on(module: StatelessAgent, *batches: Batch) -> None:
     """A round of ``batches``."""
     optimizers = cast(Any, module.configure_optimizers())
     module.learn(lambda policy: iter(batches), optimizers if isinstance(optimizers, list) else [optimizers])
 
 
 def follows(
-    module: GradientAgent, before: GradientAgent, gradients: list[tuple[nn.Module, float, list[Tensor]]]
+    module: StatelessAgent, before: StatelessAgent, gradients: list[tuple[nn.Module, float, list[Tensor]]]
 ) -> None:
     """Check that Adam's first step with those ``gradients`` of a module's networks led from ``before`` to ``module``.
 
@@ -73,7 +73,7 @@ def follows(
             torch.testing.assert_close(new, 0.75 * was + 0.25 * source, rtol=1e-5, atol=1e-6)
 
 
-def apart(module: GradientAgent) -> GradientAgent:
+def apart(module: StatelessAgent) -> StatelessAgent:
     """Move the targets away from their networks and the policies from uniform; return a copy of all."""
     with torch.no_grad():
         for _, target in module.networks():

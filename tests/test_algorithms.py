@@ -14,27 +14,28 @@ from torch import Tensor
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.actor_critic import AC, MAAC
-from mfmarl.algorithms.agent import GradientAgent
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
+from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment, GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING, STOCHASTIC_CLIMBING
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
+from tests.support import same
 
 EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
 NAMES = {**{name: name for name in ALGORITHMS["stateless"]}, "example": EXAMPLE}
 ACTOR_CRITICS = ("ac", "mf-ac", "maac")
 
 
-def make(name: str, game: Environment, seeds: Sequence[int], **agent: Any) -> GradientAgent:
+def make(name: str, game: Environment, seeds: Sequence[int], **agent: Any) -> StatelessAgent:
     cls: Callable[..., Any] = algorithm_class(NAMES[name], "stateless")
-    return cast(GradientAgent, cls(game, seeds, **agent))
+    return cast(StatelessAgent, cls(game, seeds, **agent))
 
 
 def fit(
-    module: GradientAgent,
+    module: StatelessAgent,
     data: ReplayDataModule,
     *callbacks: pl.Callback,
     checkpoint: Path | None = None,
@@ -87,7 +88,7 @@ class Case:
     agent: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
-    def make(self, seeds: tuple[int, ...]) -> tuple[GradientAgent, ReplayDataModule]:
+    def make(self, seeds: tuple[int, ...]) -> tuple[StatelessAgent, ReplayDataModule]:
         small = {"steps": 36, "evaluations": 3, "batch_size": 24, "samples_per_update": 7, "capacity": 100}
         data = ReplayDataModule(self.game, seeds, **{**small, "block_steps": 4, "evaluation_steps": 3, **self.data})
         return make(self.name, self.game, seeds, **self.agent), data
@@ -106,7 +107,7 @@ CASES = {
 SEEDS = (4, 0, 9)
 
 
-def state(module: GradientAgent, data: ReplayDataModule) -> dict[str, Any]:
+def state(module: StatelessAgent, data: ReplayDataModule) -> dict[str, Any]:
     """All that a run leaves: parameters, statistics, scores, optimizers, replay and generators."""
     return {
         "module": dict(module.state_dict()),
@@ -114,17 +115,6 @@ def state(module: GradientAgent, data: ReplayDataModule) -> dict[str, Any]:
         "optimizers": [optimizer.state_dict()["state"] for optimizer in module.trainer.optimizers],
         "data": data.state_dict(),
     }
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two states are equal bit for bit."""
-    if isinstance(one, Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 class Saving(pl.Callback):

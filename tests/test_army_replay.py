@@ -8,14 +8,12 @@ import torch
 from scipy.stats import chisquare
 from torch import Generator, Tensor
 
-from mfmarl.data.army_replay import (
-    ArmyReplay,
-    BattleBatch,
-    action_counts,
-    frequencies,
-)
-from mfmarl.environments.battle.battles import Battle, Battles, Observation
+from mfmarl.data.army_replay import ArmyReplay, BattleBatch
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import ACTIONS, Battle
+from mfmarl.environments.battle.observation import Observation
 from mfmarl.environments.battle.scripts import random, rush
+from mfmarl.mean_field import action_counts, frequencies
 
 
 def choose(observed: Observation, chance: Sequence[Generator]) -> Tensor:
@@ -257,7 +255,7 @@ def test_a_state_does_not_change_with_what_comes_later() -> None:
 
 def test_actions_are_counted_over_the_living() -> None:
     actions, alive = torch.tensor([[3, 3, 20, 0], [99, 5, 5, -7]]), torch.tensor([[1, 1, 1, 0], [0, 0, 0, 0]]).bool()
-    counts = action_counts(actions, alive)
+    counts = action_counts(actions, ACTIONS, alive, torch.int64)
     assert counts.nonzero().tolist() == [[0, 3], [0, 20]]
     assert counts[0, [3, 20]].tolist() == [2, 1]
     assert frequencies(counts).equal(counts / torch.tensor([[3], [1]]))

@@ -5,7 +5,8 @@ import torch
 from torch import Generator
 
 from mfmarl.data.army_replay import ArmyReplay
-from mfmarl.environments.battle.battles import Battle, Battles
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
 
 GAME = Battle(8)
 

@@ -8,15 +8,15 @@ import torch
 from magent2.gridworld import GridWorld
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.battles import (
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.engine import Engine, Memory
+from mfmarl.environments.battle.game import (
     FEATURES,
     VIEW,
     Battle,
-    Battles,
-    Observation,
     Start,
 )
-from mfmarl.environments.battle.engine import Engine, Memory
+from mfmarl.environments.battle.observation import Observation
 from mfmarl.environments.battle.scripts import random, rush
 
 STAY, UP, RIGHT, FAR_RIGHT, LEFT, FAR_LEFT = 6, 2, 7, 8, 5, 4

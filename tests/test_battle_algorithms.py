@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAC, BattleAgent, BattleIL
 from mfmarl.data.army_replay import BattleBatch
-from mfmarl.environments.battle.battles import Battle
+from mfmarl.environments.battle.game import Battle
 from mfmarl.exploration import EpsilonGreedy
 
 GAME = Battle(2, 10)

@@ -11,7 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from mfmarl.environments.battle import engine as battle_engine
-from mfmarl.environments.battle.battles import Battle, Battles, Start
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle, Start
 from mfmarl.environments.battle.scripts import rush
 
 STAY = torch.full((1, 2, 2), 6)

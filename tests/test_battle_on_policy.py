@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from mfmarl.algorithms.battle_released import ReleasedAC, ReleasedMFAC
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.self_play import OnPolicyDataModule, PlayedRound
-from mfmarl.environments.battle.battles import Battle
+from mfmarl.environments.battle.game import Battle
 from mfmarl.networks.battle_released import ActorCriticPerceptron
 
 GAME = Battle(8, 30)
@@ -134,7 +134,7 @@ def test_a_round_is_forgotten_and_the_next_one_drawn_anew() -> None:
     (first,), (second,) = data.play(Still()), data.play(Still())
     assert len(first) <= 8 * 30
     state = data.state_dict()
-    assert set(state) == {"steps_played", "generator"}
+    assert set(state) == {"steps_played", "generators"}
     (third,) = data.play(Still())
     other = OnPolicyDataModule(GAME, (7,), steps=4, evaluations=2)
     other.load_state_dict(state)

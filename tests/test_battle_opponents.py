@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.battles import (
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import (
     ACTIONS,
     FEATURES,
     VIEW,
     Battle,
-    Battles,
     Start,
 )
 from mfmarl.environments.battle.scripts import OPPONENTS, random, rush

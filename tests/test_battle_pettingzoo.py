@@ -11,7 +11,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from mfmarl.environments.battle import parallel_env as battle_pettingzoo
-from mfmarl.environments.battle.battles import Battle, Battles
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.parallel_env import BattleParallelEnv
 from mfmarl.environments.battle.scripts import rush
 

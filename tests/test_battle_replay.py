@@ -7,12 +7,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.battles import (
-    Battle,
-    Battles,
-    Observation,
-    Start,
-)
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle, Start
+from mfmarl.environments.battle.observation import Observation
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.environments.battle.scripts import random, rush
 

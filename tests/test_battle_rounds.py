@@ -5,12 +5,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.battles import (
-    Battle,
-    Battles,
-    Observation,
-    Start,
-)
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle, Start
+from mfmarl.environments.battle.observation import Observation
 from mfmarl.environments.battle.scripts import random, rush
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mfmarl.environments.battle.battles import Battle
+from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
 from mfmarl.scripting.options import main
-from mfmarl.tournament.duel import DuelDataModule, Group
+from mfmarl.tournament.duel import entrant, play_block
+from mfmarl.tournament.schedule import Fixture
 from reproduce import battle
 from reproduce.battle import APPENDIX, SETTINGS, BattleOptions
 
@@ -231,16 +232,14 @@ def test_rounds_are_those_that_their_numbers_decide(one: Path) -> None:
     table = read_csv(one / "tournament.csv")
     for index in (0, 5, 17, 30):
         row = table.iloc[index].to_dict()
-        files = [
-            name if name in ORDER[4:] else str(one / f"policies/{name}-4-seed-{seed}.safetensors")
+        armies = {
+            entrant(name, seed): Scripted(name)
+            if name in ORDER[4:]
+            else Policy.load(one / f"policies/{name}-4-seed-{seed}.safetensors")
             for name, seed in ((row["algorithm"], row["seed"]), (row["opponent"], row["opponent_seed"]))
-        ]
-        armies = {name: Scripted(name) if name in ORDER[4:] else Policy.load(name) for name in files}
-        way = ((row["round"],), (row["seat"] == "left",), (row["first"] == "yes",))
-        group = Group(files[0], files[1], row["evaluation"], *way)
-        data = DuelDataModule(Battle(4, 12), (0,), steps=1, evaluations=1, groups=[group])
-        scores = {name: values.item() for name, values in data.play(armies).items()}
-        assert scores == {name: row[name] for name in scores}
+        }
+        (again,) = play_block([Fixture(**{name: row[name] for name in Fixture._fields})], Battle(4, 12), armies)
+        assert again == row
 
 
 @pytest.mark.slow

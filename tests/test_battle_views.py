@@ -6,14 +6,11 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.battles import (
-    Battle,
-    Battles,
-    Observation,
-    Start,
-)
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle, Start
 from mfmarl.environments.battle.observation import (
     NO_ACTION,
+    Observation,
     State,
     compact,
     excerpt,

@@ -7,12 +7,8 @@ from typing import Literal
 import pytest
 import yaml
 
-from mfmarl.scripting.options import (
-    JobsFailedError,
-    Options,
-    main,
-    parse,
-)
+from mfmarl.jobs.launch import JobsFailedError
+from mfmarl.scripting.options import Options, main, parse
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,17 @@ from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.battle.game import Battle
-from mfmarl.jobs.folder import Job, run
+from mfmarl.jobs.job import TrainingJob
+from tests.support import done
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXAMPLE = f"{EXAMPLES / 'my_method.py'}:HystereticMFQ"
 BATTLE_EXAMPLE = f"{EXAMPLES / 'my_battle_method.py'}:HystereticBattleMFQ"
 
 
-def job(algorithm: str, **agent: object) -> Job:
+def job(algorithm: str, **agent: object) -> TrainingJob:
     data = {"steps": 60, "evaluations": 3, "batch_size": 16, "samples_per_update": 10}
-    return Job("a-job", {"algorithm": algorithm}, algorithm, GaussianSqueeze(10), (0, 1), agent, data)
+    return TrainingJob("a-job", {"algorithm": algorithm}, algorithm, GaussianSqueeze(10), (0, 1), agent, data)
 
 
 def test_known_names_are_their_classes() -> None:
@@ -49,8 +50,10 @@ def test_the_examples_are_methods_short_enough_to_show(example: str, kind: str, 
 
 def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> None:
     bad_news: dict[str, object] = {"learning_rate": 0.1, "start_bias": 50.0}  # rewards are far below that
-    slow, even = (run(job(EXAMPLE, slowness=slowness, **bad_news), tmp_path / str(slowness)) for slowness in (0.1, 1.0))
-    plain = run(job("mf-q", **bad_news), tmp_path / "plain")
+    slow, even = (
+        done(job(EXAMPLE, slowness=slowness, **bad_news), tmp_path / str(slowness)) for slowness in (0.1, 1.0)
+    )
+    plain = done(job("mf-q", **bad_news), tmp_path / "plain")
     scores = ["greedy_reward", "sampled_reward", "training_reward"]
     # With bad news taken as fast as good news it is MF-Q.
     pd.testing.assert_frame_equal(even[scores], plain[scores])
@@ -89,9 +92,9 @@ def test_the_battle_example_weighs_bad_news_less() -> None:
         (None, "", "algorithm must be one of il, .* or path/to/file.py:Class, got ''"),
         (None, "{file}", "algorithm must be one of .* or path/to/file.py:Class, got '.*mine.py'"),
         (None, "{file}:Mine", "algorithm '.*mine.py:Mine': there is no file .*mine.py"),
-        ("", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]GradientAgent in .*mine.py"),
-        ("class Mine: pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]GradientAgent in .*"),
-        ("def Mine(): pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]GradientAgent in .*"),
+        ("", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]StatelessAgent in .*mine.py"),
+        ("class Mine: pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]StatelessAgent in .*"),
+        ("def Mine(): pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]StatelessAgent in .*"),
         ("x = 1 / 0", "{file}:Mine", "algorithm '.*': .*mine.py does not load: ZeroDivisionError: division by zero"),
         ("import no_such_module", "{file}:Mine", ".*mine.py does not load: ModuleNotFoundError: No module .*"),
         ("raise RuntimeError('a\\nb')", "{file}:Mine", ".*mine.py does not load: RuntimeError: a b"),

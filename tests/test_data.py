@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mfmarl.data.stateless import ReplayDataModule, generators
+from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.seeds import generators
 
 
 @dataclass(frozen=True)

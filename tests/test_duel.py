@@ -1,27 +1,28 @@
 """Duels: rounds that are functions of their numbers, alone or in lock step, from where the two armies are put."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.battles import Battle, Battles, Start
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle, Start
 from mfmarl.environments.battle.scripts import OPPONENTS
-from mfmarl.jobs.folder import Job, run
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import found, run
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy, Scripted
-from mfmarl.tournament.duel import (
-    SCORES,
-    Duel,
-    DuelDataModule,
-    Group,
-)
+from mfmarl.tournament.duel import Army, DuelJob, entrant, play_block
+from mfmarl.tournament.schedule import Fixture
+from tests.support import done
 
 GAME = Battle(4, 30)
+SCORES = ("reward", "opponent_reward", "survivors", "opponent_survivors", "steps")
 LEFT, FIRST = (True, False, True, False), (True, True, False, False)
 
 
@@ -31,6 +32,7 @@ def learned(seed: int, uses_mean_action: bool = True) -> Policy:
     return Policy(network, Acting("temperature", 0.02), {"seed": seed})
 
 
+SEATS = ["left" if left else "right" for left in LEFT]
 ARMIES: dict[str, Policy | Scripted] = {
     "one": learned(1),
     "two": learned(2, uses_mean_action=False),
@@ -39,14 +41,24 @@ ARMIES: dict[str, Policy | Scripted] = {
 }
 
 
-def group(army: str, opponent: str, *rounds: int, evaluation: Evaluation = "sampled", turn: int = 0) -> Group:
-    left, first = (tuple(way[(number + turn) % 4] for number in rounds) for way in (LEFT, FIRST))
-    return Group(army, opponent, evaluation, rounds, left, first)
+def group(
+    army: str, opponent: str, *rounds: int, evaluation: Evaluation = "sampled", turn: int = 0
+) -> tuple[Fixture, ...]:
+    ways = [((number + turn) % 4, number) for number in rounds]
+    return tuple(
+        Fixture(army, opponent, 0, 0, SEATS[way], "yes" if FIRST[way] else "no", evaluation, number)
+        for way, number in ways
+    )
 
 
-def play(*groups: Group, game: Battle = GAME, armies: Mapping[str, Any] = ARMIES) -> list[dict[str, Tensor]]:
-    data = DuelDataModule(game, (0,), steps=len(groups), evaluations=len(groups), groups=groups)
-    return [data.play(armies) for _ in groups]
+def play(
+    *groups: tuple[Fixture, ...], game: Battle = GAME, armies: Mapping[str, Any] = ARMIES
+) -> list[dict[str, Tensor]]:
+    named = {entrant(name, 0): army for name, army in armies.items()}
+    played = [[*play_block(block, game, named)] for block in groups]
+    return [
+        {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in SCORES} for rows in played
+    ]
 
 
 def column(scores: Mapping[str, Tensor], battle: int) -> list[float]:
@@ -167,63 +179,85 @@ def test_an_army_is_told_who_lives_and_its_own_mean_action() -> None:
     assert not last.all(), "in a battle that is over nobody acts"
 
 
-def test_fewer_rounds_than_in_other_groups_leave_nan() -> None:
-    both = play(group("rush", "random", 0, 1, 2), group("rush", "random", 1))
-    for name, values in both[1].items():
-        assert values.shape == (3,)
-        assert values[1:].isnan().all()
-        assert values[0] == both[0][name][1]
-        assert both[0][name].isfinite().all()
-
-
-@pytest.mark.parametrize(("steps", "evaluations"), [(1, 2), (2, 1), (3, 3)])
-def test_every_group_is_an_epoch(steps: int, evaluations: int) -> None:
-    groups = [group("rush", "random", 0), group("rush", "random", 1)]
-    message = f"^steps and evaluations must be the 2 groups, got {steps} and {evaluations}$"
-    with pytest.raises(ValueError, match=message):
-        DuelDataModule(GAME, (0,), steps=steps, evaluations=evaluations, groups=groups)
-
-
-def job(folder: Path, **armies: str) -> Job:
+def job(folder: Path, seed: int = 1) -> DuelJob:
     """Three groups between a learned army and a random one."""
     path = folder / "one.safetensors"
-    learned(1).save(path)
-    own = {str(path): hashlib.sha256(path.read_bytes()).hexdigest(), "random": ""} | armies
-    groups = [group(str(path), "random", *rounds) for rounds in ((0, 1), (2, 3), (4,))]
-    data = {"steps": 3, "evaluations": 3, "groups": groups}
-    conditions = ({"battle": 0}, {"battle": 1})
-    return Job("a-duel", {"algorithm": "one"}, "duel", GAME, (0,), {"armies": own}, data, conditions)
+    learned(seed).save(path)
+    blocks = tuple(group("one", "random", *rounds) for rounds in ((0, 1), (2, 3), (4,)))
+    armies = {"one 0": Army.of_file(path), "random 0": Army("random")}
+    return DuelJob("a-duel", {"algorithm": "one"}, GAME, blocks, armies)
 
 
-def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(
-    tmp_path: Path, stop: Callable[[Job, Path, int], None]
-) -> None:
+class StopError(Exception):
+    """Raised in the midst of a duel to stop it."""
+
+
+def stop(this: DuelJob, directory: Path, rounds: int) -> None:
+    """Do a duel until so many rounds are played, saving after every block."""
+
+    def progress(work: int) -> None:
+        if work == rounds * GAME.agents:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(this, directory, progress=progress, checkpoint_seconds=0)
+
+
+def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(tmp_path: Path) -> None:
     this = job(tmp_path)
-    rows = run(this, tmp_path / "whole")
-    assert list(rows.columns) == ["algorithm", "battle", "seed", "step", *SCORES]
-    assert rows[["battle", "step"]].to_numpy().tolist() == [[b, step] for b in (0, 1) for step in (1, 2, 3)]
-    assert rows["reward"].isna().tolist() == [False] * 5 + [True]
+    rows = done(this, tmp_path / "whole")
+    assert list(rows.columns) == [*Fixture._fields[:4], "agents", *Fixture._fields[4:], "result", *SCORES]
+    assert rows["round"].tolist() == [0, 1, 2, 3, 4]
+    assert this.work == 5 * GAME.agents
     loaded = {**ARMIES, "one": Policy.load(tmp_path / "one.safetensors")}
     (second,) = play(group("one", "random", 2, 3), armies=loaded)
-    assert rows[rows["step"] == 2][list(SCORES)].to_numpy().tolist() == [column(second, battle) for battle in (0, 1)]
-    for evaluations in (1, 2):
-        stop(this, tmp_path / "stopped", evaluations)
-    run(this, tmp_path / "stopped")
+    assert rows.loc[2:3, list(SCORES)].to_numpy().tolist() == [column(second, battle) for battle in (0, 1)]
+    lead = rows["survivors"] - rows["opponent_survivors"]
+    assert rows["result"].tolist() == [{1: "win", 0: "draw", -1: "loss"}[int(sign)] for sign in np.sign(lead)]
+    stop(this, tmp_path / "stopped", 4)
+    assert found(this, tmp_path / "stopped", Hardware()) == "checkpoint"
+    stop(this, tmp_path / "stopped", 5)
+    reports: list[int] = []
+    run(this, tmp_path / "stopped", progress=reports.append)
+    assert reports[0] == 4 * GAME.agents, "it goes on where it was saved"
     assert (tmp_path / "stopped/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
-    assert sorted(path.name for path in (tmp_path / "whole").iterdir()) == ["job.json", "log.txt", "rows.csv"]
+    for name in ("whole", "stopped"):
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["job.json", "log.txt", "rows.csv"]
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    this = job(tmp_path)
+    stop(this, tmp_path / "stopped", 4)
+    checkpoint = tmp_path / "stopped/checkpoint.json"
+    content = json.loads(checkpoint.read_text())
+    for damaged in ("{", json.dumps({**content, "rows": content["rows"][:1]})):
+        checkpoint.write_text(damaged)
+        with pytest.raises(ValueError, match=r"checkpoint\.json is damaged; .*--fresh"):
+            run(this, tmp_path / "stopped")
 
 
 def test_a_policy_that_changed_is_refused_and_makes_another_job(tmp_path: Path) -> None:
     this = job(tmp_path)
-    path = tmp_path / "one.safetensors"
-    learned(3).save(path)
+    this.check()
+    other = job(tmp_path, seed=3)
+    assert other.fingerprint != this.fingerprint
     with pytest.raises(ValueError, match=r"^armies: .*one\.safetensors has changed since the duel was drawn up$"):
+        this.check()
+    with pytest.raises(ValueError, match=r"^armies: .*one\.safetensors has changed"):
         run(this, tmp_path / "duel")
-    again = job(tmp_path)
-    assert again.fingerprint == this.fingerprint
-    assert job(tmp_path, **{str(path): "0" * 64}).fingerprint != this.fingerprint
-    path.unlink()
-    with pytest.raises(ValueError, match=r"^armies: .*one\.safetensors"):
-        Duel(GAME, (0,), armies={str(path): "0" * 64})
+    (tmp_path / "one.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"^armies: there is no file .*one\.safetensors$"):
+        this.check()
     with pytest.raises(ValueError, match=r"^opponent must be one of"):
-        Duel(GAME, (0,), armies={"stroll": ""})
+        Army("stroll").check()
+
+
+def test_an_army_that_moved_is_the_same_job(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    assert job(tmp_path / "here").fingerprint == job(tmp_path / "there").fingerprint
+
+
+def test_armies_fight_in_float32(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^precision: got bf16-mixed, allowed is 32"):
+        run(job(tmp_path), tmp_path / "duel", Hardware(precision="bf16-mixed"))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfmarl.evaluation import intervals as evaluation
+from mfmarl.evaluation import intervals
+from mfmarl.evaluation.final_scores import summarise
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from mfmarl.evaluation import intervals as evaluation
     ],
 )
 def test_wilson_interval_has_the_published_ends(successes: int, n: int, low: float, high: float) -> None:
-    interval = evaluation.proportion_interval(successes, n)
+    interval = intervals.proportion_interval(successes, n)
     assert interval.estimate == successes / n
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
@@ -30,10 +31,10 @@ def test_wilson_interval_has_the_published_ends(successes: int, n: int, low: flo
 @given(st.integers(1, 200), st.data(), st.floats(0.5, 0.999))
 def test_wilson_ends_solve_the_score_equation(n: int, data: st.DataObject, confidence: float) -> None:
     successes = data.draw(st.integers(0, n))
-    share, low, high = evaluation.proportion_interval(successes, n, confidence)
+    share, low, high = intervals.proportion_interval(successes, n, confidence)
     assert 0 <= low <= share <= high <= 1
     assert low < high
-    mirrored = evaluation.proportion_interval(n - successes, n, confidence)
+    mirrored = intervals.proportion_interval(n - successes, n, confidence)
     assert mirrored.low == pytest.approx(1 - high)
     for end in (low, high):
         if 0 < end < 1:
@@ -51,22 +52,22 @@ def test_wilson_ends_solve_the_score_equation(n: int, data: st.DataObject, confi
     ],
 )
 def test_tail_mean(values: list[float], share: float, expected: float) -> None:
-    assert evaluation.tail_mean(list(values), share) == expected
+    assert intervals.tail_mean(list(values), share) == expected
 
 
 def test_steps_to_threshold_is_the_first_evaluation_at_or_above_it() -> None:
     steps, values = [10, 20, 30, 40], [0.0, 0.9, 0.5, 1.0]
-    assert evaluation.steps_to_threshold(steps, values, 0.9) == 20
-    assert evaluation.steps_to_threshold(steps, values, 0.95) == 40
-    assert math.isnan(evaluation.steps_to_threshold(steps, values, 1.1))
+    assert intervals.steps_to_threshold(steps, values, 0.9) == 20
+    assert intervals.steps_to_threshold(steps, values, 0.95) == 40
+    assert math.isnan(intervals.steps_to_threshold(steps, values, 1.1))
 
 
 def test_statistics_reduce_runs_and_tasks() -> None:
     scores = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 99.0]])
-    assert evaluation.mean(scores) == 15.0
-    assert evaluation.median(scores) == 3.5
-    assert evaluation.interquartile_mean(scores) == 3.5  # of 2, 3, 4, 5
-    assert evaluation.interquartile_mean(np.stack([scores, scores + 1])).tolist() == [3.5, 4.5]
+    assert intervals.mean(scores) == 15.0
+    assert intervals.median(scores) == 3.5
+    assert intervals.interquartile_mean(scores) == 3.5  # of 2, 3, 4, 5
+    assert intervals.interquartile_mean(np.stack([scores, scores + 1])).tolist() == [3.5, 4.5]
 
 
 @pytest.mark.parametrize("runs", [5, 24])
@@ -75,7 +76,7 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says(runs: int) -> None:
     covered = 0
     for _ in range(600):
         sample = generator.normal(size=runs)
-        interval = evaluation.bootstrap_interval(sample, resamples=4000, generator=generator)
+        interval = intervals.bootstrap_interval(sample, resamples=4000, generator=generator)
         covered += interval.low <= 0 <= interval.high
     # four standard errors of a share of 600 trials; the plain percentiles, without expansion, give 84% at 5 runs
     assert covered / 600 == pytest.approx(0.95, abs=0.036)
@@ -83,41 +84,41 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says(runs: int) -> None:
 
 def test_bootstrap_of_the_mean_matches_its_standard_error() -> None:
     sample = np.random.default_rng(1).normal(3, 2, size=400)
-    interval = evaluation.bootstrap_interval(sample, resamples=4000, generator=np.random.default_rng(2))
+    interval = intervals.bootstrap_interval(sample, resamples=4000, generator=np.random.default_rng(2))
     assert interval.estimate == sample.mean()
     assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * sample.std() / 20, rel=0.05)
 
 
 def test_bootstrap_resamples_runs_within_each_task() -> None:
     apart = np.array([[0.0, 100.0]] * 6)  # runs agree within each task: nothing to vary
-    interval = evaluation.bootstrap_interval(apart, generator=np.random.default_rng(0))
+    interval = intervals.bootstrap_interval(apart, generator=np.random.default_rng(0))
     assert interval == (50.0, 50.0, 50.0)
-    pooled = evaluation.bootstrap_interval(apart.ravel(), generator=np.random.default_rng(0))
+    pooled = intervals.bootstrap_interval(apart.ravel(), generator=np.random.default_rng(0))
     assert pooled.low < 50 < pooled.high
 
 
 def test_bootstrap_takes_any_statistic() -> None:
     sample = [0.0, 0.1, 0.2, 0.3, 50.0]
-    for statistic, expected in ((evaluation.median, 0.2), (evaluation.interquartile_mean, 0.2)):
-        interval = evaluation.bootstrap_interval(sample, statistic, generator=np.random.default_rng(0))
+    for statistic, expected in ((intervals.median, 0.2), (intervals.interquartile_mean, 0.2)):
+        interval = intervals.bootstrap_interval(sample, statistic, generator=np.random.default_rng(0))
         assert interval.estimate == pytest.approx(expected)
         assert interval.low <= interval.estimate <= interval.high
 
 
 def test_one_run_has_no_interval() -> None:
     generator = np.random.default_rng(0)
-    interval = evaluation.bootstrap_interval([0.7], generator=generator)
+    interval = intervals.bootstrap_interval([0.7], generator=generator)
     assert interval.estimate == 0.7
     assert math.isnan(interval.low)
     assert math.isnan(interval.high)
-    band = evaluation.bootstrap_band([[0.1, 0.2]], generator=generator)
+    band = intervals.bootstrap_band([[0.1, 0.2]], generator=generator)
     assert band.estimate.tolist() == [0.1, 0.2]
     assert np.isnan([band.low, band.high]).all()
 
 
 def test_band_is_the_interval_of_each_step() -> None:
     curves = np.random.default_rng(0).normal(size=(200, 3)) * [1, 2, 3]
-    band = evaluation.bootstrap_band(curves, resamples=4000, generator=np.random.default_rng(1))
+    band = intervals.bootstrap_band(curves, resamples=4000, generator=np.random.default_rng(1))
     np.testing.assert_allclose(band.estimate, curves.mean(axis=0))
     np.testing.assert_allclose((band.high - band.low) / 2, 1.96 * curves.std(axis=0) / math.sqrt(200), rtol=0.08)
 
@@ -125,13 +126,13 @@ def test_band_is_the_interval_of_each_step() -> None:
 def test_randomness_comes_from_the_generator_alone() -> None:
     sample = [0.0, 0.2, 0.9, 0.4]
     np.random.seed(0)  # noqa: NPY002 - the global stream must not matter
-    first = evaluation.bootstrap_interval(sample, generator=np.random.default_rng(3))
+    first = intervals.bootstrap_interval(sample, generator=np.random.default_rng(3))
     np.random.seed(1)  # noqa: NPY002
-    assert evaluation.bootstrap_interval(sample, generator=np.random.default_rng(3)) == first
+    assert intervals.bootstrap_interval(sample, generator=np.random.default_rng(3)) == first
 
 
 def test_summary_of_two_hand_made_settings() -> None:
-    summary = evaluation.summarise(CURVES, {100: 400.0})
+    summary = summarise(CURVES, {100: 400.0})
     assert summary["algorithm"].tolist() == ["il", "mf-q"]
     il, mf_q = summary.to_dict("records")
     assert il["n"] == 1
@@ -144,46 +145,46 @@ def test_summary_of_two_hand_made_settings() -> None:
     assert mf_q["greedy_low"] < mf_q["greedy"] < mf_q["greedy_high"]
     assert mf_q["sampled"] == pytest.approx(mf_q["greedy"] / 2)
     assert mf_q["above_0.5"] == mf_q["above_0.9"] == pytest.approx(2 / 3)
-    assert mf_q["above_0.9_low"] == evaluation.proportion_interval(2, 3).low
+    assert mf_q["above_0.9_low"] == intervals.proportion_interval(2, 3).low
     assert (mf_q["reached_0.9"], mf_q["steps_to_0.9"]) == (3, 20.0)
 
 
 def test_summary_rows_do_not_depend_on_the_order_or_on_other_settings() -> None:
-    whole = evaluation.summarise(CURVES, {100: 400.0})
-    shuffled = evaluation.summarise(CURVES.sample(frac=1, random_state=0), {100: 400.0})
+    whole = summarise(CURVES, {100: 400.0})
+    shuffled = summarise(CURVES.sample(frac=1, random_state=0), {100: 400.0})
     pd.testing.assert_frame_equal(whole, shuffled, check_exact=True)
-    alone = evaluation.summarise(CURVES[CURVES["algorithm"] == "mf-q"], {100: 400.0})
+    alone = summarise(CURVES[CURVES["algorithm"] == "mf-q"], {100: 400.0})
     pd.testing.assert_frame_equal(whole.iloc[1:].reset_index(drop=True), alone, check_exact=True)
 
 
 def test_bad_input_is_refused_by_name() -> None:
     generator = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"n must be at least 1, got 0"):
-        evaluation.proportion_interval(0, 0)
+        intervals.proportion_interval(0, 0)
     with pytest.raises(ValueError, match=r"successes must lie between 0 and n = 3, got 4"):
-        evaluation.proportion_interval(4, 3)
+        intervals.proportion_interval(4, 3)
     with pytest.raises(ValueError, match=r"confidence must lie between 0 and 1, exclusive, got 95"):
-        evaluation.bootstrap_interval([1, 2], confidence=95, generator=generator)
+        intervals.bootstrap_interval([1, 2], confidence=95, generator=generator)
     with pytest.raises(ValueError, match=r"scores must be of shape .* got shape \(0,\)"):
-        evaluation.bootstrap_interval([], generator=generator)
+        intervals.bootstrap_interval([], generator=generator)
     with pytest.raises(ValueError, match=r"scores must be finite"):
-        evaluation.bootstrap_interval([0.0, math.nan], generator=generator)
+        intervals.bootstrap_interval([0.0, math.nan], generator=generator)
     with pytest.raises(ValueError, match=r"values must be one-dimensional and not empty"):
-        evaluation.tail_mean([])
+        intervals.tail_mean([])
     with pytest.raises(ValueError, match=r"share must lie in \(0, 1\], got 0"):
-        evaluation.tail_mean([1.0], share=0)
+        intervals.tail_mean([1.0], share=0)
     with pytest.raises(ValueError, match=r"steps must increase, got \[2.0, 1.0\]"):
-        evaluation.steps_to_threshold([2, 1], [0, 0], 0.5)
+        intervals.steps_to_threshold([2, 1], [0, 0], 0.5)
     with pytest.raises(ValueError, match=r"one shape \[evaluations\], got \(2,\), \(1,\)"):
-        evaluation.steps_to_threshold([1, 2], [0], 0.5)
+        intervals.steps_to_threshold([1, 2], [0], 0.5)
     with pytest.raises(ValueError, match=r"optimum lacks agents = 100; it has \[500\]"):
-        evaluation.summarise(CURVES, {500: 400.0})
+        summarise(CURVES, {500: 400.0})
     with pytest.raises(ValueError, match=r"optimum for agents = 100 must be positive, got 0"):
-        evaluation.summarise(CURVES, {100: 0.0})
+        summarise(CURVES, {100: 0.0})
     with pytest.raises(ValueError, match=r"curves lacks the columns \['seed', 'step'\]"):
-        evaluation.summarise(CURVES.drop(columns=["seed", "step"]), {100: 400.0})
+        summarise(CURVES.drop(columns=["seed", "step"]), {100: 400.0})
     with pytest.raises(ValueError, match=r"curves has no rows"):
-        evaluation.summarise(CURVES.iloc[:0], {100: 400.0})
+        summarise(CURVES.iloc[:0], {100: 400.0})
 
 
 CURVES = pd.DataFrame(

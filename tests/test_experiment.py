@@ -14,18 +14,15 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.jobs.folder import (
-    CorruptCheckpointError,
-    Hardware,
-    Job,
-    found,
-    run,
-)
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import CorruptCheckpointError, found, run
+from mfmarl.jobs.job import TrainingJob
+from tests.support import done
 
 TOY = Path(__file__).with_name("toy.py")
 
 
-def job(algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200, **changes: Any) -> Job:
+def job(algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200, **changes: Any) -> TrainingJob:
     fields: dict[str, Any] = {
         "name": "a-job",
         "labels": {"settings": "toy", "algorithm": algorithm, "code": "007"},
@@ -39,12 +36,12 @@ def job(algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200
             "block_steps": 10,
         },
     }
-    return Job(algorithm=algorithm, seeds=seeds, **(fields | changes))
+    return TrainingJob(algorithm=algorithm, seeds=seeds, **(fields | changes))
 
 
 def test_rows_are_one_a_seed_and_evaluation_with_labels_first(tmp_path: Path) -> None:
     reports: list[int] = []
-    rows = run(job(), tmp_path, progress=reports.append)
+    rows = done(job(), tmp_path, progress=reports.append)
     scores = ["greedy_reward", "sampled_reward", "training_reward"]
     assert list(rows.columns) == ["settings", "algorithm", "code", "seed", "step", *scores]
     assert rows["seed"].tolist() == [0] * 10 + [1] * 10
@@ -57,15 +54,15 @@ def test_rows_are_one_a_seed_and_evaluation_with_labels_first(tmp_path: Path) ->
 
 
 def test_seeds_apart_give_the_bytes_of_seeds_together(tmp_path: Path) -> None:
-    together = run(job(seeds=(3, 5)), tmp_path / "together")
-    apart = [run(job(seeds=(seed,)), tmp_path / str(seed)) for seed in (3, 5)]
+    together = done(job(seeds=(3, 5)), tmp_path / "together")
+    apart = [done(job(seeds=(seed,)), tmp_path / str(seed)) for seed in (3, 5)]
     assert together.to_csv(index=False) == pd.concat(apart).to_csv(index=False)
     assert not apart[0]["training_reward"].equals(apart[1]["training_reward"])
 
 
 @pytest.mark.parametrize("algorithm", ["il", "rec-fmq", "mf-ac"])
 def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
-    algorithm: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
+    algorithm: str, tmp_path: Path, stop: Callable[[TrainingJob, Path, int], None]
 ) -> None:
     this = job(algorithm, agent={})
     run(this, tmp_path / "whole")
@@ -117,9 +114,9 @@ def test_kill_9_and_the_same_again_gives_the_bytes_of_a_whole_run(tmp_path: Path
 
 
 def test_rows_that_are_there_are_not_made_again(tmp_path: Path) -> None:
-    first = run(job(), tmp_path)
+    first = done(job(), tmp_path)
     before = (tmp_path / "rows.csv").stat().st_mtime_ns
-    pd.testing.assert_frame_equal(run(job(), tmp_path), first)
+    pd.testing.assert_frame_equal(done(job(), tmp_path), first)
     assert (tmp_path / "rows.csv").stat().st_mtime_ns == before
 
 
@@ -133,7 +130,7 @@ def test_rows_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     ],
     ids=["seeds", "agent", "environment", "data"],
 )
-def test_another_job_in_the_same_folder_starts_afresh(other: Job, tmp_path: Path) -> None:
+def test_another_job_in_the_same_folder_starts_afresh(other: TrainingJob, tmp_path: Path) -> None:
     run(other, tmp_path / "folder")
     assert found(job(), tmp_path / "folder", Hardware()) == "nothing"
     run(job(), tmp_path / "folder")
@@ -156,7 +153,7 @@ def test_the_fingerprint_tells_what_determines_the_result(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "job.json"])
 def test_damaged_files_are_refused_in_one_line_and_left_alone(
-    damage: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
+    damage: str, tmp_path: Path, stop: Callable[[TrainingJob, Path, int], None]
 ) -> None:
     stop(job(), tmp_path, 5)
     path = tmp_path / "checkpoint.ckpt"

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mfmarl import figures
-from mfmarl.evaluation import intervals as evaluation
+from mfmarl.evaluation.final_scores import final_scores, summarise
 
 OPTIMUM = {100: 423.0326, 500: 423.0326}
 UNIFORM = {100: 413.4755, 500: 2.6e-28}
@@ -82,9 +82,7 @@ def test_one_seed_is_drawn_without_a_band() -> None:
     curves = curves_frame().query("seed == 0 and agents == 100")
     figure = figures.learning_curves(curves, OPTIMUM, UNIFORM)
     assert figure.axes[0].get_title() == "appendix, N = 100 (n = 1)"
-    figures.final_rewards(
-        evaluation.summarise(curves, OPTIMUM), evaluation.final_scores(curves, OPTIMUM)
-    ).draw_without_rendering()
+    figures.final_rewards(summarise(curves, OPTIMUM), final_scores(curves, OPTIMUM)).draw_without_rendering()
 
 
 def test_final_rewards_show_every_seed_and_the_summary() -> None:
@@ -192,7 +190,7 @@ def curves_frame() -> pd.DataFrame:
 
 def finals() -> tuple[pd.DataFrame, pd.DataFrame]:
     curves = curves_frame()
-    return evaluation.summarise(curves, OPTIMUM), evaluation.final_scores(curves, OPTIMUM)
+    return summarise(curves, OPTIMUM), final_scores(curves, OPTIMUM)
 
 
 def study_frame() -> pd.DataFrame:

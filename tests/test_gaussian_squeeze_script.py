@@ -12,6 +12,7 @@ from mfmarl.files import read_csv
 from mfmarl.scripting.options import main
 from reproduce import gaussian_squeeze
 from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, GaussianSqueezeOptions
+from tests.support import written
 
 HERE = ["--workers", "1", "--accelerator", "cpu"]
 TABLES = ["curves.csv", "summary.csv"]
@@ -36,12 +37,6 @@ def results(toy: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(out: Path, *more: str) -> list[str]:
     return ["--quick", "--agents", "10", "20", "--seed", "3", "--out", str(out), *HERE, *more]
-
-
-def written(directory: Path) -> dict[str, bytes]:
-    """Every result file but provenance.json, whose dates differ."""
-    files = (path for path in directory.iterdir() if path.is_file() and path.name != "provenance.json")
-    return {path.name: path.read_bytes() for path in files}
 
 
 def test_it_writes_what_it_says(results: Path) -> None:

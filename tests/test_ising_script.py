@@ -13,8 +13,8 @@ import pytest
 import pytorch_lightning as pl
 
 from mfmarl.files import read_csv
-from mfmarl.jobs.folder import Job
 from mfmarl.jobs.folder import run as run_job
+from mfmarl.jobs.job import Job
 from mfmarl.jobs.training import ProgressReporter
 from mfmarl.scripting.options import main
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation

@@ -14,24 +14,20 @@ import pytest
 
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.jobs import slurm
-from mfmarl.jobs.folder import (
-    Hardware,
-    Job,
-    folder,
-    found,
-    run,
-)
-from mfmarl.jobs.launch import available, launch
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import folder, found, run
+from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.launch import JobsFailedError, available, launch
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.workers import Place
-from mfmarl.scripting.options import JobsFailedError, Options, main
+from mfmarl.scripting.options import Options, main
 from mfmarl.scripting.provenance import write_provenance
 
 TOY = Path(__file__).with_name("toy.py")
 
 
-def job(name: str, algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200) -> Job:
-    return Job(
+def job(name: str, algorithm: str = "il", seeds: tuple[int, ...] = (0, 1), steps: int = 200) -> TrainingJob:
+    return TrainingJob(
         name=name,
         labels={"algorithm": algorithm},
         algorithm=algorithm,
@@ -227,11 +223,11 @@ def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     jobs = [job("good"), job("breaks", f"{TOY}:Breaks")]
     executor = submitit.AutoExecutor(folder=tmp_path / "submitit", cluster="local")
     with Progress(jobs, set()) as progress:
-        failures = slurm.run(jobs, Place(tmp_path, Hardware(), 30.0, "none"), progress, executor)
+        failures = slurm.run(jobs, progress, Place(tmp_path, Hardware(), 30.0, "none"), executor)
     assert list(failures) == ["breaks"]
     assert failures["breaks"].startswith("FailedJobError: ")
     assert "the toy broke" in (folder(jobs[1], tmp_path, "32") / "log.txt").read_text()
-    assert progress.steps["good"] == jobs[0].work
+    assert progress.work["good"] == jobs[0].work
     launch(jobs[:1], tmp_path / "here", options())
     submitted, here = (folder(jobs[0], out, "32") / "rows.csv" for out in (tmp_path, tmp_path / "here"))
     assert submitted.read_bytes() == here.read_bytes()

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mfmarl.files import read_csv
-from mfmarl.jobs.folder import run as run_job
 from mfmarl.scripting.options import main
 from reproduce import matrix_games
 from reproduce.matrix_games import GAMES, PUBLISHED, QUICK, Case, MatrixGamesOptions
+from tests.support import done
 
 HERE = ["--workers", "1", "--accelerator", "cpu"]
 
@@ -64,7 +64,7 @@ def test_figures_only_changes_nothing(quick: Path) -> None:
 )
 def test_other_games_as_published(game: str, algorithm: str, least: float, most: float, tmp_path: Path) -> None:
     line = Case("games", game, algorithm, replace(QUICK, seed_count=128))
-    rows = run_job(line.job(MatrixGamesOptions()), tmp_path / "job")
+    rows = done(line.job(MatrixGamesOptions()), tmp_path / "job")
     assert least <= matrix_games.table([line], [rows])["share"].item() <= most
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mfmarl.mean_field import (
-    action_totals,
+    action_counts,
     boltzmann_policy,
     boltzmann_value,
     mean_action,
@@ -42,7 +42,7 @@ def joint_actions(draw: st.DrawFn) -> tuple[Tensor, int]:
 @given(joint_actions())
 def test_mean_action_is_equation_11(case: tuple[Tensor, int]) -> None:
     joint, actions = case
-    totals = action_totals(joint, actions, FLOAT64)
+    totals = action_counts(joint, actions, dtype=torch.float64)
     assert totals.shape == (*joint.shape[:-1], actions)
     means = mean_action(joint, totals.unsqueeze(-2), joint.shape[-1])
     for row, mean in zip(joint.flatten(0, 1).tolist(), means.flatten(0, 1), strict=True):

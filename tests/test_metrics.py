@@ -9,12 +9,8 @@ from torch import Tensor, distributed
 from torch.multiprocessing.spawn import spawn
 from torchmetrics import Metric
 
-from mfmarl.data.lattice_metrics import (
-    Energy,
-    MeanByRun,
-    OrderParameter,
-    QError,
-)
+from mfmarl.data.lattice_metrics import Energy, OrderParameter, QError
+from mfmarl.data.metrics import MeanByRun
 from mfmarl.environments.ising import Ising, split
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mfmarl.algorithms.agent import adam
-from mfmarl.data.stateless import generators
 from mfmarl.networks.stacked import (
     AgentNetwork,
     Embedding,
@@ -19,6 +18,7 @@ from mfmarl.networks.stacked import (
     pad,
     stacked_uniform,
 )
+from mfmarl.seeds import generators
 
 EMBEDDINGS = ("one-hot", "diverse", "none")
 AGENTS, OUTPUTS = 5, 3

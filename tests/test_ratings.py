@@ -17,7 +17,8 @@ from mfmarl.evaluation.ratings import (
     ratings,
     summarise_pairings,
 )
-from mfmarl.tournament.schedule import both_sides, pairings, schedule
+from mfmarl.evaluation.rounds import both_sides
+from mfmarl.tournament.schedule import pairings, schedule
 
 SURVIVORS = {"win": (6, 2), "draw": (3, 3), "loss": (0, 1)}
 ENDS = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]

@@ -11,14 +11,16 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import Generator, Tensor
 
-from mfmarl.data.stateless import generators
-from mfmarl.environments.battle.battles import Battle, Battles, Outcome
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.observation import Outcome
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.figures.battle_film import ARMIES
 from mfmarl.mean_field import boltzmann_policy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy
+from mfmarl.seeds import generators
 from mfmarl.tournament.recording import check_kind, record, write
 
 GAME = Battle(8, 25)

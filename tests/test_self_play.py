@@ -11,9 +11,13 @@ from torch import Generator, Tensor
 
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.self_play import SCORES, SelfPlayDataModule
-from mfmarl.environments.battle.battles import Battle, Battles, Outcome
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.observation import Outcome
 from mfmarl.environments.battle.scripts import random, rush
-from mfmarl.jobs.folder import Job, run
+from mfmarl.jobs.folder import run
+from mfmarl.jobs.job import TrainingJob
+from tests.support import done, same
 
 GAME = Battle(8, 30)
 STAY = 6
@@ -55,9 +59,9 @@ def make(game: Battle = GAME, seed: int = 0, **changes: Any) -> SelfPlayDataModu
 
 def transitions(data: SelfPlayDataModule) -> BattleBatch:
     """All that is stored, in order."""
-    assert data._replay is not None
-    count = len(data._replay)
-    return data._replay.sample((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    replay = data._replay.of(Spy())
+    count = len(replay)
+    return replay.sample((torch.arange(count, dtype=torch.float64) + 0.5) / count)
 
 
 def test_what_is_stored_is_what_was_played() -> None:
@@ -70,7 +74,7 @@ def test_what_is_stored_is_what_was_played() -> None:
     for name in ("view", "feature", "mean_action"):
         assert getattr(stored, name).equal(torch.cat([call[name] for call in own])), name
     assert stored.terminal.any()
-    assert float(data.scores(spy)["reward"]) * 2 == pytest.approx(float(stored.reward.sum()), rel=1e-5)
+    assert float(data.evaluate(spy)["reward"]) * 2 == pytest.approx(float(stored.reward.sum()), rel=1e-5)
 
 
 def test_the_mean_action_is_that_of_the_armys_living_one_step_before() -> None:
@@ -176,7 +180,7 @@ def test_when_the_opponent_follows(armies: tuple[str, str], follows: str, expect
     list(batches)
     assert len(spy.followed) == expected
     won = {("rush", "stay"): 1.0, ("stay", "rush"): 0.0, ("stay", "stay"): 0.0}
-    assert float(data.scores(spy)["wins"]) == won[armies]
+    assert float(data.evaluate(spy)["wins"]) == won[armies]
 
 
 def test_scores_are_means_over_the_rounds_since_the_last_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +203,7 @@ def test_scores_are_means_over_the_rounds_since_the_last_evaluation(monkeypatch:
             reward, opponent_reward = torch.stack(paid).sum(0).tolist()
             brought = (reward, opponent_reward, 8 - other, 8 - own, own > other, len(paid))
             expected = {name: sum_ + one for (name, sum_), one in zip(expected.items(), brought, strict=True)}
-        scores = data.scores(spy)
+        scores = data.evaluate(spy)
         assert [*scores] == ["reward", "opponent_reward", "kills", "deaths", "wins", "steps"]
         for name, values in scores.items():
             assert values.shape == (1,)
@@ -214,7 +218,7 @@ def test_epochs_are_the_rounds_between_evaluations() -> None:
     assert len(data.train_dataloader()) == 4
     assert len(data.val_dataloader()) == 1
     assert data.train_dataloader()[3] == data.play
-    assert data.val_dataloader()[0] == data.scores
+    assert data.val_dataloader()[0] == data.evaluate
 
 
 def played(data: SelfPlayDataModule, rounds: int) -> list[Any]:
@@ -225,17 +229,6 @@ def played(data: SelfPlayDataModule, rounds: int) -> list[Any]:
         batches = [tuple(batch) for batch in data.play(spy)]
         left.append(([tuple(call.values()) for call in spy.calls], batches))
     return left
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two things are equal bit for bit."""
-    if isinstance(one, Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
 
 
 def test_a_round_is_a_function_of_the_state() -> None:
@@ -289,13 +282,13 @@ def test_arguments_out_of_range_are_refused(changes: dict[str, Any], message: st
 SMALL = Battle(2, 12)  # 12 rounds of at most 24 transitions: more than the buffer holds
 
 
-def job(algorithm: str, seed: int = 0, **agent: Any) -> Job:
+def job(algorithm: str, seed: int = 0, **agent: Any) -> TrainingJob:
     data: dict[str, Any] = {"steps": 8, "evaluations": 4, "batch_size": 8, "samples_per_update": 20, "capacity": 60}
     if "released" in algorithm:
         data = {name: data[name] for name in ("steps", "evaluations")}
     data |= {"opponent_follows": "always"}
     labels: dict[str, Any] = {"settings": "toy", "algorithm": algorithm, "agents": 2}
-    return Job("a-job", labels, algorithm, SMALL, (seed,), {"learning_rate": 1e-3, **agent}, data)
+    return TrainingJob("a-job", labels, algorithm, SMALL, (seed,), {"learning_rate": 1e-3, **agent}, data)
 
 
 FILES = ["job.json", "log.txt", "policy.safetensors", "rows.csv"]
@@ -303,10 +296,10 @@ FILES = ["job.json", "log.txt", "policy.safetensors", "rows.csv"]
 
 @pytest.mark.parametrize("algorithm", ["battle-mf-q", "battle-mf-ac", "battle-released-mf-ac"])
 def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
-    algorithm: str, tmp_path: Path, stop: Callable[[Job, Path, int], None]
+    algorithm: str, tmp_path: Path, stop: Callable[[TrainingJob, Path, int], None]
 ) -> None:
     this = job(algorithm)
-    rows = run(this, tmp_path / "whole")
+    rows = done(this, tmp_path / "whole")
     for evaluations in (1, 3):
         stop(this, tmp_path / "stopped", evaluations)
         assert not (tmp_path / "stopped/policy.safetensors").exists()
@@ -333,7 +326,7 @@ def test_seeds_give_other_rows_and_other_policies(tmp_path: Path) -> None:
         assert (tmp_path / "0" / name).read_bytes() != (tmp_path / "1" / name).read_bytes()
 
 
-def test_a_policy_of_another_job_does_not_stay(tmp_path: Path, stop: Callable[[Job, Path, int], None]) -> None:
+def test_a_policy_of_another_job_does_not_stay(tmp_path: Path, stop: Callable[[TrainingJob, Path, int], None]) -> None:
     run(job("battle-il", 0), tmp_path)
     stop(job("battle-il", 1), tmp_path, 1)
     assert not (tmp_path / "policy.safetensors").exists()

@@ -202,7 +202,7 @@ def test_rounds_make_up_an_epoch(round_steps: int, rounds: list[int]) -> None:
             pass
         lengths.append(data.steps_played - before)
     assert lengths == rounds
-    assert list(data.val_dataloader()) == [None]
+    assert list(data.val_dataloader()) == [data.evaluate]
 
 
 def agent(method: type[LatticeAgent], seeds: tuple[int, ...] = SEEDS) -> LatticeAgent:

@@ -315,7 +315,7 @@ def test_what_was_measured_is_a_mean_over_time_and_then_forgotten(method: type[L
             agent.observe(*split(each))
         if isinstance(agent, TabularMFQ):
             agent.learn(Transition(torch.arange(6).view(2, 3, 1), *[torch.ones(2, 3, 1, dtype=torch.int8)] * 3))
-        agent.validation_step(None, 0)
+        agent.validation_step(lambda policy: policy.measured(), 0)
         names = ["order_parameter", "sublattice_order_parameter", "squared_magnetisation", "fourth_magnetisation"]
         assert list(agent.scores) == [*names, "energy", *["q_error"] * (method is TabularMFQ)]
         m = magnetisation(lattices)
@@ -330,7 +330,7 @@ def test_what_was_measured_is_a_mean_over_time_and_then_forgotten(method: type[L
 def test_one_run_alone_is_scored_in_the_same_shape(method: type[LatticeAgent]) -> None:
     agent = method(Ising(4), [0], temperatures=[1.0])
     sampled(agent, "checkerboard", 3, 1, 0)
-    agent.validation_step(None, 0)
+    agent.validation_step(lambda policy: policy.measured(), 0)
     assert {values.shape for values in agent.scores.values()} == {(1, 1)}
 
 

@@ -8,12 +8,8 @@ from itertools import combinations, product
 import pandas as pd
 import pytest
 
-from mfmarl.tournament.schedule import (
-    Fixture,
-    both_sides,
-    pairings,
-    schedule,
-)
+from mfmarl.evaluation.rounds import both_sides
+from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
 WAYS = list(product(("left", "right"), ("yes", "no")))
 ROUND = {

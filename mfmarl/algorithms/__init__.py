@@ -34,9 +34,8 @@ ALGORITHMS: dict[Kind, dict[str, str]] = {
         "battle-released-mf-ac": "mfmarl.algorithms.battle_released:ReleasedMFAC",
     },
 }
-DUEL = {"duel": "mfmarl.tournament.duel:Duel"}  # two armies that no longer learn
 BASES: dict[Kind | None, str] = {
-    "stateless": "mfmarl.algorithms.agent:GradientAgent",
+    "stateless": "mfmarl.algorithms.stateless:StatelessAgent",
     "lattice": "mfmarl.algorithms.lattice:LatticeAgent",
     "battle": "mfmarl.algorithms.battle:BattleAgent",
     None: "mfmarl.algorithms.agent:Agent",
@@ -53,9 +52,8 @@ def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
     Raises:
         ValueError: an unknown name, a file or class that is not there, or a class that plays no such game.
     """
-    known = DUEL if kind is None else {}
-    for each in ALGORITHMS if kind is None else [kind]:
-        known = {**ALGORITHMS[each], **known}
+    kinds = [*ALGORITHMS] if kind is None else [kind]
+    known = {name: place for each in kinds for name, place in ALGORITHMS[each].items()}
     if name in known:
         return _load(known[name])
     if not is_in_file(name):

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mfmarl.algorithms.agent import GradientAgent, adam
+from mfmarl.algorithms.agent import adam
+from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import sample
@@ -26,7 +27,7 @@ from mfmarl.networks.stacked import (
 )
 
 
-class AC(GradientAgent):
+class AC(StatelessAgent):
     """Independent actor-critic: MF-AC without the mean action.
 
     Critic: ``(1/K) sum (y - Q(a^j))^2`` with ``y = r^j + gamma v(s')``, v of Eq. 10 under the target actor.
@@ -42,7 +43,7 @@ class AC(GradientAgent):
         embedding: how the id enters the critic, see AgentNetwork. ``one-hot``: our choice.
         start_bias: added to the logit and to the critic's value of action 0 at the start; MAAC's critic has no
             output of its own for an action, so there to the logit alone. 0: our choice.
-        **general: see GradientAgent.
+        **general: see StatelessAgent.
     """
 
     def __init__(

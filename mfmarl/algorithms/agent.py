@@ -1,8 +1,8 @@
-"""The base classes of all algorithms."""
+"""What all algorithms share: the base class, the loop of gradient steps, target networks, optimizers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
@@ -10,14 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mfmarl.data.stateless import (
-    Evaluation,
-    ReplayDataModule,
-    Round,
-    generators,
-)
-from mfmarl.data.stateless_replay import Batch
-from mfmarl.environments import Environment, Game
+from mfmarl.data.rounds import RoundsDataModule
+from mfmarl.environments import Game
+
+BatchT = TypeVar("BatchT")
 
 
 class Agent(pl.LightningModule):
@@ -28,7 +24,7 @@ class Agent(pl.LightningModule):
         seeds: the seeds whose runs are stacked in this module.
     """
 
-    data_module: ClassVar[type[pl.LightningDataModule]]  #: plays its game; built like the agent, from game and seeds.
+    data_module: ClassVar[type[RoundsDataModule]]  #: plays its game; built like the agent, from game and seeds.
     scores: dict[str, Tensor]  #: ``[seeds]`` (or ``[conditions, seeds]``) float64 a score, after each evaluation.
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
@@ -38,128 +34,86 @@ class Agent(pl.LightningModule):
         self.seeds = tuple(seeds)
         self.scores = {}
 
+    def validation_step(self, evaluation: Callable[[Any], dict[str, Tensor]], batch_idx: int) -> None:
+        """Score the policy as it stands."""
+        self.scores = evaluation(self)
+
+    def raw_optimizers(self) -> list[Optimizer]:
+        """Those of ``configure_optimizers``, without Lightning's wrapper: it costs a third of a small gradient step."""
+        optimizers = self.optimizers(use_pl_optimizer=False)
+        return cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers])
+
     def save(self, directory: Path) -> None:
         """Write to its job's folder, once trained, what is worth keeping besides the rows: here nothing."""
 
 
-class GradientAgent(Agent):
-    """All agents of S independent runs, learning a stateless game from minibatches.
-
-    A method defines ``act``, ``act_greedily``, ``losses`` and ``configure_optimizers``; the rest is here.
+def descend(
+    batches: Iterable[BatchT],
+    losses: Callable[[BatchT], Sequence[Tensor]],
+    optimizers: Sequence[Optimizer],
+    follow: Callable[[], None],
+) -> None:
+    """A gradient step for each minibatch, after which target networks follow.
 
     Args:
-        environment: the game.
-        seeds: the seeds whose runs are stacked in this module.
-        discount: gamma, in [0, 1). 0.95: appendix C.1.
-        target_rate: tau of the soft target update, in (0, 1]. 0.01: appendix C.1.
-        reward_scale: rewards are multiplied by it before they are learned from, positive. 1: our choice.
-
-    Raises:
-        ValueError: an argument out of its range.
+        batches: the minibatches; each is asked for after the step on the one before.
+        losses: of a minibatch, one an optimizer, a scalar or ``[seeds]``: stacked runs share no parameter, so that the
+            gradient of the sum is that of each run.
+        optimizers: in the order of the losses.
+        follow: moves the target networks.
     """
+    parameters = [[each for group in optimizer.param_groups for each in group["params"]] for optimizer in optimizers]
+    for batch in batches:
+        # All gradients first, then the steps: an actor's loss may depend on the critic as it was.
+        gradients: list[Sequence[Tensor | None]] = [
+            torch.autograd.grad(loss.sum(), of, allow_unused=True)
+            for loss, of in zip(losses(batch), parameters, strict=True)
+        ]
+        for optimizer, of, values in zip(optimizers, parameters, gradients, strict=True):
+            for parameter, gradient in zip(of, values, strict=True):
+                parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
+            optimizer.step()
+        follow()
 
-    data_module = ReplayDataModule
-    environment: Environment
-    uses_mean_action = False
-    uses_joint_action = False
 
-    def __init__(
-        self,
-        environment: Environment,
-        seeds: Sequence[int],
-        *,
-        discount: float = 0.95,
-        target_rate: float = 0.01,
-        reward_scale: float = 1.0,
-    ) -> None:
-        super().__init__(environment, seeds)
-        check_discount(discount)
-        if not reward_scale > 0:
-            raise ValueError(f"reward_scale must be positive, got {reward_scale}")
-        self.start_generators = generators(seeds, "start")
-        self.discount = discount
-        self.reward_scale = reward_scale
-        self._follow = follower(target_rate=target_rate)
+def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the parameter's order of memory, along which Adam's fused kernel goes through both."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
-    def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions.
 
-        Args:
-            mean_action: ``[seeds, agents, D]`` Eq. 11 at the last joint step, where ``uses_mean_action``; else None.
-            uniform: ``[seeds, agents]`` draws in [0, 1).
-            step: joint steps played so far.
+def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Callable[[], None]:
+    """What moves target copies towards their networks: ``target <- rate source + (1 - rate) target``.
 
-        Returns:
-            ``[seeds, agents]`` int64.
-        """
-        raise NotImplementedError
+    Args:
+        networks: pairs of a network and its target.
+        rate: in (0, 1].
+    """
+    targets: list[Tensor] = []
+    sources: list[Tensor] = []
+    for network, target in networks:
+        targets += target.parameters()
+        sources += network.parameters()
+    average = get_ema_multi_avg_fn(1 - rate)  # type: ignore[no-untyped-call]
 
-    def act_greedily(self, mean_action: Tensor | None) -> Tensor:
-        """Actions ``[seeds, agents]`` int64 with learning and exploration off (appendix C.1)."""
-        raise NotImplementedError
+    def follow() -> None:
+        if targets:
+            average(targets, sources, None)
 
-    def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step as it is played: actions ``[seeds, agents]``, reward ``[seeds]`` float64, unscaled."""
+    return follow
 
-    def losses(self, batch: Batch) -> list[Tensor]:
-        """One loss ``[seeds]`` an optimizer, in the order of ``configure_optimizers``."""
-        raise NotImplementedError
 
-    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Pairs of a network and its target copy, which follows it after every gradient step."""
-        return []
-
-    def training_step(self, experience: Round, batch_idx: int) -> None:
-        """One round, with raw optimizers: Lightning's wrapper costs a third of such a small gradient step."""
-        optimizers = self.optimizers(use_pl_optimizer=False)
-        self.learn(experience, cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers]))
-
-    def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
-        """Play a round, and make a gradient step for each minibatch that it yields."""
-        parameters = [optimizer.param_groups[0]["params"] for optimizer in optimizers]
-        targets, sources = paired(self.networks())
-        for batch in experience(self):
-            gradients = [
-                torch.autograd.grad(loss.sum(), of) for loss, of in zip(self.losses(batch), parameters, strict=True)
-            ]
-            for optimizer, of, values in zip(optimizers, parameters, gradients, strict=True):
-                for parameter, gradient in zip(of, values, strict=True):
-                    parameter.grad = gradient
-                optimizer.step()
-            if targets:
-                self._follow(targets, sources, None)
-
-    def validation_step(self, evaluation: Evaluation, batch_idx: int) -> None:
-        """Score the policy as it stands."""
-        self.scores = evaluation(self)
+def check_rate(name: str, value: float) -> None:
+    """Raise ValueError unless the rate of a soft update is in (0, 1]."""
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must be in (0, 1], got {value}")
 
 
 def check_discount(discount: float) -> None:
     """Raise ValueError unless gamma is in [0, 1)."""
     if not 0 <= discount < 1:
         raise ValueError(f"discount must be in [0, 1), got {discount}")
-
-
-def follower(**rate: float) -> Callable[[list[Tensor], list[Tensor], None], None]:
-    """The soft update ``target <- rate source + (1 - rate) target`` of lists of parameters, given the rate by its name.
-
-    Raises:
-        ValueError: a rate that is not in (0, 1].
-    """
-    ((name, value),) = rate.items()
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} must be in (0, 1], got {value}")
-    return get_ema_multi_avg_fn(1 - value)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def paired(networks: Iterable[tuple[nn.Module, nn.Module]]) -> tuple[list[Tensor], list[Tensor]]:
-    """Parameters of the targets, and those that they follow, from pairs of a network and its target."""
-    targets: list[Tensor] = []
-    sources: list[Tensor] = []
-    for network, target in networks:
-        targets += target.parameters()
-        sources += network.parameters()
-    return targets, sources
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:

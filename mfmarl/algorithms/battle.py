@@ -23,17 +23,18 @@ from mfmarl.algorithms.agent import (
     Agent,
     adam,
     check_discount,
+    check_rate,
+    descend,
     follower,
-    paired,
 )
 from mfmarl.data.army_replay import BattleBatch
-from mfmarl.data.self_play import SelfPlayDataModule, SelfPlayRound, SelfPlayScores
-from mfmarl.data.stateless import generators
+from mfmarl.data.self_play import SelfPlayDataModule, SelfPlayRound
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_field_value
+from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_field_value
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy, check_loads_again
+from mfmarl.seeds import generators
 
 
 class BattleAgent(Agent):
@@ -68,8 +69,9 @@ class BattleAgent(Agent):
         if len(seeds) != 1:
             raise ValueError(f"seeds must be one seed for Battle, got {list(seeds)}")
         check_discount(discount)
+        check_rate("opponent_rate", opponent_rate)
         self.learning_rate, self.discount = learning_rate, discount
-        self._follow_opponent = follower(opponent_rate=opponent_rate)
+        self.opponent_rate = opponent_rate
         (self.start_generator,) = generators(seeds, "start")
         self.network = self.make_network()
         check_loads_again(self.network)
@@ -112,11 +114,7 @@ class BattleAgent(Agent):
 
     def opponent_follows(self) -> None:
         """The opponent becomes nearly what the learner is."""
-        self._follow_opponent(*paired([(self.network, self.opponent)]), None)
-
-    def validation_step(self, evaluation: SelfPlayScores, batch_idx: int) -> None:
-        """What self-play brought since the last evaluation."""
-        self.scores = evaluation(self)
+        follower([(self.network, self.opponent)], self.opponent_rate)()
 
 
 class ReplayingAgent(BattleAgent):
@@ -138,7 +136,8 @@ class ReplayingAgent(BattleAgent):
         self, environment: Battle, seeds: Sequence[int], *, target_rate: float = 0.005, **general: float
     ) -> None:
         super().__init__(environment, seeds, **general)
-        self._follow = follower(target_rate=target_rate)
+        check_rate("target_rate", target_rate)
+        self.target_rate = target_rate
 
     def loss(self, batch: BattleBatch) -> Tensor:
         """What a gradient step lowers, a scalar."""
@@ -150,14 +149,8 @@ class ReplayingAgent(BattleAgent):
 
     def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
         """One round of self-play, and a gradient step for each minibatch that it yields."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
-        targets, sources = paired(self.networks())
-        for batch in experience(self):
-            optimizer.zero_grad()
-            self.loss(batch).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            self._follow(targets, sources, None)
+        follow = follower(self.networks(), self.target_rate)
+        descend(experience(self), lambda batch: [self.loss(batch)], self.raw_optimizers(), follow)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all that is trained."""
@@ -300,11 +293,6 @@ def check_weights(entropy_weight: float, value_weight: float) -> None:
         raise ValueError(f"value_weight must be positive, got {value_weight}")
     if not entropy_weight >= 0:
         raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
-
-
-def chosen(values: Tensor, action: Tensor) -> Tensor:
-    """``[B]`` of ``values`` ``[B, D]`` at ``action`` ``[B]``."""
-    return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 
 def _copy(network: nn.Module) -> nn.Module:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from mfmarl.algorithms.agent import adam
-from mfmarl.algorithms.battle import BattleAgent, check_weights, chosen
+from mfmarl.algorithms.battle import BattleAgent, check_weights
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.self_play import BattlePolicy, OnPolicyDataModule, PlayedRound
 from mfmarl.environments.battle.game import Battle
+from mfmarl.mean_field import chosen
 from mfmarl.networks.battle_released import ActorCriticPerceptron
 from mfmarl.policies import Acting
 
@@ -74,8 +75,7 @@ class ReleasedAC(BattleAgent):
 
     def training_step(self, experience: Callable[[BattlePolicy], Iterator[PlayedRound]], batch_idx: int) -> None:
         """One round of self-play, and one gradient step on all of it."""
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, torch.optim.Optimizer)
+        (optimizer,) = self.raw_optimizers()
         for played in experience(self):
             last = played.transitions(played.last)
             with torch.no_grad():

@@ -62,8 +62,12 @@ class LatticeAgent(Agent):
 
     def measured(self) -> dict[str, Tensor]:
         """Means since they were last asked for: name to ``[temperatures, seeds]`` float64."""
-        values = self.order_parameter.compute()
-        scores = {**dict(zip(self.order_parameter.names, values, strict=True)), "energy": self.energy.compute()}
+        runs = (len(self.temperatures), len(self.seeds))
+        means = self.order_parameter.compute().view(-1, *runs)
+        scores = {
+            **dict(zip(self.order_parameter.names, means, strict=True)),
+            "energy": self.energy.compute().view(runs),
+        }
         self.order_parameter.reset()
         self.energy.reset()
         return scores
@@ -72,11 +76,6 @@ class LatticeAgent(Agent):
         """One round."""
         for transition in sweeps(self):
             self.learn(transition)
-
-    def validation_step(self, batch: None, batch_idx: int) -> None:
-        """Keep what was measured since the last evaluation."""
-        runs = (len(self.temperatures), len(self.seeds))
-        self.scores = {name: values.view(runs) for name, values in self.measured().items()}
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """None: a table needs no gradient."""
@@ -146,7 +145,8 @@ class TabularMFQ(LatticeAgent):
 
     def measured(self) -> dict[str, Tensor]:
         """As for all lattices, and ``q_error``, the mean of ``(r - Q)^2`` before the update."""
-        scores = {**super().measured(), "q_error": self.q_error.compute()}
+        scores = super().measured()
+        scores["q_error"] = self.q_error.compute().view(scores["energy"].shape)
         self.q_error.reset()
         return scores
 

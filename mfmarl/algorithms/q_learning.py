@@ -11,7 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mfmarl.algorithms.agent import GradientAgent, adam, gradient_descent
+from mfmarl.algorithms.agent import adam, gradient_descent
+from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration
@@ -19,7 +20,7 @@ from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_policy
 from mfmarl.networks.stacked import AgentNetwork, Embedding
 
 
-class IL(GradientAgent):
+class IL(StatelessAgent):
     """Independent Q-learning: one Q-network that all agents share, told the agent's id, blind to the others.
 
     Args:
@@ -31,7 +32,7 @@ class IL(GradientAgent):
         embedding: how the id enters, see AgentNetwork. ``one-hot``: our choice.
         start_bias: added to the value of action 0 at the start. 0: our choice.
         exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values.
-        **general: see GradientAgent.
+        **general: see StatelessAgent.
     """
 
     def __init__(

@@ -13,22 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfmarl.environments.battle.battles import (
+from mfmarl.environments.battle.game import (
     ACTIONS,
     FEATURES,
     VIEW,
     Battle,
-    Observation,
 )
 from mfmarl.environments.battle.observation import (
     ID_BITS,
     LAST_REWARD,
     Excerpt,
+    Observation,
     State,
     compact,
     excerpt,
     rebuild,
 )
+from mfmarl.mean_field import action_counts, frequencies
 
 
 class BattleBatch(NamedTuple):
@@ -43,17 +44,6 @@ class BattleBatch(NamedTuple):
     next_feature: Tensor  #: ``[B, 34]`` float32, zero where terminal.
     next_mean_action: Tensor  #: ``[B, 21]`` float32, of the army's living in this step, where terminal too.
     terminal: Tensor  #: ``[B]`` bool: the agent died in this step or the enemy was annihilated. Not the time-out.
-
-
-def action_counts(actions: Tensor, alive: Tensor) -> Tensor:
-    """How many of the living chose each action: ``[..., agents]`` int64, and bool, to ``[..., 21]`` int64."""
-    counts = actions.new_zeros(*actions.shape[:-1], ACTIONS)
-    return counts.scatter_add_(-1, actions.where(alive, 0), alive.to(actions.dtype))
-
-
-def frequencies(counts: Tensor) -> Tensor:
-    """The mean action of those whose ``counts`` are ``[..., 21]``: float32, zero if nobody acted."""
-    return counts.to(torch.float32) / counts.sum(-1, keepdim=True).clamp(min=1)
 
 
 class ArmyReplay:
@@ -217,7 +207,7 @@ class ArmyReplay:
         self._round = [_Step(*(entry.numpy().copy() for entry in step)) for step in zip(*columns, strict=True)]
 
     def _excerpt(self, observed: Observation, name: str) -> Excerpt:
-        """What is kept of ``observed``, if it may come next in the round."""
+        """Check that ``observed`` may come next in the round, and copy what is stored of it."""
         battles = len(self._round[0].action) if self._round else len(observed.alive)
         for field, entry in zip(observed._fields, observed, strict=True):
             if entry.shape != (battles, *self._shapes[field]):
@@ -239,7 +229,7 @@ class ArmyReplay:
         acting = own & playing.unsqueeze(-1)
         acting[:, -1] = False
         counts = torch.zeros(*playing.shape, ACTIONS, dtype=torch.int16)
-        counts[:, 1:] = action_counts(played["action"].long(), acting)[:, :-1].to(counts.dtype)
+        counts[:, 1:] = action_counts(played["action"].long(), ACTIONS, acting, counts.dtype)[:, :-1]
         kept = playing.clone()  # and the state after the last step
         kept[:, 1:] |= playing[:, :-1]
         added = acting[kept].flatten().nonzero().squeeze(-1) + self._steps.end * self.game.agents

@@ -6,36 +6,9 @@ and torchmetrics drops the dimensions of a single number.
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from mfmarl.data.metrics import MeanByRun
 from mfmarl.environments.ising import Ising, magnetisation
-
-
-class MeanByRun(Metric):
-    """Mean of a quantity over time, agents, and whatever else is not a run: ``[*runs]`` float64."""
-
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, *runs: int) -> None:
-        super().__init__()
-        self.runs = runs
-        self.add_state("total", torch.zeros(runs, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, values: Tensor) -> None:
-        """Add ``values`` ``[*runs, ...]``, the same number for each run."""
-        self._add(values)
-
-    def compute(self) -> Tensor:
-        """Means ``[*runs]`` float64."""
-        return self.total / self.count
-
-    def _add(self, values: Tensor) -> None:
-        values = values.reshape(*self.runs, -1)
-        self.total += values.sum(-1, dtype=torch.float64)
-        self.count += values.shape[-1]
 
 
 class QError(MeanByRun):

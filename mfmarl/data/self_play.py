@@ -1,4 +1,4 @@
-"""The data modules of Battle: rounds of self-play, with and without replay.
+"""The data modules of Battle: rounds of self-play, with and without a replay buffer.
 
 A training batch is a round: called with a policy, it plays a battle to its end, army 0 the learner and army 1 its copy,
 stores what army 0 saw and did, and then yields what is to be learned from: minibatches, or the round itself.
@@ -7,24 +7,16 @@ stores what army 0 saw and did, and then yields what is to be learned from: mini
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol, get_args
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.data.army_replay import (
-    ArmyReplay,
-    BattleBatch,
-    action_counts,
-    frequencies,
-)
-from mfmarl.data.lattice_metrics import MeanByRun
-from mfmarl.data.stateless import (
-    Calls,
-    check_evaluations,
-    check_positive,
-    generators,
-)
-from mfmarl.environments.battle.battles import ACTIONS, Battle, Battles
+from mfmarl.data.army_replay import ArmyReplay, BattleBatch
+from mfmarl.data.battle_round import play_round
+from mfmarl.data.metrics import MeanByRun
+from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_positive
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.observation import Observation, Outcome
 
 Follows = Literal["higher-reward", "always"]
 SCORES = ("reward", "opponent_reward", "kills", "deaths", "wins", "steps")
@@ -43,14 +35,14 @@ class BattlePolicy(Protocol):
         ...
 
     def opponent_follows(self) -> None:
-        """The opponent's copy of the policy comes up to it."""
+        """Move the opponent's copy towards the learner."""
         ...
 
 
 SelfPlayScores = Callable[[BattlePolicy], dict[str, Tensor]]
 
 
-class SelfPlay(pl.LightningDataModule):
+class SelfPlay(RoundsDataModule):
     """Rounds of self-play. What a round leaves to be learned from is for subclasses to say.
 
     Args:
@@ -74,67 +66,51 @@ class SelfPlay(pl.LightningDataModule):
         evaluations: int,
         opponent_follows: Follows = "higher-reward",
     ) -> None:
-        super().__init__()
-        check_positive(steps=steps, evaluations=evaluations)
-        check_evaluations(steps, evaluations)
+        super().__init__(environment, seeds, steps=steps, evaluations=evaluations)
         if opponent_follows not in get_args(Follows):
             raise ValueError(f"opponent_follows must be higher-reward or always, got {opponent_follows!r}")
-        self.environment = environment
-        self.steps, self.evaluations = steps, evaluations
         self.opponent_follows = opponent_follows
         self.battles = Battles(environment)
-        self.steps_played = 0
-        (self._generator,) = generators(seeds, "training")
+        (self._generator,) = self.generators["training"]
         self._metrics = {name: MeanByRun(1) for name in SCORES}
 
-    def train_dataloader(self) -> Calls:
-        """One epoch's rounds."""
-        return Calls([self.play] * (self.steps // self.evaluations))
-
-    def val_dataloader(self) -> Calls:
-        """The means of an epoch's rounds."""
-        return Calls([self.scores])
+    def rounds(self) -> list[Callable[[BattlePolicy], Iterator[Any]]]:
+        """The rounds of one epoch."""
+        return [self.play] * (self.steps // self.evaluations)
 
     def play(self, policy: BattlePolicy) -> Iterator[Any]:
         """Play a round with ``policy`` and its copy, then yield what is to be learned from."""
         raise NotImplementedError
 
-    def scores(self, policy: BattlePolicy) -> dict[str, Tensor]:
+    def evaluate(self, policy: BattlePolicy) -> dict[str, Tensor]:
         """Means ``[1]`` over the rounds since the last call: rewards are totals of an army over a round."""
         means = {name: metric.compute().view(-1) for name, metric in self._metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
         return means
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: the generator, rounds played."""
-        return {"steps_played": self.steps_played, "generator": self._generator.get_state()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
-        self.steps_played = state_dict["steps_played"]
-        self._generator.set_state(state_dict["generator"].cpu())
-
     def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
         """Play a round to its end and store it; how many transitions of army 0 it had."""
-        battles, device = self.battles, policy.device
+        battles, device, agents = self.battles, policy.device, self.environment.agents
         battles.reset([self._generator])
-        stored, rewards = 0, torch.zeros(2, dtype=torch.float64)
-        means = torch.zeros(2, ACTIONS)
-        while not battles.done.all():
-            observed = battles.observe()
-            actions = torch.zeros(1, 2, self.environment.agents, dtype=torch.int64)
-            draws = torch.rand(2, self.environment.agents, generator=self._generator)
+        stored = 0
+
+        def act(observed: Observation, mean_actions: Tensor) -> Tensor:
+            actions = torch.zeros(1, 2, agents, dtype=torch.int64)
+            draws = torch.rand(2, agents, generator=self._generator)
             for army, alive in enumerate(observed.alive[0]):
                 seen = (observed.views[0, army], observed.features[0, army], draws[army])
                 view, feature, uniform = (each[alive].to(device) for each in seen)
-                mean = means[army].to(device).expand(len(view), -1)
+                mean = mean_actions[0, army].to(device).expand(len(view), -1)
                 actions[0, army, alive] = policy.act(army, view, feature, mean, uniform, self.steps_played).cpu()
-            outcome = battles.step(actions)
+            return actions
+
+        def store(observed: Observation, actions: Tensor, outcome: Outcome) -> None:
+            nonlocal stored
             replay.push(observed, actions, outcome.rewards)
             stored += int(observed.alive[0, 0].sum())
-            rewards += outcome.rewards[0].sum(-1)
-            means = frequencies(action_counts(actions[0], observed.alive[0]))
+
+        rewards = play_round(battles, act, store)[0]
         replay.end(battles.observe())
         self._conclude(policy, rewards)
         return stored
@@ -183,13 +159,12 @@ class SelfPlayDataModule(SelfPlay):
         check_positive(batch_size=batch_size, samples_per_update=samples_per_update, capacity=capacity)
         self.batch_size, self.samples_per_update = batch_size, samples_per_update
         self.capacity = capacity
-        self._replay: ArmyReplay | None = None
-        self._resumed: dict[str, Tensor] | None = None
+        self._replay = LateBuffer(self._make_replay)
         self.owed = 0  # transitions stored that no gradient step has been made for
 
     def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
         """Play a round with ``policy`` and its copy, then yield a minibatch for each gradient step that is due."""
-        replay = self._replay_for(policy)
+        replay = self._replay.of(policy)
         self.owed += self.fight(policy, replay)
         while self.owed >= self.samples_per_update:
             self.owed -= self.samples_per_update
@@ -197,23 +172,16 @@ class SelfPlayDataModule(SelfPlay):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that play depends on: the buffer too."""
-        replay = self._resumed if self._replay is None else self._replay.state_dict()
-        return {**super().state_dict(), "owed": self.owed, "replay": replay}
+        return {**super().state_dict(), "owed": self.owed, "replay": self._replay.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from ``state_dict``'s return."""
         super().load_state_dict(state_dict)
         self.owed = state_dict["owed"]
-        self._replay, self._resumed = None, state_dict["replay"]
+        self._replay.load_state_dict(state_dict["replay"])
 
-    def _replay_for(self, policy: BattlePolicy) -> ArmyReplay:
-        """The buffer, made when the policy first tells where."""
-        if self._replay is None:
-            self._replay = ArmyReplay(self.environment, self.capacity, device=policy.device)
-            if self._resumed is not None:
-                self._replay.load_state_dict(self._resumed)
-                self._resumed = None
-        return self._replay
+    def _make_replay(self, policy: BattlePolicy) -> ArmyReplay:
+        return ArmyReplay(self.environment, self.capacity, device=policy.device)
 
 
 class PlayedRound:

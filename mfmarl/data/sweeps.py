@@ -15,17 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.data.stateless import (
-    Calls,
-    check_evaluations,
-    check_positive,
-    cut,
-    generators,
-)
+from mfmarl.data.rounds import RoundsDataModule, check_positive, cut
 from mfmarl.environments.ising import Ising, join, split
 from mfmarl.environments.ising_arguments import check_temperatures
 
@@ -70,10 +63,18 @@ class SpinPolicy(Protocol):
         ...
 
 
+class Measuring(Protocol):
+    """A policy that measures what it sees."""
+
+    def measured(self) -> dict[str, Tensor]:
+        """Means of what was observed since the last call: name to ``[temperatures, seeds]`` float64."""
+        ...
+
+
 Sweeps = Callable[[SpinPolicy], Iterator[Transition]]
 
 
-class SweepDataModule(pl.LightningDataModule):
+class SweepDataModule(RoundsDataModule):
     """Sweeps over a batch of lattices ``[temperatures, seeds, L, L]``.
 
     A training batch is a round: called with a policy it makes up to ``round_steps`` sweeps and yields a transition for
@@ -94,6 +95,8 @@ class SweepDataModule(pl.LightningDataModule):
         ValueError: an argument out of its range.
     """
 
+    environment: Ising
+
     def __init__(
         self,
         environment: Ising,
@@ -107,21 +110,16 @@ class SweepDataModule(pl.LightningDataModule):
         measure_every: int = 1,
         round_steps: int = 100,
     ) -> None:
-        super().__init__()
-        check_positive(steps=steps, evaluations=evaluations, measure_every=measure_every, round_steps=round_steps)
-        check_evaluations(steps, evaluations)
+        super().__init__(environment, seeds, steps=steps, evaluations=evaluations)
+        check_positive(measure_every=measure_every, round_steps=round_steps)
         if measure_every > steps // evaluations:
             limit = steps // evaluations
             raise ValueError(f"measure_every must be at most the {limit} sweeps of an evaluation, got {measure_every}")
         for name, value, allowed in (("order", order, get_args(Order)), ("start", start, get_args(Start))):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        self.environment = environment
-        self.steps, self.evaluations = steps, evaluations
         self.order = order
         self.measure_every, self.round_steps = measure_every, round_steps
-        self.steps_played = 0
-        self._generators = generators(seeds, "training")
         self._lattices = (len(check_temperatures(temperatures)), len(seeds))
         self._colours = [(1 - 2 * draws.lt(0.5 if start == "random" else 0)).to(torch.int8) for draws in self.draws()]
         self._sites: list[Tensor] = []
@@ -131,13 +129,13 @@ class SweepDataModule(pl.LightningDataModule):
         """The lattices, ``[temperatures, seeds, L, L]`` int8."""
         return join(*self._colours)
 
-    def train_dataloader(self) -> Calls:
-        """One epoch's rounds."""
-        return Calls([partial(self.play, steps=n) for n in cut(self.steps // self.evaluations, self.round_steps)])
+    def rounds(self) -> list[Sweeps]:
+        """The rounds of one epoch."""
+        return [partial(self.play, steps=steps) for steps in cut(self.steps // self.evaluations, self.round_steps)]
 
-    def val_dataloader(self) -> Calls:
-        """One evaluation: the policy tells what it has seen since the last."""
-        return Calls([None])
+    def evaluate(self, policy: Measuring) -> dict[str, Tensor]:
+        """Means ``[temperatures, seeds]`` of what the policy measured since the last call."""
+        return policy.measured()
 
     def play(self, policy: SpinPolicy, steps: int) -> Iterator[Transition]:
         """Make ``steps`` sweeps with ``policy``, yielding what the spins that acted together saw, did and were paid."""
@@ -151,19 +149,13 @@ class SweepDataModule(pl.LightningDataModule):
                 policy.observe(*self._colours)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: spins, generators, sweeps so far."""
-        return {
-            "steps_played": self.steps_played,
-            "spins": self.spins,
-            "generators": [generator.get_state() for generator in self._generators],
-        }
+        """Everything that play depends on: the spins too."""
+        return {**super().state_dict(), "spins": self.spins}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from ``state_dict``'s return."""
-        self.steps_played = state_dict["steps_played"]
+        super().load_state_dict(state_dict)
         self._colours = list(split(state_dict["spins"]))
-        for generator, state in zip(self._generators, state_dict["generators"], strict=True):
-            generator.set_state(state.cpu())
 
     def _in_turn(self, policy: SpinPolicy) -> Iterator[Transition]:
         for colour, (spin, uniform) in enumerate(zip(self._colours, self.draws(policy.device), strict=True)):
@@ -205,7 +197,7 @@ class SweepDataModule(pl.LightningDataModule):
     def draws(self, device: torch.device | None = None) -> Tensor:
         """A draw a spin, by colour: ``[2, temperatures, seeds, L, L/2]``, each seed's from its own generator."""
         shape = (2, self._lattices[0], self.environment.size, self.environment.size // 2)
-        return torch.stack([torch.rand(shape, generator=one) for one in self._generators], 2).to(device)
+        return torch.stack([torch.rand(shape, generator=one) for one in self.generators["training"]], 2).to(device)
 
     def _to(self, device: torch.device) -> None:
         self._colours = [spins.to(device) for spins in self._colours]

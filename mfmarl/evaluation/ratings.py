@@ -27,7 +27,7 @@ from mfmarl.evaluation.intervals import (
     expanded_percentiles,
     interval_columns,
 )
-from mfmarl.tournament.schedule import (
+from mfmarl.evaluation.rounds import (
     GROUP,
     SCRIPTED,
     both_sides,

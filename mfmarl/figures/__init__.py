@@ -9,6 +9,7 @@ from mfmarl.figures.gaussian_squeeze_study import study
 from mfmarl.figures.ising import binder, energy, order_parameter
 from mfmarl.figures.ising_spins import animation, spins
 from mfmarl.figures.ising_training import training
+from mfmarl.figures.matrix_games import success_rates
 from mfmarl.figures.style import Look, looks, save
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "scaling",
     "spins",
     "study",
+    "success_rates",
     "training",
 ]

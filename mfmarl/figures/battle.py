@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mfmarl.evaluation.rounds import EVALUATIONS, in_order
 from mfmarl.figures.style import (
     INTERVAL_NOTE,
     SCRIPTED,
@@ -28,7 +29,6 @@ from mfmarl.figures.style import (
     require_columns,
     thousands,
 )
-from mfmarl.tournament.schedule import EVALUATIONS, in_order
 
 STEP_REWARD = -0.005  # of an agent that does not attack
 FIGHTS = {"kills": "kills a round", "wins": "share of rounds won"}

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.evaluation.intervals import Interval, bootstrap_band, optimum_of
+from mfmarl.evaluation.final_scores import optimum_of
+from mfmarl.evaluation.intervals import Interval, bootstrap_band
 from mfmarl.figures.style import (
     BOOTSTRAP_SEED,
     INTERVAL_NOTE,

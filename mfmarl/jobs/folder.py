@@ -1,184 +1,103 @@
-"""One job: some seeds of one setting, from its description to its rows, resumed where a call stopped.
+"""A job's folder: the job is done there, resumed where an earlier call stopped, and its rows lie there.
 
-A job's folder holds
-    job.json          what the job is (fingerprint, precision) and, once it is done, the time it took
-    checkpoint.ckpt   the whole state at the end of an epoch, replay and generators included; gone when done
-    rows.csv          the result; there only once the job is done
-    log.txt           what training printed, warnings and tracebacks included
-    policy.safetensors  the trained army, of Battle
-    metrics/          of Lightning's logger, if one was asked for
+job.json          what the job is (fingerprint, precision) and, once it is done, the time it took
+checkpoint.*      the whole state, replay and generators included; gone when done
+rows.csv          the result; there only once the job is done
+log.txt           what the job printed, warnings and tracebacks included
+policy.safetensors  the trained army, of Battle
+metrics/          of Lightning's logger, if one was asked for
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 import torch
 
-from mfmarl import __version__
-from mfmarl.environments import Game
 from mfmarl.files import read_csv, remove_partial, write_csv, write_json
-
-LoggerName = Literal["none", "csv", "tensorboard"]
+from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
+from mfmarl.jobs.job import EarlierVersionError, Job
 
 
 class CorruptCheckpointError(ValueError):
     """A file that an earlier call left in a job's folder cannot be read."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """Some seeds of one setting, trained together.
-
-    name         of the job's folder, e.g. "calibrated-mf-q-1000-seeds-0-7"
-    labels       leading columns of its rows, e.g. {"settings": "appendix", "algorithm": "il", "agents": 100}
-    algorithm    a key of ALGORITHMS, or "path/to/file.py:Class"
-    environment  what is played, a frozen dataclass
-    seeds        one independent run each
-    agent        keyword arguments of the algorithm's class
-    data         keyword arguments of its data module, `steps` and `evaluations` among them
-    conditions   what differs within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}):
-                 columns of the rows, one run for each condition and seed
-    """
-
-    name: str
-    labels: Mapping[str, str | int | float]
-    algorithm: str
-    environment: Game
-    seeds: tuple[int, ...]
-    agent: Mapping[str, object]
-    data: Mapping[str, object]
-    conditions: tuple[Mapping[str, float], ...] = ({},)
-
-    @property
-    def runs(self) -> list[dict[str, float]]:
-        """What names each run of the stack: its condition and its seed."""
-        return [{**condition, "seed": seed} for condition in self.conditions for seed in self.seeds]
-
-    @property
-    def steps(self) -> int:
-        """Joint steps of each run."""
-        return int(self.data["steps"])  # type: ignore[call-overload,no-any-return]
-
-    @property
-    def evaluations(self) -> int:
-        """Evaluations of each run: the rows that it gives."""
-        return int(self.data["evaluations"])  # type: ignore[call-overload,no-any-return]
-
-    @property
-    def work(self) -> int:
-        """Agent-steps in all: the steps of every agent of every run."""
-        return self.steps * len(self.runs) * self.environment.agents
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of what determines the rows: fields but the name, the file of a custom class, our version.
-
-        Of the package's own code only the version counts, so that results outlive the edit of a comment.
-        """
-        content = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
-        content["version"] = __version__
-        file, _, _ = self.algorithm.rpartition(":")
-        if file.endswith(".py"):
-            try:
-                content["source"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-            except OSError as error:
-                raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
-        return hashlib.sha256(json.dumps(canonical(content), sort_keys=True).encode()).hexdigest()
-
-
-def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
-    """Name of a job: its labels, its lowest and its highest seed if it has any, in letters all file systems take."""
-    words = "-".join([*map(str, labels), *(["seeds", str(min(seeds)), str(max(seeds))] if seeds else [])])
-    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
-
-
 def folder(job: Job, out: Path, precision: str) -> Path:
-    """The folder of `job` in `out`: with other settings or precision it is another one, and both are kept."""
+    """The folder of ``job`` in ``out``: with other settings or precision it is another one, and both are kept."""
     own = hashlib.sha256(f"{job.fingerprint} {precision}".encode()).hexdigest()
     return out / "jobs" / f"{job.name}-{own[:8]}"
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What a job runs on.
-
-    accelerator  "cpu" or "gpu"
-    device       index of the GPU; without meaning on a CPU
-    precision    "32", "64" or "bf16-mixed", as Lightning names it; another precision is another job
-    threads      of torch, on the CPU
-    """
-
-    accelerator: str = "cpu"
-    device: int = 0
-    precision: str = "32"
-    threads: int = 1
 
 
 def run(
     job: Job,
     directory: Path,
-    hardware: Hardware = Hardware(),
-    progress: Callable[[int], None] = lambda agent_steps: None,
+    hardware: Hardware | None = None,
+    progress: Callable[[int], None] = lambda work: None,
     *,
     checkpoint_seconds: float = 30.0,
     logger: LoggerName = "none",
-) -> pd.DataFrame:
-    """Do `job`, or what is left of it, in its folder `directory`; return its rows, by run, then step.
+) -> None:
+    """Do ``job``, or what is left of it, in its folder ``directory``; `read_rows` reads what it gave.
 
     A run that is killed at any moment and called again gives the rows of an uninterrupted one, bit for bit on
-    a CPU. Rows of this very job that lie in the folder are returned as they are; those of another are
-    removed. `progress` receives the agent-steps done so far, earlier calls included. A checkpoint is written
-    at the end of an epoch when `checkpoint_seconds` have passed since the last one.
+    a CPU. Rows of this very job that lie in the folder are left as they are; those of another are removed.
+
+    Args:
+        job: what is to be done.
+        directory: where.
+        hardware: on what; None: one thread of the CPU.
+        progress: is told the work done so far, earlier calls included.
+        checkpoint_seconds: least time between two checkpoints.
+        logger: of Lightning.
 
     Raises:
         CorruptCheckpointError: files of an earlier call cannot be read; they are left as they are.
-        Exception: what training raised; its traceback is in the log.
+        Exception: what the job raised; its traceback is in the log.
     """
-    # Lightning takes seconds to import: whoever only describes jobs, or hands them to workers, need not wait.
-    from mfmarl.jobs.training import train  # noqa: PLC0415
-
+    hardware = hardware or Hardware()
     left = found(job, directory, hardware)
     if left == "rows":
         progress(job.work)
-        return read_rows(job, directory)
+        return
     if left != "checkpoint":
         clear(directory)
     directory.mkdir(parents=True, exist_ok=True)
     remove_partial(directory)
     record = {"fingerprint": job.fingerprint, "precision": hardware.precision}
     write_json(record, directory / "job.json")
-    frame, times = train(
-        job,
+    attempt = Attempt(
         directory,
         hardware,
-        progress,
-        resume=left == "checkpoint",
-        checkpoint_seconds=checkpoint_seconds,
-        logger=logger,
+        lambda done, total: progress(job.work * done // total),
+        directory / job.checkpoint_name,
+        left == "checkpoint",
+        checkpoint_seconds,
+        logger,
     )
-    write_json({**record, **times}, directory / "job.json")
-    write_csv(frame, directory / "rows.csv", keys=[*job.runs[0], "step"])
-    (directory / "checkpoint.ckpt").unlink(missing_ok=True)
-    return read_rows(job, directory)
+    with logged(directory / "log.txt"), computing(hardware):
+        frame = job.do(attempt)
+    write_json({**record, **attempt.times()}, directory / "job.json")
+    write_csv(frame, directory / "rows.csv", keys=job.keys)
+    attempt.checkpoint.unlink(missing_ok=True)
 
 
 def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
-    """What an earlier call left of this very job in `directory`; touches nothing.
+    """What an earlier call left of this very job in ``directory``; touches nothing.
 
     Raises:
         CorruptCheckpointError: a file cannot be read; one line that says what to do.
     """
-    record, rows, checkpoint = (directory / name for name in ("job.json", "rows.csv", "checkpoint.ckpt"))
+    record, rows, checkpoint = (directory / name for name in ("job.json", "rows.csv", job.checkpoint_name))
     if not record.exists():
         return "nothing"
     with readable(record):
@@ -186,13 +105,13 @@ def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
     if mine and rows.exists():
         with readable(rows):
-            count, expected = len(read_rows(job, directory)), job.evaluations * len(job.runs)
-            if count != expected:
-                raise ValueError(f"got {count} rows where {expected} were written")
+            count = len(read_rows(job, directory))
+            if count != job.rows:
+                raise ValueError(f"got {count} rows where {job.rows} were written")
         return "rows"
     if mine and checkpoint.exists():
         with readable(checkpoint):
-            check_checkpoint(checkpoint)
+            job.check_checkpoint(checkpoint)
         return "checkpoint"
     return "nothing"
 
@@ -204,7 +123,7 @@ def read_rows(job: Job, directory: Path) -> pd.DataFrame:
 
 def clear(directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
-    for name in ("rows.csv", "checkpoint.ckpt", "log.txt", "job.json", "policy.safetensors"):
+    for name in ("rows.csv", "checkpoint.ckpt", "checkpoint.json", "log.txt", "job.json", "policy.safetensors"):
         (directory / name).unlink(missing_ok=True)
     if (directory / "metrics").is_dir():
         shutil.rmtree(directory / "metrics")
@@ -213,42 +132,42 @@ def clear(directory: Path) -> None:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while `path` is read into one line that says what to do."""
+    """Turn whatever goes wrong while ``path`` is read into one line that says what to do."""
     try:
         yield
     except Exception as error:
+        state = "is of an earlier version" if isinstance(error, EarlierVersionError) else "is damaged"
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         remedy = "remove its folder to do this job again, or pass --fresh to do all jobs again"
-        raise CorruptCheckpointError(f"{path} is damaged; {remedy} ({reason})") from error
+        raise CorruptCheckpointError(f"{path} {state}; {remedy} ({reason})") from error
 
 
-def check_checkpoint(path: Path) -> None:
-    """Raise some exception unless `path` is a whole checkpoint that loads without unpickling."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"wrong checksum of {damaged}")
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    missing = {"state_dict", "loops", "callbacks"} - set(content)
-    if missing:
-        raise ValueError(f"it lacks {sorted(missing)}")
+@contextmanager
+def computing(hardware: Hardware) -> Iterator[None]:
+    """Set torch to the hardware's threads, and to algorithms that give the same bits every time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(hardware.threads)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def canonical(value: object) -> object:
-    """`value` as JSON that is equal exactly if the values are."""
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        content = {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
-        return [type(value).__qualname__, content]
-    if isinstance(value, Mapping):
-        return {str(key): canonical(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [canonical(item) for item in value]
-    if isinstance(value, torch.Tensor):
-        return [str(value.dtype), value.tolist()]
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
-    raise ValueError(f"job: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text")
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Append to ``path`` what is printed, warned and logged meanwhile, and the traceback of a failure."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    with open(path, "a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+        # Lightning's own handlers hold the stderr that there was when it was imported.
+        earlier = [(logger.handlers, logger.propagate) for logger in loggers]
+        for logger in loggers:
+            logger.handlers, logger.propagate = [logging.StreamHandler(log)], False
+        try:
+            yield
+        except BaseException:
+            traceback.print_exc(file=log)
+            raise
+        finally:
+            for logger, (handlers, propagate) in zip(loggers, earlier, strict=True):
+                logger.handlers, logger.propagate = handlers, propagate

@@ -6,7 +6,9 @@ The results do not depend on which. Workers import the script, so it must launch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,88 +17,93 @@ import torch
 
 from mfmarl.files import check_writable
 from mfmarl.jobs import slurm, workers
-from mfmarl.jobs.folder import (
-    Hardware,
-    Job,
-    clear,
-    read_rows,
-)
+from mfmarl.jobs.execution import Execution, Hardware
+from mfmarl.jobs.folder import clear, read_rows
+from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.workers import Place
-from mfmarl.scripting.options import JobsFailedError, Options
-from mfmarl.scripting.provenance import cores
+
+Runner = Callable[[Sequence[Job], Progress], dict[str, str]]  # does jobs; returns why some failed, by name
 
 LOGS = 3  # that are shown when jobs fail: jobs often fail for one reason
 LOG_LINES = 12  # of each: enough for the exception and the calls that led to it
 
 
-def launch(jobs: Sequence[Job], out: Path, options: Options) -> list[pd.DataFrame]:
-    """Do `jobs`, each in its folder in `out`/jobs, resuming what earlier calls left; return the rows of each, in order.
+class JobsFailedError(RuntimeError):
+    """Some jobs failed; the others are done. The message names each, the end of its log, and what to do."""
 
-    `options` says where and how: launcher, workers, accelerator, devices, precision, threads, fresh,
-    checkpoint_seconds and logger. Largest jobs go first. Progress goes to stderr.
+
+def launch(jobs: Sequence[Job], out: Path, execution: Execution = Execution()) -> list[pd.DataFrame]:
+    """Do ``jobs``, each in its folder in ``out``/jobs, resuming what earlier calls left.
+
+    Largest jobs go first. Progress goes to stderr.
+
+    Args:
+        jobs: with different names.
+        out: where.
+        execution: how.
+
+    Returns:
+        The rows of each job, in order.
 
     Raises:
-        ValueError: an unknown algorithm, unreadable files of an earlier call, a directory that cannot be
+        ValueError: a job that cannot be done, unreadable files of an earlier call, a directory that cannot be
             written to, hardware or packages that are not there. No job has then begun, no file has changed.
         JobsFailedError: some jobs failed; the others were done first.
     """
-    places = available(out, options)
+    places = available(out, execution)
     place = places[0]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
         raise ValueError(f"jobs: got the names {names}, each must be different and name a folder")
     check_writable(out)
-    done = {job.name for job in jobs if not options.fresh and place.found(job) == "rows"}
+    done = {job.name for job in jobs if not execution.fresh and place.found(job) == "rows"}
     left = sorted((job for job in jobs if job.name not in done), key=lambda job: -job.work)
-    algorithms = sorted({job.algorithm for job in left})
-    failures: dict[str, str] = {}
-    if left and options.launcher == "slurm":
-        executor = slurm.executor(place, options)
-        workers.check_algorithms(algorithms)
-        prepare(left, place, fresh=options.fresh)
+    if left:
+        do = runner(len(left), places, execution)
+        for job in left:
+            job.check()
+        prepare(left, place, fresh=execution.fresh)
         with Progress(jobs, done) as progress:
-            failures = slurm.run(left, place, progress, executor)
-    elif left and (len(places) == 1 or len(left) == 1):
-        workers.check_algorithms(algorithms)
-        prepare(left, place, fresh=options.fresh)
-        with Progress(jobs, done) as progress:
-            failures = workers.run_here(left, place, progress)
-    elif left:
-        with workers.started(places[: len(left)]) as processes:
-            processes[0].check(algorithms)
-            prepare(left, place, fresh=options.fresh)
-            with Progress(jobs, done) as progress:
-                failures = workers.run(left, processes, progress)
-    if failures:
-        raise JobsFailedError(report(failures, jobs, place))
+            failures = do(left, progress)
+        if failures:
+            raise JobsFailedError(report(failures, jobs, place))
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
-def available(out: Path, options: Options) -> list[Place]:
+def runner(jobs: int, places: Sequence[Place], execution: Execution) -> Runner:
+    """What does so many jobs: Slurm, this process, or workers. Raises ValueError if it is not there."""
+    if execution.launcher == "slurm":
+        return partial(slurm.run, place=places[0], executor=slurm.executor(places[0], execution))
+    if len(places) == 1 or jobs == 1:
+        return partial(workers.run_here, place=places[0])
+    return partial(workers.run, places=places)
+
+
+def available(out: Path, execution: Execution) -> list[Place]:
     """One place for each worker. Raises ValueError for hardware or packages that are not there."""
-    if options.logger == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
+    if execution.logger == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
         raise ValueError("logger: tensorboard needs the package tensorboard: pip install tensorboard")
-    here = options.launcher == "local"
-    gpus = torch.cuda.device_count() if here and options.accelerator != "cpu" else 0
-    accelerator = options.accelerator
+    here = execution.launcher == "local"
+    gpus = torch.cuda.device_count() if here and execution.accelerator != "cpu" else 0
+    accelerator = execution.accelerator
     if accelerator == "auto":
         accelerator = "gpu" if gpus else "cpu"
-    devices = max(gpus, 1) if options.devices == "auto" else options.devices
+    devices = max(gpus, 1) if execution.devices == "auto" else execution.devices
     if here and accelerator == "gpu" and devices > gpus:
         raise ValueError(f"devices: got {devices} with accelerator gpu, but this machine offers {gpus}")
     if devices > 1 and (accelerator == "cpu" or not here):
         raise ValueError(f"devices: got {devices}, which counts GPUs of this machine; use workers instead")
-    count = options.workers
+    count = execution.workers
     if count == "auto":
         count = devices if accelerator == "gpu" or not here else cores()
-    threads = 1 if options.threads is None else max(1, options.threads // (count if here else 1))
+    threads = 1 if execution.threads is None else max(1, execution.threads // (count if here else 1))
     return [
         Place(
             out,
-            Hardware(accelerator, index % devices, options.precision, threads),
-            options.checkpoint_seconds,
-            options.logger,
+            Hardware(accelerator, index % devices, execution.precision, threads),
+            execution.checkpoint_seconds,
+            execution.logger,
         )
         for index in range(count)
     ]
@@ -123,3 +130,8 @@ def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> st
         if number < LOGS and log.exists():
             parts += [f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LOG_LINES:]]
     return "\n".join([*parts, "Run the same command again to resume; --fresh starts all jobs over."])
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,26 +11,25 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mfmarl.environments.battle.game import Battle
-from mfmarl.jobs.folder import Job
+from mfmarl.jobs.job import Job
 
 LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts the agent-steps of `jobs` (agent-rounds of Battle) on stderr. `done` names those that earlier calls did.
+    """Counts the work of ``jobs`` on stderr, in their unit. ``done`` names those that earlier calls did.
 
     Work of earlier calls fills the bar but not the rate, so that the time left is that of this call.
     """
 
     def __init__(self, jobs: Sequence[Job], done: Collection[str]) -> None:
-        # Agent-steps done of each job that has begun.
-        self.steps = {job.name: job.work for job in jobs if job.name in done}
+        # Work done of each job that has begun.
+        self.work = {job.name: job.work for job in jobs if job.name in done}
         self.total = sum(job.work for job in jobs)
         self.jobs = len(jobs)
-        self.unit = "agent-rounds" if jobs and isinstance(jobs[0].environment, Battle) else "agent-steps"
-        self.finished = len(self.steps)
-        self.initial = sum(self.steps.values())
+        self.unit = jobs[0].unit if jobs else ""
+        self.finished = len(self.work)
+        self.initial = sum(self.work.values())
         self.started = time.monotonic()
         self.last_line = -math.inf  # so that the first steps get a line
         self.stream = sys.stderr
@@ -51,23 +50,23 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def update(self, job: Job, steps: int) -> None:
-        """`job` has done `steps` agent-steps in all; its first report tells what earlier calls did."""
-        if job.name not in self.steps:
-            self.initial += steps
-        self.steps[job.name] = steps
-        if self.bar is not None or (steps and time.monotonic() - self.last_line >= LINE_SECONDS):
+    def update(self, job: Job, work: int) -> None:
+        """``job`` has done so much work in all; its first report tells what earlier calls did."""
+        if job.name not in self.work:
+            self.initial += work
+        self.work[job.name] = work
+        if self.bar is not None or (work and time.monotonic() - self.last_line >= LINE_SECONDS):
             self.last_line = time.monotonic()
             self.show()
 
     def finish(self, job: Job) -> None:
         """`job` is over, done or failed."""
         self.finished += 1
-        self.update(job, self.steps.get(job.name, 0))
+        self.update(job, self.work.get(job.name, 0))
 
     def show(self) -> None:
         """Bring bar or lines up to date."""
-        done = sum(self.steps.values())
+        done = sum(self.work.values())
         jobs = f"{self.finished} of {self.jobs} jobs"
         if self.bar is not None:
             self.bar.initial = self.initial

@@ -12,15 +12,15 @@ from importlib.util import find_spec
 from typing import Any
 
 from mfmarl.files import write_text
-from mfmarl.jobs.folder import Job
+from mfmarl.jobs.execution import Execution
+from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.workers import Place
-from mfmarl.scripting.options import Options
 
 POLL_SECONDS = 5.0  # between looks at the jobs: sacct and shared file systems are slow
 
 
-def executor(place: Place, options: Options) -> Any:
+def executor(place: Place, execution: Execution) -> Any:
     """A submitit executor. Partition, account, time and memory come from Slurm's own SBATCH_* variables.
 
     Raises ValueError if submitit or Slurm is not there.
@@ -37,12 +37,12 @@ def executor(place: Place, options: Options) -> Any:
         timeout_min=24 * 60,
         cpus_per_task=place.hardware.threads,
         gpus_per_node=int(place.hardware.accelerator == "gpu"),
-        slurm_array_parallelism=256 if options.workers == "auto" else options.workers,
+        slurm_array_parallelism=256 if execution.workers == "auto" else execution.workers,
     )
     return submit
 
 
-def run(jobs: Sequence[Job], place: Place, progress: Progress, executor: Any) -> dict[str, str]:
+def run(jobs: Sequence[Job], progress: Progress, place: Place, executor: Any) -> dict[str, str]:
     """Submit jobs to a submitit `executor` and wait for them; return why jobs failed, by name."""
     for job in jobs:
         (place.folder(job) / "progress.txt").unlink(missing_ok=True)

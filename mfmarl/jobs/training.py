@@ -1,16 +1,13 @@
-"""One job on one Lightning Trainer: its scores are recorded, its state saved, its progress reported."""
+"""Training on one Lightning Trainer: scores are recorded, state saved, progress reported."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -19,60 +16,57 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import Tensor
 
-from mfmarl.algorithms import algorithm_class
-from mfmarl.files import atomic
-
-if TYPE_CHECKING:
-    from mfmarl.jobs.folder import Hardware, Job, LoggerName
+from mfmarl.algorithms.agent import Agent
+from mfmarl.data.rounds import RoundsDataModule
+from mfmarl.environments import Game
+from mfmarl.jobs.execution import Attempt, LoggerName
+from mfmarl.jobs.job import LAYOUT
 
 
 def train(
-    job: Job,
-    directory: Path,
-    hardware: Hardware,
-    progress: Callable[[int], None],
-    *,
-    resume: bool,
-    checkpoint_seconds: float,
-    logger: LoggerName,
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """The rows of `job` and the seconds it took; with `resume`, from its folder's checkpoint on.
+    algorithm: type[Agent],
+    environment: Game,
+    seeds: Sequence[int],
+    agent: Mapping[str, Any],
+    data: Mapping[str, Any],
+    attempt: Attempt,
+) -> CurveRecorder:
+    """Train some seeds together, from the attempt's checkpoint on if there is one.
 
-    What is printed, warned and logged meanwhile goes to the folder's log.txt.
+    Args:
+        algorithm: what learns.
+        environment: the game.
+        seeds: one independent run each.
+        agent: keyword arguments of ``algorithm``.
+        data: keyword arguments of its data module.
+        attempt: where and on what.
+
+    Returns:
+        The scores of every evaluation. What is worth keeping besides is in the attempt's directory.
     """
-    checkpoint = directory / "checkpoint.ckpt"
-    agents = len(job.runs) * job.environment.agents
+    module = algorithm(environment, seeds, **agent)
+    rounds = module.data_module(environment, seeds, **data)
     recorder = CurveRecorder()
-    checkpointer = Checkpointer(checkpoint, checkpoint_seconds)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(hardware.threads)
-    try:
-        with logged(directory / "log.txt"):
-            module = algorithm_class(job.algorithm)(job.environment, job.seeds, **job.agent)
-            data = module.data_module(job.environment, job.seeds, **job.data)
-            trainer = pl.Trainer(
-                accelerator=hardware.accelerator,
-                devices=[hardware.device] if hardware.accelerator == "gpu" else 1,
-                precision=hardware.precision,  # type: ignore[arg-type]
-                max_epochs=job.evaluations,
-                limit_val_batches=1,
-                num_sanity_val_steps=0,
-                callbacks=[recorder, checkpointer, ProgressReporter(lambda steps: progress(steps * agents))],
-                logger=lightning_logger(logger, directory),
-                log_every_n_steps=1,
-                default_root_dir=directory,
-                plugins=[LightningEnvironment()],  # else a job on Slurm gets Lightning's own requeueing
-                use_distributed_sampler=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-                fit(trainer, module, data, checkpoint if resume else None)
-            module.save(directory)
-    finally:
-        torch.set_num_threads(threads)
-    return recorder.frame(job.labels, job.runs), checkpointer.times()
+    trainer = pl.Trainer(
+        accelerator=attempt.hardware.accelerator,
+        devices=[attempt.hardware.device] if attempt.hardware.accelerator == "gpu" else 1,
+        precision=attempt.hardware.precision,  # type: ignore[arg-type]
+        max_epochs=rounds.evaluations,
+        limit_val_batches=1,
+        num_sanity_val_steps=0,
+        callbacks=[recorder, Checkpointer(attempt), ProgressReporter(attempt.report)],
+        logger=lightning_logger(attempt.logger, attempt.directory),
+        log_every_n_steps=1,
+        default_root_dir=attempt.directory,
+        plugins=[LightningEnvironment()],  # else a job on Slurm gets Lightning's own requeueing
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    fit(trainer, module, rounds, attempt.checkpoint if attempt.resume else None)
+    module.save(attempt.directory)
+    return recorder
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
@@ -101,7 +95,7 @@ class CurveRecorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record an evaluation; validation is over by now."""
         scores: Mapping[str, Tensor] = pl_module.scores  # type: ignore[assignment]
-        self.steps.append(steps_played(trainer))
+        self.steps.append(rounds_of(trainer).steps_played)
         for column, values in scores.items():
             self.scores.setdefault(column, []).append(values.detach().to("cpu", torch.float64).clone())
         if trainer.logger is not None:
@@ -125,88 +119,58 @@ class CurveRecorder(pl.Callback):
 
 
 class Checkpointer(pl.Callback):
-    """Saves all state at the end of an epoch if `seconds` have passed since the last save.
+    """Saves all state at the end of an epoch, if it is time.
 
-    It comes after `CurveRecorder`, whose rows of the epoch must be in the checkpoint. It also adds up the
-    time the job took: its state holds the time until the save, so what a kill loses is not counted.
+    It comes after `CurveRecorder`, whose rows of the epoch must be in the checkpoint.
     """
 
-    def __init__(self, path: Path, seconds: float) -> None:
-        self.path = path
-        self.seconds = seconds
-        self.earlier = {"wall_seconds": 0.0, "cpu_seconds": 0.0}
-        self.started = {"wall_seconds": time.monotonic(), "cpu_seconds": time.process_time()}
-        self.last_save = time.monotonic()
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, if it is time."""
-        if time.monotonic() - self.last_save >= self.seconds:
-            with atomic(self.path) as temporary:
+        if self.attempt.save_is_due():
+            with self.attempt.saving() as temporary:
                 trainer.save_checkpoint(temporary)
-            self.last_save = time.monotonic()
-
-    def times(self) -> dict[str, float]:
-        """Seconds that the job took so far, the calls that it was resumed in added up."""
-        now = {"wall_seconds": time.monotonic(), "cpu_seconds": time.process_time()}
-        return {kind: self.earlier[kind] + now[kind] - self.started[kind] for kind in now}
 
     def state_dict(self) -> dict[str, Any]:
-        """The time so far."""
-        return self.times()
+        """The time so far, and by what layout the checkpoint is to be read."""
+        return {**self.attempt.times(), "layout": LAYOUT}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from `state_dict`'s return."""
-        self.earlier = {kind: float(state_dict[kind]) for kind in self.earlier}
+        self.attempt.go_on_from(state_dict)
 
 
 class ProgressReporter(pl.Callback):
-    """Calls `report` with the joint steps so far: at the start, every `seconds` at most, and at the end."""
+    """Calls ``report`` with the steps so far and in all: at the start, every ``seconds`` at most, and at the end."""
 
-    def __init__(self, report: Callable[[int], None], seconds: float = 0.5) -> None:
+    def __init__(self, report: Callable[[int, int], None], seconds: float = 0.5) -> None:
         self.report = report
         self.seconds = seconds
         self.last_report = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report what earlier calls did."""
-        self.report(steps_played(trainer))
+        self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Report, if it is time."""
         if time.monotonic() - self.last_report >= self.seconds:
             self.last_report = time.monotonic()
-            self.report(steps_played(trainer))
+            self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report that all is done."""
-        self.report(steps_played(trainer))
+        self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 
 
-def steps_played(trainer: pl.Trainer) -> int:
-    """Joint steps that the trainer's data module has played so far."""
-    return int(trainer.datamodule.steps_played)  # type: ignore[attr-defined]
+def rounds_of(trainer: pl.Trainer) -> RoundsDataModule:
+    """The trainer's data module."""
+    return cast(RoundsDataModule, trainer.datamodule)  # type: ignore[attr-defined]
 
 
 def lightning_logger(name: LoggerName, directory: Path) -> Any:
     """Lightning's logger of that name, writing to `directory`/metrics, a new version for each call."""
     loggers = {"csv": CSVLogger, "tensorboard": TensorBoardLogger}
     return False if name == "none" else loggers[name](save_dir=directory, name="metrics")
-
-
-@contextmanager
-def logged(path: Path) -> Iterator[None]:
-    """Append to `path` what is printed, warned and logged meanwhile, and the traceback of a failure."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    with open(path, "a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
-        # Lightning's own handlers hold the stderr that there was when it was imported.
-        earlier = [(logger.handlers, logger.propagate) for logger in loggers]
-        for logger in loggers:
-            logger.handlers, logger.propagate = [logging.StreamHandler(log)], False
-        try:
-            yield
-        except BaseException:
-            traceback.print_exc(file=log)
-            raise
-        finally:
-            for logger, (handlers, propagate) in zip(loggers, earlier, strict=True):
-                logger.handlers, logger.propagate = handlers, propagate

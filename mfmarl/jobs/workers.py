@@ -19,14 +19,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from mfmarl.jobs.folder import (
-    Hardware,
-    Job,
-    LoggerName,
-    folder,
-    found,
-)
+from mfmarl.jobs.execution import Hardware, LoggerName
+from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.folder import run as run_job
+from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Progress
 
 
@@ -59,16 +55,7 @@ class Place:
         )
 
 
-def check_algorithms(names: Sequence[str]) -> None:
-    """Raise ValueError unless every algorithm loads."""
-    # With this Lightning is imported, which takes seconds.
-    from mfmarl.algorithms import algorithm_class  # noqa: PLC0415
-
-    for name in names:
-        algorithm_class(name)
-
-
-def run_here(jobs: Sequence[Job], place: Place, progress: Progress) -> dict[str, str]:
+def run_here(jobs: Sequence[Job], progress: Progress, place: Place) -> dict[str, str]:
     """Do one job after the other in this process; return why jobs failed, by name."""
     failures = {}
     for job in jobs:
@@ -92,8 +79,14 @@ def started(places: Sequence[Place]) -> Iterator[list[Worker]]:
             worker.process.join()
 
 
-def run(jobs: Sequence[Job], workers: list[Worker], progress: Progress) -> dict[str, str]:
-    """Do jobs, the first first, on at most as many workers; return why jobs failed, by name.
+def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place]) -> dict[str, str]:
+    """Do jobs, the first first, on a worker for each place; return why jobs failed, by name."""
+    with started(places[: len(jobs)]) as workers:
+        return share_out(jobs, workers, progress)
+
+
+def share_out(jobs: Sequence[Job], workers: list[Worker], progress: Progress) -> dict[str, str]:
+    """Send jobs to workers, the next one to whoever is free; return why jobs failed, by name.
 
     A worker that was killed costs the job it was doing, and is replaced in the list.
     """
@@ -144,13 +137,6 @@ class Worker:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         other_end.close()  # the worker alone holds it now, so its death ends our reading
 
-    def check(self, algorithms: list[str]) -> None:
-        """`check_algorithms`, by the worker."""
-        self.connection.send(algorithms)
-        error = self.connection.recv()
-        if error is not None:
-            raise ValueError(error)
-
     def start(self, job: Job) -> None:
         """Send it a job."""
         self.job = job
@@ -158,7 +144,7 @@ class Worker:
             self.connection.send(job)
 
     def receive(self) -> tuple[Job, int | str | None]:
-        """The job, with the agent-steps done so far, or None when it is done, or why it failed."""
+        """The job, with the work done so far, or None when it is done, or why it failed."""
         assert self.job is not None
         try:
             return self.job, self.connection.recv()
@@ -172,16 +158,13 @@ class Worker:
 
 
 def serve(connection: Connection[Any, Any], place: Place) -> None:
-    """Answer the requests that come through `connection`, for ever: the life of a worker."""
+    """A worker's main loop: do the jobs that arrive on the connection, and answer with progress and outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
-        request: Job | list[str] = connection.recv()
+        job: Job = connection.recv()
         try:
-            if isinstance(request, Job):
-                place.run(request, connection.send)
-            else:
-                check_algorithms(request)
+            place.run(job, connection.send)
         except ValueError as error:
             connection.send(str(error))
         except Exception as error:

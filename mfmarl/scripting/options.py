@@ -32,14 +32,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
-
-
-class JobsFailedError(RuntimeError):
-    """Some jobs failed; the others are done. The message names each, the end of its log, and what to do."""
+from mfmarl.jobs.execution import Execution, at_least
+from mfmarl.jobs.launch import JobsFailedError
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Execution):
     """What every script offers. Raises ValueError, one line, for values that are not allowed."""
 
     settings: list[str] = field(default_factory=lambda: ["appendix"])
@@ -47,7 +45,7 @@ class Options:
     quick: bool = False
     """The same path at a size that ends within a minute."""
     algorithms: list[str] = field(default_factory=list)
-    """Names of algorithms, or path/to/file.py:Class for one of your own; without it those of the paper."""
+    """Names of algorithms, or path/to/file.py:Class for a custom one; without it those of the paper."""
     agents: list[int] = field(default_factory=list)
     """Numbers of agents; without it those of the paper."""
     seeds: int | None = None
@@ -56,34 +54,13 @@ class Options:
     """The first seed; the others count up from it."""
     out: Path = Path("results")
     """Directory of the results."""
-    fresh: bool = False
-    """Start over instead of resuming what an earlier call left."""
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where networks are trained; auto takes CUDA GPUs if there are any."""
-    devices: int | Literal["auto"] = "auto"
-    """How many GPUs, one worker on each; auto takes all."""
-    precision: Literal["32", "64", "bf16-mixed"] = "32"
-    """Floating point precision of the networks, as Lightning names it."""
-    workers: int | Literal["auto"] = "auto"
-    """How many processes; auto takes one for each core, or one for each GPU."""
-    launcher: Literal["local", "slurm"] = "local"
-    """Run the jobs on this machine, or submit them to Slurm (it reads its own SBATCH_* variables)."""
-    logger: Literal["none", "csv", "tensorboard"] = "none"
-    """Lightning's logger, in each job's folder."""
     figures_only: bool = False
     """Only draw the figures again, from the result files."""
-    threads: int | None = None
-    """CPU threads in all, divided among the workers; without it one for each, fastest for small networks."""
-    checkpoint_seconds: float = 30.0
-    """Least time between two checkpoints of a job; 0 saves one at every evaluation."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least("seeds", self.seeds, 1)
         at_least("seed", self.seed, 0)
-        at_least("devices", self.devices, 1)
-        at_least("workers", self.workers, 1)
-        at_least("threads", self.threads, 1)
-        at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
         for name in ("settings", "algorithms", "agents"):
             named_once(name, getattr(self, name))
         check_writable(self.out)
@@ -103,8 +80,10 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     parser = ArgumentParser(exit_on_error=False, description=summary)
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
     types, docs = typing.get_type_hints(options), field_docs(options)
+    what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
+    executed = {option.name for option in dataclasses.fields(Execution)}
     for option in dataclasses.fields(options):
-        add_option(parser, option, types[option.name], docs.get(option.name, ""))
+        add_option(how if option.name in executed else what, option, types[option.name], docs.get(option.name, ""))
     try:
         values = vars(parser.parse_args(arguments))
     except ArgumentError as error:
@@ -194,9 +173,3 @@ def not_used(options: Options, mode: str, *names: str) -> None:
         default = option.default_factory() if callable(option.default_factory) else option.default
         if getattr(options, mode) and option.name in names and getattr(options, option.name) != default:
             raise ValueError(f"{option.name}: got {getattr(options, option.name)}, which --{mode} does not use")
-
-
-def at_least(name: str, value: float | str | None, least: int) -> None:
-    """Raise ValueError if `value` is a number below `least`."""
-    if isinstance(value, int | float) and not value >= least:
-        raise ValueError(f"{name}: got {value}, allowed is {least} or more")

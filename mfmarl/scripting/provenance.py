@@ -18,7 +18,9 @@ import torch
 
 from mfmarl import __version__
 from mfmarl.files import write_json
-from mfmarl.jobs.folder import Job, folder
+from mfmarl.jobs.folder import folder
+from mfmarl.jobs.job import Job
+from mfmarl.jobs.launch import cores
 from mfmarl.scripting.options import Options
 
 TIMES = ("wall_seconds", "cpu_seconds")
@@ -109,11 +111,6 @@ def hardware() -> dict[str, object]:
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "system": platform.system(),
     }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_model() -> str:

@@ -1,106 +1,185 @@
-"""Rounds between two armies that no longer learn, several battles in lock step.
+"""Plays two trained armies against each other, several battles at once, as a job."""
 
-A duel is run as a job like training is: an epoch is a group of rounds between the same two policies, and gives a row
-for each of them.
-"""
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
-import pytorch_lightning as pl
+import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.algorithms.agent import Agent
-from mfmarl.data.army_replay import action_counts, frequencies
-from mfmarl.data.stateless import Calls
-from mfmarl.environments.battle.battles import ACTIONS, Battle, Battles
+from mfmarl.data.battle_round import play_round
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.observation import Observation
+from mfmarl.jobs.execution import Attempt
+from mfmarl.jobs.job import Job, Label
 from mfmarl.policies import Evaluation, Policy, Scripted
-
-Rounds = Callable[[Mapping[str, "Policy | Scripted"]], dict[str, Tensor]]
-SCORES = ("reward", "opponent_reward", "survivors", "opponent_survivors", "steps")
+from mfmarl.tournament.schedule import Fixture
 
 
 @dataclass(frozen=True)
-class Group:
-    """Rounds between two armies that are played in lock step.
+class Army:
+    """Who plays: the file of a policy and its SHA-256, or the name of a script and nothing.
 
     Args:
-        army: file of a policy, or name of a script.
-        opponent: the same of the other.
-        evaluation: how both act.
-        rounds: numbers of the rounds, from which the draws of each come.
-        left: whether the army stands on the left in each round.
-        first: whether its actions are set first.
+        source: the file, or the script's name.
+        digest: of the file; empty for a script.
     """
 
-    army: str
-    opponent: str
-    evaluation: Evaluation
-    rounds: tuple[int, ...]
-    left: tuple[bool, ...]
-    first: tuple[bool, ...]
+    source: str
+    digest: str = ""
+
+    @classmethod
+    def of_file(cls, path: Path) -> Army:
+        """The army in a file."""
+        return cls(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def check(self) -> None:
+        """Raise ValueError unless the army is there, and is the one that it was."""
+        if not self.digest:
+            Scripted(self.source)
+        elif not Path(self.source).is_file():
+            raise ValueError(f"armies: there is no file {self.source}")
+        elif Army.of_file(Path(self.source)) != self:
+            raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
+
+    def load(self, device: torch.device) -> Policy | Scripted:
+        """The army, ready to act. Raises ValueError as ``check``."""
+        self.check()
+        return Policy.load(self.source, device) if self.digest else Scripted(self.source)
 
 
-class DuelDataModule(pl.LightningDataModule):
-    """Plays groups of rounds, one an epoch.
+@dataclass(frozen=True)
+class DuelJob(Job):
+    """All rounds of a pairing.
 
-    Args:
-        environment: the game.
-        seeds: not used: all chance of a round comes from its number.
-        steps: how many groups.
-        evaluations: as many.
-        groups: what is played.
-
-    Raises:
-        ValueError: ``steps`` and ``evaluations`` are not the number of groups.
+    name         of the job's folder, whatever the seeds: the rows of a pairing replace its earlier ones
+    labels       algorithm, opponent and agents
+    environment  the game
+    blocks       rounds that are played in lock step, of one seed pair and evaluation each
+    armies       by entrant and seed, e.g. {"mf-q 0": ..., "rush 0": ...}
     """
 
-    def __init__(
-        self, environment: Battle, seeds: Sequence[int], *, steps: int, evaluations: int, groups: Sequence[Group]
-    ) -> None:
-        super().__init__()
-        if not steps == evaluations == len(groups):
-            raise ValueError(f"steps and evaluations must be the {len(groups)} groups, got {steps} and {evaluations}")
-        self.environment = environment
-        self.groups = groups
-        self.battles = max(len(group.rounds) for group in groups)
-        self.steps_played = 0
+    name: str
+    labels: Mapping[str, Label]
+    environment: Battle
+    blocks: tuple[tuple[Fixture, ...], ...]
+    armies: Mapping[str, Army]
 
-    def train_dataloader(self) -> Calls:
-        """One epoch: one group."""
-        return Calls([self.play])
+    unit = "agent-rounds"
+    checkpoint_name: ClassVar[str] = "checkpoint.json"
 
-    def val_dataloader(self) -> Calls:
-        """What the group brought is known by then."""
-        return Calls([None])
+    @property
+    def work(self) -> int:
+        """Rounds times agents."""
+        return self.rows * self.environment.agents
 
-    def play(self, policies: Mapping[str, Policy | Scripted]) -> dict[str, Tensor]:
-        """Play the next group: scores by name, each ``[battles]`` float64, NaN beyond the rounds of the group."""
-        group = self.groups[self.steps_played]
-        armies = (policies[group.army], policies[group.opponent])
-        battles = Battles(self.environment, len(group.rounds))
-        generators = [Generator().manual_seed(number) for number in group.rounds]
-        battles.reset(generators, [int(not left) for left in group.left], [int(not first) for first in group.first])
-        total = fight(battles, armies, generators, group.evaluation)
-        self.steps_played += 1
-        values = (*total.T, *battles.survivors.T, battles.steps)
-        missing = self.battles - len(group.rounds)
+    @property
+    def rows(self) -> int:
+        """One a round."""
+        return sum(len(block) for block in self.blocks)
+
+    @property
+    def keys(self) -> list[str]:
+        """Evaluation, seed pair, then round."""
+        return ["evaluation", "seed", "opponent_seed", "round"]
+
+    def description(self) -> dict[str, object]:
+        """Who plays whom, when and where. Armies count by their content: their files may move."""
         return {
-            name: torch.nn.functional.pad(value.double(), (0, missing), value=torch.nan)
-            for name, value in zip(SCORES, values, strict=True)
+            "labels": self.labels,
+            "environment": self.environment,
+            "blocks": self.blocks,
+            "armies": {name: army.digest or army.source for name, army in self.armies.items()},
         }
 
-    def state_dict(self) -> dict[str, Any]:
-        """How many groups have been played."""
-        return {"steps_played": self.steps_played}
+    def check(self) -> None:
+        """Raise ValueError unless all armies are there as they were."""
+        for army in self.armies.values():
+            army.check()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
-        self.steps_played = state_dict["steps_played"]
+    def check_checkpoint(self, path: Path) -> None:
+        """Raise some exception unless ``path`` holds the rows of some blocks."""
+        content = json.loads(path.read_text())
+        expected = sum(len(block) for block in self.blocks[: content["blocks"]])
+        if len(content["rows"]) != expected or not content["times"]:
+            raise ValueError(f"got {len(content['rows'])} rows where {expected} were written")
+
+    def do(self, attempt: Attempt) -> pd.DataFrame:
+        """Play; the rows are those of tournament.csv.
+
+        Raises:
+            ValueError: a precision other than 32, in which networks act by their best action as it was trained.
+        """
+        if attempt.hardware.precision != "32":
+            raise ValueError(f"precision: got {attempt.hardware.precision}, allowed is 32: armies fight in float32")
+        armies = {name: army.load(attempt.hardware.torch_device) for name, army in self.armies.items()}
+        done, rows = 0, cast(list[dict[str, Any]], [])
+        if attempt.resume:
+            content = json.loads(attempt.checkpoint.read_text())
+            done, rows = content["blocks"], content["rows"]
+            attempt.go_on_from(content["times"])
+        attempt.report(len(rows), self.rows)
+        for number, block in enumerate(self.blocks[done:], start=done + 1):
+            rows += play_block(block, self.environment, armies)
+            attempt.report(len(rows), self.rows)
+            if attempt.save_is_due() and number < len(self.blocks):
+                with attempt.saving() as temporary:
+                    temporary.write_text(json.dumps({"blocks": number, "rows": rows, "times": attempt.times()}))
+        return pd.DataFrame(rows)
+
+
+def entrant(algorithm: str, seed: int) -> str:
+    """What ``DuelJob.armies`` calls an army."""
+    return f"{algorithm} {seed}"
+
+
+def play_block(
+    block: Sequence[Fixture], environment: Battle, armies: Mapping[str, Policy | Scripted]
+) -> Iterator[dict[str, Any]]:
+    """Play rounds of one seed pair and evaluation in lock step, and yield a row of tournament.csv for each.
+
+    All chance of a round comes from its number.
+
+    Args:
+        block: the rounds.
+        environment: the game.
+        armies: as in ``DuelJob``.
+    """
+    battles = Battles(environment, len(block))
+    generators = [Generator().manual_seed(fixture.round) for fixture in block]
+    stands_right = [int(fixture.seat != "left") for fixture in block]
+    moves_second = [int(fixture.first != "yes") for fixture in block]
+    battles.reset(generators, left=stands_right, first=moves_second)  # the army of that number: 1 is the opponent
+    of = block[0]
+    own, other = armies[entrant(of.algorithm, of.seed)], armies[entrant(of.opponent, of.opponent_seed)]
+    rewards = fight(battles, (own, other), generators, cast(Evaluation, of.evaluation))
+    played = zip(block, rewards.tolist(), battles.survivors.tolist(), battles.steps.tolist(), strict=True)
+    for fixture, (reward, opponent_reward), (survivors, opponent_survivors), steps in played:
+        ahead = survivors - opponent_survivors
+        yield {
+            "algorithm": fixture.algorithm,
+            "opponent": fixture.opponent,
+            "seed": fixture.seed,
+            "opponent_seed": fixture.opponent_seed,
+            "agents": environment.agents,
+            "seat": fixture.seat,
+            "first": fixture.first,
+            "evaluation": fixture.evaluation,
+            "round": fixture.round,
+            "result": "win" if ahead > 0 else "loss" if ahead < 0 else "draw",
+            "reward": reward,
+            "opponent_reward": opponent_reward,
+            "survivors": survivors,
+            "opponent_survivors": opponent_survivors,
+            "steps": steps,
+        }
 
 
 def fight(
@@ -117,67 +196,20 @@ def fight(
     Returns:
         Total rewards of the armies, ``[battles, 2]`` float64.
     """
-    total = torch.zeros(battles.battles, 2, dtype=torch.float64)
-    means = torch.zeros(battles.battles, 2, ACTIONS)
-    while not battles.done.all():
-        observed = battles.observe()
+
+    def act(observed: Observation, mean_actions: Tensor) -> Tensor:
         alive = observed.alive & ~battles.done.view(-1, 1, 1)
-        actions = torch.stack(
-            [
-                policy.act(
-                    observed.views[:, army],
-                    observed.features[:, army],
-                    alive[:, army],
-                    means[:, army],
-                    generators,
-                    evaluation,
-                )
-                for army, policy in enumerate(armies)
-            ],
-            1,
-        )
-        total += battles.step(actions).rewards.sum(-1)
-        means = frequencies(action_counts(actions, observed.alive))
-    return total
+        actions = [
+            policy.act(
+                observed.views[:, army],
+                observed.features[:, army],
+                alive[:, army],
+                mean_actions[:, army],
+                generators,
+                evaluation,
+            )
+            for army, policy in enumerate(armies)
+        ]
+        return torch.stack(actions, 1)
 
-
-class Duel(Agent):
-    """Both armies of a duel.
-
-    Args:
-        environment: the game.
-        seeds: one, without meaning.
-        armies: who plays: the file of a policy and its SHA-256, or the name of a script and nothing.
-
-    Raises:
-        ValueError: a file that is not the one it is said to be.
-    """
-
-    data_module = DuelDataModule
-
-    def __init__(self, environment: Battle, seeds: Sequence[int], *, armies: Mapping[str, str]) -> None:
-        super().__init__(environment, seeds)
-        self.armies: dict[str, Policy | Scripted] = {}
-        for name, digest in armies.items():
-            if digest and not Path(name).is_file():
-                raise ValueError(f"armies: there is no file {name}")
-            if digest and hashlib.sha256(Path(name).read_bytes()).hexdigest() != digest:
-                raise ValueError(f"armies: {name} has changed since the duel was drawn up")
-            self.armies[name] = Policy.load(name) if digest else Scripted(name)
-
-    def on_fit_start(self) -> None:
-        """Networks go where the Trainer computes."""
-        for policy in self.armies.values():
-            if isinstance(policy, Policy):
-                policy.network.to(self.device)
-
-    def training_step(self, play: Rounds, batch_idx: int) -> None:
-        """A group of rounds; nothing is learned."""
-        self.scores = play(self.armies)
-
-    def validation_step(self, batch: None, batch_idx: int) -> None:
-        """The scores are there."""
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """None."""
-        return []
+    return play_round(battles, act)

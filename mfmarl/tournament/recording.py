@@ -12,12 +12,13 @@ from typing import Literal, get_args
 
 from matplotlib.animation import FFMpegWriter
 
-from mfmarl.data.stateless import generators
-from mfmarl.environments.battle.battles import Battle, Battles
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.figures.battle_film import film
 from mfmarl.policies import Evaluation, Policy, Scripted
+from mfmarl.seeds import generators
 from mfmarl.tournament.duel import fight
 
 Kind = Literal["gif", "mp4"]

@@ -10,7 +10,6 @@ hit an enemy before it fell: the engine adds that bonus last.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,33 +24,7 @@ from mfmarl.environments.battle.game import (
     Battle,
     Start,
 )
-
-__all__ = ["ACTIONS", "FEATURES", "VIEW", "Battle", "Battles", "Observation", "Outcome", "Start", "Units"]
-
-
-class Observation(NamedTuple):
-    """What all agents observe. ``views`` and ``features`` are the memory that the engine writes, see `Battles`."""
-
-    views: Tensor  #: ``[battles, 2, agents, 13, 13, 7]`` float32, zero for the dead.
-    features: Tensor  #: ``[battles, 2, agents, 34]`` float32, zero for the dead.
-    alive: Tensor  #: ``[battles, 2, agents]`` bool.
-    ids: Tensor  #: ``[battles, 2, agents]`` int32, the engine's: 0 .. N-1 on the left, N .. 2N-1 on the right.
-
-
-class Outcome(NamedTuple):
-    """What a step brought."""
-
-    rewards: Tensor  #: ``[battles, 2, agents]`` float32, 0 where nobody acted.
-    died: Tensor  #: ``[battles, 2, agents]`` bool, who died in this step, and gets a last reward.
-    done: Tensor  #: ``[battles]`` bool, whose battle is over, with this step or earlier.
-
-
-class Units(NamedTuple):
-    """Where the agents are and how they do."""
-
-    positions: Tensor  #: ``[battles, 2, agents, 2]`` int32, cells x, y; -1 for the dead.
-    hp: Tensor  #: ``[battles, 2, agents]`` float32 up to 10, to rounding; 0 for the dead.
-    alive: Tensor  #: ``[battles, 2, agents]`` bool.
+from mfmarl.environments.battle.observation import Observation, Outcome, Units
 
 
 class Battles:

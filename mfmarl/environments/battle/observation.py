@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfmarl.environments.battle.battles import Observation
 from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 NO_ACTION = ACTIONS  #: the last action of who has not acted yet.
@@ -30,6 +29,31 @@ WALL, OWN, OWN_HP, OWN_MINIMAP, ENEMY, ENEMY_MINIMAP = 0, 1, 2, 3, 4, 6  # plane
 ID_BITS = 10
 LAST_REWARD = ID_BITS + ACTIONS
 _FROM_LAST = np.arange(ACTIONS, 0, -1, dtype=np.float32)
+
+
+class Observation(NamedTuple):
+    """What all agents observe. ``views`` and ``features`` are the memory that the engine writes, see `Battles`."""
+
+    views: Tensor  #: ``[battles, 2, agents, 13, 13, 7]`` float32, zero for the dead.
+    features: Tensor  #: ``[battles, 2, agents, 34]`` float32, zero for the dead.
+    alive: Tensor  #: ``[battles, 2, agents]`` bool.
+    ids: Tensor  #: ``[battles, 2, agents]`` int32, the engine's: 0 .. N-1 on the left, N .. 2N-1 on the right.
+
+
+class Outcome(NamedTuple):
+    """What a step brought."""
+
+    rewards: Tensor  #: ``[battles, 2, agents]`` float32, 0 where nobody acted.
+    died: Tensor  #: ``[battles, 2, agents]`` bool, who died in this step, and gets a last reward.
+    done: Tensor  #: ``[battles]`` bool, whose battle is over, with this step or earlier.
+
+
+class Units(NamedTuple):
+    """Where the agents are and how they do."""
+
+    positions: Tensor  #: ``[battles, 2, agents, 2]`` int32, cells x, y; -1 for the dead.
+    hp: Tensor  #: ``[battles, 2, agents]`` float32 up to 10, to rounding; 0 for the dead.
+    alive: Tensor  #: ``[battles, 2, agents]`` bool.
 
 
 class State(NamedTuple):

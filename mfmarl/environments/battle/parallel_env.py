@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from mfmarl.environments.battle.battles import (
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import (
     ACTIONS,
     FEATURES,
     VIEW,
     Battle,
-    Battles,
-    Units,
 )
+from mfmarl.environments.battle.observation import Units
 
 ARMIES = ("red", "blue")
 _COLOURS = np.array([[200, 30, 30], [30, 60, 200]])  # of unhurt agents; hurt ones are paler

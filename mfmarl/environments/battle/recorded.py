@@ -11,15 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfmarl.environments.battle.battles import (
-    ACTIONS,
-    Battle,
-    Battles,
-    Observation,
-    Outcome,
-    Start,
-    Units,
-)
+from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import ACTIONS, Battle, Start
+from mfmarl.environments.battle.observation import Observation, Outcome, Units
 from mfmarl.files import atomic
 
 # Of each array in a file, its type and the shape as far as the game does not decide it.

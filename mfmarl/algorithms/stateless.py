@@ -1,0 +1,89 @@
+"""The base class of methods for stateless games."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mfmarl.algorithms.agent import Agent, check_discount, check_rate, descend, follower
+from mfmarl.data.stateless import ReplayDataModule, Round
+from mfmarl.data.stateless_replay import Batch
+from mfmarl.environments import Environment
+from mfmarl.seeds import generators
+
+
+class StatelessAgent(Agent):
+    """All agents of S independent runs, learning a stateless game from minibatches.
+
+    A method defines ``act``, ``act_greedily``, ``losses`` and ``configure_optimizers``; the rest is here.
+
+    Args:
+        environment: the game.
+        seeds: the seeds whose runs are stacked in this module.
+        discount: gamma, in [0, 1). 0.95: appendix C.1.
+        target_rate: tau of the soft target update, in (0, 1]. 0.01: appendix C.1.
+        reward_scale: rewards are multiplied by it before they are learned from, positive. 1: our choice.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    data_module = ReplayDataModule
+    environment: Environment
+    uses_mean_action = False
+    uses_joint_action = False
+
+    def __init__(
+        self,
+        environment: Environment,
+        seeds: Sequence[int],
+        *,
+        discount: float = 0.95,
+        target_rate: float = 0.01,
+        reward_scale: float = 1.0,
+    ) -> None:
+        super().__init__(environment, seeds)
+        check_discount(discount)
+        check_rate("target_rate", target_rate)
+        if not reward_scale > 0:
+            raise ValueError(f"reward_scale must be positive, got {reward_scale}")
+        self.start_generators = generators(seeds, "start")
+        self.discount = discount
+        self.reward_scale = reward_scale
+        self.target_rate = target_rate
+
+    def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
+        """Exploring actions.
+
+        Args:
+            mean_action: ``[seeds, agents, D]`` Eq. 11 at the last joint step, where ``uses_mean_action``; else None.
+            uniform: ``[seeds, agents]`` draws in [0, 1).
+            step: joint steps played so far.
+
+        Returns:
+            ``[seeds, agents]`` int64.
+        """
+        raise NotImplementedError
+
+    def act_greedily(self, mean_action: Tensor | None) -> Tensor:
+        """Actions ``[seeds, agents]`` int64 with learning and exploration off (appendix C.1)."""
+        raise NotImplementedError
+
+    def observe(self, actions: Tensor, reward: Tensor) -> None:
+        """See one joint step as it is played: actions ``[seeds, agents]``, reward ``[seeds]`` float64, unscaled."""
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        """One loss ``[seeds]`` an optimizer, in the order of ``configure_optimizers``."""
+        raise NotImplementedError
+
+    def networks(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of a network and its target copy, which follows it after every gradient step."""
+        return []
+
+    def training_step(self, experience: Round, batch_idx: int) -> None:
+        """One round."""
+        self.learn(experience, self.raw_optimizers())
+
+    def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
+        """Play a round, and make a gradient step for each minibatch that it yields."""
+        descend(experience(self), self.losses, optimizers, follower(self.networks(), self.target_rate))

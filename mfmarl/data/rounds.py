@@ -1,0 +1,152 @@
+"""What the data modules of all games share: rounds of play as training batches, counted and evenly evaluated."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from mfmarl.environments import Game
+from mfmarl.seeds import generators
+
+
+class RoundsDataModule(pl.LightningDataModule):
+    """Rounds of play, evenly evaluated.
+
+    A training batch is a round: a callable that is handed a policy, plays with it, and yields what is to be learned
+    from. An epoch lies between two evaluations. A subclass defines ``rounds`` and ``evaluate``, and saves what else its
+    play depends on.
+
+    Args:
+        environment: the game.
+        seeds: one generator each, so that a seed's stream does not depend on the others.
+        steps: in all, in the game's unit: joint steps, sweeps, or rounds of self-play.
+        evaluations: how many, evenly spread; divides ``steps``.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    environment: Any  #: the game; a subclass names its type.
+
+    def __init__(self, environment: Game, seeds: Sequence[int], *, steps: int, evaluations: int) -> None:
+        super().__init__()
+        check_positive(steps=steps, evaluations=evaluations)
+        if steps % evaluations:
+            raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
+        self.environment = environment
+        self.steps, self.evaluations = steps, evaluations
+        self.steps_played = 0
+        self.generators = {"training": generators(seeds, "training")}
+
+    def rounds(self) -> Sequence[Callable[[Any], Any]]:
+        """The rounds of one epoch."""
+        raise NotImplementedError
+
+    def evaluate(self, policy: Any) -> dict[str, Tensor]:
+        """Scores of the policy by name, ``[runs]`` float64 each."""
+        raise NotImplementedError
+
+    def train_dataloader(self) -> "Calls":
+        """The rounds of one epoch."""
+        return Calls(self.rounds())
+
+    def val_dataloader(self) -> "Calls":
+        """One evaluation."""
+        return Calls([self.evaluate])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that play depends on: generators, steps played."""
+        return {
+            "steps_played": self.steps_played,
+            "generators": {stream: [one.get_state() for one in own] for stream, own in self.generators.items()},
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from ``state_dict``'s return."""
+        self.steps_played = state_dict["steps_played"]
+        for stream, own in self.generators.items():
+            for generator, state in zip(own, state_dict["generators"][stream], strict=True):
+                generator.set_state(state.cpu())
+
+
+class Calls(Sequence[Any]):
+    """Rounds or evaluations as a sized sequence that is no DataLoader: Lightning neither prefetches nor shards it."""
+
+    def __init__(self, calls: Sequence[Any]) -> None:
+        self._calls = calls
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._calls[index]
+
+
+class OnDevice(Protocol):
+    """A policy, of which only this is asked here."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        ...
+
+
+class Buffer(Protocol):
+    """What stores experience and can be saved."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is stored."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from ``state_dict``'s return."""
+        ...
+
+
+PolicyT = TypeVar("PolicyT", bound=OnDevice)
+BufferT = TypeVar("BufferT", bound=Buffer)
+
+
+class LateBuffer(Generic[PolicyT, BufferT]):
+    """A replay buffer that is made once a policy tells what it needs and where; a saved state waits for it.
+
+    Args:
+        make: makes the buffer of a policy.
+    """
+
+    def __init__(self, make: Callable[[PolicyT], BufferT]) -> None:
+        self._make = make
+        self._buffer: BufferT | None = None
+        self._saved: dict[str, Any] | None = None
+
+    def of(self, policy: PolicyT) -> BufferT:
+        """The buffer of the policy, the same at every call."""
+        if self._buffer is None:
+            self._buffer = self._make(policy)
+            if self._saved is not None:
+                self._buffer.load_state_dict(self._saved)
+                self._saved = None
+        return self._buffer
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """What is stored; None before the buffer is there."""
+        return self._saved if self._buffer is None else self._buffer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Continue from ``state_dict``'s return."""
+        self._buffer, self._saved = None, state
+
+
+def check_positive(**arguments: int) -> None:
+    """Raise ValueError, naming the argument, unless all are at least 1."""
+    for name, value in arguments.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def cut(steps: int, length: int) -> list[int]:
+    """``steps`` in pieces of ``length``, the last one perhaps shorter."""
+    whole, rest = divmod(steps, length)
+    return [length] * whole + [rest] * bool(rest)

@@ -1,0 +1,123 @@
+"""Final scores of the runs of stateless games, as shares of the optimum."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mfmarl.evaluation.intervals import (
+    bootstrap_interval,
+    interval_columns,
+    proportion_interval,
+    steps_to_threshold,
+    tail_mean,
+)
+
+GROUP = ("settings", "algorithm", "agents")  # the columns that name one setting in curves.csv
+
+
+def final_scores(
+    curves: pd.DataFrame, optimum: Mapping[int, float], *, share: float = 0.1, by: Sequence[str] = GROUP
+) -> pd.DataFrame:
+    """One row a run: its final scores as shares of the optimum G*, and how fast it came near.
+
+    Args:
+        curves: one row an evaluation, with the columns `by`, agents, seed, step (joint steps),
+            greedy_reward and sampled_reward (both G(x), unscaled).
+        optimum: G* for each number of agents in `curves`.
+        share: the last part of the evaluations whose mean is the final score (0.1: our choice).
+        by: the columns that name one setting.
+
+    Returns:
+        A frame sorted by `by` and seed, with the columns `by`, seed, and
+
+        - greedy, sampled: tail mean of the reward of greedy and of sampled play, over G*;
+        - steps_to_0.9: joint steps at the first evaluation whose greedy reward is at least 0.9 G*, or NaN.
+
+    Raises:
+        ValueError: a column or an optimum is missing, a step occurs twice in a run, or there are no rows.
+    """
+    required = {*by, "agents", "seed", "step", "greedy_reward", "sampled_reward"}
+    missing = sorted(required - set(curves.columns))
+    if missing:
+        raise ValueError(f"curves lacks the columns {missing}; it has {list(curves.columns)}")
+    if curves.empty:
+        raise ValueError("curves has no rows; it must hold at least one evaluation")
+    rows = []
+    for key, run in curves.sort_values("step").groupby([*by, "seed"], sort=True):
+        labels = dict(zip([*by, "seed"], key, strict=True))
+        best = optimum_of(optimum, int(run["agents"].iloc[0]))
+        greedy = run["greedy_reward"].to_numpy(np.float64) / best
+        sampled = run["sampled_reward"].to_numpy(np.float64) / best
+        scores = {
+            "greedy": tail_mean(greedy, share),
+            "sampled": tail_mean(sampled, share),
+            "steps_to_0.9": steps_to_threshold(run["step"], greedy, 0.9),
+        }
+        rows.append(labels | scores)
+    return pd.DataFrame(rows)
+
+
+def summarise(
+    curves: pd.DataFrame,
+    optimum: Mapping[int, float],
+    *,
+    share: float = 0.1,
+    confidence: float = 0.95,
+    seed: int = 0,
+    by: Sequence[str] = GROUP,
+) -> pd.DataFrame:
+    """One row a setting: final scores over the optimum G*, with intervals over the seeds.
+
+    A row depends on its own runs and on `seed` alone: settings left out of `curves` do not change the others.
+
+    Args:
+        curves: as in `final_scores`.
+        optimum: as in `final_scores`.
+        share: as in `final_scores`.
+        by: as in `final_scores`.
+        confidence: of every interval.
+        seed: of the bootstrap's generator.
+
+    Returns:
+        A frame sorted by `by`, with the columns `by` and
+
+        - n: number of seeds;
+        - greedy, greedy_low, greedy_high: mean over seeds of the final greedy reward over G*, with its
+          bootstrap interval (NaN ends when n = 1);
+        - sampled, sampled_low, sampled_high: the same of sampled play;
+        - above_0.5, above_0.5_low, above_0.5_high: share of seeds whose final greedy reward exceeds 0.5 G*,
+          with its Wilson interval; and above_0.9, above_0.9_low, above_0.9_high;
+        - reached_0.9: number of seeds with at least one evaluation at or above 0.9 G*;
+        - steps_to_0.9: median over those seeds of the joint steps they needed; NaN if there are none.
+
+    Raises:
+        ValueError: as `final_scores`, `bootstrap_interval` and `proportion_interval`.
+    """
+    rows = []
+    scores = final_scores(curves, optimum, share=share, by=by)
+    for key, runs in scores.groupby(list(by), sort=True):
+        row = dict(zip(by, key, strict=True)) | {"n": len(runs)}
+        for column in ("greedy", "sampled"):
+            generator = np.random.default_rng(seed)
+            row |= interval_columns(
+                column, bootstrap_interval(runs[column], confidence=confidence, generator=generator)
+            )
+        for level in (0.5, 0.9):
+            successes = int((runs["greedy"] > level).sum())
+            row |= interval_columns(f"above_{level}", proportion_interval(successes, len(runs), confidence))
+        needed = runs["steps_to_0.9"].dropna()
+        row["reached_0.9"] = len(needed)
+        row["steps_to_0.9"] = float(needed.median()) if len(needed) else math.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def optimum_of(optimum: Mapping[int, float], agents: int) -> float:
+    """G* for this number of agents; ValueError if it is missing or not positive."""
+    if agents not in optimum:
+        raise ValueError(f"optimum lacks agents = {agents}; it has {sorted(optimum)}")
+    if not optimum[agents] > 0:
+        raise ValueError(f"optimum for agents = {agents} must be positive, got {optimum[agents]}")
+    return float(optimum[agents])

@@ -1,0 +1,125 @@
+"""Tables of rounds between armies: one row a round."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+LEARNERS = ("mf-q", "il", "mf-ac", "ac")  # in this order; others follow by name, and then the scripted
+
+
+SCRIPTED = ("rush", "random")
+
+
+EVALUATIONS = ("greedy", "sampled")
+
+
+GROUP = ("agents", "evaluation")  # what is never pooled
+
+
+ENTRANTS = ("algorithm", "opponent")
+
+
+SIDES = {"algorithm": "opponent", "seed": "opponent_seed", "reward": "opponent_reward"}
+
+
+SIDES |= {"survivors": "opponent_survivors"}
+
+
+FLIPS = {
+    "seat": {"left": "right", "right": "left"},
+    "first": {"yes": "no", "no": "yes"},
+    "result": {"win": "loss", "draw": "draw", "loss": "win"},
+}
+
+
+NUMBERS = ("agents", "seed", "opponent_seed", "reward", "opponent_reward", "survivors", "opponent_survivors", "steps")
+
+
+COLUMNS = (*SIDES, *SIDES.values(), *FLIPS, *GROUP, "round", "steps")
+
+
+def in_order(entrants: Iterable[str]) -> list[str]:
+    """The entrants in the one order of all tables: the paper's, others by name, rush, random."""
+    return sorted(set(entrants), key=_place)
+
+
+def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Every round as seen from each side: two rows a round.
+
+    In the second row algorithm and opponent change places with all that is theirs, and seat, first and result with
+    them. Means over the rows of an algorithm, or of an algorithm and an opponent, count every round from its side.
+
+    A mirror match gives both rows to the same algorithm, though it is one round. The added column `weight` is 1/2 in
+    those rows and 1 in all others: the sum of weights is the number of rounds of an algorithm and an opponent.
+
+    Args:
+        rounds: a table of rounds (see the module), any side of a pairing in the place of `algorithm`.
+
+    Returns:
+        A frame with the columns of `rounds` and weight: first all rounds sorted, the earlier in order as `algorithm`,
+        then the same rounds from the other side.
+
+    Raises:
+        ValueError: a column is missing or not filled, there are no rows, a value is not one of those of the module's
+            table, survivors exceed agents or belie the result, or a round occurs twice.
+    """
+    table = _turned_in_order(_checked(rounds))
+    entrants = in_order([*table["algorithm"], *table["opponent"]])
+    place = {name: number for number, name in enumerate(entrants)}
+    order = [*GROUP, "algorithm", "opponent", "seed", "opponent_seed", "round"]
+    twice = table.duplicated(order)
+    if twice.any():
+        raise ValueError(f"rounds must hold each round once, got twice {table.loc[twice, order].iloc[0].to_dict()}")
+    table = table.sort_values(order, key=lambda column: column.map(place) if column.name in ENTRANTS else column)
+    sides = pd.concat([table, _turned(table, np.ones(len(table), np.bool_))], ignore_index=True)
+    return sides.assign(weight=np.where(sides["algorithm"] == sides["opponent"], 0.5, 1.0))
+
+
+def _place(name: str) -> tuple[int, str]:
+    known = (*LEARNERS, None, *SCRIPTED)
+    return (known.index(name) if name in known else len(LEARNERS)), name
+
+
+def _turned_in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Each round once: the earlier in order as the algorithm; in a mirror match the smaller seed first."""
+    mirror = (table["algorithm"] == table["opponent"]).to_numpy()
+    later = table["algorithm"].map(_place).to_numpy() > table["opponent"].map(_place).to_numpy()
+    return _turned(table, later | (mirror & (table["seed"] > table["opponent_seed"]).to_numpy()))
+
+
+def _turned(table: pd.DataFrame, turn: NDArray[np.bool_]) -> pd.DataFrame:
+    """The table with the rows `turn` as the other side sees them."""
+    swapped = {own: table[own].mask(turn, table[other]) for own, other in SIDES.items()}
+    swapped |= {other: table[other].mask(turn, table[own]) for own, other in SIDES.items()}
+    flipped = {column: table[column].mask(turn, table[column].map(flip)) for column, flip in FLIPS.items()}
+    return table.assign(**swapped, **flipped)
+
+
+def _checked(rounds: pd.DataFrame) -> pd.DataFrame:
+    missing = sorted(set(COLUMNS) - set(rounds.columns))
+    if missing:
+        raise ValueError(f"rounds lacks the columns {missing}; it has {list(rounds.columns)}")
+    if rounds.empty:
+        raise ValueError("rounds has no rows; it must hold at least one round")
+    for column in COLUMNS:
+        if rounds[column].isna().any():
+            raise ValueError(f"rounds must be filled, got {column} missing in row {rounds[column].isna().argmax()}")
+    for column, flip in FLIPS.items():
+        unknown = ~rounds[column].isin(list(flip))
+        if unknown.any():
+            raise ValueError(f"{column} must be one of {', '.join(flip)}, got {rounds.loc[unknown, column].iloc[0]!r}")
+    for column in NUMBERS:
+        if not (pd.api.types.is_numeric_dtype(rounds[column]) and np.isfinite(rounds[column]).all()):
+            raise ValueError(f"{column} must be finite numbers, got {rounds[column].dtype} that are not")
+    counts = rounds[["survivors", "opponent_survivors"]]
+    outside = ((counts < 0) | counts.gt(rounds["agents"], axis=0)).any(axis=1)
+    if outside.any():
+        raise ValueError(f"survivors must be in 0 .. agents, got {counts[outside].iloc[0].tolist()}")
+    lead = counts["survivors"] - counts["opponent_survivors"]
+    wrong = rounds["result"] != np.select([lead > 0, lead < 0], ["win", "loss"], "draw")
+    if wrong.any():
+        result, survivors = rounds.loc[wrong, "result"].iloc[0], counts[wrong].iloc[0].tolist()
+        raise ValueError(f"result must be that of the survivors, got {result} with {survivors[0]} : {survivors[1]}")
+    return rounds

@@ -1,0 +1,201 @@
+"""Jobs: each is described by values, and does itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+import torch
+
+from mfmarl import __version__
+from mfmarl.algorithms import algorithm_class
+from mfmarl.environments import Game
+from mfmarl.jobs.execution import Attempt
+
+LAYOUT = 2  # of a training job's checkpoint; one of another layout is refused
+
+Label = str | int | float
+
+
+class EarlierVersionError(ValueError):
+    """A checkpoint from which this version cannot go on."""
+
+
+class Job(ABC):
+    """Something that is done once, by one process, and gives rows.
+
+    name         of the job's folder, e.g. "calibrated-mf-q-1000-seeds-0-7"
+    labels       leading columns of its rows, e.g. {"settings": "appendix", "algorithm": "il", "agents": 100}
+    environment  what is played, a frozen dataclass
+    """
+
+    name: str
+    labels: Mapping[str, Label]
+    environment: Game
+    unit: str = "agent-steps"  #: of ``work``.
+    checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
+
+    @property
+    @abstractmethod
+    def work(self) -> int:
+        """How much there is to do, in ``unit``: for progress, and to do the largest jobs first."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many rows it gives."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """The columns by which its rows are sorted, which tell them apart."""
+
+    @abstractmethod
+    def description(self) -> dict[str, object]:
+        """What determines the rows: numbers, text, tensors, dataclasses, and lists and mappings of them."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of ``description`` and our version.
+
+        Of the package's own code only the version counts, so that results outlive the edit of a comment.
+        """
+        content = {**self.description(), "version": __version__}
+        return hashlib.sha256(json.dumps(canonical(content), sort_keys=True).encode()).hexdigest()
+
+    def check(self) -> None:  # noqa: B027 - most jobs can be done
+        """Raise ValueError if the job cannot be done; called before any job begins."""
+
+    def check_checkpoint(self, path: Path) -> None:
+        """Raise some exception unless ``path`` is a whole checkpoint of such a job."""
+        raise EarlierVersionError("such a job saves none")
+
+    @abstractmethod
+    def do(self, attempt: Attempt) -> pd.DataFrame:
+        """Do the job, or what is left of it, and return its rows."""
+
+
+@dataclass(frozen=True)
+class TrainingJob(Job):
+    """Some seeds of one setting, trained together.
+
+    algorithm   a key of ALGORITHMS, or "path/to/file.py:Class"
+    seeds       one independent run each
+    agent       keyword arguments of the algorithm's class
+    data        keyword arguments of its data module, `steps` and `evaluations` among them
+    conditions  what differs within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}):
+                columns of the rows, one run for each condition and seed
+    unit        what an agent's step is called
+
+    The other fields are described in Job.
+    """
+
+    name: str
+    labels: Mapping[str, Label]
+    algorithm: str
+    environment: Game
+    seeds: tuple[int, ...]
+    agent: Mapping[str, object]
+    data: Mapping[str, object]
+    conditions: tuple[Mapping[str, float], ...] = ({},)
+    unit: str = "agent-steps"
+
+    @property
+    def runs(self) -> list[dict[str, float]]:
+        """What names each run of the stack: its condition and its seed."""
+        return [{**condition, "seed": seed} for condition in self.conditions for seed in self.seeds]
+
+    @property
+    def steps(self) -> int:
+        """Steps of each run."""
+        return int(self.data["steps"])  # type: ignore[call-overload,no-any-return]
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of each run."""
+        return int(self.data["evaluations"])  # type: ignore[call-overload,no-any-return]
+
+    @property
+    def work(self) -> int:
+        """The steps of every agent of every run."""
+        return self.steps * len(self.runs) * self.environment.agents
+
+    @property
+    def rows(self) -> int:
+        """One an evaluation of each run."""
+        return self.evaluations * len(self.runs)
+
+    @property
+    def keys(self) -> list[str]:
+        """Run, then step."""
+        return [*self.runs[0], "step"]
+
+    def description(self) -> dict[str, object]:
+        """All fields but the name and the unit, and the file of a custom class."""
+        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("name", "unit")}
+        file, _, _ = self.algorithm.rpartition(":")
+        if file.endswith(".py"):
+            try:
+                content["source"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            except OSError as error:
+                raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
+        return content
+
+    def check(self) -> None:
+        """Raise ValueError unless the algorithm loads."""
+        algorithm_class(self.algorithm)
+
+    def check_checkpoint(self, path: Path) -> None:
+        """Raise some exception unless ``path`` is a whole checkpoint that loads without unpickling."""
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"wrong checksum of {damaged}")
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        missing = {"state_dict", "loops", "callbacks"} - set(content)
+        if missing:
+            raise ValueError(f"it lacks {sorted(missing)}")
+        if content["callbacks"].get("Checkpointer", {}).get("layout") != LAYOUT:
+            raise EarlierVersionError("its layout is another")
+
+    def do(self, attempt: Attempt) -> pd.DataFrame:
+        """Train; the rows are those of every evaluation."""
+        # Lightning takes seconds to import: whoever only describes jobs, or hands them to workers, need not wait.
+        from mfmarl.jobs.training import train  # noqa: PLC0415
+
+        cls = algorithm_class(self.algorithm)
+        curves = train(cls, self.environment, self.seeds, self.agent, self.data, attempt)
+        return curves.frame(self.labels, self.runs)
+
+
+def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
+    """Name of a job: its labels, its lowest and its highest seed if it has any, in letters all file systems take."""
+    words = "-".join([*map(str, labels), *(["seeds", str(min(seeds)), str(max(seeds))] if seeds else [])])
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
+
+
+def canonical(value: object) -> object:
+    """``value`` as JSON that is equal exactly if the values are."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        content = {each.name: canonical(getattr(value, each.name)) for each in fields(value)}
+        return [type(value).__qualname__, content]
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [canonical(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        return [str(value.dtype), value.tolist()]
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    raise ValueError(f"job: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text")
