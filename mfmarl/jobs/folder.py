@@ -24,8 +24,9 @@ import pandas as pd
 import torch
 
 from mfmarl.files import read_csv, remove_partial, write_csv, write_json
+from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
-from mfmarl.jobs.job import EarlierVersionError, Job
+from mfmarl.jobs.job import Job
 
 
 class CorruptCheckpointError(ValueError):

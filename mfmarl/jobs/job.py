@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -17,15 +16,10 @@ import torch
 from mfmarl import __version__
 from mfmarl.algorithms import algorithm_class
 from mfmarl.environments import Game
+from mfmarl.jobs.checkpoint import check_checkpoint
 from mfmarl.jobs.execution import Attempt
 
-LAYOUT = 2  # of a training job's checkpoint; one of another layout is refused
-
 Label = str | int | float
-
-
-class EarlierVersionError(ValueError):
-    """A checkpoint from which this version cannot go on."""
 
 
 class Job(ABC):
@@ -75,7 +69,7 @@ class Job(ABC):
 
     def check_checkpoint(self, path: Path) -> None:
         """Raise some exception unless ``path`` is a whole checkpoint of such a job."""
-        raise EarlierVersionError("such a job saves none")
+        raise ValueError("such a job saves none")
 
     @abstractmethod
     def do(self, attempt: Attempt) -> pd.DataFrame:
@@ -153,17 +147,8 @@ class TrainingJob(Job):
         algorithm_class(self.algorithm)
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless ``path`` is a whole checkpoint that loads without unpickling."""
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"wrong checksum of {damaged}")
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        missing = {"state_dict", "loops", "callbacks"} - set(content)
-        if missing:
-            raise ValueError(f"it lacks {sorted(missing)}")
-        if content["callbacks"].get("Checkpointer", {}).get("layout") != LAYOUT:
-            raise EarlierVersionError("its layout is another")
+        """Raise some exception unless ``path`` is a whole checkpoint."""
+        check_checkpoint(path)
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
         """Train; the rows are those of every evaluation."""

@@ -19,8 +19,8 @@ from torch import Tensor
 from mfmarl.algorithms.agent import Agent
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
+from mfmarl.jobs.checkpoint import LAYOUT
 from mfmarl.jobs.execution import Attempt, LoggerName
-from mfmarl.jobs.job import LAYOUT
 
 
 def train(
