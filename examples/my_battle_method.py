@@ -1,4 +1,4 @@
-"""A method of one's own on Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-Q:
+"""A custom method of Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-Q:
 
 python reproduce/battle.py --algorithms examples/my_battle_method.py:HystereticBattleMFQ --opponents mf-q
 """
@@ -16,21 +16,21 @@ from mfmarl.mean_field import chosen
 
 
 class HystereticBattleMFQ(BattleMFQ):
-    """MF-Q that takes bad news slowly: the square of a negative error counts ``slowness`` times.
+    """MF-Q that takes bad news slowly: the square of a negative error counts `slowness` times.
 
     A low reward may be the fault of comrades who still explore (Matignon, Laurent & Le Fort-Piat 2007).
     """
 
-    def __init__(self, game: Battle, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any) -> None:
-        super().__init__(game, seeds, **like_mfq)
+    def __init__(self, environment: Battle, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any) -> None:
+        super().__init__(environment, seeds, **like_mfq)
         self.slowness = slowness
 
     def loss(self, batch: BattleBatch) -> Tensor:
         """What a gradient step lowers, a scalar."""
         with torch.no_grad():
             best = self.target(batch.next_view, batch.next_feature, batch.next_mean_action).float().amax(-1)
-            wanted = batch.reward + self.discount * best * ~batch.terminal
+            td_target = batch.reward + self.discount * best * ~batch.terminal
         values = self.network(batch.view, batch.feature, batch.mean_action).float()
-        error: Tensor = wanted - chosen(values, batch.action)
+        error: Tensor = td_target - chosen(values, batch.action)
         weight = torch.where(error < 0, self.slowness, 1.0)
         return (weight * error.square()).mean()

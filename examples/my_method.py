@@ -1,4 +1,4 @@
-"""A method of one's own: hysteretic MF-Q. Run it beside MF-Q:
+"""A custom method: hysteretic MF-Q. Run it beside MF-Q:
 
 python reproduce/gaussian_squeeze.py --algorithms mf-q examples/my_method.py:HystereticMFQ
 """
@@ -12,24 +12,26 @@ from torch import Tensor
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
+from mfmarl.mean_field import chosen
 
 
 class HystereticMFQ(MFQ):
-    """MF-Q that takes bad news slowly: the square of a negative error counts ``slowness`` times.
+    """MF-Q that takes bad news slowly: the square of a negative error counts `slowness` times.
 
     A low reward may be the fault of teammates who still explore (Matignon, Laurent & Le Fort-Piat 2007).
     """
 
-    def __init__(self, game: Environment, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any) -> None:
-        super().__init__(game, seeds, **like_mfq)
+    def __init__(
+        self, environment: Environment, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any
+    ) -> None:
+        super().__init__(environment, seeds, **like_mfq)
         self.slowness = slowness
 
     def losses(self, batch: Batch) -> list[Tensor]:
-        """The loss ``[seeds]`` of the one optimizer."""
+        """The loss `[seeds]` of the one optimizer."""
         with torch.no_grad():
             best = self.target(batch.agent, batch.mean_action).amax(-1)
-            wanted = self.reward_scale * batch.reward + self.discount * best
-        values = self.network(batch.agent, batch.mean_action)
-        error = wanted - values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
+            td_target = self.reward_scale * batch.reward + self.discount * best
+        error = td_target - chosen(self.network(batch.agent, batch.mean_action), batch.action)
         weight = torch.where(error < 0, self.slowness, 1.0)
         return [(weight * error.square()).mean(-1)]

@@ -1,4 +1,4 @@
-"""Classes of one's own, named path/to/file.py:Class."""
+"""Custom classes, named path/to/file.py:Class."""
 
 import importlib.util
 import inspect
@@ -16,7 +16,7 @@ def is_in_file(name: str) -> bool:
 
 
 def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
-    """The class that ``path/to/file.py:Class`` names; the file is run.
+    """The class that `path/to/file.py:Class` names; the file is run.
 
     Args:
         what: is looked for, for errors.
@@ -42,8 +42,8 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
         raise ValueError(f"{what} {name!r}: {path} does not load: {reason}") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, base)):
-        wanted = f"{base.__module__}.{base.__qualname__}"
-        raise ValueError(f"{what} {name!r}: {class_name} must be a subclass of {wanted} in {path}")
+        allowed = f"{base.__module__}.{base.__qualname__}"
+        raise ValueError(f"{what} {name!r}: {class_name} must be a subclass of {allowed} in {path}")
     return found
 
 

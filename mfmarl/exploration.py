@@ -17,11 +17,11 @@ class Exploration(Protocol):
     """What an agent needs to know of its exploration."""
 
     def temperature(self, step: int) -> float:
-        """Temperature T of Eq. 12 that the policy has at joint step ``step`` (0: greedy but for the exploration)."""
+        """Temperature T of Eq. 12 that the policy has at joint step `step` (0: greedy but for the exploration)."""
         ...
 
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions ``[...]`` int64 from ``values`` ``[..., D]`` and one ``uniform`` draw ``[...]`` in [0, 1) each."""
+        """Actions `[...]` int64 from `values` `[..., D]` and one `uniform` draw `[...]` in [0, 1) each."""
         ...
 
 
@@ -31,7 +31,7 @@ class EpsilonGreedy:
 
     Args:
         start: epsilon at step 0, in [0, 1].
-        end: epsilon from step ``steps`` on, in [0, 1].
+        end: epsilon from step `steps` on, in [0, 1].
         steps: length of the descent in joint steps, at least 1.
 
     Raises:
@@ -50,7 +50,7 @@ class EpsilonGreedy:
             raise ValueError(f"epsilon steps must be at least 1, got {self.steps}")
 
     def epsilon(self, step: int) -> float:
-        """Probability of a random action at joint step ``step``."""
+        """Probability of a random action at joint step `step`."""
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
 
     def temperature(self, step: int) -> float:
@@ -63,9 +63,9 @@ class EpsilonGreedy:
         return torch.where(explored < 0, values.argmax(-1), explored)
 
     def explore(self, uniform: Tensor, step: int, actions: int) -> Tensor:
-        """Random actions of those who explore and -1 for the others: ``[...]`` int64 from draws ``[...]``.
+        """Random actions of those who explore and -1 for the others: `[...]` int64 from draws `[...]`.
 
-        A draw below epsilon explores, and where it lies below epsilon says which of the ``actions``.
+        A draw below epsilon explores, and where it lies below epsilon says which of the `actions`.
         """
         epsilon = self.epsilon(step)
         if epsilon == 0:
@@ -76,9 +76,9 @@ class EpsilonGreedy:
 
 @dataclass(frozen=True)
 class Boltzmann:
-    """The policy of Eq. 12 at temperature ``exp(-decay * step) * start + end``, in units of the action values.
+    """The policy of Eq. 12 at temperature `exp(-decay * step) * start + end`, in units of the action values.
 
-    This is the schedule of FMQ (Kapetanakis & Kudenko 2002); ``decay`` 0 with ``end`` 0 holds it constant.
+    This is the schedule of FMQ (Kapetanakis & Kudenko 2002); `decay` 0 with `end` 0 holds it constant.
 
     Args:
         start: positive; the part that decays.
@@ -101,7 +101,7 @@ class Boltzmann:
                 raise ValueError(f"Boltzmann {name} must be at least 0, got {getattr(self, name)}")
 
     def temperature(self, step: int) -> float:
-        """Temperature at joint step ``step``."""
+        """Temperature at joint step `step`."""
         return exp(-self.decay * step) * self.start + self.end
 
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
@@ -110,6 +110,6 @@ class Boltzmann:
 
 
 def sample(policy: Tensor, uniform: Tensor) -> Tensor:
-    """Actions ``[...]``: the distribution function of ``policy`` ``[..., D]`` inverted at ``uniform`` ``[...]``."""
+    """Actions `[...]`: the distribution function of `policy` `[..., D]` inverted at `uniform` `[...]`."""
     below = policy.cumsum(-1) <= uniform.unsqueeze(-1)
     return below.sum(-1).clamp_(max=policy.shape[-1] - 1)

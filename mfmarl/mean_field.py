@@ -11,15 +11,15 @@ from torch import Tensor
 def mean_action(own: Tensor, total: Tensor, agents: int) -> Tensor:
     """Mean action of the neighbours of each agent: Eq. 11, the neighbours of j being all other agents.
 
-    ``abar^j = (1 / N^j) sum_{k in N(j)} a^k = (total - a^j) / (N - 1)``
+    `abar^j = (1 / N^j) sum_{k in N(j)} a^k = (total - a^j) / (N - 1)`
 
     Args:
-        own: ``[..., n]`` int64, the action a^j of each of n agents.
-        total: ``[..., n or 1, D]``, the one-hot actions of all N agents added up.
+        own: `[..., n]` int64, the action a^j of each of n agents.
+        total: `[..., n or 1, D]`, the one-hot actions of all N agents added up.
         agents: N, at least 2.
 
     Returns:
-        ``[..., n, D]``, each row a distribution over actions.
+        `[..., n, D]`, each row a distribution over actions.
     """
     others = total.expand(*own.shape, total.shape[-1]).clone()
     index = own.unsqueeze(-1)
@@ -27,7 +27,7 @@ def mean_action(own: Tensor, total: Tensor, agents: int) -> Tensor:
 
 
 def mean_policy(policies: Tensor) -> Tensor:
-    """Expectation of Eq. 11 when agent k draws a^k from row k of ``policies`` ``[..., N, D]``: ``[..., N, D]``."""
+    """Expectation of Eq. 11 when agent k draws a^k from row k of `policies` `[..., N, D]`: `[..., N, D]`."""
     return (policies.sum(-2, keepdim=True) - policies) / (policies.shape[-2] - 1)
 
 
@@ -35,13 +35,13 @@ def action_counts(actions: Tensor, count: int, alive: Tensor | None = None, dtyp
     """How many agents chose each action.
 
     Args:
-        actions: ``[..., N]`` int64.
+        actions: `[..., N]` int64.
         count: D, the number of actions.
-        alive: ``[..., N]`` bool, the agents that count. None: all.
+        alive: `[..., N]` bool, the agents that count. None: all.
         dtype: of the counts. None: torch's default.
 
     Returns:
-        ``[..., D]``.
+        `[..., D]`.
     """
     counts = torch.zeros(*actions.shape[:-1], count, dtype=dtype, device=actions.device)
     if alive is None:
@@ -50,7 +50,7 @@ def action_counts(actions: Tensor, count: int, alive: Tensor | None = None, dtyp
 
 
 def frequencies(counts: Tensor) -> Tensor:
-    """Mean action of those whose ``action_counts`` are ``[..., D]``, themselves included: zero if nobody acted.
+    """Mean action of those whose `action_counts` are `[..., D]`, themselves included: zero if nobody acted.
 
     Battle's mean action: Eq. 11 over the living of the agent's own army.
     """
@@ -58,10 +58,10 @@ def frequencies(counts: Tensor) -> Tensor:
 
 
 def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
-    """Policy of Eq. 12, ``pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)``, over ``values`` ``[..., D]``.
+    """Policy of Eq. 12, `pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)`, over `values` `[..., D]`.
 
-    The printed equation has ``exp(-beta Q)``, under which agents minimise reward. ``temperature`` T is in units of
-    Q; T = 0, or too small for the type of ``values``, is the limit: greedy, with maximisers that tie equally likely.
+    The printed equation has `exp(-beta Q)`, under which agents minimise reward. `temperature` T is in units of
+    Q; T = 0, or too small for the type of `values`, is the limit: greedy, with maximisers that tie equally likely.
     """
     best = values.amax(-1, keepdim=True)
     if temperature < torch.finfo(values.dtype).tiny:
@@ -72,17 +72,17 @@ def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
 
 
 def mean_field_value(policy: Tensor, values: Tensor) -> Tensor:
-    """Value of Eq. 10, ``v = sum_a pi(a) Q(a)``: two tensors ``[..., D]`` to ``[...]``."""
+    """Value of Eq. 10, `v = sum_a pi(a) Q(a)`: two tensors `[..., D]` to `[...]`."""
     return (policy * values).sum(-1)
 
 
 def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
-    """Eq. 10 under the policy of Eq. 12: ``[..., D]`` to ``[...]``. At T = 0 it is the maximum."""
+    """Eq. 10 under the policy of Eq. 12: `[..., D]` to `[...]`. At T = 0 it is the maximum."""
     if temperature < torch.finfo(values.dtype).tiny:
         return values.amax(-1)
     return mean_field_value(boltzmann_policy(values, temperature), values)
 
 
 def chosen(values: Tensor, action: Tensor) -> Tensor:
-    """The values at the actions taken, ``Q(a)``: ``[..., D]`` and ``[...]`` int64 to ``[...]``."""
+    """The values at the actions taken, `Q(a)`: `[..., D]` and `[...]` int64 to `[...]`."""
     return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)

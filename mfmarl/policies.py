@@ -36,8 +36,8 @@ class Acting:
     """How a policy acts by its network's outputs when it does not act greedily.
 
     Args:
-        kind: ``epsilon``: outputs are action values, and with probability ``value`` any action is taken;
-            ``temperature``: they are logits of Eq. 12 at the temperature ``value``.
+        kind: `epsilon`: outputs are action values, and with probability `value` any action is taken;
+            `temperature`: they are logits of Eq. 12 at the temperature `value`.
         value: of epsilon or of the temperature.
 
     Raises:
@@ -55,38 +55,37 @@ class Acting:
             raise ValueError(f"value: {self.kind} must be {allowed}, got {self.value}")
 
     def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
-        """Actions ``[...]`` int64 from ``outputs`` ``[..., 21]`` and one draw ``[...]`` in [0, 1) each."""
+        """Actions `[...]` int64 from `outputs` `[..., 21]` and one draw `[...]` in [0, 1) each."""
         if self.kind == "epsilon":
             return EpsilonGreedy(self.value, self.value).choose(outputs, uniform, 0)
         return sample(boltzmann_policy(outputs, self.value), uniform)
 
 
 def network_name(network: nn.Module) -> str:
-    """What a file calls a network: the class's name, or path/to/file.py:Class of one's own."""
+    """What a file calls a network: the class's name, or path/to/file.py:Class of a custom one."""
     cls = type(network)
     return cls.__name__ if NETWORKS.get(cls.__name__) is cls else name_in_file(cls)
 
 
-def rebuilt(name: str, weights: Mapping[str, Tensor]) -> nn.Module:
+def rebuilt(name: str, uses_mean_action: bool, weights: Mapping[str, Tensor]) -> nn.Module:
     """The network of that name with these weights.
 
-    A class of one's own is made as those here are, ``Class(uses_mean_action, generator)``, and uses the mean action if
-    and only if the name of some weight starts with mean_action.
+    A custom class is built as those here are, by Class(uses_mean_action, generator).
 
     Raises:
         Exception: there is no such class, or it does not fit the weights.
     """
     cls = class_in_file("network", name, nn.Module) if is_in_file(name) else NETWORKS[name]
-    network = cls(any(key.startswith("mean_action") for key in weights), Generator())
+    network = cls(uses_mean_action, Generator())
     network.load_state_dict(weights)
     return network
 
 
-def check_loads_again(network: nn.Module) -> None:
+def check_loads_again(network: nn.Module, uses_mean_action: bool) -> None:
     """Raise ValueError, before hours of training, for a network whose file could not be loaded."""
     name = network_name(network)
     try:
-        rebuilt(name, network.state_dict())
+        rebuilt(name, uses_mean_action, network.state_dict())
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"network: {name} must be made by Class(uses_mean_action, generator), got {reason}") from error
@@ -99,11 +98,15 @@ class Policy:
         network: outputs a number an action.
         acting: how to act when not greedily.
         about: what the army is: algorithm, agents, seed, and whatever else is worth telling.
+        uses_mean_action: whether the network was built to see the mean action.
     """
 
-    def __init__(self, network: nn.Module, acting: Acting, about: Mapping[str, object]) -> None:
+    def __init__(
+        self, network: nn.Module, acting: Acting, about: Mapping[str, object], *, uses_mean_action: bool
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.acting = acting
+        self.uses_mean_action = uses_mean_action
         self.about = dict(about)
 
     def act(
@@ -118,15 +121,15 @@ class Policy:
         """Actions of the army in several battles.
 
         Args:
-            views: ``[battles, agents, 13, 13, 7]``.
-            features: ``[battles, agents, 34]``.
-            alive: ``[battles, agents]`` bool.
-            mean_action: ``[battles, 21]`` frequencies of the actions of the army's living at the previous step.
+            views: `[battles, agents, 13, 13, 7]`.
+            features: `[battles, agents, 34]`.
+            alive: `[battles, agents]` bool.
+            mean_action: `[battles, 21]` frequencies of the actions of the army's living at the previous step.
             generators: one a battle; every agent draws, dead or alive.
-            evaluation: ``greedy`` or ``sampled``.
+            evaluation: `greedy` or `sampled`.
 
         Returns:
-            ``[battles, agents]`` int64, 0 for the dead.
+            `[battles, agents]` int64, 0 for the dead.
         """
         uniform = torch.stack([torch.rand(alive.shape[1], generator=generator) for generator in generators])[alive]
         means = mean_action.unsqueeze(1).expand(*alive.shape, -1)[alive]
@@ -142,14 +145,19 @@ class Policy:
         weights = {
             name: value.to("cpu", torch.bfloat16).contiguous() for name, value in self.network.state_dict().items()
         }
-        about = {"network": network_name(self.network), "acting": asdict(self.acting), **self.about}
+        about = {
+            "network": network_name(self.network),
+            "uses_mean_action": self.uses_mean_action,
+            "acting": asdict(self.acting),
+            **self.about,
+        }
         header = {"policy": json.dumps(about)}
         with atomic(path) as temporary:
             save_file(weights, temporary, metadata=header)
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Policy:
-        """Read what ``save`` wrote; nothing is unpickled. The file of a network of one's own is run.
+        """Read what `save` wrote; nothing is unpickled. The file of a custom network is run.
 
         Raises:
             ValueError: no such file, or one that is no policy.
@@ -161,15 +169,18 @@ class Policy:
                 about = json.loads(file.metadata()["policy"])
                 weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - it is no dict
             acting = Acting(**about.pop("acting"))
-            network = rebuilt(about.pop("network", "BattleNetwork"), weights)
+            # Files of version 0.1 do not say whether the network sees the mean action; its weights do.
+            guess = any(key.startswith("mean_action") for key in weights)
+            uses_mean_action = bool(about.pop("uses_mean_action", guess))
+            network = rebuilt(about.pop("network", "BattleNetwork"), uses_mean_action, weights)
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(f"policy: {path} is no policy: {reason}") from error
-        return cls(network.to(device), acting, about)
+        return cls(network.to(device), acting, about, uses_mean_action=uses_mean_action)
 
 
 class Scripted:
-    """An army that follows a script, with the face of a Policy.
+    """A scripted army with the same interface as Policy.
 
     Args:
         name: of the script: rush or random.
@@ -191,3 +202,18 @@ class Scripted:
     ) -> Tensor:
         """See Policy; scripts have one way to act."""
         return self.script(views, features, generators)
+
+
+def load_army(source: str, device: torch.device | str = "cpu") -> Policy | Scripted:
+    """The army of a file, or the scripted one of that name.
+
+    Raises:
+        ValueError: neither a policy's file nor a script's name.
+    """
+    if source in OPPONENTS:
+        return Scripted(source)
+    if not Path(source).is_file():
+        raise ValueError(
+            f"army must be the file of a policy or {' or '.join(OPPONENTS)}, got {source!r}, which is none"
+        )
+    return Policy.load(source, device)

@@ -68,7 +68,8 @@ def test_it_learns_a_game_of_two_actions(name: str) -> None:
     exploration = {"il": EpsilonGreedy(1.0, 0.1, 300), "fmq": Boltzmann(5.0, 0.02, 0.05)}
     shown = {} if name in ACTOR_CRITICS else {"exploration": exploration.get(name, exploration["il"])}
     seeds = range(5)
-    module = make(name, TOY, seeds, start_bias=1.0, target_rate=0.1, discount=0.5, **rates, **shown)
+    discount = {} if name in ("fmq", "rec-fmq") else {"discount": 0.5}
+    module = make(name, TOY, seeds, start_bias=1.0, target_rate=0.1, **discount, **rates, **shown)
     mean = torch.full((len(seeds), TOY.agents, TOY.actions), 0.5) if module.uses_mean_action else None
     assert not TOY.reward(module.act_greedily(mean)).any(), "the start must be as bad as can be"
     fit(module, ReplayDataModule(TOY, seeds, steps=500, evaluations=1, batch_size=40, samples_per_update=4))

@@ -34,7 +34,7 @@ class Side:
         self.paid = 0.0
 
     def play(self, replay: ArmyReplay, pause: int | None = None) -> None:
-        """A round; with ``pause`` only its first steps, which `resume` goes on from."""
+        """A round; with `pause` only its first steps, which `resume` goes on from."""
         self.battles.reset(self.chance)
         self.shown: list[tuple[Tensor, ...]] = []  # views, features, alive and who observes, step by step
         self.done: list[tuple[Tensor, Tensor, Tensor]] = []  # actions, rewards and what battles took the step
@@ -96,7 +96,7 @@ class Side:
         return out
 
     def expected(self, capacity: int | None = None) -> BattleBatch:
-        """The transitions of the newest joint steps of at most ``capacity``, the oldest first."""
+        """The transitions of the newest joint steps of at most `capacity`, the oldest first."""
         kept = list(self.steps)
         while capacity is not None and sum(map(len, kept)) > capacity:
             del kept[0]

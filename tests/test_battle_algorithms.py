@@ -38,7 +38,7 @@ class Table(nn.Module):
 def batch(
     action: Sequence[int], reward: Sequence[float], terminal: Sequence[bool], states: Sequence[tuple[int, int]]
 ) -> BattleBatch:
-    """Transitions between pairs of ``states``, rows of a Table; the number is split over the three inputs."""
+    """Transitions between pairs of `states`, rows of a Table; the number is split over the three inputs."""
 
     def seen(numbers: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         size = len(numbers)

@@ -16,7 +16,7 @@ def generators(*seeds: int) -> list[Generator]:
 
 
 def fight(observed: Observation, chance: list[Generator]) -> Tensor:
-    """Army 0 rushes, army 1 plays at random: ``[battles, 2, agents]``."""
+    """Army 0 rushes, army 1 plays at random: `[battles, 2, agents]`."""
     views, features = observed.views, observed.features
     return torch.stack([rush(views[:, 0], features[:, 0]), random(views[:, 1], features[:, 1], chance)], 1)
 

@@ -129,7 +129,7 @@ def test_it_computes_what_it_says() -> None:
         return values @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
     def convolution(name: str, cells: Tensor) -> Tensor:
-        """3 x 3 of ``cells`` ``[batch, rows, columns, channels]``, by shifts."""
+        """3 x 3 of `cells` `[batch, rows, columns, channels]`, by shifts."""
         kernel, side = weights[f"{name}.weight"], cells.shape[1] - 2
         shifted = [cells[:, y : y + side, x : x + side] @ kernel[:, :, y, x].T for y in range(3) for x in range(3)]
         return torch.stack(shifted).sum(0) + weights[f"{name}.bias"]

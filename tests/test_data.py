@@ -42,7 +42,7 @@ class Lottery:
 
 @dataclass
 class Scripted:
-    """Plays the joint actions ``[seeds, steps, agents]`` it is given, over and over, and notes all it is told."""
+    """Plays the joint actions `[seeds, steps, agents]` it is given, over and over, and notes all it is told."""
 
     script: Tensor
     greedy: int = 0
@@ -80,7 +80,7 @@ def played(data: ReplayDataModule, policy: Any, rounds: int | None = None) -> It
 
 
 def means(joint: Tensor, actions: int) -> Tensor:
-    """Eq. 11 by loops: ``[agents]`` to ``[agents, D]``."""
+    """Eq. 11 by loops: `[agents]` to `[agents, D]`."""
     rows = torch.zeros(len(joint), actions)
     for j in range(len(joint)):
         for k in range(len(joint)):

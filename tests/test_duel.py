@@ -29,7 +29,7 @@ LEFT, FIRST = (True, False, True, False), (True, True, False, False)
 def learned(seed: int, uses_mean_action: bool = True) -> Policy:
     """An army that has learned nothing, but has preferences."""
     network = BattleNetwork(uses_mean_action, Generator().manual_seed(seed))
-    return Policy(network, Acting("temperature", 0.02), {"seed": seed})
+    return Policy(network, Acting("temperature", 0.02), {"seed": seed}, uses_mean_action=uses_mean_action)
 
 
 SEATS = ["left" if left else "right" for left in LEFT]

@@ -24,7 +24,7 @@ CLIMBING_GAME = [[11, -30, 0], [-30, 7, 6], [0, 0, 5]]  # Matignon, Laurent & Le
 
 
 def squeeze(total: int, mu: float, sigma: float) -> float:
-    """``G(x)`` of appendix C.1 in Python's own floats."""
+    """`G(x)` of appendix C.1 in Python's own floats."""
     return total * exp(-((total - mu) ** 2) / sigma**2)
 
 

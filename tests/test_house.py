@@ -1,4 +1,4 @@
-"""Where everything lives: every file in a room, imports downwards only, no circle, nothing heavy where it is not used."""
+"""Where everything lives: every file in a room, imports lead downwards, nothing heavy where it is not used."""
 
 import ast
 import subprocess

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mfmarl.environments.ising import Ising, join, magnetisation, split
-from mfmarl.environments.ising_arguments import check_temperatures
+from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.statistical_physics import enumerate_states
 
 
@@ -22,7 +22,7 @@ def lattices(*shape: int, number: int = 0) -> Tensor:
 
 
 def rolled(spins: Tensor) -> Tensor:
-    """Sum of the four neighbours of every site ``[..., L, L]``."""
+    """Sum of the four neighbours of every site `[..., L, L]`."""
     return sum((spins.roll(step, axis) for step in (1, -1) for axis in (-1, -2)), torch.zeros_like(spins))
 
 
@@ -151,9 +151,9 @@ def test_a_third_action_is_refused() -> None:
 @pytest.mark.parametrize("temperatures", [[], [1.0, 0.0], [-1.0], [nan], [1.0, inf]])
 def test_temperatures_must_be_positive(temperatures: list[float]) -> None:
     with pytest.raises(ValueError, match=r"taus must be positive and finite, at least one, got \["):
-        check_temperatures(temperatures, "taus")
+        temperature_tuple(temperatures, "taus")
 
 
 def test_temperatures_become_floats() -> None:
-    assert check_temperatures([1, np.float32(0.5)]) == (1.0, 0.5)
-    assert all(type(value) is float for value in check_temperatures(torch.tensor([1.0, 2.0])))
+    assert temperature_tuple([1, np.float32(0.5)]) == (1.0, 0.5)
+    assert all(type(value) is float for value in temperature_tuple(torch.tensor([1.0, 2.0])))

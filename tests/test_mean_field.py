@@ -31,7 +31,7 @@ def one_hot_mean(joint: list[int], agent: int, actions: int) -> list[float]:
 
 @st.composite
 def joint_actions(draw: st.DrawFn) -> tuple[Tensor, int]:
-    """Joint actions ``[seeds, steps, agents]`` and the number of actions."""
+    """Joint actions `[seeds, steps, agents]` and the number of actions."""
     seeds, steps, agents, actions = (draw(st.integers(low, high)) for low, high in ((1, 3), (1, 3), (2, 6), (1, 5)))
     numbers = st.integers(0, actions - 1)
     count = seeds * steps * agents

@@ -29,7 +29,7 @@ def start(seeds: int = 2) -> list[torch.Generator]:
 
 
 def dense(network: AgentNetwork, seed: int, features: int) -> nn.Sequential:
-    """What one seed's part of ``network`` is by its docstring: an MLP over the one-hot id and the features."""
+    """What one seed's part of `network` is by its docstring: an MLP over the one-hot id and the features."""
     parts = {name: parameter[seed].detach().clone() for name, parameter in network.named_parameters()}
     first = parts["identity"] if not features else torch.cat([parts["identity"], parts["features"]])
     weights = [first, *(parts[name] for name in sorted(parts) if name.startswith("weight"))]
@@ -183,7 +183,7 @@ def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None
 
 @st.composite
 def joint_actions(draw: st.DrawFn) -> tuple[Tensor, int]:
-    """Joint actions ``[seeds, steps, agents]`` and the number of actions."""
+    """Joint actions `[seeds, steps, agents]` and the number of actions."""
     seeds, steps, agents, actions = (draw(st.integers(1, high)) for high in (3, 4, 4, 4))
     count = seeds * steps * agents
     flat = draw(st.lists(st.integers(0, actions - 1), min_size=count, max_size=count))

@@ -16,13 +16,15 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.scripts import random, rush
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.networks.battle_released import ActorCriticPerceptron
-from mfmarl.policies import Acting, Policy, Scripted
+from mfmarl.policies import Acting, Policy, Scripted, load_army
 
 ABOUT = {"algorithm": "BattleMFQ", "agents": 3, "seed": 7}
 
 
 def make(uses_mean_action: bool = True, seed: int = 0, acting: Acting = Acting("epsilon", 0.05)) -> Policy:  # noqa: B008
-    return Policy(BattleNetwork(uses_mean_action, Generator().manual_seed(seed)), acting, ABOUT)
+    return Policy(
+        BattleNetwork(uses_mean_action, Generator().manual_seed(seed)), acting, ABOUT, uses_mean_action=uses_mean_action
+    )
 
 
 def observed(battles: int = 2, agents: int = 3) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -40,7 +42,7 @@ def chance(*seeds: int) -> list[Generator]:
 
 
 def outputs(policy: Policy) -> Tensor:
-    """What the network says of every agent, one at a time: ``[battles, agents, 21]``."""
+    """What the network says of every agent, one at a time: `[battles, agents, 21]`."""
     views, features, alive, means = observed()
     rows = [
         policy.network(views[battle, agent, None], features[battle, agent, None], means[battle, None])
@@ -72,8 +74,10 @@ def test_a_file_keeps_all_but_digits(uses_mean_action: bool, acting: Acting, tmp
 @pytest.mark.parametrize("uses_mean_action", [False, True])
 def test_the_form_of_the_network_is_kept(uses_mean_action: bool, tmp_path: Path) -> None:
     network = ActorCriticPerceptron(uses_mean_action, Generator().manual_seed(0))
-    Policy(network, Acting("temperature", 1.0), ABOUT).save(tmp_path / "policy.safetensors")
-    loaded = Policy.load(tmp_path / "policy.safetensors")
+    Policy(network, Acting("temperature", 1.0), ABOUT, uses_mean_action=uses_mean_action).save(
+        tmp_path / "p.safetensors"
+    )
+    loaded = Policy.load(tmp_path / "p.safetensors")
     assert isinstance(loaded.network, ActorCriticPerceptron)
     assert loaded.about == ABOUT
     for name, values in network.state_dict().items():
@@ -97,6 +101,7 @@ def test_a_file_is_plain_safetensors_of_two_bytes_a_weight(tmp_path: Path) -> No
         header = file.metadata()
     assert json.loads(header["policy"]) == {
         "network": "BattleNetwork",
+        "uses_mean_action": True,
         "acting": {"kind": "epsilon", "value": 0.05},
         **ABOUT,
     }
@@ -286,3 +291,22 @@ def test_a_network_that_could_not_be_loaded_is_refused_before_it_is_trained(tmp_
         ValueError, match=r"^network: .*own.py:Wide must be made by Class\(uses_mean_action, generator\)"
     ):
         wide(Battle(2), (0,))
+
+
+def test_files_of_version_0_1_are_guessed_from_their_weights(tmp_path: Path) -> None:
+    for uses in (False, True):
+        make(uses_mean_action=uses).save(tmp_path / "policy")
+        weights = load_file(tmp_path / "policy")
+        with safe_open(tmp_path / "policy", "pt") as file:
+            about = json.loads(file.metadata()["policy"])
+        assert about.pop("uses_mean_action") == uses
+        save_file(weights, tmp_path / "old", metadata={"policy": json.dumps(about)})
+        assert Policy.load(tmp_path / "old").uses_mean_action == uses
+
+
+def test_an_army_is_a_file_or_a_script(tmp_path: Path) -> None:
+    make().save(tmp_path / "policy")
+    assert isinstance(load_army(str(tmp_path / "policy")), Policy)
+    assert isinstance(load_army("rush"), Scripted)
+    with pytest.raises(ValueError, match=r"^army must be the file of a policy or random or rush, got 'nobody'"):
+        load_army("nobody")

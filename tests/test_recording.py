@@ -35,7 +35,7 @@ def army(tmp_path: Path) -> str:
         parameter.data *= 5
     path = tmp_path / "army" / "army.safetensors"
     path.parent.mkdir()
-    Policy(network, Acting("temperature", 0.05), {"agents": 8}).save(path)
+    Policy(network, Acting("temperature", 0.05), {"agents": 8}, uses_mean_action=True).save(path)
     return str(path)
 
 

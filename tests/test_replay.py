@@ -13,7 +13,7 @@ SEEDS = 2
 
 
 def entry(step: int) -> dict[str, Tensor]:
-    """What joint step number ``step`` leaves, different for every step, seed and agent."""
+    """What joint step number `step` leaves, different for every step, seed and agent."""
     action = torch.tensor([[step, step + 10, step + 20], [step + 100, step + 110, step + 120]])
     return {"action": action, "reward": torch.tensor([step + 0.5, step + 1000.25], dtype=torch.float64)}
 

@@ -49,7 +49,7 @@ def module(order: Order = "checkerboard", **changes: Any) -> SweepDataModule:
 
 
 def numbers(lattices: Tensor) -> dict[int, int]:
-    """Spins by number of the site in ``[temperatures, seeds, L, L]``, flattened."""
+    """Spins by number of the site in `[temperatures, seeds, L, L]`, flattened."""
     return dict(enumerate(lattices.flatten().tolist()))
 
 
@@ -210,7 +210,7 @@ def agent(method: type[LatticeAgent], seeds: tuple[int, ...] = SEEDS) -> Lattice
 
 
 def trained(learner: LatticeAgent, data: SweepDataModule, steps: int) -> dict[str, Tensor]:
-    """All that a run leaves, each ``[temperatures, seeds, ...]``."""
+    """All that a run leaves, each `[temperatures, seeds, ...]`."""
     for transition in data.play(learner, steps):
         learner.learn(transition)
     return {"spins": data.spins, **learner.state_dict()}

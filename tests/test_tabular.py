@@ -26,12 +26,12 @@ SUMS = (-4, -2, 0, 2, 4)
 
 
 def int8(*values: int) -> Tensor:
-    """``[1, 1, n]``."""
+    """`[1, 1, n]`."""
     return torch.tensor(values, dtype=torch.int8).view(1, 1, -1)
 
 
 def fixed_point(game: Ising) -> Tensor:
-    """Q where it equals the reward of Eq. 33, ``[5, 2]``."""
+    """Q where it equals the reward of Eq. 33, `[5, 2]`."""
     return torch.tensor([[action * (game.field + game.coupling / 2 * total) for action in (-1, 1)] for total in SUMS])
 
 
@@ -76,7 +76,7 @@ def test_a_turn_of_one_colour_moves_one_entry_of_each_of_its_sites() -> None:
 
 
 def acts(agent: LatticeAgent, chances: list[tuple[int, int, float]], step: int, place: int) -> None:
-    """See that spins under sums of neighbours come up with these chances at the agent's ``place``-th temperature."""
+    """See that spins under sums of neighbours come up with these chances at the agent's `place`-th temperature."""
     for total, spin, chance in chances:
         draws = torch.tensor([chance * (1 - 1e-5), chance * (1 + 1e-5)]).clamp(max=1 - 2**-24)
         tried = draws.expand(len(agent.temperatures), 1, 2)
@@ -158,7 +158,7 @@ def play(agent: LatticeAgent, data: SweepDataModule, sweeps: int) -> None:
 
 
 def sampled(agent: LatticeAgent, order: Order, burn_in: int, samples: int, apart: int, **changes: Any) -> list[Tensor]:
-    """Lattices ``[lattices, L, L]`` after the burn-in and every so many sweeps from there."""
+    """Lattices `[lattices, L, L]` after the burn-in and every so many sweeps from there."""
     arguments: dict[str, Any] = {"temperatures": agent.temperatures, "steps": 1, "evaluations": 1, "order": order}
     data = SweepDataModule(agent.environment, agent.seeds, **(arguments | changes))
     lattices = []
@@ -169,7 +169,7 @@ def sampled(agent: LatticeAgent, order: Order, burn_in: int, samples: int, apart
 
 
 def p_value(lattices: Tensor, game: Ising, tau: float) -> float:
-    """Of the chi-square test that 4 x 4 lattices ``[n, 4, 4]`` come from equilibrium, by energy and magnetisation."""
+    """Of the chi-square test that 4 x 4 lattices `[n, 4, 4]` come from equilibrium, by energy and magnetisation."""
     states = enumerate_states(4, game.field, game.coupling)
     classes = {
         (bonds, spins): place

@@ -43,7 +43,7 @@ BASES: dict[Kind | None, str] = {
 
 
 def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
-    """The class behind a name: a key of the tables above, or ``path/to/file.py:Class`` for a custom method.
+    """The class behind a name: a key of the tables above, or `path/to/file.py:Class` for a custom method.
 
     Args:
         name: of the algorithm.

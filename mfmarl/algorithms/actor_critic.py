@@ -1,7 +1,7 @@
 """Actor-critics: independent (AC), mean field (MF-AC, Algorithm 2 of Yang et al. 2018) and joint-action (MAAC).
 
 Each agent has an actor of its own, the critic is shared and told the agent's id (appendix C.1). In a stateless game
-an actor sees nothing, so it is its logits: ``pi^j = softmax(theta^j)``.
+an actor sees nothing, so it is its logits: `pi^j = softmax(theta^j)`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import sample
-from mfmarl.mean_field import boltzmann_policy, mean_field_value
+from mfmarl.mean_field import boltzmann_policy, chosen, mean_field_value
 from mfmarl.networks.stacked import (
     AgentNetwork,
     Embedding,
@@ -30,8 +30,8 @@ from mfmarl.networks.stacked import (
 class AC(StatelessAgent):
     """Independent actor-critic: MF-AC without the mean action.
 
-    Critic: ``(1/K) sum (y - Q(a^j))^2`` with ``y = r^j + gamma v(s')``, v of Eq. 10 under the target actor.
-    Actor: Algorithm 2's ``grad log pi(a) Q_target(a)``, a drawn from pi, of which the loss ``-sum_a pi(a) Q_target(a)``
+    Critic: `(1/K) sum (y - Q(a^j))^2` with `y = r^j + gamma v(s')`, v of Eq. 10 under the target actor.
+    Actor: Algorithm 2's `grad log pi(a) Q_target(a)`, a drawn from pi, of which the loss `-sum_a pi(a) Q_target(a)`
     takes the expectation over a.
 
     Args:
@@ -40,7 +40,7 @@ class AC(StatelessAgent):
         critic_learning_rate: Adam's. 1e-3: appendix C.1.
         actor_learning_rate: Adam's. 1e-4: appendix C.1.
         hidden: widths of the critic's hidden layers, at least one. (32, 32): our choice.
-        embedding: how the id enters the critic, see AgentNetwork. ``one-hot``: our choice.
+        embedding: how the id enters the critic, see AgentNetwork. `one-hot`: our choice.
         start_bias: added to the logit and to the critic's value of action 0 at the start; MAAC's critic has no
             output of its own for an action, so there to the logit alone. 0: our choice.
         **general: see StatelessAgent.
@@ -69,7 +69,7 @@ class AC(StatelessAgent):
         self.actor_target = deepcopy(self.actor).requires_grad_(False)
 
     def make_critic(self, hidden: Sequence[int], embedding: Embedding, start_bias: float) -> nn.Module:
-        """The critic Q, and through ``uses_mean_action`` whether it sees the mean action."""
+        """The critic Q, and through `uses_mean_action` whether it sees the mean action."""
         return AgentNetwork(
             self.environment.agents,
             self.environment.actions if self.uses_mean_action else 0,
@@ -91,10 +91,12 @@ class AC(StatelessAgent):
     def losses(self, batch: Batch) -> list[Tensor]:
         with torch.no_grad():
             next_values = self.critic_target(batch.agent, batch.mean_action)
+            # v(s') of Eq. 10, the policy being the target actor's
             value = mean_field_value(self.actor_target(batch.agent), next_values)
-            wanted = self.reward_scale * batch.reward + self.discount * value
-        values = self.critic(batch.agent, batch.mean_action).gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
-        critic_loss = (wanted - values).square().mean(-1)
+            td_target = self.reward_scale * batch.reward + self.discount * value
+        values = chosen(self.critic(batch.agent, batch.mean_action), batch.action)
+        critic_loss = (td_target - values).square().mean(-1)
+        # The gradient of sum_a pi(a) Q_target(a) is that of Algorithm 2, averaged over the action that it draws.
         actor_loss = -mean_field_value(self.actor(batch.agent), next_values).mean(-1)
         return [critic_loss, actor_loss]
 
@@ -115,10 +117,10 @@ class MFAC(AC):
 
 
 class MAAC(AC):
-    """The discrete-action MADDPG of Lowe et al. 2017: a critic ``Q(j, a^1, ..., a^N)`` that sees every action.
+    """The discrete-action MADDPG of Lowe et al. 2017: a critic `Q(j, a^1, ..., a^N)` that sees every action.
 
     Critic: as AC's, the value of s' taken where every agent's action is its target policy in place of a one-hot
-    action, the relaxation by which MADDPG treats discrete actions. Actor: ``-sum_b pi(b) Q(j, ..., a^j = b, ...)``
+    action, the relaxation by which MADDPG treats discrete actions. Actor: `-sum_b pi(b) Q(j, ..., a^j = b, ...)`
     with the other agents' actions as they were stored.
     """
 
@@ -135,9 +137,9 @@ class MAAC(AC):
         with torch.no_grad():
             policies = boltzmann_policy(self.actor_target.logits, 1.0)
             value = self.critic_target.value_of_policies(batch.agent, policies)
-            wanted = self.reward_scale * batch.reward + self.discount * value
+            td_target = self.reward_scale * batch.reward + self.discount * value
         first = self.critic.first_layer(batch.agent, batch.joint_action)
-        critic_loss = (wanted - self.critic.value(first)).square().mean(-1)
+        critic_loss = (td_target - self.critic.value(first)).square().mean(-1)
         with torch.no_grad():
             values = self.critic.had_it_acted(batch.agent, batch.action, first)
         actor_loss = -mean_field_value(self.actor(batch.agent), values).mean(-1)
@@ -145,7 +147,7 @@ class MAAC(AC):
 
 
 class JointCritic(nn.Module):
-    """``Q(j, a^1, ..., a^N)``: an MLP over the agent's one-hot id and the one-hot actions of all agents."""
+    """`Q(j, a^1, ..., a^N)`: an MLP over the agent's one-hot id and the one-hot actions of all agents."""
 
     def __init__(
         self,
@@ -160,24 +162,24 @@ class JointCritic(nn.Module):
         self.joint = JointActionLayer(agents, actions, hidden[0], generators)
 
     def first_layer(self, agent: Tensor, joint: Tensor) -> Tensor:
-        """What ``agent`` ``[seeds, B]`` and the joint actions ``[seeds, G, N]`` of its samples feed into the MLP.
+        """What `agent` `[seeds, B]` and the joint actions `[seeds, G, N]` of its samples feed into the MLP.
 
-        Returns ``[seeds, B, width]``; sample i is of joint action ``i * G // B``.
+        Returns `[seeds, B, width]`; sample i is of joint action `i * G // B`.
         """
         seen: Tensor = self.joint(joint)
         return self.network.rows(agent) + seen.repeat_interleave(agent.shape[1] // seen.shape[1], 1)
 
     def value(self, first: Tensor) -> Tensor:
-        """Values ``[seeds, B]`` from ``first_layer``'s return."""
+        """Values `[seeds, B]` from `first_layer`'s return."""
         return self.network.output(first).squeeze(-1)
 
     def value_of_policies(self, agent: Tensor, policies: Tensor) -> Tensor:
-        """Values ``[seeds, B]`` where agent k's action is row k of ``policies`` ``[seeds, agents, D]``."""
+        """Values `[seeds, B]` where agent k's action is row k of `policies` `[seeds, agents, D]`."""
         seen = torch.bmm(policies.flatten(1).unsqueeze(1), self.joint.rows)
         return self.value(self.network.rows(agent) + seen)
 
     def had_it_acted(self, agent: Tensor, action: Tensor, first: Tensor) -> Tensor:
-        """Values ``[seeds, B, D]`` of each action of the agent in place of its ``action`` ``[seeds, B]``."""
+        """Values `[seeds, B, D]` of each action of the agent in place of its `action` `[seeds, B]`."""
         own = self.joint.own(agent)
         actions, width = own.shape[2:]
         taken = own.gather(2, action.view(*action.shape, 1, 1).expand(-1, -1, 1, width))
@@ -186,7 +188,7 @@ class JointCritic(nn.Module):
 
 
 class Actors(nn.Module):
-    """N separate actors, each the logits of its policy ``[seeds, agents, D]``, which start within 0.01 of zero."""
+    """N separate actors, each the logits of its policy `[seeds, agents, D]`, which start within 0.01 of zero."""
 
     def __init__(self, environment: Environment, generators: Sequence[torch.Generator], start_bias: float) -> None:
         super().__init__()
@@ -197,9 +199,9 @@ class Actors(nn.Module):
 
     @property
     def logits(self) -> Tensor:
-        """Logits ``[seeds, agents, D]`` of all agents."""
+        """Logits `[seeds, agents, D]` of all agents."""
         return self.padded_logits[..., : self.actions]
 
     def forward(self, agent: Tensor) -> Tensor:
-        """Policies ``[seeds, batch, D]`` of the agents ``[seeds, batch]``."""
+        """Policies `[seeds, batch, D]` of the agents `[seeds, batch]`."""
         return boltzmann_policy(gather_rows(self.padded_logits, agent)[..., : self.actions], 1.0)

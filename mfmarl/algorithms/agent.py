@@ -25,7 +25,7 @@ class Agent(pl.LightningModule):
     """
 
     data_module: ClassVar[type[RoundsDataModule]]  #: plays its game; built like the agent, from game and seeds.
-    scores: dict[str, Tensor]  #: ``[seeds]`` (or ``[conditions, seeds]``) float64 a score, after each evaluation.
+    scores: dict[str, Tensor]  #: `[seeds]` (or `[conditions, seeds]`) float64 a score, after each evaluation.
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Agent(pl.LightningModule):
         self.scores = evaluation(self)
 
     def raw_optimizers(self) -> list[Optimizer]:
-        """Those of ``configure_optimizers``, without Lightning's wrapper: it costs a third of a small gradient step."""
+        """Those of `configure_optimizers`, without Lightning's wrapper: it costs a third of a small gradient step."""
         optimizers = self.optimizers(use_pl_optimizer=False)
         return cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers])
 
@@ -57,7 +57,7 @@ def descend(
 
     Args:
         batches: the minibatches; each is asked for after the step on the one before.
-        losses: of a minibatch, one an optimizer, a scalar or ``[seeds]``: stacked runs share no parameter, so that the
+        losses: of a minibatch, one an optimizer, a scalar or `[seeds]`: stacked runs share no parameter, so that the
             gradient of the sum is that of each run.
         optimizers: in the order of the losses.
         follow: moves the target networks.
@@ -84,7 +84,7 @@ def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
 
 
 def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Callable[[], None]:
-    """What moves target copies towards their networks: ``target <- rate source + (1 - rate) target``.
+    """What moves target copies towards their networks: `target <- rate source + (1 - rate) target`.
 
     Args:
         networks: pairs of a network and its target.
@@ -135,7 +135,7 @@ def gradient_descent(
 ) -> Optimizer:
     """Plain gradient descent, which on half the squared error of a table is Eq. 9 with alpha the learning rate.
 
-    Arguments and errors as of ``adam``.
+    Arguments and errors as of `adam`.
     """
     return torch.optim.SGD(_trainable(parameters), lr=_positive(learning_rate, argument))
 

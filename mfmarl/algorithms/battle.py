@@ -5,8 +5,8 @@ follows when it wins. A mean field method differs from its baseline by one input
 of the 21 actions that its own army's living agents took at the previous step, the agent's own included (Eq. 11 is over
 the neighbours; with 64 agents in one army and no neighbourhood in the paper's Battle the released code does the same).
 
-    IL, MF-Q    ``(y - Q(o, a, abar))^2``,  ``y = r + gamma v(o')``, v of Eq. 10 (max at T = 0)
-    AC, MF-AC   ``0.1 (y - Q(o, a, abar))^2 - sum_a pi(a | o') Q_target(o', a, abar') - 0.08 H(pi(. | o'))``,
+    IL, MF-Q    `(y - Q(o, a, abar))^2`,  `y = r + gamma v(o')`, v of Eq. 10 (max at T = 0)
+    AC, MF-AC   `0.1 (y - Q(o, a, abar))^2 - sum_a pi(a | o') Q_target(o', a, abar') - 0.08 H(pi(. | o'))`,
                 v(o') of Eq. 10 under the target actor: Algorithm 2, whose actor gradient is taken at o' with Q_target;
                 in expectation over the actor's action, where it prints one drawn from the target actor; where o' ends
                 an agent's experience the last two terms are left out
@@ -38,7 +38,7 @@ from mfmarl.seeds import generators
 
 
 class BattleAgent(Agent):
-    """An army in self-play. A method defines ``acting``, ``training_step`` and ``configure_optimizers``.
+    """An army in self-play. A method defines `acting`, `training_step` and `configure_optimizers`.
 
     Args:
         environment: the game.
@@ -48,7 +48,7 @@ class BattleAgent(Agent):
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
 
     Raises:
-        ValueError: an argument out of its range, several seeds, or a network of one's own that no file could hold.
+        ValueError: an argument out of its range, several seeds, or a custom network that no file could hold.
     """
 
     uses_mean_action = False
@@ -74,27 +74,27 @@ class BattleAgent(Agent):
         self.opponent_rate = opponent_rate
         (self.start_generator,) = generators(seeds, "start")
         self.network = self.make_network()
-        check_loads_again(self.network)
+        check_loads_again(self.network, self.uses_mean_action)
         self.opponent = _copy(self.network)
 
     def make_network(self) -> nn.Module:
-        """A network with the inputs of the method; one of one's own is made by Class(uses_mean_action, generator)."""
+        """A network with the inputs of the method; a custom one is built by Class(uses_mean_action, generator)."""
         return BattleNetwork(self.uses_mean_action, self.start_generator)
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions in training of army 0, the learner, or 1, its copy: here as ``acting`` says.
+        """Actions in training of army 0, the learner, or 1, its copy: here as `acting` says.
 
         Args:
             army: 0 or 1.
-            view: ``[agents, 13, 13, 7]`` of its living agents.
-            feature: ``[agents, 34]``.
-            mean_action: ``[agents, 21]``.
-            uniform: ``[agents]`` draws in [0, 1).
+            view: `[agents, 13, 13, 7]` of its living agents.
+            feature: `[agents, 34]`.
+            mean_action: `[agents, 21]`.
+            uniform: `[agents]` draws in [0, 1).
             step: rounds of self-play so far.
 
         Returns:
-            ``[agents]`` int64.
+            `[agents]` int64.
         """
         return self.acting.choose(self.player(army)(view, feature, mean_action).float(), uniform)
 
@@ -110,15 +110,16 @@ class BattleAgent(Agent):
     def save(self, directory: Path) -> None:
         """The trained army, as policy.safetensors."""
         about = {"algorithm": type(self).__name__, "agents": self.environment.agents, "seed": self.seeds[0]}
-        Policy(deepcopy(self.network), self.acting, about).save(directory / "policy.safetensors")
+        policy = Policy(deepcopy(self.network), self.acting, about, uses_mean_action=self.uses_mean_action)
+        policy.save(directory / "policy.safetensors")
 
     def opponent_follows(self) -> None:
-        """The opponent becomes nearly what the learner is."""
+        """Move the opponent's copy towards the learner."""
         follower([(self.network, self.opponent)], self.opponent_rate)()
 
 
 class ReplayingAgent(BattleAgent):
-    """An army that learns from replayed minibatches, with target networks. A method defines ``networks`` and ``loss``.
+    """An army that learns from replayed minibatches, with target networks. A method defines `networks` and `loss`.
 
     Args:
         environment: the game.
@@ -166,9 +167,8 @@ class BattleIL(ReplayingAgent):
         exploration: epsilon over the rounds. From 1 to 0.05 over 2000 rounds: appendix C.3.
         double_q: the network, in place of its target copy, picks the action of v(o'). False: our choice; the
             released code does.
-        learns_terminal: whether transitions that end an agent's experience, by its death or by the enemy's end, count
-            in the loss. True: the equations; the released code leaves them out, and with them the last transitions
-            before a time-out, which count here.
+        learns_terminal: whether samples with no next state count in the loss. True: the equations. False: they are left
+            out (released code, which also leaves out the last samples before a time-out).
         **general: see ReplayingAgent.
     """
 
@@ -204,17 +204,17 @@ class BattleIL(ReplayingAgent):
         with torch.no_grad():
             after = (batch.next_view, batch.next_feature, batch.next_mean_action)
             next_values = self.target(*after).float()
-            if self.double_q:
+            if self.double_q:  # the network chooses, the target network values
                 value = chosen(next_values, self.network(*after).argmax(-1))
             else:
                 value = boltzmann_value(next_values, 0.0)
-            wanted = batch.reward + self.discount * value * ~batch.terminal
+            td_target = batch.reward + self.discount * value * ~batch.terminal
         values = self.network(batch.view, batch.feature, batch.mean_action).float()
-        errors = (wanted - chosen(values, batch.action)).square()
+        squared_errors = (td_target - chosen(values, batch.action)).square()
         if self.learns_terminal:
-            return errors.mean()
+            return squared_errors.mean()
         goes_on = ~batch.terminal
-        return (errors * goes_on).sum() / goes_on.sum().clamp(min=1)
+        return (squared_errors * goes_on).sum() / goes_on.sum().clamp(min=1)
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.network, self.target)]
@@ -269,11 +269,12 @@ class BattleAC(ReplayingAgent):
         with torch.no_grad():
             next_values = self.critic_target(*after).float()
             target_policy = boltzmann_policy(self.actor_target(*after).float(), self.temperature)
-            wanted = batch.reward + self.discount * mean_field_value(target_policy, next_values) * goes_on
+            td_target = batch.reward + self.discount * mean_field_value(target_policy, next_values) * goes_on
         values = self.critic(batch.view, batch.feature, batch.mean_action).float()
-        critic_loss = (wanted - chosen(values, batch.action)).square().mean()
+        critic_loss = (td_target - chosen(values, batch.action)).square().mean()
         log_policy = (self.network(*after).float() / self.temperature).log_softmax(-1)
         policy = log_policy.exp()
+        # sum_a pi(a) Q_target(a) + entropy_weight H(pi), at o' as Algorithm 2 has it
         gain = mean_field_value(policy, next_values) - self.entropy_weight * mean_field_value(policy, log_policy)
         return self.value_weight * critic_loss - (gain * goes_on).mean()
 

@@ -2,7 +2,7 @@
 
 After a round of self-play there is one gradient step, on all transitions of the round at once:
 
-    ``-(G - V) log(pi(a) + 1e-6) + 0.1 (G - V)^2 - 0.08 H(pi)``,  ``G_t = r_t + gamma G_{t+1}``
+    `-(G - V) log(pi(a) + 1e-6) + 0.1 (G - V)^2 - 0.08 H(pi)`,  `G_t = r_t + gamma G_{t+1}`
 
 where no gradient flows through V in the first term, and past an agent's last transition, its death or the time-out,
 G is V of what it saw last.
@@ -64,13 +64,12 @@ class ReleasedAC(BattleAgent):
         return Acting("temperature", 1.0)
 
     def loss(self, batch: BattleBatch, returns: Tensor) -> Tensor:
-        """What a gradient step lowers, a scalar, given ``returns`` ``[B]``."""
+        """What a gradient step lowers, a scalar, given `returns` `[B]`."""
         logits, values = self.network.both(batch.view, batch.feature, batch.mean_action)
         policy, advantage = logits.float().softmax(-1), returns - values.float()
         log_policy = (policy + SMALLEST).log()
-        gain = advantage.detach() * chosen(log_policy, batch.action) - self.entropy_weight * (policy * log_policy).sum(
-            -1
-        )
+        entropy = -(policy * log_policy).sum(-1)
+        gain = advantage.detach() * chosen(log_policy, batch.action) + self.entropy_weight * entropy
         return (self.value_weight * advantage.square() - gain).mean()
 
     def training_step(self, experience: Callable[[BattlePolicy], Iterator[PlayedRound]], batch_idx: int) -> None:

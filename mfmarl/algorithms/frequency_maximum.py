@@ -14,9 +14,11 @@ from mfmarl.algorithms.q_learning import IL
 from mfmarl.environments import Environment
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 
+_LOWEST = -3.0e38  # stands in for -inf, whose product with frequency 0 is undefined
+
 
 class FMQ(IL):
-    """IL that explores by ``EV(a) = Q(a) + c * freq(a) * best(a)``.
+    """IL that explores by `EV(a) = Q(a) + c * freq(a) * best(a)`.
 
     best(a) is the largest reward that the agent ever received for a, freq(a) the share of its plays of a that
     received it. Temperatures and EV are in units of the unscaled reward.
@@ -27,11 +29,15 @@ class FMQ(IL):
         heuristic_weight: c, at least 0. 5: appendix C.1.
         exploration: the schedule of the Boltzmann policy. max_temp 1000 and s 0.006: appendix C.1; min_temp 1: the
             FMQ paper.
-        **like_il: see IL, save ``discount``.
+        **like_il: see IL; `discount` is 0 and cannot be given.
 
     Raises:
-        ValueError: a negative weight.
+        ValueError: a negative weight, or a discount.
     """
+
+    best: Tensor  #: `[seeds, agents, D]` the largest reward of each action, -inf before its first play.
+    best_count: Tensor  #: `[seeds, agents, D]` how often it was received.
+    count: Tensor  #: `[seeds, agents, D]` how often the action was played.
 
     def __init__(
         self,
@@ -42,17 +48,13 @@ class FMQ(IL):
         exploration: Exploration = Boltzmann(start=1000.0, decay=0.006, end=1.0),
         **like_il: Any,
     ) -> None:
-        super().__init__(environment, seeds, exploration=exploration, **{**like_il, "discount": 0.0})
+        super().__init__(environment, seeds, exploration=exploration, **without_discount(like_il))
         if heuristic_weight < 0:
             raise ValueError(f"heuristic_weight must be at least 0, got {heuristic_weight}")
         self.heuristic_weight = heuristic_weight
         shape = (len(seeds), environment.agents, environment.actions)
         for name, start in (("best", float("-inf")), ("best_count", 0.0), ("count", 0.0)):
             self.register_buffer(name, self.network.identity.new_full(shape, start))
-
-    best: Tensor  #: ``[seeds, agents, D]`` the largest reward of each action, -inf before its first play.
-    best_count: Tensor  #: how often it was received.
-    count: Tensor  #: how often the action was played.
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         frequency = self.best_count / self.count.clamp(min=1)
@@ -71,7 +73,7 @@ class FMQ(IL):
 
 
 class RecFMQ(IL):
-    """IL that explores by ``E(a) = (1 - F(a)) Q(a) + F(a) Qmax(a)``, F a running estimate of the frequency.
+    """IL that explores by `E(a) = (1 - F(a)) Q(a) + F(a) Qmax(a)`, F a running estimate of the frequency.
 
     On reward r after action a: r > Qmax(a) sets Qmax(a) to r and F(a) to 1; r = Qmax(a) moves F(a) towards 1 by
     alpha_f, a smaller r towards 0. Qmax and E are in units of the unscaled reward.
@@ -81,11 +83,14 @@ class RecFMQ(IL):
         seeds: the seeds whose runs are stacked.
         frequency_rate: alpha_f, in (0, 1]. 0.01: appendix C.1.
         exploration: epsilon-greedy, appendix C.1.
-        **like_il: see IL, save ``discount``.
+        **like_il: see IL; `discount` is 0 and cannot be given.
 
     Raises:
-        ValueError: a rate out of range.
+        ValueError: a rate out of range, or a discount.
     """
+
+    best: Tensor  #: `[seeds, agents, D]` Qmax, -inf before the action's first play.
+    frequency: Tensor  #: `[seeds, agents, D]` F.
 
     def __init__(
         self,
@@ -96,16 +101,13 @@ class RecFMQ(IL):
         exploration: Exploration = EpsilonGreedy(0.1, 0.01),
         **like_il: Any,
     ) -> None:
-        super().__init__(environment, seeds, exploration=exploration, **{**like_il, "discount": 0.0})
+        super().__init__(environment, seeds, exploration=exploration, **without_discount(like_il))
         if not 0 < frequency_rate <= 1:
             raise ValueError(f"frequency_rate must be in (0, 1], got {frequency_rate}")
         self.frequency_rate = frequency_rate
         shape = (len(seeds), environment.agents, environment.actions)
         self.register_buffer("best", self.network.identity.new_full(shape, float("-inf")))
         self.register_buffer("frequency", self.network.identity.new_ones(shape))
-
-    best: Tensor  #: ``[seeds, agents, D]`` Qmax, -inf before the action's first play.
-    frequency: Tensor  #: ``[seeds, agents, D]`` F.
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         values = super().preferences(None) / self.reward_scale
@@ -121,4 +123,8 @@ class RecFMQ(IL):
         self.best.scatter_(-1, played, received.maximum(best))
 
 
-_LOWEST = -3.0e38  # stands in for -inf, whose product with frequency 0 is undefined
+def without_discount(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with discount 0. Raises ValueError if one is among them: the heuristic values no next state."""
+    if "discount" in arguments:
+        raise ValueError(f"discount: got {arguments['discount']}, but FMQ and Rec-FMQ are defined with 0: leave it out")
+    return {**arguments, "discount": 0.0}

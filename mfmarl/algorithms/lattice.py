@@ -1,13 +1,13 @@
 """Methods for lattices: tabular mean field Q-learning (Eq. 32), and Metropolis sampling (Algorithm 3) beside it.
 
-MF-Q is stateless and has a table of its own for every spin, ``Q^j(a^j, abar^j)``, where abar^j, the mean of four
+MF-Q is stateless and has a table of its own for every spin, `Q^j(a^j, abar^j)`, where abar^j, the mean of four
 neighbours at the last time step, has five values:
 
-``Q^j(a^j, abar^j) <- Q^j(a^j, abar^j) + alpha [r^j - Q^j(a^j, abar^j)]``                                        (32)
+`Q^j(a^j, abar^j) <- Q^j(a^j, abar^j) + alpha [r^j - Q^j(a^j, abar^j)]`                                        (32)
 
-Spins are chosen by Eq. 12, ``pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)``, with T falling to tau. With the reward of
-Eq. 33 paid against the neighbours that were seen, ``Q(1) - Q(-1) = 2 h + lambda sum_k a^k`` once it is learned, so
-that ``pi(1) = 1 / (1 + exp(-(2 h + lambda sum_k a^k) / tau))``: the heat bath at the physical temperature 2 tau.
+Spins are chosen by Eq. 12, `pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)`, with T falling to tau. With the reward of
+Eq. 33 paid against the neighbours that were seen, `Q(1) - Q(-1) = 2 h + lambda sum_k a^k` once it is learned, so
+that `pi(1) = 1 / (1 + exp(-(2 h + lambda sum_k a^k) / tau))`: the heat bath at the physical temperature 2 tau.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from mfmarl.algorithms.agent import Agent
 from mfmarl.data.lattice_metrics import Energy, OrderParameter, QError
 from mfmarl.data.sweeps import SweepDataModule, Sweeps, Transition
 from mfmarl.environments.ising import Ising
-from mfmarl.environments.ising_arguments import check_temperatures
+from mfmarl.environments.ising_arguments import temperature_tuple
 
 
 class LatticeAgent(Agent):
-    """Whatever sets the spins of lattices ``[temperatures, seeds, L, L]``, and measures them.
+    """Whatever sets the spins of lattices `[temperatures, seeds, L, L]`, and measures them.
 
-    A method defines ``act`` of SpinPolicy, and ``learn`` if it learns.
+    A method defines `act` of SpinPolicy, and `learn` if it learns.
 
     Args:
         environment: the game.
@@ -43,7 +43,7 @@ class LatticeAgent(Agent):
 
     def __init__(self, environment: Ising, seeds: Sequence[int], *, temperatures: Sequence[float]) -> None:
         super().__init__(environment, seeds)
-        self.temperatures = check_temperatures(temperatures)
+        self.temperatures = temperature_tuple(temperatures)
         self.register_buffer("tau", torch.tensor(self.temperatures).unsqueeze(1), persistent=False)
         runs = (len(self.temperatures), len(seeds))
         self.order_parameter, self.energy = OrderParameter(*runs), Energy(environment, *runs)
@@ -56,12 +56,12 @@ class LatticeAgent(Agent):
         """Learn from what spins that acted together were paid."""
 
     def observe(self, even: Tensor, odd: Tensor) -> None:
-        """Measure the lattices ``[temperatures, seeds, L, L/2]`` int8, split by colour."""
+        """Measure the lattices `[temperatures, seeds, L, L/2]` int8, split by colour."""
         self.order_parameter.update(even, odd)
         self.energy.update(even, odd)
 
     def measured(self) -> dict[str, Tensor]:
-        """Means since they were last asked for: name to ``[temperatures, seeds]`` float64."""
+        """Means since they were last asked for: name to `[temperatures, seeds]` float64."""
         runs = (len(self.temperatures), len(self.seeds))
         means = self.order_parameter.compute().view(-1, *runs)
         scores = {
@@ -82,7 +82,7 @@ class LatticeAgent(Agent):
         return []
 
     def by_temperature(self, values: Tensor, like: Tensor) -> Tensor:
-        """``values`` ``[temperatures, 1]`` with as many dimensions as ``like`` ``[temperatures, seeds, ...]``."""
+        """`values` `[temperatures, 1]` with as many dimensions as `like` `[temperatures, seeds, ...]`."""
         return values.view(-1, *[1] * (like.dim() - 1))
 
 
@@ -95,13 +95,13 @@ class TabularMFQ(LatticeAgent):
         temperatures: tau.
         learning_rate: alpha, in (0, 1]. 0.1: our choice.
         start_temperature: what the temperature T of exploration starts above tau, at least 0. 2: our choice.
-        decay: per sweep, positive: ``T = tau + start_temperature exp(-decay t)``. 1e-3: our choice.
+        decay: per sweep, positive: `T = tau + start_temperature exp(-decay t)`. 1e-3: our choice.
 
     Raises:
         ValueError: an argument out of its range.
     """
 
-    q_table: Tensor  #: ``[temperatures, seeds, L, L, 5, 2]``: sum of the neighbours -4, -2, 0, 2, 4; action -1, 1.
+    q_table: Tensor  #: `[temperatures, seeds, L, L, 5, 2]`: sum of the neighbours -4, -2, 0, 2, 4; action -1, 1.
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class TabularMFQ(LatticeAgent):
         table.scatter_(0, entry, value.add_(error, alpha=self.learning_rate))
 
     def measured(self) -> dict[str, Tensor]:
-        """As for all lattices, and ``q_error``, the mean of ``(r - Q)^2`` before the update."""
+        """As for all lattices, and `q_error`, the mean of `(r - Q)^2` before the update."""
         scores = super().measured()
         scores["q_error"] = self.q_error.compute().view(scores["energy"].shape)
         self.q_error.reset()
@@ -152,10 +152,10 @@ class TabularMFQ(LatticeAgent):
 
 
 class Metropolis(LatticeAgent):
-    """Algorithm 3: a flip is accepted with probability ``min(1, exp(-(2 h + lambda sum_k a^k) a^j / tau))``.
+    """Algorithm 3: a flip is accepted with probability `min(1, exp(-(2 h + lambda sum_k a^k) a^j / tau))`.
 
-    It learns nothing. As printed the algorithm flips one site at a time (order ``random-site``); the sites of one
-    colour may as well flip together (``checkerboard``), since none is another's neighbour: the equilibrium is the same.
+    It learns nothing. As printed the algorithm flips one site at a time (order `random-site`); the sites of one
+    colour may as well flip together (`checkerboard`), since none is another's neighbour: the equilibrium is the same.
     """
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
@@ -173,5 +173,5 @@ class Metropolis(LatticeAgent):
 
 
 def _row(site: Tensor, neighbours: Tensor) -> Tensor:
-    """Number of the row ``Q(., abar)`` of a site, of all rows of the table: int64, new."""
+    """Number of the row `Q(., abar)` of a site, of all rows of the table: int64, new."""
     return torch.add((neighbours + 4) >> 1, site, alpha=5)

@@ -1,6 +1,6 @@
 """Independent Q-learning (IL), and mean field Q-learning (MF-Q) of Yang et al. 2018, Algorithm 1, under it.
 
-Both minimise ``(1/K) sum (y - Q(a^j, abar^j))^2`` with ``y = r^j + gamma v(s')``, where v is the value of Eq. 10
+Both minimise `(1/K) sum (y - Q(a^j, abar^j))^2` with `y = r^j + gamma v(s')`, where v is the value of Eq. 10
 under the policy of Eq. 12; IL is the same without abar^j.
 """
 
@@ -16,7 +16,7 @@ from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration
-from mfmarl.mean_field import boltzmann_policy, boltzmann_value, mean_policy
+from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_policy
 from mfmarl.networks.stacked import AgentNetwork, Embedding
 
 
@@ -29,7 +29,7 @@ class IL(StatelessAgent):
         learning_rate: Adam's, or alpha of Eq. 9 for a table. 1e-5: appendix C.1.
         hidden: widths of the hidden layers; two of them make the three-layer MLP of appendix C.1, 32: our choice.
             None: a table, learned by Eq. 9.
-        embedding: how the id enters, see AgentNetwork. ``one-hot``: our choice.
+        embedding: how the id enters, see AgentNetwork. `one-hot`: our choice.
         start_bias: added to the value of action 0 at the start. 0: our choice.
         exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values.
         **general: see StatelessAgent.
@@ -73,18 +73,20 @@ class IL(StatelessAgent):
         return self.preferences(mean_action).argmax(-1)
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
-        """What exploration chooses by, ``[seeds, agents, D]``: the action values."""
+        """What exploration chooses by, `[seeds, agents, D]`: the action values."""
         values: Tensor = self.network(None, mean_action)
         return values
 
     def losses(self, batch: Batch) -> list[Tensor]:
         with torch.no_grad():
+            # The game has no state: what follows the transition is valued where it began, by the target network.
             next_values = self.target(batch.agent, batch.mean_action)
+            # v(s') of Eq. 10 under the policy of Eq. 12; with epsilon-greedy play T = 0 and this is the maximum.
             value = boltzmann_value(next_values, self.exploration.temperature(self.step))
-            wanted = self.reward_scale * batch.reward + self.discount * value
-        values = self.network(batch.agent, batch.mean_action)
-        error = wanted - values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
-        return [error.square().sum(-1) / 2 if self.is_table else error.square().mean(-1)]
+            td_target = self.reward_scale * batch.reward + self.discount * value
+        td_error = td_target - chosen(self.network(batch.agent, batch.mean_action), batch.action)
+        # Of a table, the gradient of half the squared error is the TD error itself: gradient descent is Eq. 9.
+        return [td_error.square().sum(-1) / 2 if self.is_table else td_error.square().mean(-1)]
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.network, self.target)]
@@ -101,10 +103,10 @@ class MFQ(IL):
         environment: the game.
         seeds: the seeds whose runs are stacked.
         fixed_point: how the mean action that the agents act under is found. Eqs. 11 and 12 define each other:
-            ``one-shot`` takes Eq. 11 from the actions of the last joint step, as Algorithm 1 does; ``iterated``
+            `one-shot` takes Eq. 11 from the actions of the last joint step, as Algorithm 1 does; `iterated`
             goes on from there to the mean of the policies that answer it, until they agree.
         damping: weight of the new mean action in an iteration, in (0, 1]. 0.5: our choice.
-        iterations: of ``iterated``, at least 1. 10: our choice.
+        iterations: of `iterated`, at least 1. 10: our choice.
         **like_il: see IL.
 
     Raises:
@@ -137,6 +139,7 @@ class MFQ(IL):
         assert mean_action is not None
         temperature = self.exploration.temperature(self.step)
         for _ in range(self.iterations):
+            # Eq. 12 at the mean action so far, then Eq. 11 of the policies; damped, so that the two settle.
             policy = boltzmann_policy(super().preferences(mean_action), temperature)
             mean_action = torch.lerp(mean_action, mean_policy(policy), self.damping)
         return super().preferences(mean_action)

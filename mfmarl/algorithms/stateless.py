@@ -15,7 +15,7 @@ from mfmarl.seeds import generators
 class StatelessAgent(Agent):
     """All agents of S independent runs, learning a stateless game from minibatches.
 
-    A method defines ``act``, ``act_greedily``, ``losses`` and ``configure_optimizers``; the rest is here.
+    A method defines `act`, `act_greedily`, `losses` and `configure_optimizers`; the rest is here.
 
     Args:
         environment: the game.
@@ -56,24 +56,24 @@ class StatelessAgent(Agent):
         """Exploring actions.
 
         Args:
-            mean_action: ``[seeds, agents, D]`` Eq. 11 at the last joint step, where ``uses_mean_action``; else None.
-            uniform: ``[seeds, agents]`` draws in [0, 1).
+            mean_action: `[seeds, agents, D]` Eq. 11 at the last joint step, where `uses_mean_action`; else None.
+            uniform: `[seeds, agents]` draws in [0, 1).
             step: joint steps played so far.
 
         Returns:
-            ``[seeds, agents]`` int64.
+            `[seeds, agents]` int64.
         """
         raise NotImplementedError
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
-        """Actions ``[seeds, agents]`` int64 with learning and exploration off (appendix C.1)."""
+        """Actions `[seeds, agents]` int64 with learning and exploration off (appendix C.1)."""
         raise NotImplementedError
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step as it is played: actions ``[seeds, agents]``, reward ``[seeds]`` float64, unscaled."""
+        """See one joint step as it is played: actions `[seeds, agents]`, reward `[seeds]` float64, unscaled."""
 
     def losses(self, batch: Batch) -> list[Tensor]:
-        """One loss ``[seeds]`` an optimizer, in the order of ``configure_optimizers``."""
+        """One loss `[seeds]` an optimizer, in the order of `configure_optimizers`."""
         raise NotImplementedError
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:

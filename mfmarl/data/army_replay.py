@@ -35,15 +35,15 @@ from mfmarl.mean_field import action_counts, frequencies
 class BattleBatch(NamedTuple):
     """B transitions, each of one agent."""
 
-    view: Tensor  #: ``[B, 13, 13, 7]`` float32.
-    feature: Tensor  #: ``[B, 34]`` float32.
-    mean_action: Tensor  #: ``[B, 21]`` float32, of the army's living in the step before; zero in the first of a round.
-    action: Tensor  #: ``[B]`` int64.
-    reward: Tensor  #: ``[B]`` float32, unscaled.
-    next_view: Tensor  #: ``[B, 13, 13, 7]`` float32, zero where terminal.
-    next_feature: Tensor  #: ``[B, 34]`` float32, zero where terminal.
-    next_mean_action: Tensor  #: ``[B, 21]`` float32, of the army's living in this step, where terminal too.
-    terminal: Tensor  #: ``[B]`` bool: the agent died in this step or the enemy was annihilated. Not the time-out.
+    view: Tensor  #: `[B, 13, 13, 7]` float32.
+    feature: Tensor  #: `[B, 34]` float32.
+    mean_action: Tensor  #: `[B, 21]` float32, of the army's living in the step before; zero in the first of a round.
+    action: Tensor  #: `[B]` int64.
+    reward: Tensor  #: `[B]` float32, unscaled.
+    next_view: Tensor  #: `[B, 13, 13, 7]` float32, zero where terminal.
+    next_feature: Tensor  #: `[B, 34]` float32, zero where terminal.
+    next_mean_action: Tensor  #: `[B, 21]` float32, of the army's living in this step, where terminal too.
+    terminal: Tensor  #: `[B]` bool: the agent died in this step or the enemy was annihilated. Not the time-out.
 
 
 class ArmyReplay:
@@ -54,7 +54,7 @@ class ArmyReplay:
 
     A round of several battles in lock step is stored by `push` after every step and `end` after the last; its
     transitions can be sampled once it has ended. It leaves one joint step for every step of every battle, and the
-    state that the battle ended in. When there are more than ``capacity`` transitions the oldest joint steps go; of
+    state that the battle ended in. When there are more than `capacity` transitions the oldest joint steps go; of
     battles in one round, the first counts as the older.
 
     Memory grows with what is stored, by a quarter at a time. With 64 agents a side a joint step takes 1.8 kB, whoever
@@ -100,8 +100,8 @@ class ArmyReplay:
 
         Args:
             observed: what both armies observed before the step.
-            actions: ``[battles, 2, agents]`` int64, as `Battles.step` took them.
-            rewards: ``[battles, 2, agents]`` float32, as it gave them.
+            actions: `[battles, 2, agents]` int64, as `Battles.step` took them.
+            rewards: `[battles, 2, agents]` float32, as it gave them.
 
         Raises:
             ValueError: a tensor of another shape or type; an action out of 0 .. 20 of who observes; a round that is
@@ -119,7 +119,7 @@ class ArmyReplay:
         self._round.append(_Step(*seen, action.astype(np.uint8), rewards.cpu().numpy()[:, self.army].copy()))
 
     def end(self, observed: Observation) -> None:
-        """End the round and store it. Battles in which both armies live in ``observed`` have timed out.
+        """End the round and store it. Battles in which both armies live in `observed` have timed out.
 
         Args:
             observed: what both armies observe after the last step.
@@ -140,7 +140,7 @@ class ArmyReplay:
         """Transitions drawn with equal probability, with replacement.
 
         Args:
-            uniform: ``[B]`` floats in [0, 1): u takes transition floor(u * len) of all, the oldest first.
+            uniform: `[B]` floats in [0, 1): u takes transition floor(u * len) of all, the oldest first.
 
         Raises:
             ValueError: draws of another shape or out of range, or nothing is stored.
@@ -156,16 +156,16 @@ class ArmyReplay:
 
     @property
     def slots(self) -> Tensor:
-        """Whose each transition is, the oldest first: ``[len]`` int64, places in the army."""
+        """Whose each transition is, the oldest first: `[len]` int64, places in the army."""
         return self._entries % self.game.agents
 
     @property
     def rewards(self) -> Tensor:
-        """Reward of each transition, the oldest first: ``[len]`` float32."""
+        """Reward of each transition, the oldest first: `[len]` float32."""
         return self._steps.rewards(self._entries // self.game.agents).gather(1, self.slots.unsqueeze(1)).squeeze(1)
 
     def transitions(self, numbers: Tensor) -> BattleBatch:
-        """Transitions by number, ``[B]`` int64: 0 is the oldest that is stored."""
+        """Transitions by number, `[B]` int64: 0 is the oldest that is stored."""
         device, samples = self._entries.device, len(numbers)
         entry = self._entries[numbers.to(device)]
         step, slot = entry // self.game.agents, (entry % self.game.agents).repeat(2)
@@ -194,10 +194,10 @@ class ArmyReplay:
         return {"entries": self._entries, **self._steps.state_dict(), **unfinished}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from ``state_dict``'s return: the same draws give the same samples.
+        """Continue from `state_dict`'s return: the same draws give the same samples.
 
         Raises:
-            ValueError: a state of more transitions than ``capacity``, or of other armies.
+            ValueError: a state of more transitions than `capacity`, or of other armies.
         """
         if len(state["entries"]) > self.capacity:
             raise ValueError(f"state must be of at most {self.capacity} transitions, got {len(state['entries'])}")
@@ -207,7 +207,7 @@ class ArmyReplay:
         self._round = [_Step(*(entry.numpy().copy() for entry in step)) for step in zip(*columns, strict=True)]
 
     def _excerpt(self, observed: Observation, name: str) -> Excerpt:
-        """Check that ``observed`` may come next in the round, and copy what is stored of it."""
+        """Check that `observed` may come next in the round, and copy what is stored of it."""
         battles = len(self._round[0].action) if self._round else len(observed.alive)
         for field, entry in zip(observed._fields, observed, strict=True):
             if entry.shape != (battles, *self._shapes[field]):
@@ -222,7 +222,7 @@ class ArmyReplay:
         return seen
 
     def _store(self, played: dict[str, Tensor]) -> None:
-        """Store a whole round: columns ``[battles, steps + 1, ...]``, the last step not acted in."""
+        """Store a whole round: columns `[battles, steps + 1, ...]`, the last step not acted in."""
         alive = played["cells"][..., 0] > 0
         own = alive[:, :, self.army]
         playing = alive.any(-1).all(-1)
@@ -238,7 +238,7 @@ class ArmyReplay:
         self._steps.append({name: column[kept] for name, column in {**played, "counts": counts}.items()}, first)
 
     def _newest(self, entries: Tensor) -> Tensor:
-        """The newest of ``entries``, which ascend: whole joint steps and at most ``capacity``."""
+        """The newest of `entries`, which ascend: whole joint steps and at most `capacity`."""
         excess = len(entries) - self.capacity
         if excess <= 0:
             return entries
@@ -249,14 +249,14 @@ class ArmyReplay:
 class _Step(NamedTuple):
     """A step of the round that is played."""
 
-    features: NDArray[np.float32]  #: ``[battles, 2, agents, 34]``, and
-    hp: NDArray[np.float32]  #: ``[battles, 2, agents]``, of the `Excerpt`.
-    action: NDArray[np.uint8]  #: ``[battles, agents]``, of the army whose transitions these are; 0 of its dead.
-    reward: NDArray[np.float32]  #: ``[battles, agents]``, of that army.
+    features: NDArray[np.float32]  #: `[battles, 2, agents, 34]`, and
+    hp: NDArray[np.float32]  #: `[battles, 2, agents]`, of the `Excerpt`.
+    action: NDArray[np.uint8]  #: `[battles, agents]`, of the army whose transitions these are; 0 of its dead.
+    reward: NDArray[np.float32]  #: `[battles, agents]`, of that army.
 
 
 class _JointSteps:
-    """Joint steps ``begin`` .. ``end`` - 1, counted from the first ever stored: a ring that grows as it must."""
+    """Joint steps `begin` .. `end` - 1, counted from the first ever stored: a ring that grows as it must."""
 
     def __init__(self, agents: int, device: torch.device | str) -> None:
         shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
@@ -283,7 +283,7 @@ class _JointSteps:
         return len(self._columns["left"])
 
     def append(self, rows: Mapping[str, Tensor], begin: int) -> None:
-        """Add ``rows``, columns ``[n, ...]``, and forget all before joint step ``begin``."""
+        """Add `rows`, columns `[n, ...]`, and forget all before joint step `begin`."""
         end = self.end + len(rows["left"])
         if not end:
             return
@@ -302,11 +302,11 @@ class _JointSteps:
         self.begin, self.end = begin, end
 
     def rewards(self, steps: Tensor) -> Tensor:
-        """Rewards ``[n, agents]`` of joint ``steps`` ``[n]``."""
+        """Rewards `[n, agents]` of joint `steps` `[n]`."""
         return self._columns["reward"].index_select(0, steps % self._size)
 
     def take(self, steps: Tensor) -> dict[str, Tensor]:
-        """Columns ``[n, ...]`` of joint ``steps`` ``[n]``."""
+        """Columns `[n, ...]` of joint `steps` `[n]`."""
         rows = steps % self._size
         return {name: column.index_select(0, rows) for name, column in self._columns.items()}
 

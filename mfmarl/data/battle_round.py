@@ -19,12 +19,12 @@ def play_round(battles: Battles, act: Act, watch: Watch = lambda observed, actio
 
     Args:
         battles: where it is played.
-        act: from what both armies observe, and the mean actions ``[battles, 2, 21]`` of their living at the previous
-            step (zero in the first), to actions ``[battles, 2, agents]`` int64.
+        act: from what both armies observe, and the mean actions `[battles, 2, 21]` of their living at the previous
+            step (zero in the first), to actions `[battles, 2, agents]` int64.
         watch: is shown each step.
 
     Returns:
-        Total rewards of the armies, ``[battles, 2]`` float64.
+        Total rewards of the armies, `[battles, 2]` float64.
     """
     total = torch.zeros(battles.battles, 2, dtype=torch.float64)
     mean_actions = torch.zeros(battles.battles, 2, ACTIONS)

@@ -1,8 +1,4 @@
-"""torchmetrics Metrics: means of every stacked run, the same on one process and, gathered, on several.
-
-``runs`` says how runs are stacked: ``(seeds,)``, or ``(temperatures, seeds)``. A mean is NaN before the first update,
-and torchmetrics drops the dimensions of a single number.
-"""
+"""torchmetrics Metrics of lattices: order parameter, energy, and the error of Q, means of every stacked run."""
 
 import torch
 from torch import Tensor
@@ -12,29 +8,29 @@ from mfmarl.environments.ising import Ising, magnetisation
 
 
 class QError(MeanByRun):
-    """Mean squared error between Q and the reward it is to predict, over agents and time: ``[*runs]`` float64."""
+    """Mean squared error between Q and the reward it is to predict, over agents and time: `[*runs]` float64."""
 
     def update(self, error: Tensor) -> None:
-        """Add the errors ``r - Q``, ``[*runs, ...]``."""
+        """Add the errors `r - Q`, `[*runs, ...]`."""
         self._add(error.square())
 
 
 class Energy(MeanByRun):
-    """Energy per site of lattices (Eq. 28 over N), a mean over time: ``[*runs]`` float64."""
+    """Energy per site of lattices (Eq. 28 over N), a mean over time: `[*runs]` float64."""
 
     def __init__(self, environment: Ising, *runs: int) -> None:
         super().__init__(*runs)
         self.environment = environment
 
     def update(self, even: Tensor, odd: Tensor) -> None:  # type: ignore[override]
-        """Add lattices split by colour, each ``[*runs, L, L/2]`` int8."""
+        """Add lattices split by colour, each `[*runs, L, L/2]` int8."""
         self._add(self.environment.energy(even, odd))
 
 
 class OrderParameter(MeanByRun):
-    """Order parameter ``xi = |N_up - N_down| / N = |m|`` of lattices and its kin, means over time.
+    """Order parameter `xi = |N_up - N_down| / N = |m|` of lattices and related moments, means over time.
 
-    ``compute`` gives ``[4, *runs]`` float64, in the order of ``names``: ``|m|``; the mean of ``|m|`` of the two
+    `compute` gives `[4, *runs]` float64, in the order of `names`: `|m|`; the mean of `|m|` of the two
     colours, which is blind to how they stand to each other; and m^2 and m^4, which make the Binder cumulant.
     """
 
@@ -44,6 +40,6 @@ class OrderParameter(MeanByRun):
         super().__init__(len(self.names), *runs)
 
     def update(self, even: Tensor, odd: Tensor) -> None:  # type: ignore[override]
-        """Add lattices split by colour, each ``[*runs, L, L/2]`` int8."""
+        """Add lattices split by colour, each `[*runs, L, L/2]` int8."""
         mean, of_even, of_odd = magnetisation(even, odd), magnetisation(even), magnetisation(odd)
         self._add(torch.stack([mean.abs(), (of_even.abs() + of_odd.abs()) / 2, mean**2, mean**4]))

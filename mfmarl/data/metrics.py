@@ -1,6 +1,6 @@
 """A torchmetrics Metric: means of every stacked run, the same on one process and, gathered, on several.
 
-``runs`` says how runs are stacked: ``(seeds,)``, or ``(temperatures, seeds)``. A mean is NaN before the first update,
+`runs` says how runs are stacked: `(seeds,)`, or `(temperatures, seeds)`. A mean is NaN before the first update,
 and torchmetrics drops the dimensions of a single number.
 """
 
@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 
 class MeanByRun(Metric):
-    """Mean of a quantity over time, agents, and whatever else is not a run: ``[*runs]`` float64."""
+    """Mean of a quantity over time, agents, and whatever else is not a run: `[*runs]` float64."""
 
     full_state_update = False
     total: Tensor
@@ -23,11 +23,11 @@ class MeanByRun(Metric):
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, values: Tensor) -> None:
-        """Add ``values`` ``[*runs, ...]``, the same number for each run."""
+        """Add `values` `[*runs, ...]`, the same number for each run."""
         self._add(values)
 
     def compute(self) -> Tensor:
-        """Means ``[*runs]`` float64."""
+        """Means `[*runs]` float64."""
         return self.total / self.count
 
     def _add(self, values: Tensor) -> None:

@@ -15,14 +15,14 @@ class RoundsDataModule(pl.LightningDataModule):
     """Rounds of play, evenly evaluated.
 
     A training batch is a round: a callable that is handed a policy, plays with it, and yields what is to be learned
-    from. An epoch lies between two evaluations. A subclass defines ``rounds`` and ``evaluate``, and saves what else its
+    from. An epoch lies between two evaluations. A subclass defines `rounds` and `evaluate`, and saves what else its
     play depends on.
 
     Args:
         environment: the game.
         seeds: one generator each, so that a seed's stream does not depend on the others.
         steps: in all, in the game's unit: joint steps, sweeps, or rounds of self-play.
-        evaluations: how many, evenly spread; divides ``steps``.
+        evaluations: how many, evenly spread; divides `steps`.
 
     Raises:
         ValueError: an argument out of its range.
@@ -45,7 +45,7 @@ class RoundsDataModule(pl.LightningDataModule):
         raise NotImplementedError
 
     def evaluate(self, policy: Any) -> dict[str, Tensor]:
-        """Scores of the policy by name, ``[runs]`` float64 each."""
+        """Scores of the policy by name, `[runs]` float64 each."""
         raise NotImplementedError
 
     def train_dataloader(self) -> "Calls":
@@ -64,7 +64,7 @@ class RoundsDataModule(pl.LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         self.steps_played = state_dict["steps_played"]
         for stream, own in self.generators.items():
             for generator, state in zip(own, state_dict["generators"][stream], strict=True):
@@ -101,7 +101,7 @@ class Buffer(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         ...
 
 
@@ -135,7 +135,7 @@ class LateBuffer(Generic[PolicyT, BufferT]):
         return self._saved if self._buffer is None else self._buffer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any] | None) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         self._buffer, self._saved = None, state
 
 
@@ -147,6 +147,6 @@ def check_positive(**arguments: int) -> None:
 
 
 def cut(steps: int, length: int) -> list[int]:
-    """``steps`` in pieces of ``length``, the last one perhaps shorter."""
+    """`steps` in pieces of `length`, the last one perhaps shorter."""
     whole, rest = divmod(steps, length)
     return [length] * whole + [rest] * bool(rest)

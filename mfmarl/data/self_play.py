@@ -49,9 +49,9 @@ class SelfPlay(RoundsDataModule):
         environment: the game.
         seeds: one seed, whose generator draws starts, exploration and minibatches.
         steps: rounds in all. 2000: appendix C.3.
-        evaluations: how many rows of the learning curve, evenly spread; divides ``steps``.
+        evaluations: how many rows of the learning curve, evenly spread; divides `steps`.
         opponent_follows: when the opponent's copy follows the learner: after rounds that the learner wins by the
-            total reward of its army (``higher-reward``, the released code), or after every round (``always``).
+            total reward of its army (`higher-reward`, the released code), or after every round (`always`).
 
     Raises:
         ValueError: an argument out of its range.
@@ -79,11 +79,11 @@ class SelfPlay(RoundsDataModule):
         return [self.play] * (self.steps // self.evaluations)
 
     def play(self, policy: BattlePolicy) -> Iterator[Any]:
-        """Play a round with ``policy`` and its copy, then yield what is to be learned from."""
+        """Play a round with `policy` and its copy, then yield what is to be learned from."""
         raise NotImplementedError
 
     def evaluate(self, policy: BattlePolicy) -> dict[str, Tensor]:
-        """Means ``[1]`` over the rounds since the last call: rewards are totals of an army over a round."""
+        """Means `[1]` over the rounds since the last call: rewards are totals of an army over a round."""
         means = {name: metric.compute().view(-1) for name, metric in self._metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
@@ -116,7 +116,7 @@ class SelfPlay(RoundsDataModule):
         return stored
 
     def _conclude(self, policy: BattlePolicy, rewards: Tensor) -> None:
-        """Note what a round brought, total ``rewards`` ``[2]`` of the armies, and let the opponent follow."""
+        """Note what a round brought, total `rewards` `[2]` of the armies, and let the opponent follow."""
         if self.opponent_follows == "always" or rewards[0] > rewards[1]:
             policy.opponent_follows()
         survivors = self.battles.survivors[0].tolist()
@@ -163,7 +163,7 @@ class SelfPlayDataModule(SelfPlay):
         self.owed = 0  # transitions stored that no gradient step has been made for
 
     def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
-        """Play a round with ``policy`` and its copy, then yield a minibatch for each gradient step that is due."""
+        """Play a round with `policy` and its copy, then yield a minibatch for each gradient step that is due."""
         replay = self._replay.of(policy)
         self.owed += self.fight(policy, replay)
         while self.owed >= self.samples_per_update:
@@ -175,7 +175,7 @@ class SelfPlayDataModule(SelfPlay):
         return {**super().state_dict(), "owed": self.owed, "replay": self._replay.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         super().load_state_dict(state_dict)
         self.owed = state_dict["owed"]
         self._replay.load_state_dict(state_dict["replay"])
@@ -196,21 +196,21 @@ class PlayedRound:
         return len(self._slots)
 
     def transitions(self, numbers: Tensor) -> BattleBatch:
-        """Transitions by number, ``[B]`` int64, in the order that they were played."""
+        """Transitions by number, `[B]` int64, in the order that they were played."""
         return self._replay.transitions(numbers)
 
     @property
     def last(self) -> Tensor:
-        """The last transition of each agent: ``[agents]`` int64."""
+        """The last transition of each agent: `[agents]` int64."""
         numbers = torch.arange(len(self), device=self._slots.device)
         agents = numbers.new_zeros(self._replay.game.agents)
         return agents.scatter_reduce_(0, self._slots, numbers, "amax")
 
     def returns(self, last_values: Tensor, discount: float) -> Tensor:
-        """``G_t = r_t + gamma G_{t+1}`` of each transition: ``[len]`` float32.
+        """`G_t = r_t + gamma G_{t+1}` of each transition: `[len]` float32.
 
         Args:
-            last_values: ``[agents]``, G past the last transition of each.
+            last_values: `[agents]`, G past the last transition of each.
             discount: gamma.
         """
         after, returns = last_values.to(torch.float32).clone(), torch.empty_like(self._rewards)
@@ -229,7 +229,7 @@ class OnPolicyDataModule(SelfPlay):
     """Self-play without replay: a round leaves itself, and is then forgotten. The released actor-critics learn so."""
 
     def play(self, policy: BattlePolicy) -> Iterator[PlayedRound]:
-        """Play a round with ``policy`` and its copy, then yield it."""
+        """Play a round with `policy` and its copy, then yield it."""
         most = self.environment.agents * self.environment.max_steps
         replay = ArmyReplay(self.environment, most, device=policy.device)
         self.fight(policy, replay)

@@ -34,22 +34,22 @@ class Policy(Protocol):
         ...
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions ``[seeds, agents]`` int64, given Eq. 11's ``[seeds, agents, D]`` and a draw an agent."""
+        """Exploring actions `[seeds, agents]` int64, given Eq. 11's `[seeds, agents, D]` and a draw an agent."""
         ...
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
-        """Actions ``[seeds, agents]`` int64 with learning and exploration off."""
+        """Actions `[seeds, agents]` int64 with learning and exploration off."""
         ...
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step: ``[seeds, agents]`` int64 and ``[seeds]`` float64."""
+        """See one joint step: `[seeds, agents]` int64 and `[seeds]` float64."""
         ...
 
 
 class ReplayDataModule(RoundsDataModule):
     """Rounds of play of a stateless game, with replay.
 
-    A training batch is a round: called with a policy it plays up to 4 ``block_steps`` joint steps and yields a
+    A training batch is a round: called with a policy it plays up to 4 `block_steps` joint steps and yields a
     minibatch for each gradient step that falls due. An epoch lies between two evaluations.
 
     Args:
@@ -57,15 +57,15 @@ class ReplayDataModule(RoundsDataModule):
         seeds: the seeds that train side by side. Each has a generator of its own, so that its stream does not
             depend on the others.
         steps: joint steps in all.
-        evaluations: how many times to evaluate, evenly spread; divides ``steps``.
+        evaluations: how many times to evaluate, evenly spread; divides `steps`.
         batch_size: samples a gradient step; a sample is one agent's transition. 200: appendix C.1. None: no replay,
             each joint step is learned from once, just after it is played.
         samples_per_update: one gradient step for so many samples played. 500: appendix C.1.
         capacity: of the replay buffer in samples. 10^6: appendix C.1.
-        agents_per_joint_step: how many of the samples come from one joint step; divides ``batch_size``. 1: our
+        agents_per_joint_step: how many of the samples come from one joint step; divides `batch_size`. 1: our
             choice; more make a critic of joint actions cheaper.
-        stored_mean_action: which mean action is stored with a^j, and thus learned from. ``previous``: that of
-            the joint step before, which the choice started from; ``same``: of the same joint step; ``noise``: a
+        stored_mean_action: which mean action is stored with a^j, and thus learned from. `previous`: that of
+            the joint step before, which the choice started from; `same`: of the same joint step; `noise`: a
             control, random numbers in place of the mean action in play and in learning.
         block_steps: joint steps whose random numbers are drawn together, 50: our choice; four such blocks make a round,
             so that Lightning's cost is below a tenth.
@@ -121,7 +121,7 @@ class ReplayDataModule(RoundsDataModule):
         self._buffer = LateBuffer(self._make_buffer)
 
     def rounds(self) -> list[Round]:
-        """The rounds of one epoch, each up to ``BLOCKS_A_ROUND`` blocks of joint steps."""
+        """The rounds of one epoch, each up to `BLOCKS_A_ROUND` blocks of joint steps."""
         blocks = cut(self.steps // self.evaluations, self.block_steps)
         starts = range(0, len(blocks), BLOCKS_A_ROUND)
         return [partial(self.play_blocks, blocks=blocks[first : first + BLOCKS_A_ROUND]) for first in starts]
@@ -132,7 +132,7 @@ class ReplayDataModule(RoundsDataModule):
             yield from self.play(policy, steps)
 
     def play(self, policy: Policy, steps: int) -> Iterator[Batch]:
-        """Play ``steps`` joint steps with ``policy``, yielding a minibatch whenever a gradient step is due."""
+        """Play `steps` joint steps with `policy`, yielding a minibatch whenever a gradient step is due."""
         buffer = self._buffer.of(policy)
         agents, actions = self.environment.agents, self.environment.actions
         self._previous = self._previous.to(policy.device)
@@ -162,7 +162,7 @@ class ReplayDataModule(RoundsDataModule):
         self.training_reward.update(torch.stack(rewards, 1).cpu())
 
     def evaluate(self, policy: Policy) -> dict[str, Tensor]:
-        """Mean reward ``[seeds]`` of greedy play, of sampled play, and of training since the last evaluation.
+        """Mean reward `[seeds]` of greedy play, of sampled play, and of training since the last evaluation.
 
         Greedy and sampled play both go on from the last joint action of training, learning switched off.
         """
@@ -192,7 +192,7 @@ class ReplayDataModule(RoundsDataModule):
         return {**super().state_dict(), "previous": self._previous, "buffer": self._buffer.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         super().load_state_dict(state_dict)
         self._previous = state_dict["previous"]
         self._buffer.load_state_dict(state_dict["buffer"])
@@ -200,8 +200,8 @@ class ReplayDataModule(RoundsDataModule):
     def _make_buffer(self, policy: Policy) -> ReplayBuffer:
         """An empty buffer with the columns that the policy learns from.
 
-        With the mean action these are the two that Eq. 11 is rebuilt from: the agents' actions ``before`` and their
-        ``total``.
+        With the mean action these are the two that Eq. 11 is rebuilt from: the agents' actions `before` and their
+        `total`.
         """
         agents, actions = self.environment.agents, self.environment.actions
         kind = torch.uint8 if actions <= 256 else torch.int64
@@ -212,19 +212,19 @@ class ReplayDataModule(RoundsDataModule):
         return ReplayBuffer(capacity, len(self.generators["training"]), columns, policy.device)
 
     def _updates(self, step: int) -> int:
-        """Gradient steps due after joint step number ``step`` (from 1)."""
+        """Gradient steps due after joint step number `step` (from 1)."""
         if self.batch_size is None:
             return 1
         agents = self.environment.agents
         return step * agents // self.samples_per_update - (step - 1) * agents // self.samples_per_update
 
     def _minibatch_uniforms(self, updates: int) -> Tensor:
-        """``[seeds, updates, joint steps + samples]``: what picks the joint steps, then the agents."""
+        """`[seeds, updates, joint steps + samples]`: what picks the joint steps, then the agents."""
         size = self.batch_size or 0
         return self._uniforms("training", updates, size // self.agents_per_joint_step + size)
 
     def _minibatches(self, policy: Policy, buffer: ReplayBuffer, uniform: Tensor) -> Iterator[Batch]:
-        """A minibatch for each row of ``uniform`` ``[seeds, updates, ...]``, looked up together to save time."""
+        """A minibatch for each row of `uniform` `[seeds, updates, ...]`, looked up together to save time."""
         seeds, updates, _ = uniform.shape
         agents, size = self.environment.agents, self.batch_size
         if size is None:
@@ -257,7 +257,7 @@ class ReplayDataModule(RoundsDataModule):
     def _mean_action(
         self, policy: Policy, previous: Tensor, noise: Tensor | None, step: int
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Totals ``[seeds, D]`` of the last joint action, or of ``noise``, and Eq. 11 from them; None if unused."""
+        """Totals `[seeds, D]` of the last joint action, or of `noise`, and Eq. 11 from them; None if unused."""
         if not policy.uses_mean_action:
             return None, None
         total = action_counts(previous, self.environment.actions) if noise is None else noise[:, step]
@@ -267,10 +267,10 @@ class ReplayDataModule(RoundsDataModule):
         return policy.uses_mean_action and self.stored_mean_action == "noise"
 
     def _noise(self, stream: str, steps: int) -> Tensor:
-        """Totals ``[seeds, steps, D]`` that say nothing: N times a point drawn evenly from the simplex."""
+        """Totals `[seeds, steps, D]` that say nothing: N times a point drawn evenly from the simplex."""
         exponential = -torch.log1p(-self._uniforms(stream, steps, self.environment.actions))
         return exponential / exponential.sum(-1, keepdim=True) * self.environment.agents
 
     def _uniforms(self, stream: str, *shape: int) -> Tensor:
-        """Draws in [0, 1), ``[seeds, *shape]``, each seed's from its own generator."""
+        """Draws in [0, 1), `[seeds, *shape]`, each seed's from its own generator."""
         return torch.stack([torch.rand(*shape, generator=generator) for generator in self.generators[stream]])

@@ -11,18 +11,18 @@ class Batch(NamedTuple):
     """Samples for one gradient step; a sample is one agent's transition in a stateless game.
 
     Samples come in groups, one a joint step: with B samples from G joint steps, samples
-    ``[g * B / G, (g + 1) * B / G)`` are of joint step g.
+    `[g * B / G, (g + 1) * B / G)` are of joint step g.
     """
 
-    agent: Tensor  #: ``[seeds, B]`` int64, the agent j.
-    action: Tensor  #: ``[seeds, B]`` int64, its action a^j.
-    reward: Tensor  #: ``[seeds, B]`` float32, its reward r^j, unscaled.
-    mean_action: Tensor | None  #: ``[seeds, B, D]`` the stored mean action abar^j of its neighbours (Eq. 11).
-    joint_action: Tensor | None  #: ``[seeds, G, N]`` int64, the actions of all agents.
+    agent: Tensor  #: `[seeds, B]` int64, the agent j.
+    action: Tensor  #: `[seeds, B]` int64, its action a^j.
+    reward: Tensor  #: `[seeds, B]` float32, its reward r^j, unscaled.
+    mean_action: Tensor | None  #: `[seeds, B, D]` the stored mean action abar^j of its neighbours (Eq. 11).
+    joint_action: Tensor | None  #: `[seeds, G, N]` int64, the actions of all agents.
 
 
 class ReplayBuffer:
-    """The last ``capacity`` joint steps of every seed, one named tensor ``[seeds, capacity, ...]`` a column.
+    """The last `capacity` joint steps of every seed, one named tensor `[seeds, capacity, ...]` a column.
 
     Args:
         capacity: in joint steps, at least 1.
@@ -53,23 +53,23 @@ class ReplayBuffer:
         return min(self.added, self.capacity)
 
     def push(self, **entries: Tensor) -> None:
-        """Store one joint step, in place of the oldest when full: an entry ``[seeds, ...]`` for each column."""
+        """Store one joint step, in place of the oldest when full: an entry `[seeds, ...]` for each column."""
         position = self.added % self.capacity
         for name, column in self._columns.items():
             column[:, position] = entries[name]
         self.added += 1
 
     def rows(self, step: Tensor) -> Tensor:
-        """Where joint steps ``step`` ``[seeds, n]`` int64, in 0 .. len - 1, of each seed lie in the columns."""
+        """Where joint steps `step` `[seeds, n]` int64, in 0 .. len - 1, of each seed lie in the columns."""
         return step if self.seeds == 1 else step + self._first
 
     def steps(self, column: str, rows: Tensor) -> Tensor:
-        """Entries ``[seeds, n, ...]`` of the joint steps at ``rows`` ``[seeds, n]``."""
+        """Entries `[seeds, n, ...]` of the joint steps at `rows` `[seeds, n]`."""
         values = self._columns[column].flatten(0, 1)
         return values.index_select(0, rows.view(-1)).view(*rows.shape, *values.shape[1:])
 
     def elements(self, column: str, rows: Tensor, index: Tensor) -> Tensor:
-        """Entry ``index`` ``[seeds, n]`` of a vector column in the joint steps at ``rows`` ``[seeds, n]``."""
+        """Entry `index` `[seeds, n]` of a vector column in the joint steps at `rows` `[seeds, n]`."""
         values = self._columns[column]
         flat = torch.add(index, rows, alpha=values.shape[-1])
         return values.view(-1).index_select(0, flat.view(-1)).view(rows.shape)
@@ -79,7 +79,7 @@ class ReplayBuffer:
         return {"added": self.added, **{name: column[:, : len(self)] for name, column in self._columns.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         self.added = state["added"]
         for name, column in self._columns.items():
             column[:, : len(self)] = state[name]

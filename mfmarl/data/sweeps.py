@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mfmarl.data.rounds import RoundsDataModule, check_positive, cut
 from mfmarl.environments.ising import Ising, join, split
-from mfmarl.environments.ising_arguments import check_temperatures
+from mfmarl.environments.ising_arguments import temperature_tuple
 
 Order = Literal["checkerboard", "simultaneous", "released-code", "random-site"]
 Start = Literal["random", "up"]
@@ -120,7 +120,7 @@ class SweepDataModule(RoundsDataModule):
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
         self.order = order
         self.measure_every, self.round_steps = measure_every, round_steps
-        self._lattices = (len(check_temperatures(temperatures)), len(seeds))
+        self._lattices = (len(temperature_tuple(temperatures)), len(seeds))
         self._colours = [(1 - 2 * draws.lt(0.5 if start == "random" else 0)).to(torch.int8) for draws in self.draws()]
         self._sites: list[Tensor] = []
 

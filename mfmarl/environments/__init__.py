@@ -1,4 +1,4 @@
-"""Games as batched tensors. They hold no learning and no state of their own: what they need is passed in."""
+"""Games as batched tensors, without learning. Stateless ones are functions; Battle keeps its engine."""
 
 from typing import Protocol
 
@@ -38,10 +38,10 @@ class Environment(Game, Protocol):
         """Reward of joint actions.
 
         Args:
-            actions: ``[..., agents]`` int64 in 0 .. D-1.
-            noise: ``[..., draws]`` uniform in [0, 1).
+            actions: `[..., agents]` int64 in 0 .. D-1.
+            noise: `[..., draws]` uniform in [0, 1).
 
         Returns:
-            ``[...]`` float64.
+            `[...]` float64.
         """
         ...

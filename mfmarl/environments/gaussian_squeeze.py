@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GaussianSqueeze:
-    """N agents share the reward ``G(x) = x exp(-(x - mu)^2 / sigma^2)`` of the sum x of their actions in 0 .. 9.
+    """N agents share the reward `G(x) = x exp(-(x - mu)^2 / sigma^2)` of the sum x of their actions in 0 .. 9.
 
     Args:
         agents: N, at least 2.
@@ -38,21 +38,21 @@ class GaussianSqueeze:
 
     @classmethod
     def scaled(cls, agents: int, mu: float = 400.0, sigma: float = 200.0, reference: int = 1000) -> "GaussianSqueeze":
-        """The game with mu and sigma in proportion to N: as given at ``reference`` agents."""
+        """The game with mu and sigma in proportion to N: as given at `reference` agents."""
         return cls(agents, mu * agents / reference, sigma * agents / reference)
 
     def reward(self, actions: Tensor, noise: Tensor | None = None) -> Tensor:
-        """``G(sum_j a^j)``: ``[..., agents]`` int64 to ``[...]`` float64."""
+        """`G(sum_j a^j)`: `[..., agents]` int64 to `[...]` float64."""
         return self.squeeze(actions.sum(-1).double())
 
     def squeeze(self, total: Tensor) -> Tensor:
-        """``G(x)`` for sums x ``[...]`` float64."""
+        """`G(x)` for sums x `[...]` float64."""
         return total * torch.exp(-(((total - self.mu) / self.sigma) ** 2))
 
     def optimum(self) -> tuple[int, float]:
         """The best attainable sum x* and its reward G*.
 
-        ``G'(x) = 0`` at ``x = (mu + sqrt(mu^2 + 2 sigma^2)) / 2``, to the left of which G rises and to the right of
+        `G'(x) = 0` at `x = (mu + sqrt(mu^2 + 2 sigma^2)) / 2`, to the left of which G rises and to the right of
         which it falls (for x > 0); x* is the better of the two integers around it that N agents can reach.
         """
         peak = (self.mu + sqrt(self.mu**2 + 2 * self.sigma**2)) / 2

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def checked_size(size: int, smallest: int, largest: int | None = None, *, even: bool = False) -> int:
-    """The size L of a torus, or a ValueError: an int from ``smallest`` to ``largest``, even where asked."""
+    """The size L of a torus, or a ValueError: an int from `smallest` to `largest`, even where asked."""
     asked = f"{'an even' if even else 'an'} integer of at least {smallest}"
     asked += "" if largest is None else f" and at most {largest}"
     if type(size) is not int or size < smallest or (largest is not None and size > largest) or (even and size % 2):
@@ -17,8 +17,8 @@ def checked_size(size: int, smallest: int, largest: int | None = None, *, even: 
     return size
 
 
-def checked_temperatures(temperature: ArrayLike) -> NDArray[np.float64]:
-    """Temperatures ``[...]`` as float64, or a ValueError that names the first that is not positive and finite."""
+def temperature_array(temperature: ArrayLike) -> NDArray[np.float64]:
+    """Temperatures `[...]` as float64, or a ValueError that names the first that is not positive and finite."""
     temperatures = np.asarray(temperature, dtype=np.float64)
     wrong = temperatures[~((temperatures > 0) & np.isfinite(temperatures))]
     if wrong.size:
@@ -26,7 +26,7 @@ def checked_temperatures(temperature: ArrayLike) -> NDArray[np.float64]:
     return temperatures
 
 
-def check_temperatures(temperatures: Iterable[Any], argument: str = "temperatures") -> tuple[float, ...]:
+def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures") -> tuple[float, ...]:
     """The temperatures as floats. Raises ValueError unless there is one and all are positive and finite."""
     values = tuple(float(value) for value in temperatures)
     if not values or not all(value > 0 and isfinite(value) for value in values):
@@ -42,7 +42,7 @@ def checked_coupling(coupling: float) -> float:
 
 
 def checked_finite(name: str, value: float) -> float:
-    """``value``, or a ValueError that calls it ``name``."""
+    """`value`, or a ValueError that calls it `name`."""
     if not isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
     return value

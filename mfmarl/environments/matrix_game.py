@@ -48,7 +48,7 @@ class MatrixGame:
         return 0 if self.other is None else 1
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Reward of joint actions ``[..., 2]`` int64 with ``noise`` ``[..., draws]``: ``[...]`` float64."""
+        """Reward of joint actions `[..., 2]` int64 with `noise` `[..., draws]`: `[...]` float64."""
         row, column = actions.unbind(-1)
         reward = self._entries(self.payoff, actions.device)[row, column]
         if self.other is None:
@@ -56,7 +56,7 @@ class MatrixGame:
         return torch.where(noise[..., 0] < 0.5, reward, self._entries(self.other, actions.device)[row, column])
 
     def expected(self) -> Tensor:
-        """Expected reward of each joint action, ``[rows, columns]`` float64."""
+        """Expected reward of each joint action, `[rows, columns]` float64."""
         device = torch.device("cpu")
         payoff = self._entries(self.payoff, device)
         return payoff if self.other is None else (payoff + self._entries(self.other, device)) / 2
@@ -73,7 +73,7 @@ STOCHASTIC_CLIMBING = MatrixGame(((10, 5, 8), (5, 14, 12), (5, 5, 10)), ((12, -6
 
 
 def penalty(k: float) -> MatrixGame:
-    """The penalty game ``[[10, 0, k], [0, 2, 0], [k, 0, 10]]`` with k at most 0.
+    """The penalty game `[[10, 0, k], [0, 2, 0], [k, 0, 10]]` with k at most 0.
 
     Raises:
         ValueError: a positive k.

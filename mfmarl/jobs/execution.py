@@ -109,7 +109,7 @@ class Attempt:
         return {kind: self._earlier[kind] + now[kind] - self._started[kind] for kind in now}
 
     def go_on_from(self, times: dict[str, float]) -> None:
-        """Count from the ``times`` of a checkpoint on."""
+        """Count from the `times` of a checkpoint on."""
         self._earlier = {kind: float(times[kind]) for kind in self._earlier}
 
 
@@ -118,6 +118,6 @@ def _clocks() -> dict[str, float]:
 
 
 def at_least(name: str, value: float | str | None, least: int) -> None:
-    """Raise ValueError if ``value`` is a number below ``least``."""
+    """Raise ValueError if `value` is a number below `least`."""
     if isinstance(value, int | float) and not value >= least:
         raise ValueError(f"{name}: got {value}, allowed is {least} or more")

@@ -34,7 +34,7 @@ class CorruptCheckpointError(ValueError):
 
 
 def folder(job: Job, out: Path, precision: str) -> Path:
-    """The folder of ``job`` in ``out``: with other settings or precision it is another one, and both are kept."""
+    """The folder of `job` in `out`: with other settings or precision it is another one, and both are kept."""
     own = hashlib.sha256(f"{job.fingerprint} {precision}".encode()).hexdigest()
     return out / "jobs" / f"{job.name}-{own[:8]}"
 
@@ -48,7 +48,7 @@ def run(
     checkpoint_seconds: float = 30.0,
     logger: LoggerName = "none",
 ) -> None:
-    """Do ``job``, or what is left of it, in its folder ``directory``; `read_rows` reads what it gave.
+    """Do `job`, or what is left of it, in its folder `directory`; `read_rows` reads what it gave.
 
     A run that is killed at any moment and called again gives the rows of an uninterrupted one, bit for bit on
     a CPU. Rows of this very job that lie in the folder are left as they are; those of another are removed.
@@ -93,7 +93,7 @@ def run(
 
 
 def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
-    """What an earlier call left of this very job in ``directory``; touches nothing.
+    """What an earlier call left of this very job in `directory`; touches nothing.
 
     Raises:
         CorruptCheckpointError: a file cannot be read; one line that says what to do.
@@ -133,7 +133,7 @@ def clear(directory: Path) -> None:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while ``path`` is read into one line that says what to do."""
+    """Turn whatever goes wrong while `path` is read into one line that says what to do."""
     try:
         yield
     except Exception as error:
@@ -157,7 +157,7 @@ def computing(hardware: Hardware) -> Iterator[None]:
 
 @contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """Append to ``path`` what is printed, warned and logged meanwhile, and the traceback of a failure."""
+    """Append to `path` what is printed, warned and logged meanwhile, and the traceback of a failure."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     with open(path, "a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         # Lightning's own handlers hold the stderr that there was when it was imported.

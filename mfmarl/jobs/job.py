@@ -33,13 +33,13 @@ class Job(ABC):
     name: str
     labels: Mapping[str, Label]
     environment: Game
-    unit: str = "agent-steps"  #: of ``work``.
+    unit: str = "agent-steps"  #: of `work`.
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
 
     @property
     @abstractmethod
     def work(self) -> int:
-        """How much there is to do, in ``unit``: for progress, and to do the largest jobs first."""
+        """How much there is to do, in `unit`: for progress, and to do the largest jobs first."""
 
     @property
     @abstractmethod
@@ -57,7 +57,7 @@ class Job(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of ``description`` and our version.
+        """SHA-256 of `description` and our version.
 
         Of the package's own code only the version counts, so that results outlive the edit of a comment.
         """
@@ -68,7 +68,7 @@ class Job(ABC):
         """Raise ValueError if the job cannot be done; called before any job begins."""
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless ``path`` is a whole checkpoint of such a job."""
+        """Raise some exception unless `path` is a whole checkpoint of such a job."""
         raise ValueError("such a job saves none")
 
     @abstractmethod
@@ -147,7 +147,7 @@ class TrainingJob(Job):
         algorithm_class(self.algorithm)
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless ``path`` is a whole checkpoint."""
+        """Raise some exception unless `path` is a whole checkpoint."""
         check_checkpoint(path)
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
 
 
 def canonical(value: object) -> object:
-    """``value`` as JSON that is equal exactly if the values are."""
+    """`value` as JSON that is equal exactly if the values are."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Path):

@@ -34,7 +34,7 @@ class JobsFailedError(RuntimeError):
 
 
 def launch(jobs: Sequence[Job], out: Path, execution: Execution = Execution()) -> list[pd.DataFrame]:
-    """Do ``jobs``, each in its folder in ``out``/jobs, resuming what earlier calls left.
+    """Do `jobs`, each in its folder in `out`/jobs, resuming what earlier calls left.
 
     Largest jobs go first. Progress goes to stderr.
 

@@ -17,7 +17,7 @@ LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counts the work of ``jobs`` on stderr, in their unit. ``done`` names those that earlier calls did.
+    """Counts the work of `jobs` on stderr, in their unit. `done` names those that earlier calls did.
 
     Work of earlier calls fills the bar but not the rate, so that the time left is that of this call.
     """
@@ -51,7 +51,7 @@ class Progress:
             self.bar.close()
 
     def update(self, job: Job, work: int) -> None:
-        """``job`` has done so much work in all; its first report tells what earlier calls did."""
+        """`job` has done so much work in all; its first report tells what earlier calls did."""
         if job.name not in self.work:
             self.initial += work
         self.work[job.name] = work

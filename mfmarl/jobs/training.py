@@ -37,7 +37,7 @@ def train(
         algorithm: what learns.
         environment: the game.
         seeds: one independent run each.
-        agent: keyword arguments of ``algorithm``.
+        agent: keyword arguments of `algorithm`.
         data: keyword arguments of its data module.
         attempt: where and on what.
 
@@ -143,7 +143,7 @@ class Checkpointer(pl.Callback):
 
 
 class ProgressReporter(pl.Callback):
-    """Calls ``report`` with the steps so far and in all: at the start, every ``seconds`` at most, and at the end."""
+    """Calls `report` with the steps so far and in all: at the start, every `seconds` at most, and at the end."""
 
     def __init__(self, report: Callable[[int, int], None], seconds: float = 0.5) -> None:
         self.report = report

@@ -16,7 +16,7 @@ from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 class BattleNetwork(nn.Module):
     """View, features and perhaps the mean action to one output an action, ReLU between.
 
-    Weights and biases start uniform in ``+-1 / sqrt(fan in)``, as in torch.nn.Linear.
+    Weights and biases start uniform in `+-1 / sqrt(fan in)`, as in torch.nn.Linear.
 
     Args:
         uses_mean_action: whether the mean action of the army is an input: all that a mean field method adds.
@@ -38,12 +38,12 @@ class BattleNetwork(nn.Module):
         """Outputs for agents.
 
         Args:
-            view: ``[batch, 13, 13, 7]``.
-            feature: ``[batch, 34]``.
-            mean_action: ``[batch, 21]``, needed if it is an input and ignored if it is not.
+            view: `[batch, 13, 13, 7]`.
+            feature: `[batch, 34]`.
+            mean_action: `[batch, 21]`, needed if it is an input and ignored if it is not.
 
         Returns:
-            ``[batch, 21]``, one an action.
+            `[batch, 21]`, one an action.
         """
         parts = [self.eye(view.permute(0, 3, 1, 2)), self.feature(feature)]
         if self.mean_action is not None:

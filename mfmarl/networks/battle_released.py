@@ -1,6 +1,6 @@
 """The network of the released actor-critics of Battle: dense layers alone, actor and critic on one trunk.
 
-It is there for the ``released-code`` settings; the package's own actor-critics use `mfmarl.networks.battle`.
+It is there for the `released-code` settings; the package's own actor-critics use `mfmarl.networks.battle`.
 """
 
 import torch
@@ -15,9 +15,9 @@ class ActorCriticPerceptron(nn.Module):
     """View and features to logits and a value, ReLU between.
 
     256 units each for the flattened view and the features; the actor's 512 on both, divided by a temperature of 0.1
-    before the logits, whose biases do not feel it. The value of AC comes
-    from the same 512; that of MF-AC from 256 units on the first two and 32 of the mean action, which the actor never
-    sees. Weights start Glorot uniform and biases at zero, as in TensorFlow.
+    before the layer of logits (its bias is not divided). The value of AC comes from the same 512; that of MF-AC from
+    256 units on the first two and 32 of the mean action, which the actor never sees. Weights start Glorot uniform and
+    biases at zero, as in TensorFlow.
 
     Args:
         uses_mean_action: whether the value sees the mean action.
@@ -48,19 +48,19 @@ class ActorCriticPerceptron(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, view: Tensor, feature: Tensor, mean_action: Tensor | None = None) -> Tensor:
-        """Logits ``[batch, 21]``; arguments as of ``both``, but that the mean action is ignored."""
+        """Logits `[batch, 21]`; arguments as of `both`, but that the mean action is ignored."""
         return self._act(self._see(view, feature))[1]
 
     def both(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values for agents.
 
         Args:
-            view: ``[batch, 13, 13, 7]``.
-            feature: ``[batch, 34]``.
-            mean_action: ``[batch, 21]``, ignored if the value does not see it.
+            view: `[batch, 13, 13, 7]`.
+            feature: `[batch, 34]`.
+            mean_action: `[batch, 21]`, ignored if the value does not see it.
 
         Returns:
-            ``[batch, 21]`` and ``[batch]``.
+            `[batch, 21]` and `[batch]`.
         """
         seen = self._see(view, feature)
         hidden, logits = self._act(seen)

@@ -1,6 +1,6 @@
 """Networks whose parameters are stacked over seeds, so that S independent runs train as one.
 
-Every parameter is ``[seeds, ...]``, each seed's part drawn from that seed's own generator and touched by that seed's
+Every parameter is `[seeds, ...]`, each seed's part drawn from that seed's own generator and touched by that seed's
 gradient alone: seed s trained in a stack is bit for bit seed s trained alone (CPU). For this each seed's part is a
 multiple of 16 numbers long: the fused Adam rounds the rest beyond whole vectors differently.
 """
@@ -19,20 +19,20 @@ VECTOR = 16  # float32 numbers in the widest vector of a CPU
 
 
 class AgentNetwork(nn.Module):
-    """A multi-layer perceptron with ReLU that all agents share: ``[one-hot id, features] -> hidden -> outputs``.
+    """A multi-layer perceptron with ReLU that all agents share: `[one-hot id, features] -> hidden -> outputs`.
 
-    The one-hot id is never formed: its product with the first weight matrix is a row of it, ``identity``.
-    Weights and biases start uniform in ``+-1 / sqrt(fan in)``, as in torch.nn.Linear.
+    The one-hot id is never formed: its product with the first weight matrix is a row of it, `identity`.
+    Weights and biases start uniform in `+-1 / sqrt(fan in)`, as in torch.nn.Linear.
 
     Args:
         agents: N, the number of ids.
         features: F, the size of what is fed in beside the id; 0 for nothing.
         outputs: size of the output.
-        hidden: widths of the hidden layers. None: ``outputs`` is a table over ids, which starts within 1e-6 of zero
+        hidden: widths of the hidden layers. None: `outputs` is a table over ids, which starts within 1e-6 of zero
             so that ties break at random, and takes no features.
         generators: one a seed, drawn from in a fixed order.
-        embedding: how an id enters. ``one-hot``: as said, nearly invisible at first among many agents; ``diverse``:
-            its row starts standard normal, as in torch.nn.Embedding; ``none``: the agents cannot be told apart.
+        embedding: how an id enters. `one-hot`: as said, nearly invisible at first among many agents; `diverse`:
+            its row starts standard normal, as in torch.nn.Embedding; `none`: the agents cannot be told apart.
         start_bias: added to output 0 at the start, so that the start prefers it.
 
     Raises:
@@ -87,11 +87,11 @@ class AgentNetwork(nn.Module):
         """Outputs for the agents asked for.
 
         Args:
-            agent: ``[seeds, batch]`` int64 ids, or None for all agents in order.
-            features: ``[seeds, batch, F]``, or None.
+            agent: `[seeds, batch]` int64 ids, or None for all agents in order.
+            features: `[seeds, batch, F]`, or None.
 
         Returns:
-            ``[seeds, batch, outputs]``.
+            `[seeds, batch, outputs]`.
         """
         rows = self.rows(agent)
         if features is not None and self.features is not None:
@@ -99,11 +99,11 @@ class AgentNetwork(nn.Module):
         return self.output(rows)
 
     def rows(self, agent: Tensor | None) -> Tensor:
-        """What the id adds to the first layer, ``[seeds, batch, width]``; a table's rows are its outputs."""
+        """What the id adds to the first layer, `[seeds, batch, width]`; a table's rows are its outputs."""
         return self.identity if agent is None else gather_rows(self.identity, agent)
 
     def output(self, rows: Tensor) -> Tensor:
-        """Outputs ``[seeds, batch, outputs]`` of a first layer fed with ``rows`` ``[seeds, batch, width]``."""
+        """Outputs `[seeds, batch, outputs]` of a first layer fed with `rows` `[seeds, batch, width]`."""
         if not self._layers:
             return rows
         bias, *deeper = self._layers
@@ -121,7 +121,7 @@ class JointActionLayer(nn.Module):
     """A linear layer over the concatenated one-hot actions of all N agents: one row of weights an (agent, action).
 
     Its output is the sum of N rows; changing one agent's action changes one row. Neither needs a product N D wide.
-    Rows start uniform in ``+-1 / sqrt(N D)``, the fan in.
+    Rows start uniform in `+-1 / sqrt(N D)`, the fan in.
     """
 
     def __init__(self, agents: int, actions: int, width: int, generators: Sequence[torch.Generator]) -> None:
@@ -131,11 +131,11 @@ class JointActionLayer(nn.Module):
         self.rows = nn.Parameter(stacked_uniform((agents * actions, width), bound, generators))
 
     def forward(self, joint: Tensor) -> Tensor:
-        """Sums ``[seeds, steps, width]`` for joint actions ``[seeds, steps, agents]``."""
+        """Sums `[seeds, steps, width]` for joint actions `[seeds, steps, agents]`."""
         return _SumOfRows.apply(self.rows, joint, self.actions)  # type: ignore[no-any-return, no-untyped-call]
 
     def own(self, agent: Tensor) -> Tensor:
-        """The rows of every action of ``agent`` ``[seeds, batch]``: ``[seeds, batch, actions, width]``."""
+        """The rows of every action of `agent` `[seeds, batch]`: `[seeds, batch, actions, width]`."""
         seeds, _, width = self.rows.shape
         rows = self.rows.view(seeds, -1, self.actions * width)
         return gather_rows(rows, agent).view(*agent.shape, self.actions, width)
@@ -172,7 +172,7 @@ class _SumOfRows(torch.autograd.Function):
 
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
-    """Rows ``[seeds, batch, width]`` at ``index`` ``[seeds, batch]`` of a ``table`` ``[seeds, rows, width]``."""
+    """Rows `[seeds, batch, width]` at `index` `[seeds, batch]` of a `table` `[seeds, rows, width]`."""
     seeds, rows, width = table.shape
     if seeds > 1:
         index = index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
@@ -180,12 +180,12 @@ def gather_rows(table: Tensor, index: Tensor) -> Tensor:
 
 
 def pad(values: Tensor) -> Tensor:
-    """``values`` with zeros behind, up to a multiple of 16 in the last dimension."""
+    """`values` with zeros behind, up to a multiple of 16 in the last dimension."""
     return nn.functional.pad(values, (0, -values.shape[-1] % VECTOR))
 
 
 def stacked_uniform(shape: Sequence[int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """``[seeds, *shape]`` uniform in +-``bound``, each seed's part from its own generator."""
+    """`[seeds, *shape]` uniform in +-`bound`, each seed's part from its own generator."""
     return _stack(generators, lambda generator: (torch.rand(*shape, generator=generator) * 2 - 1) * bound)
 
 

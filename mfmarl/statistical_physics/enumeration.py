@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size, checked_temperatures
+from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size, temperature_array
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -119,7 +119,7 @@ def synchronous_correlation(size: int, temperature: float, coupling: float = 1.0
         ValueError: another size, or a temperature or coupling that is not positive and finite.
     """
     checked_size(size, 3, 4)
-    checked_temperatures(temperature)
+    temperature_array(temperature)
     checked_coupling(coupling)
     sums = np.abs(_neighbour_sums(_lattices(size)))
     values = np.array([0, 2, 4])
@@ -151,7 +151,7 @@ def _classes(*labels: Integers) -> tuple[Integers, Integers]:
 
 def _distribution(counts: Integers, exponents: Array, temperature: float) -> Array:
     """``counts * exp(exponents / temperature)`` normalised, ``[C]``."""
-    checked_temperatures(temperature)
+    temperature_array(temperature)
     weights = counts * np.exp((exponents - exponents.max()) / temperature)
     probabilities: Array = weights / weights.sum()
     return probabilities

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ellipkm1
 
-from mfmarl.environments.ising_arguments import checked_coupling, checked_size, checked_temperatures
+from mfmarl.environments.ising_arguments import checked_coupling, checked_size, temperature_array
 
 Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
@@ -97,7 +97,7 @@ def kaufman_energy(size: int, temperature: Numbers, coupling: float = 1.0) -> Nu
 
 def _ratio(temperature: float | Array, coupling: float) -> Array:
     """``x = lambda / tau`` ``[...]`` from 1e-60 to 30: what lies beyond is as there in float64, and would overflow."""
-    temperatures = checked_temperatures(temperature)
+    temperatures = temperature_array(temperature)
     checked_coupling(coupling)
     with np.errstate(over="ignore"):
         return np.clip(coupling / temperatures, 1e-60, 30.0)

@@ -12,7 +12,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_temperatures
+from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, temperature_array
 
 SATURATED = 40.0  # tanh(y) is 1 in float64 from y = 20 on
 SMALLEST = 1e-9  # the least argument of tanh that rounding leaves distinct from 0 just below tau = 2 lambda
@@ -34,7 +34,7 @@ def mean_field_magnetisation(temperature: float, field: float = 0.0, coupling: f
     Raises:
         ValueError: a temperature or coupling that is not positive and finite, or a field that is not finite.
     """
-    checked_temperatures(temperature)
+    temperature_array(temperature)
     checked_finite("field", field)
     checked_coupling(coupling)
     strength = abs(field)
@@ -80,7 +80,7 @@ def mean_field_iteration(
         ValueError: an argument that is not as said here.
         RuntimeError: no convergence within ``max_iterations``, as from a staggered start, which goes on flipping.
     """
-    checked_temperatures(temperature)
+    temperature_array(temperature)
     checked_coupling(coupling)
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, got {tolerance}")

@@ -19,7 +19,7 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.observation import Observation
 from mfmarl.jobs.execution import Attempt
 from mfmarl.jobs.job import Job, Label
-from mfmarl.policies import Evaluation, Policy, Scripted
+from mfmarl.policies import Evaluation, Policy, Scripted, load_army
 from mfmarl.tournament.schedule import Fixture
 
 
@@ -50,9 +50,9 @@ class Army:
             raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
 
     def load(self, device: torch.device) -> Policy | Scripted:
-        """The army, ready to act. Raises ValueError as ``check``."""
+        """The army, ready to act. Raises ValueError as `check`."""
         self.check()
-        return Policy.load(self.source, device) if self.digest else Scripted(self.source)
+        return load_army(self.source, device)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class DuelJob(Job):
             army.check()
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless ``path`` holds the rows of some blocks."""
+        """Raise some exception unless `path` holds the rows of some blocks."""
         content = json.loads(path.read_text())
         expected = sum(len(block) for block in self.blocks[: content["blocks"]])
         if len(content["rows"]) != expected or not content["times"]:
@@ -136,7 +136,7 @@ class DuelJob(Job):
 
 
 def entrant(algorithm: str, seed: int) -> str:
-    """What ``DuelJob.armies`` calls an army."""
+    """What `DuelJob.armies` calls an army."""
     return f"{algorithm} {seed}"
 
 
@@ -150,7 +150,7 @@ def play_block(
     Args:
         block: the rounds.
         environment: the game.
-        armies: as in ``DuelJob``.
+        armies: as in `DuelJob`.
     """
     battles = Battles(environment, len(block))
     generators = [Generator().manual_seed(fixture.round) for fixture in block]
@@ -194,7 +194,7 @@ def fight(
         evaluation: how both act.
 
     Returns:
-        Total rewards of the armies, ``[battles, 2]`` float64.
+        Total rewards of the armies, `[battles, 2]` float64.
     """
 
     def act(observed: Observation, mean_actions: Tensor) -> Tensor:

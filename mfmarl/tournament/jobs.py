@@ -50,7 +50,7 @@ def duel_job(
     """All rounds of a pairing as a job.
 
     Args:
-        blocks: of ``lock_steps``.
+        blocks: of `lock_steps`.
         environment: the game.
         policy_path: where the army of an algorithm and seed is.
 

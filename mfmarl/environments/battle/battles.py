@@ -2,8 +2,8 @@
 
 The rules are those of MAgent2's engine: an agent has 10 hp and regains 0.1 a step, sees the cells within 6, moves to a
 cell within 2 or attacks one of the 8 around it, which costs an enemy 2 hp. Rewards of a step: -0.005; an attack -0.1
-more; one that hits +0.2 more, the blow that kills +5 instead. Who dies gets -0.1 instead of all that, but +0.1 if it
-hit an enemy before it fell: the engine adds that bonus last.
+more; one that hits +0.2 more, the blow that kills +5 instead. An agent that dies gets -0.1 in place of these, or +0.1
+if it hit an enemy in that step: the engine adds that bonus last.
 
 `Battles` plays several battles in lock step. A round is a pure function of its `Start` and of the actions.
 """
@@ -117,7 +117,7 @@ class Battles:
         """Act jointly.
 
         Args:
-            actions: ``[battles, 2, agents]`` int64 in 0 .. 20; those of the dead, and of battles that are over, are
+            actions: `[battles, 2, agents]` int64 in 0 .. 20; those of the dead, and of battles that are over, are
                 ignored.
 
         Raises:
@@ -137,32 +137,32 @@ class Battles:
 
     @property
     def alive(self) -> Tensor:
-        """Who lives: ``[battles, 2, agents]`` bool."""
+        """Who lives: `[battles, 2, agents]` bool."""
         return torch.from_numpy(self._memory.alive.copy())
 
     @property
     def done(self) -> Tensor:
-        """Which battles are over: ``[battles]`` bool."""
+        """Which battles are over: `[battles]` bool."""
         return torch.from_numpy(self._done.copy())
 
     @property
     def annihilated(self) -> Tensor:
-        """Which battles are over because an army has no one left: ``[battles]`` bool. The others end by the clock."""
+        """Which battles are over because an army has no one left: `[battles]` bool. The others end by the clock."""
         return torch.tensor([engine.annihilated for engine in self._engines])
 
     @property
     def steps(self) -> Tensor:
-        """How many steps each battle took so far: ``[battles]`` int64."""
+        """How many steps each battle took so far: `[battles]` int64."""
         return torch.from_numpy(self._steps.copy())
 
     @property
     def survivors(self) -> Tensor:
-        """How many of each army live: ``[battles, 2]`` int64."""
+        """How many of each army live: `[battles, 2]` int64."""
         return self.alive.sum(-1)
 
     @property
     def kills(self) -> Tensor:
-        """How many enemies each army has killed: ``[battles, 2]`` int64. Nobody dies otherwise."""
+        """How many enemies each army has killed: `[battles, 2]` int64. Nobody dies otherwise."""
         return self.game.agents - self.survivors.flip(-1)
 
     @property
@@ -179,7 +179,7 @@ class Battles:
         return Units(torch.from_numpy(positions), torch.from_numpy(self._memory.hp.copy()), self.alive)
 
     def log(self, battle: int) -> Tensor:
-        """All actions of a battle so far: ``[steps, 2, agents]`` uint8, 0 for the dead."""
+        """All actions of a battle so far: `[steps, 2, agents]` uint8, 0 for the dead."""
         return torch.from_numpy(self._log[: self._steps[battle], battle].copy())
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -192,7 +192,7 @@ class Battles:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go to where ``state`` was saved, by playing its actions again. Then `observe` as after a step.
+        """Go to where `state` was saved, by playing its actions again. Then `observe` as after a step.
 
         Raises:
             ValueError: a state of other battles, or one from which this build of the engine comes out elsewhere.
@@ -234,7 +234,7 @@ class Battles:
 
 
 def _checked(actions: Tensor, acting: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The actions as the engine may have them, 0 where nobody is ``acting`` ``[battles, 2, agents]``."""
+    """The actions as the engine may have them, 0 where nobody is `acting` `[battles, 2, agents]`."""
     if actions.dtype != torch.int64 or actions.shape != acting.shape:
         raise ValueError(
             f"actions must be int64 of shape {list(acting.shape)}, got {actions.dtype} of shape {list(actions.shape)}"

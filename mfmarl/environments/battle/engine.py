@@ -20,10 +20,10 @@ ARMIES = (0, 1)
 
 @dataclass(frozen=True)
 class Memory:
-    """What engines write, every array ``[battles, 2, agents, ...]``, or ``[2, agents, ...]`` for one engine."""
+    """What engines write, every array `[battles, 2, agents, ...]`, or `[2, agents, ...]` for one engine."""
 
-    views: NDArray[np.float32]  #: ``[..., 13, 13, 7]`` as last observed, 0 for the dead.
-    features: NDArray[np.float32]  #: ``[..., 34]`` as last observed, 0 for the dead.
+    views: NDArray[np.float32]  #: `[..., 13, 13, 7]` as last observed, 0 for the dead.
+    features: NDArray[np.float32]  #: `[..., 34]` as last observed, 0 for the dead.
     hp: NDArray[np.float32]  #: as last observed, 0 for the dead.
     alive: NDArray[np.bool_]
     rewards: NDArray[np.float32]  #: of the last step, 0 for those dead before it.
@@ -31,7 +31,7 @@ class Memory:
 
     @classmethod
     def allocate(cls, shape: tuple[int, ...], view: tuple[int, ...], features: int) -> "Memory":
-        """All zero, for ``shape`` ``(battles, 2, agents)`` and the shapes of one agent's observation."""
+        """All zero, for `shape` `(battles, 2, agents)` and the shapes of one agent's observation."""
         single = np.float32
         return cls(
             views=np.zeros((*shape, *view), dtype=single),
@@ -88,7 +88,7 @@ class Engine:
         Args:
             seed: of the attack shuffle, in 2 .. 2^31 - 2. The engine takes 0 and 1, and no seed, for the same stream.
             left: the army that stands on the left, 0 or 1. Its agents get the lower ids.
-            blocks: ``[2, agents, 2]``, cells x, y of the left and of the right army, slot by slot.
+            blocks: `[2, agents, 2]`, cells x, y of the left and of the right army, slot by slot.
 
         Raises:
             ValueError: a cell that is no free cell of the map; the engine drops such agents with no more than a log.
@@ -137,7 +137,7 @@ class Engine:
                     block[dead] = 0
 
     def step(self, actions: NDArray[np.uint8], first: int) -> None:
-        """Act: ``[2, agents]``, rows of the dead ignored; army ``first`` moves before the other.
+        """Act: `[2, agents]`, rows of the dead ignored; army `first` moves before the other.
 
         Writes who is alive, the rewards and `annihilated`. The dying receive their last reward in this step.
         """
@@ -165,7 +165,7 @@ class Engine:
         self._interrupted = False
 
     def positions(self) -> NDArray[np.int32]:
-        """Cells x, y of all agents ``[2, agents, 2]``, -1 for the dead."""
+        """Cells x, y of all agents `[2, agents, 2]`, -1 for the dead."""
         cells = np.full((*self._alive.shape, 2), -1, dtype=np.int32)
         for army in ARMIES:
             slots = self._slots[army]

@@ -19,7 +19,7 @@ LARGEST_SEED = 2**31 - 2  # of the engine's generator, whose seeds 0 and 1 are o
 class Battle:
     """What is played: the armies stand in two blocks on every second cell, 7 free columns between them.
 
-    A block has as many columns as the largest divisor of ``agents`` up to its root. The map is the smallest of even
+    A block has as many columns as the largest divisor of `agents` up to its root. The map is the smallest of even
     size on which each army takes at most 4% of the cells (40 x 40 with 64 agents: the paper) and both blocks fit: 16
     for 8 agents a side, 60 for 144, 80 for 256 (our choice, the paper gives no sizes).
 
@@ -58,7 +58,7 @@ class Battle:
         return 2 * -int(-side // 2)
 
     def cells(self) -> NDArray[np.int32]:
-        """Where the left and the right army stand at first: ``[2, agents, 2]`` int32, cells x, y slot by slot."""
+        """Where the left and the right army stand at first: `[2, agents, 2]` int32, cells x, y slot by slot."""
         columns, rows = self.block
         middle = self.map_size // 2
         y = middle - rows + 2 * np.arange(rows)
@@ -95,7 +95,7 @@ class Start:
 
     @classmethod
     def draw(cls, generator: Generator, left: int | None = None, first: int | None = None) -> "Start":
-        """Draw a start, ``left`` and ``first`` as given: three numbers are drawn in any case."""
+        """Draw a start, `left` and `first` as given: three numbers are drawn in any case."""
         seed = int(torch.randint(2, LARGEST_SEED + 1, (), generator=generator))
         drawn_left, drawn_first = torch.randint(2, (2,), generator=generator).tolist()
         return cls(seed, drawn_left if left is None else left, drawn_first if first is None else first)

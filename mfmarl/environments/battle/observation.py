@@ -32,49 +32,49 @@ _FROM_LAST = np.arange(ACTIONS, 0, -1, dtype=np.float32)
 
 
 class Observation(NamedTuple):
-    """What all agents observe. ``views`` and ``features`` are the memory that the engine writes, see `Battles`."""
+    """What all agents observe. `views` and `features` are the memory that the engine writes, see `Battles`."""
 
-    views: Tensor  #: ``[battles, 2, agents, 13, 13, 7]`` float32, zero for the dead.
-    features: Tensor  #: ``[battles, 2, agents, 34]`` float32, zero for the dead.
-    alive: Tensor  #: ``[battles, 2, agents]`` bool.
-    ids: Tensor  #: ``[battles, 2, agents]`` int32, the engine's: 0 .. N-1 on the left, N .. 2N-1 on the right.
+    views: Tensor  #: `[battles, 2, agents, 13, 13, 7]` float32, zero for the dead.
+    features: Tensor  #: `[battles, 2, agents, 34]` float32, zero for the dead.
+    alive: Tensor  #: `[battles, 2, agents]` bool.
+    ids: Tensor  #: `[battles, 2, agents]` int32, the engine's: 0 .. N-1 on the left, N .. 2N-1 on the right.
 
 
 class Outcome(NamedTuple):
     """What a step brought."""
 
-    rewards: Tensor  #: ``[battles, 2, agents]`` float32, 0 where nobody acted.
-    died: Tensor  #: ``[battles, 2, agents]`` bool, who died in this step, and gets a last reward.
-    done: Tensor  #: ``[battles]`` bool, whose battle is over, with this step or earlier.
+    rewards: Tensor  #: `[battles, 2, agents]` float32, 0 where nobody acted.
+    died: Tensor  #: `[battles, 2, agents]` bool, who died in this step, and gets a last reward.
+    done: Tensor  #: `[battles]` bool, whose battle is over, with this step or earlier.
 
 
 class Units(NamedTuple):
     """Where the agents are and how they do."""
 
-    positions: Tensor  #: ``[battles, 2, agents, 2]`` int32, cells x, y; -1 for the dead.
-    hp: Tensor  #: ``[battles, 2, agents]`` float32 up to 10, to rounding; 0 for the dead.
-    alive: Tensor  #: ``[battles, 2, agents]`` bool.
+    positions: Tensor  #: `[battles, 2, agents, 2]` int32, cells x, y; -1 for the dead.
+    hp: Tensor  #: `[battles, 2, agents]` float32 up to 10, to rounding; 0 for the dead.
+    alive: Tensor  #: `[battles, 2, agents]` bool.
 
 
 class State(NamedTuple):
     """All that what agents observe depends on. In a battle ended by annihilation nobody observes: all are as dead."""
 
-    cells: Tensor  #: ``[..., 2, agents, 2]`` uint8, x and y; 0 for the dead (the border is wall: nobody stands there).
-    hp: Tensor  #: ``[..., 2, agents]`` float32, over 10 as in a view; 0 for the dead.
-    last_action: Tensor  #: ``[..., 2, agents]`` uint8, `NO_ACTION` at the start of a round and for the dead.
-    last_reward: Tensor  #: ``[..., 2, agents]`` float32, 0 at the start of a round and for the dead.
-    left: Tensor  #: ``[...]`` uint8, the army on the left, whose agents have the lower ids.
+    cells: Tensor  #: `[..., 2, agents, 2]` uint8, x and y; 0 for the dead (the border is wall: nobody stands there).
+    hp: Tensor  #: `[..., 2, agents]` float32, over 10 as in a view; 0 for the dead.
+    last_action: Tensor  #: `[..., 2, agents]` uint8, `NO_ACTION` at the start of a round and for the dead.
+    last_reward: Tensor  #: `[..., 2, agents]` float32, 0 at the start of a round and for the dead.
+    left: Tensor  #: `[...]` uint8, the army on the left, whose agents have the lower ids.
 
 
 class Excerpt(NamedTuple):
     """What of an observation tells the `State` that it was written in, copied."""
 
-    features: NDArray[np.float32]  #: ``[..., 2, agents, 34]``.
-    hp: NDArray[np.float32]  #: ``[..., 2, agents]``, as in `State`.
+    features: NDArray[np.float32]  #: `[..., 2, agents, 34]`.
+    hp: NDArray[np.float32]  #: `[..., 2, agents]`, as in `State`.
 
 
 def excerpt(observed: Observation) -> Excerpt:
-    """A copy of what `compact` needs of an observation of both armies, ``[battles, ...]``."""
+    """A copy of what `compact` needs of an observation of both armies, `[battles, ...]`."""
     # By numpy, here and in `compact`: torch takes several times as long for so few numbers.
     return Excerpt(observed.features.numpy().copy(), observed.views.numpy()[..., RADIUS, RADIUS, OWN_HP].copy())
 
@@ -83,8 +83,8 @@ def compact(seen: Excerpt, ids: Tensor, map_size: int) -> State:
     """The states in which observations were written, of one step or many.
 
     Args:
-        seen: of the observations, ``[battles, ..., 2, agents]``.
-        ids: ``[battles, 2, agents]``, which the engine gave for the round.
+        seen: of the observations, `[battles, ..., 2, agents]`.
+        ids: `[battles, 2, agents]`, which the engine gave for the round.
         map_size: side of the map.
     """
     left = (ids.numpy()[:, 0, 0] != 0).astype(np.uint8)
@@ -100,16 +100,16 @@ def compact(seen: Excerpt, ids: Tensor, map_size: int) -> State:
 
 
 def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Tensor, Tensor]:
-    """What agent ``slot[i]`` of ``army[i]`` observed in state i; zero if it was dead or the battle over.
+    """What agent `slot[i]` of `army[i]` observed in state i; zero if it was dead or the battle over.
 
     Args:
-        state: of B samples ``[B, ...]``.
-        army: ``[B]`` int64, 0 or 1.
-        slot: ``[B]`` int64, in 0 .. agents - 1.
+        state: of B samples `[B, ...]`.
+        army: `[B]` int64, 0 or 1.
+        slot: `[B]` int64, in 0 .. agents - 1.
         map_size: side of the map.
 
     Returns:
-        Views ``[B, 13, 13, 7]`` and features ``[B, 34]``, float32.
+        Views `[B, 13, 13, 7]` and features `[B, 34]`, float32.
 
     Raises:
         ValueError: armies or slots of another shape or type.
@@ -145,7 +145,7 @@ def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Te
 
 
 def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor) -> None:
-    """Agents at ``x`` and ``y`` ``[B, 2, agents]`` from the one who looks, and their ``hp``, the own army first."""
+    """Agents at `x` and `y` `[B, 2, agents]` from the one who looks, and their `hp`, the own army first."""
     seen = alive & (x * x + y * y <= RADIUS**2)
     square = ((y + RADIUS) * WIDTH + x + RADIUS).where(seen, SQUARES)
     plane = square * VIEW[2] + square.new_tensor([[OWN], [ENEMY]])
@@ -155,7 +155,7 @@ def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor
 
 
 def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) -> None:
-    """The share of each army in every ``square`` ``[B, 2, agents]``, and 1 more ``here`` ``[B]``, where one looks."""
+    """The share of each army in every `square` `[B, 2, agents]`, and 1 more `here` `[B]`, where one looks."""
     counts = views.new_zeros(*alive.shape[:2], SQUARES + 1)
     square = square.where(alive, SQUARES).long()
     counts.scatter_add_(-1, square, counts.new_ones(1).expand(square.shape))
@@ -166,7 +166,7 @@ def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) 
 
 
 def _walls(x: Tensor, y: Tensor, map_size: int) -> Tensor:
-    """Which cells seen from ``x`` and ``y`` ``[B]`` are border: ``[B, 13, 13]`` bool, rows y, columns x."""
+    """Which cells seen from `x` and `y` `[B]` are border: `[B, 13, 13]` bool, rows y, columns x."""
     steps = torch.arange(-RADIUS, RADIUS + 1, device=x.device)
     columns, rows = x.view(-1, 1, 1) + steps, y.view(-1, 1, 1) + steps.unsqueeze(-1)
     (border_x, on_x), (border_y, on_y) = (

@@ -29,11 +29,11 @@ AgentObservation = dict[str, NDArray[np.float32]]
 
 
 class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignore[misc]
-    """Two armies, ``red_0 .. red_{N-1}`` and ``blue_0 .. blue_{N-1}``; which stands on the left is drawn.
+    """Two armies, `red_0 .. red_{N-1}` and `blue_0 .. blue_{N-1}`; which stands on the left is drawn.
 
-    An agent observes ``{"view": [13, 13, 7], "features": [34]}`` float32 and has 21 actions, see `Observation` and
+    An agent observes `{"view": [13, 13, 7], "features": [34]}` float32 and has 21 actions, see `Observation` and
     `mfmarl.environments.battle.game`. It is terminated when it dies, with a last observation of zeros, and all are
-    when an army is annihilated; the living are truncated after ``max_cycles`` steps.
+    when an army is annihilated; the living are truncated after `max_cycles` steps.
 
     Args:
         agents: N of one army.
@@ -120,7 +120,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> NDArray[np.uint8] | None:
-        """The map ``[height, width, 3]`` uint8 with render mode "rgb_array", else nothing."""
+        """The map `[height, width, 3]` uint8 with render mode "rgb_array", else nothing."""
         if self.render_mode is None:
             return None
         return picture(self._battles.units(), self._battles.game.map_size)
@@ -140,7 +140,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
 
 
 def picture(units: Units, map_size: int, battle: int = 0, cell: int = _CELL) -> NDArray[np.uint8]:
-    """Both armies of a battle on white, walls grey: ``[map_size * cell, map_size * cell, 3]`` uint8."""
+    """Both armies of a battle on white, walls grey: `[map_size * cell, map_size * cell, 3]` uint8."""
     cells = np.full((map_size, map_size, 3), 255, dtype=np.uint8)
     for edge in (0, -1):
         cells[edge] = cells[:, edge] = 128

@@ -33,8 +33,8 @@ class Replay:
     Args:
         game: what was played.
         start: how it began.
-        actions: ``[steps, 2, agents]`` uint8 in 0 .. 20.
-        alive: ``[2, agents]`` bool, who lived after the last of them: by this a playback is checked.
+        actions: `[steps, 2, agents]` uint8 in 0 .. 20.
+        alive: `[2, agents]` bool, who lived after the last of them: by this a playback is checked.
 
     Raises:
         ValueError: actions or alive that do not fit the game.
@@ -96,7 +96,7 @@ class Replay:
 
 
 class Frame(NamedTuple):
-    """A state of a round that is played again: tensors of one battle ``[1, ...]``."""
+    """A state of a round that is played again: tensors of one battle `[1, ...]`."""
 
     observation: Observation  #: valid until the next frame, see `Battles`.
     units: Units
@@ -104,7 +104,7 @@ class Frame(NamedTuple):
 
 
 def play(replay: Replay) -> Iterator[Frame]:
-    """The states of ``replay``, from the start to the state after its last action: steps + 1 frames.
+    """The states of `replay`, from the start to the state after its last action: steps + 1 frames.
 
     Raises:
         ValueError: the round takes another course on this build of MAgent2; known at the end only.

@@ -1,7 +1,7 @@
 """Scripted armies to fight against: from observations to actions, without learning.
 
-All have one signature: from one army's ``views`` ``[battles, agents, 13, 13, 7]`` and ``features`` ``[battles, agents,
-34]`` and one generator a battle to actions ``[battles, agents]`` int64. What they choose for the dead means nothing.
+All have one signature: from one army's `views` `[battles, agents, 13, 13, 7]` and `features` `[battles, agents,
+34]` and one generator a battle to actions `[battles, agents]` int64. What they choose for the dead means nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def rush(views: Tensor, features: Tensor, generators: Sequence[Generator] = ()) 
 
 
 def _attack(views: Tensor) -> tuple[Tensor, Tensor]:
-    """The attack ``[battles, agents]`` on the weakest adjacent enemy, and whether there is any."""
+    """The attack `[battles, agents]` on the weakest adjacent enemy, and whether there is any."""
     y, x = (ATTACKS + CENTRE).T
     present = views[..., y, x, ENEMY] > 0
     hp = views[..., y, x, ENEMY_HP].where(present, torch.inf)
@@ -47,7 +47,7 @@ def _attack(views: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _towards(views: Tensor, features: Tensor) -> Tensor:
-    """Offset (y, x) ``[battles, agents, 2]`` of where the agent wants to go."""
+    """Offset (y, x) `[battles, agents, 2]` of where the agent wants to go."""
     grid = torch.cartesian_prod(torch.arange(13), torch.arange(13))
     seen = views[..., ENEMY].flatten(-2) > 0
     near, sees = _nearest(seen, grid.expand(*seen.shape, 2) - CENTRE)
@@ -60,16 +60,15 @@ def _towards(views: Tensor, features: Tensor) -> Tensor:
 
 
 def _nearest(present: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    """The shortest of ``offsets`` ``[..., n, 2]`` where ``present`` ``[..., n]``; and whether there is one."""
+    """The shortest of `offsets` `[..., n, 2]` where `present` `[..., n]`; and whether there is one."""
     index = offsets.square().sum(-1).where(present, 10**6).argmin(-1)
     anywhere = present.any(-1)
-    return offsets.gather(-2, index[..., None, None].expand(*index.shape, 1, 2)).squeeze(-2) * anywhere[
-        ..., None
-    ], anywhere
+    offset = offsets.gather(-2, index[..., None, None].expand(*index.shape, 1, 2)).squeeze(-2)
+    return offset * anywhere[..., None], anywhere
 
 
 def _move(views: Tensor, target: Tensor) -> Tensor:
-    """The move ``[battles, agents]`` to the free cell nearest to the offset ``target`` ``[battles, agents, 2]``."""
+    """The move `[battles, agents]` to the free cell nearest to the offset `target` `[battles, agents, 2]`."""
     y, x = (MOVES + CENTRE).T
     free = (views[..., y, x, :][..., [WALL, OWN, ENEMY]] == 0).all(-1)
     free[..., len(MOVES) // 2] = True  # one's own cell
