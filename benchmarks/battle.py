@@ -7,7 +7,6 @@ full replay buffer.
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import time
 from collections import defaultdict
@@ -16,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-import pandas as pd
 import torch
+from measuring import alone, show
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAgent
@@ -135,18 +134,6 @@ def parts(settings: str, name: str) -> tuple[Any, Any]:
     optimizer = agent.configure_optimizers()
     agent.optimizers = lambda use_pl_optimizer: optimizer
     return agent, cls.data_module(Battle(64), (0,), steps=2000, evaluations=100, **data_arguments)
-
-
-def alone(function: Callable[..., dict[str, object]], *arguments: str) -> dict[str, object]:
-    """Call a function in a process of its own, so that its memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return pool.apply(function, arguments)
-
-
-def show(title: str, rows: list[dict[str, object]]) -> None:
-    """Print a table."""
-    table = pd.DataFrame(rows)
-    print(f"{title}\n{table.to_string(index=False, float_format='{:.2f}'.format)}\n", flush=True)
 
 
 if __name__ == "__main__":

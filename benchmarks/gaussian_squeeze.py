@@ -7,16 +7,13 @@ same gradient steps; what stacking seeds gains; memory over a long run; and a jo
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import resource
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
-import pandas as pd
 import psutil
-import pytorch_lightning as pl
 import torch
+from measuring import alone, fit, show
 from torch.optim import Optimizer
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
@@ -100,36 +97,8 @@ def bare(name: str, agents: int, seeds: int, steps: int) -> float:
 
 
 def lightning(name: str, agents: int, seeds: int, steps: int) -> float:
-    """Joint steps a second of `Trainer.fit`, from the first batch to the end of validation."""
-    agent, data = parts(name, agents, seeds, steps)
-    clock = Clock()
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        callbacks=[clock],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(agent, data)
-    return steps / (clock.ended - clock.started)
-
-
-class Clock(pl.Callback):
-    """Takes the time of training without the Trainer's start."""
-
-    started = ended = 0.0
-
-    def on_train_start(self, *_: object) -> None:
-        """Training begins."""
-        self.started = time.process_time()
-
-    def on_train_end(self, *_: object) -> None:
-        """Training is over."""
-        self.ended = time.process_time()
+    """Joint steps a second of `Trainer.fit`."""
+    return steps / fit(*parts(name, agents, seeds, steps))
 
 
 def parts(name: str, agents: int, seeds: int, steps: int, **data: Any) -> tuple[StatelessAgent, ReplayDataModule]:
@@ -146,18 +115,6 @@ def optimizers_of(agent: StatelessAgent) -> list[Optimizer]:
     """What Lightning would make of `configure_optimizers`."""
     optimizers = agent.configure_optimizers()
     return optimizers if isinstance(optimizers, list) else [optimizers]  # type: ignore[list-item]
-
-
-def alone(function: Callable[..., dict[str, object]], *arguments: str) -> dict[str, object]:
-    """Call a function in a process of its own, so that its memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return pool.apply(function, arguments)
-
-
-def show(title: str, rows: list[dict[str, object]]) -> None:
-    """Print a table as soon as it is there."""
-    print(title)
-    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.2f}".format), "\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,13 @@ of a lattice of 1024 x 1024. The authors' published code makes about 20 thousand
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import resource
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-import pandas as pd
-import pytorch_lightning as pl
 import torch
+from measuring import alone, fit, show
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.lattice import LatticeAgent
@@ -60,38 +57,25 @@ def speed(name: str, order: str) -> dict[str, object]:
 def bare(name: str, order: str) -> float:
     """Seconds of a loop without Lightning."""
     agent, data = parts(name, order)
-    started = time.perf_counter()
+    started = time.process_time()
     for play in data.train_dataloader():
         agent.training_step(play, 0)
     agent.validation_step(data.evaluate, 0)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def lightning(name: str, order: str) -> float:
     """Seconds of `Trainer.fit`."""
-    agent, data = parts(name, order)
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    started = time.perf_counter()
-    trainer.fit(agent, data)
-    return time.perf_counter() - started
+    return fit(*parts(name, order))
 
 
 def draws(name: str, order: str) -> float:
     """Seconds of the random numbers alone."""
     _, data = parts(name, order)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(SWEEPS):
         data.draws()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def large(name: str) -> dict[str, object]:
@@ -100,9 +84,9 @@ def large(name: str) -> dict[str, object]:
     game = Ising(size)
     agent = cast(type[LatticeAgent], algorithm_class(name, "lattice"))(game, [0], temperatures=[1.0])
     data = SweepDataModule(game, [0], temperatures=[1.0], steps=sweeps, evaluations=1)
-    started = time.perf_counter()
+    started = time.process_time()
     agent.training_step(partial(data.play, steps=sweeps), 0)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return {"method": name, "million updates a second": size * size * sweeps / seconds / 1e6, "peak MB": peak}
 
@@ -121,18 +105,6 @@ def parts(name: str, order: Any) -> tuple[LatticeAgent, SweepDataModule]:
         measure_every=MEASURE_EVERY,
     )
     return agent, data
-
-
-def alone(function: Callable[..., dict[str, object]], *arguments: str) -> dict[str, object]:
-    """Call a function in a process of its own, so that its memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return pool.apply(function, arguments)
-
-
-def show(title: str, rows: list[dict[str, object]]) -> None:
-    """Print a table as soon as it is there."""
-    print(title)
-    print(pd.DataFrame(rows).to_string(index=False, float_format="{:.1f}".format), "\n", flush=True)
 
 
 if __name__ == "__main__":
