@@ -2,22 +2,24 @@
 
 import os
 import signal
+from collections.abc import Callable
+
+from torch import Tensor
 
 from mfmarl.algorithms.q_learning import IL
-from mfmarl.data.stateless import Evaluation
 
 
 class Breaks(IL):
     """Raises at its first evaluation."""
 
-    def validation_step(self, evaluation: Evaluation, batch_idx: int) -> None:
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
         raise RuntimeError("the toy broke")
 
 
 class Dies(IL):
     """Is killed at its first evaluation."""
 
-    def validation_step(self, evaluation: Evaluation, batch_idx: int) -> None:
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -124,7 +124,11 @@ class RecFMQ(IL):
 
 
 def without_discount(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with discount 0. Raises ValueError if one is among them: the heuristic values no next state."""
+    """The arguments with discount 0.
+
+    Raises:
+        ValueError: one is among them: the heuristic values no next state.
+    """
     if "discount" in arguments:
         raise ValueError(f"discount: got {arguments['discount']}, but FMQ and Rec-FMQ are defined with 0: leave it out")
     return {**arguments, "discount": 0.0}

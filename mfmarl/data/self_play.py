@@ -39,9 +39,6 @@ class BattlePolicy(Protocol):
         ...
 
 
-SelfPlayScores = Callable[[BattlePolicy], dict[str, Tensor]]
-
-
 class SelfPlay(RoundsDataModule):
     """Rounds of self-play. What a round leaves to be learned from is for subclasses to say.
 

@@ -16,7 +16,6 @@ from mfmarl.seeds import generators
 
 StoredMeanAction = Literal["previous", "same", "noise"]
 Round = Callable[["Policy"], Iterator[Batch]]
-Evaluation = Callable[["Policy"], dict[str, Tensor]]
 
 BLOCKS_A_ROUND = 4
 _UNIFORMS_A_BLOCK = 1 << 21  # bounds a block of uniform draws to 8 MB a seed

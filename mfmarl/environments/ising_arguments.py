@@ -27,7 +27,11 @@ def temperature_array(temperature: ArrayLike) -> NDArray[np.float64]:
 
 
 def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures") -> tuple[float, ...]:
-    """The temperatures as floats. Raises ValueError unless there is one and all are positive and finite."""
+    """The temperatures as floats.
+
+    Raises:
+        ValueError: there is none, or one that is not positive and finite.
+    """
     values = tuple(float(value) for value in temperatures)
     if not values or not all(value > 0 and isfinite(value) for value in values):
         raise ValueError(f"{argument} must be positive and finite, at least one, got {list(values)}")

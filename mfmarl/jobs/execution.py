@@ -19,7 +19,11 @@ LoggerName = Literal["none", "csv", "tensorboard"]
 
 @dataclass(frozen=True)
 class Execution:
-    """How jobs run; changes no result but by rounding. Raises ValueError, one line, for values that are not allowed."""
+    """How jobs run; changes no result but by rounding.
+
+    Raises:
+        ValueError: a value that is not allowed.
+    """
 
     launcher: Literal["local", "slurm"] = "local"
     """Run the jobs on this machine, or submit them to Slurm (it reads its own SBATCH_* variables)."""

@@ -72,7 +72,11 @@ def launch(jobs: Sequence[Job], out: Path, execution: Execution = Execution()) -
 
 
 def runner(jobs: int, places: Sequence[Place], execution: Execution) -> Runner:
-    """What does so many jobs: Slurm, this process, or workers. Raises ValueError if it is not there."""
+    """What does so many jobs: Slurm, this process, or workers.
+
+    Raises:
+        ValueError: it is not there.
+    """
     if execution.launcher == "slurm":
         return partial(slurm.run, place=places[0], executor=slurm.executor(places[0], execution))
     if len(places) == 1 or jobs == 1:
@@ -81,7 +85,11 @@ def runner(jobs: int, places: Sequence[Place], execution: Execution) -> Runner:
 
 
 def available(out: Path, execution: Execution) -> list[Place]:
-    """One place for each worker. Raises ValueError for hardware or packages that are not there."""
+    """One place for each worker.
+
+    Raises:
+        ValueError: hardware or packages that are not there.
+    """
     if execution.logger == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
         raise ValueError("logger: tensorboard needs the package tensorboard: pip install tensorboard")
     here = execution.launcher == "local"
@@ -110,7 +118,11 @@ def available(out: Path, execution: Execution) -> list[Place]:
 
 
 def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
-    """Make the folder of all jobs, and clear theirs if `fresh`. Raises ValueError if it cannot be made."""
+    """Make the folder of all jobs, and clear theirs if `fresh`.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
     try:
         (place.out / "jobs").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -23,7 +23,8 @@ POLL_SECONDS = 5.0  # between looks at the jobs: sacct and shared file systems a
 def executor(place: Place, execution: Execution) -> Any:
     """A submitit executor. Partition, account, time and memory come from Slurm's own SBATCH_* variables.
 
-    Raises ValueError if submitit or Slurm is not there.
+    Raises:
+        ValueError: submitit or Slurm is not there.
     """
     if find_spec("submitit") is None:
         raise ValueError("launcher: slurm needs the package submitit: pip install 'mfmarl[slurm]'")

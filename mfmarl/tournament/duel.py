@@ -50,7 +50,11 @@ class Army:
             raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
 
     def load(self, device: torch.device) -> Policy | Scripted:
-        """The army, ready to act. Raises ValueError as `check`."""
+        """The army, ready to act.
+
+        Raises:
+            ValueError: as `check`.
+        """
         self.check()
         return load_army(self.source, device)
 

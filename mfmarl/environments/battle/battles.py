@@ -82,7 +82,11 @@ class Battles:
         self.begin([Start.draw(*each) for each in zip(generators, left or drawn, first or drawn, strict=True)])
 
     def begin(self, starts: Sequence[Start]) -> None:
-        """Begin a round from given starts, one a battle. Raises ValueError if they are not as many as the battles."""
+        """Begin a round from given starts, one a battle.
+
+        Raises:
+            ValueError: they are not as many as the battles.
+        """
         if len(starts) != self.battles:
             raise ValueError(f"starts must have one entry for each of {self.battles} battles, got {len(starts)}")
         self._starts = ()
@@ -171,7 +175,11 @@ class Battles:
         return self._starts
 
     def units(self) -> Units:
-        """Where all agents are and their hp. Raises ValueError if they have not been observed since they moved."""
+        """Where all agents are and their hp.
+
+        Raises:
+            ValueError: they have not been observed since they moved.
+        """
         self._check_begun("units")
         if not self._observed.all():
             raise ValueError("units: observe must be called first")

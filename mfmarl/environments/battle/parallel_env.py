@@ -102,7 +102,11 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """Act jointly. Raises ValueError unless every living agent has an action in 0 .. 20."""
+        """Act jointly.
+
+        Raises:
+            ValueError: not every living agent has an action in 0 .. 20.
+        """
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise ValueError(f"actions must have one for every living agent, got none for {missing[0]}")

@@ -60,7 +60,11 @@ class Replay:
 
     @classmethod
     def record(cls, battles: Battles, battle: int = 0) -> "Replay":
-        """The round of one of the battles so far. Raises ValueError before the first round."""
+        """The round of one of the battles so far.
+
+        Raises:
+            ValueError: before the first round.
+        """
         if not battles.starts:
             raise ValueError("record: no round has begun, reset first")
         return cls(battles.game, battles.starts[battle], battles.log(battle), battles.alive[battle])
@@ -78,7 +82,11 @@ class Replay:
 
     @classmethod
     def load(cls, path: Path) -> "Replay":
-        """Read what `save` wrote. Nothing is unpickled. Raises ValueError for a file that is none, or no replay."""
+        """Read what `save` wrote. Nothing is unpickled.
+
+        Raises:
+            ValueError: a file that is none, or no replay.
+        """
         if not path.is_file():
             raise ValueError(f"replay: there is no file {path}")
         try:
