@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text()
 
 def readme_commands() -> Iterator[list[str]]:
     """The words of every command in a fenced block of the README."""
-    blocks = re.findall(r"^``[^\n]*\n(.*?)^``", README, re.M | re.S)
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", README, re.M | re.S)
     for block in blocks:
         for line in block.replace("\\\n", " ").splitlines():
             for command in re.split(r"&&|;", line.removeprefix("$ ")):
