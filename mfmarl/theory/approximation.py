@@ -32,7 +32,7 @@ LARGEST_LOGARITHM = 177.0  # its exponential to the fourth power is still a floa
 
 
 def mean_neighbour_action(neighbours: Tensor) -> Tensor:
-    """abar of Eq. 6: one-hot actions ``[..., n, D]`` to their mean ``[..., D]``.
+    """Mean action abar of Eq. 6: one-hot actions ``[..., n, D]`` to their mean ``[..., D]``.
 
     Raises:
         ValueError: neighbours that are not one-hot, or none of them.
