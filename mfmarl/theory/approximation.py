@@ -71,9 +71,7 @@ def remainder_terms(values: Values, neighbours: Tensor) -> Tensor:
     """
     mean = mean_neighbour_action(neighbours).detach().requires_grad_()
     at_mean = values(mean)
-    (gradient,) = torch.autograd.grad(at_mean.sum(), mean, allow_unused=True)
-    # A constant Q has no gradient at all.
-    slope = torch.zeros_like(mean) if gradient is None else gradient
+    (slope,) = torch.autograd.grad(at_mean.sum(), mean, materialize_grads=True)
     delta = neighbours - mean.detach().unsqueeze(-2)
     first_order = (delta * slope.unsqueeze(-2)).sum(-1)
     return 2 * (values(neighbours) - at_mean.unsqueeze(-1) - first_order).detach()
@@ -86,13 +84,12 @@ def hessian(values: Values, points: Tensor) -> Tensor:
     """
     at = points.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(values(at).sum(), at, create_graph=True)
-    rows = []
+    rows: list[Tensor] = []
     for component in gradient.unbind(-1):
         if not component.requires_grad:  # a linear Q
             rows.append(torch.zeros_like(at))
             continue
-        (row,) = torch.autograd.grad(component.sum(), at, retain_graph=True, allow_unused=True)
-        rows.append(torch.zeros_like(at) if row is None else row)
+        rows += torch.autograd.grad(component.sum(), at, retain_graph=True, materialize_grads=True)
     return torch.stack(rows, -2).detach()
 
 
@@ -105,7 +102,8 @@ def tangential_norm(hessian: Tensor) -> Tensor:
         raise ValueError(f"hessian must be [..., D, D], got shape {list(hessian.shape)}")
     size = hessian.shape[-1]
     projection = torch.eye(size, dtype=hessian.dtype, device=hessian.device) - 1 / size
-    return torch.linalg.eigvalsh(projection @ hessian @ projection).abs().amax(-1)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(projection @ hessian @ projection)
+    return eigenvalues.abs().amax(-1)
 
 
 def simplex_gap(mean_action: Tensor) -> Tensor:

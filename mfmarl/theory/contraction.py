@@ -8,7 +8,7 @@ Contraction says nothing of value: it makes the fixed point unique, which at N =
 """
 
 from collections.abc import Callable
-from math import atanh, tanh
+from math import atanh, sqrt, tanh
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -291,9 +291,9 @@ def _largest_temperature(game: GaussianSqueeze, highest: float, happens: Callabl
         below = above / RATIO
         if happens(below):
             while above / below > 1 + 1e-10:
-                middle = (above * below) ** 0.5
+                middle = sqrt(above * below)
                 below, above = (middle, above) if happens(middle) else (below, middle)
-            return (above * below) ** 0.5
+            return sqrt(above * below)
         above = below
     return 0.0
 

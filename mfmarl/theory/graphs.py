@@ -79,7 +79,7 @@ def colours(adjacency: ArrayLike) -> list[NDArray[np.int64]]:
 
 
 def checked_adjacency(adjacency: ArrayLike) -> Array:
-    """The matrix as float64, or a ValueError: square, finite, and no site its own neighbour. Weights may be negative."""
+    """The matrix as float64, or a ValueError: square, finite, no site its own neighbour; of any sign."""
     matrix = np.asarray(adjacency, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"adjacency must be [N, N] with N at least 1, got shape {list(matrix.shape)}")
