@@ -56,7 +56,7 @@ def transitions(order: ToyOrder, temperature: float = 0.0) -> Array:
     if order == "three-colours":
         first, second, third = (_acting(up, colour) for colour in COLOURS)
         return np.asarray(first @ second @ third)
-    return np.mean([_acting(up, np.array([site])) for site in range(SITES)], axis=0)
+    return np.asarray(sum(_acting(up, np.array([site])) for site in range(SITES)) / SITES)
 
 
 def consensus_time(order: ToyOrder) -> ConsensusTime:
