@@ -27,7 +27,7 @@ import pandas as pd
 
 from mfmarl.command_line import Options, known_methods, main, named_once, parse
 from mfmarl.environments.ising import Ising
-from mfmarl.environments.ising_arguments import check_temperatures
+from mfmarl.environments.ising_arguments import check_temperatures, checked_size
 from mfmarl.evaluation import bootstrap_interval
 from mfmarl.experiment import Job, job_name
 from mfmarl.files import write_csv
@@ -125,7 +125,7 @@ class IsingOptions(Options):
             check_temperatures(self.temperatures)
         if len(self.agents) > 1 or any(agents < 16 or isqrt(agents) ** 2 != agents for agents in self.agents):
             raise ValueError(f"agents: got {self.agents}, allowed is one square of an even number, at least 16")
-        Ising(self.size)
+        checked_size(self.size, 4, even=True)  # its checkerboard
 
     @property
     def size(self) -> int:

@@ -1,8 +1,9 @@
 """The Ising model as a game (appendix C.2): spins on a torus, each paid for agreeing with its four neighbours.
 
-Lattices are batched: spins are int8 -1 or +1, ``[..., L, L]``, in training ``[temperatures, seeds, L, L]``. The torus
-is a checkerboard whose sites have all their neighbours on the other colour, so that one colour can act while the
-other stands still. Split by colour a lattice is two tensors ``[..., L, L/2]``, even (row + column even) and odd.
+Lattices are batched: spins are int8 -1 or +1, ``[..., L, L]``, in training ``[temperatures, seeds, L, L]``. For even L
+the torus is a checkerboard whose sites have all their neighbours on the other colour, so that one colour can act while
+the other stands still. Split by colour such a lattice is two tensors ``[..., L, L/2]``, even (row + column even) and
+odd; one of odd size takes three colours and stays whole.
 
 Temperatures are the paper's tau, half of the physical temperature T of the textbook model: the critical point is at
 tau = 1 / ln(1 + sqrt 2) = 1.1346 where T = 2.2692.
@@ -21,7 +22,7 @@ class Ising:
     """L x L spins with ``r^j = h a^j + (lambda / 2) a^j sum_k a^k``, Eq. 33, over the four nearest neighbours k.
 
     Args:
-        size: L, even and at least 4, so that the torus is a checkerboard of distinct neighbours. 20: the paper.
+        size: L, at least 3, so that neighbours are distinct. 20: the paper.
         field: h, 0: appendix C.2.
         coupling: lambda, positive (spins like to agree: appendix C.2). 1: the paper.
 
@@ -35,7 +36,7 @@ class Ising:
     actions: int = 2
 
     def __post_init__(self) -> None:
-        checked_size(self.size, 4, even=True)
+        checked_size(self.size, 3)
         checked_finite("field", self.field)
         checked_coupling(self.coupling)
         if self.actions != 2:
@@ -64,10 +65,26 @@ class Ising:
         beside = torch.stack([pairs[..., row, :].roll(1 if row == colour else -1, -1) for row in (0, 1)], -2)
         return beside.view_as(other).add_(other).add_(other.roll(1, -2)).add_(other.roll(-1, -2))
 
-    def energy(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Energy per site, Eq. 28 over N: ``[..., L, L/2]`` twice to ``[...]`` float64; -2 where all spins agree."""
-        bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32).double()
-        return -(self.field * magnetisation(even, odd) + self.coupling / self.agents * bonds)
+    def whole_neighbour_sums(self, spins: Tensor) -> Tensor:
+        """``sum_k a^k`` for all sites of whole lattices ``[..., L, L]``, of any size: the same shape."""
+        return spins.roll(1, -1).add_(spins.roll(-1, -1)).add_(spins.roll(1, -2)).add_(spins.roll(-1, -2))
+
+    def energy(self, *colours: Tensor) -> Tensor:
+        """Energy per site, Eq. 28 over N: -2 where all spins agree.
+
+        Args:
+            *colours: even and odd sites, ``[..., L, L/2]`` each, or whole lattices ``[..., L, L]``.
+
+        Returns:
+            ``[...]`` float64.
+        """
+        if len(colours) == 1:
+            counted_twice = colours[0] * self.whole_neighbour_sums(colours[0])
+            bonds = counted_twice.flatten(-2).sum(-1, dtype=torch.int32).double() / 2
+        else:
+            even, odd = colours
+            bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32).double()
+        return -(self.field * magnetisation(*colours) + self.coupling / self.agents * bonds)
 
 
 def split(spins: Tensor) -> tuple[Tensor, Tensor]:
