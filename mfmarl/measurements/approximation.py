@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.measurements.rows import mean_row, row, table
+from mfmarl.measurements.rows import Setting, mean_row, row, table
 from mfmarl.measurements.training import ising_tables, network_values, squeeze_networks
 from mfmarl.theory.approximation import (
     Values,
@@ -43,7 +43,7 @@ def bounds(seed: int, *, draws: int) -> pd.DataFrame:
             if gap == 0 or curvature == 0:
                 continue
             error = float(remainder(values, neighbours).abs()) / curvature
-            setting = {"values": kind, "actions": actions, "neighbours": count, "draw": draw}
+            setting = Setting({"values": kind, "actions": actions, "neighbours": count, "draw": draw})
             rows.append(row(CLAIM, "|e| over M_t, exact is the bound", error, exact=gap / 2, **setting))
             ratios.append(error / (gap / 2))
             terms.append(float(remainder_terms(values, neighbours).abs().max()) / (2 * whole))
@@ -76,7 +76,7 @@ def pairwise(seed: int, *, agents: Sequence[int]) -> pd.DataFrame:
     for count in agents:
         for own in (0, 4, 9):
             fit = pairwise_fit(GaussianSqueeze(count), own)
-            setting = {"agents": count, "own_action": own}
+            setting = Setting({"agents": count, "own_action": own})
             rows.append(row(CLAIM, "R^2 of the best pairwise fit", fit, exact=fit, **setting))
     return table(rows)
 
@@ -101,10 +101,12 @@ def squeeze(seed: int, *, agents: int, seeds: int, steps: int, draws: int) -> pd
         spread = values(mean).detach().std(1)
         secant = secant_curvature(values, neighbours).detach()
         second = tangential_norm(hessian(values, mean))
-        setting = {"neighbours": where, "agents": agents}
+        setting = Setting({"neighbours": where, "agents": agents})
         rows += [
             mean_row(CLAIM, "GS network: mean |e|", error.abs().mean(1).tolist(), **setting),
-            mean_row(CLAIM, "GS network: mean |e| over spread of Q", (error.abs().mean(1) / spread).tolist(), **setting),
+            mean_row(
+                CLAIM, "GS network: mean |e| over spread of Q", (error.abs().mean(1) / spread).tolist(), **setting
+            ),
             mean_row(CLAIM, "GS network: largest secant curvature", secant.amax(1).tolist(), **setting),
             mean_row(CLAIM, "GS network: largest tangential Hessian", second.amax(1).tolist(), **setting),
             mean_row(
@@ -135,9 +137,11 @@ def ising(seed: int, *, size: int, seeds: int, sweeps: int) -> pd.DataFrame:
 
         error = remainder(lookup, neighbours).abs().amax(-1)
         whole = [float(e[all_met].max()) for e, all_met in zip(error, complete, strict=True) if all_met.any()]
-        setting = {"temperature": tau, "size": size, "sweeps": sweeps}
+        setting = Setting({"temperature": tau, "size": size, "sweeps": sweeps})
         rows += [
-            mean_row(CLAIM, "Ising table: share of entries never visited", _share(unvisited[..., [0, 1, 3, 4]]), **setting),
+            mean_row(
+                CLAIM, "Ising table: share of entries never visited", _share(unvisited[..., [0, 1, 3, 4]]), **setting
+            ),
             mean_row(CLAIM, "Ising table: mean over rows of max |e|", error.mean(1).tolist(), exact=0.0, **setting),
         ]
         if whole:

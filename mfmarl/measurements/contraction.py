@@ -16,7 +16,7 @@ from mfmarl.algorithms.tabular import TabularMFQ
 from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.environments.ising import split
 from mfmarl.mean_field import boltzmann_policy, mean_policy
-from mfmarl.measurements.rows import Row, mean_row, row, table
+from mfmarl.measurements.rows import Row, Setting, mean_row, row, table
 from mfmarl.measurements.training import ising_tables, squeeze_networks
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE, mean_field_magnetisation
 from mfmarl.theory.contraction import (
@@ -29,7 +29,6 @@ from mfmarl.theory.contraction import (
     iterate,
     iterate_number,
     largest_slope,
-    mean_number_map,
     measured_factor,
     period,
     several_temperature,
@@ -68,7 +67,9 @@ def thresholds(seed: int) -> pd.DataFrame:
         "Dobrushin's condition": dobrushin_temperature(lattice),
         "sampled play (Onsager)": CRITICAL_TEMPERATURE,
     }
-    rows += [row(CLAIM, "torus: contraction is sure above", tau, exact=tau, reading=name) for name, tau in marks.items()]
+    rows += [
+        row(CLAIM, "torus: contraction is sure above", tau, exact=tau, reading=name) for name, tau in marks.items()
+    ]
     return table(rows)
 
 
@@ -83,7 +84,7 @@ def constants(seed: int) -> pd.DataFrame:
     policies = generator.dirichlet(np.full(6, 0.3), size=20_000)
     for name, order in (("l1", 1), ("l2", 2), ("l-infinity", np.inf)):
         norms = np.linalg.norm(softmax_jacobian(policies, 1.0), order, axis=(-2, -1))
-        setting = {"norm": name, "policies": "drawn, D = 6"}
+        setting = Setting({"norm": name, "policies": "drawn, D = 6"})
         rows.append(row(CLAIM, "largest norm of S", float(norms.max()), exact=0.5, n=len(norms), **setting))
         even = float(np.linalg.norm(softmax_jacobian(np.full(6, 1 / 6), 1.0), order))
         exact = 1 / 6 if order == 2 else 10 / 36
@@ -106,17 +107,17 @@ def factors(seed: int, *, temperatures: Sequence[float], size: int, seeds: int, 
         orders: tuple[tuple[Order, int], ...] = (("synchronous", 1), ("colour-by-colour", 2))
         for order, power in orders:
             found = measured_factor(iterate(lattice, tau, np.full(16, 0.99), order, sweeps=400))
-            setting = {"reading": f"mean field map, {order}", "temperature": tau}
+            setting = Setting({"reading": f"mean field map, {order}", "temperature": tau})
             rows.append(row(CLAIM, "factor of a sweep", found, exact=exact**power, **setting))
         proof = spin_factors(m if m else 1.0, tau)
-        setting = {"reading": "the proof's, at |m| of play or 1", "temperature": tau}
+        setting = Setting({"reading": "the proof's, at |m| of play or 1", "temperature": tau})
         rows.append(row(CLAIM, "factor of a sweep", proof.own_relaxed, exact=proof.own_relaxed, **setting))
         sampled = [_coupled_factor(tau, size, sweeps, seed + one) for one in range(seeds)]
         rows.append(mean_row(CLAIM, "factor of a sweep", sampled, reading="sampled play of MF-Q", temperature=tau))
     return table(rows)
 
 
-def cycles(seed: int) -> pd.DataFrame:
+def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
     """The period that play falls into at half the critical temperature, by game, order of updates and damping."""
     row_of = np.arange(16)
     staggered = 0.5 - (row_of // 4 + row_of % 4) % 2
@@ -131,9 +132,9 @@ def cycles(seed: int) -> pd.DataFrame:
         tau = critical_temperature(graph, coupling) / 2
         for order in get_args(Order):
             for damping in (1.0, 0.3):
-                play = iterate(graph, tau, start, order, damping=damping, coupling=coupling, sweeps=3000)
+                play = iterate(graph, tau, start, order, damping=damping, coupling=coupling, sweeps=sweeps)
                 found = period(play, 64, 1e-7)
-                setting = {"game": name, "order": order, "damping": damping}
+                setting = Setting({"game": name, "order": order, "damping": damping})
                 rows.append(row(CLAIM, "period of play (0: above 64)", found, **setting))
     return table(rows)
 
@@ -148,7 +149,9 @@ def portraits(seed: int, *, steps: int) -> pd.DataFrame:
             play = iterate(graph, 0.3, start, order, coupling=coupling, sweeps=steps)
             for step, means in enumerate(play.tolist()):
                 for population, value in enumerate(means):
-                    setting = {"game": name, "order": order, "start": number, "step": step, "population": population}
+                    setting = Setting(
+                        {"game": name, "order": order, "start": number, "step": step, "population": population}
+                    )
                     rows.append(row(CLAIM, "phase portrait at tau = 0.3", value, **setting))
     return table(rows)
 
@@ -182,7 +185,7 @@ def bifurcation(seed: int, *, agents: int, temperatures: int, dampings: Sequence
         for damping in dampings:
             play = iterate_number(game, temperature, [0.5, 4.0, 8.0], damping=damping, steps=1500)[-8:]
             for number, value in enumerate(sorted(set(play.round(4).flatten().tolist()))):
-                setting = {"agents": agents, "temperature": temperature, "damping": damping, "point": number}
+                setting = Setting({"agents": agents, "temperature": temperature, "damping": damping, "point": number})
                 rows.append(row(CLAIM, "GS: mean number in the long run", value, **setting))
     return table(rows)
 
@@ -205,12 +208,14 @@ def squeeze_networks_contract(seed: int, *, agents: int, seeds: int, steps: int)
     ):
         how: Constant = name  # type: ignore[assignment]
         k = np.maximum(largest.max(1), local.max(1))
-        setting = {"agents": agents, "K": name}
+        setting = Setting({"agents": agents, "K": name})
         rows.append(mean_row(CLAIM, "GS network: K", k.tolist(), **setting))
         enough = [sufficient_temperature(float(one), how) for one in k]
         rows.append(mean_row(CLAIM, "GS network: K asks for T above", enough, **setting))
     rows.append(mean_row(CLAIM, "GS network: play converges for T above", truth, agents=agents))
-    rows.append(row(CLAIM, "GS network: T that it was trained and is judged at", 0.0, exact=0.0, n=seeds, agents=agents))
+    rows.append(
+        row(CLAIM, "GS network: T that it was trained and is judged at", 0.0, exact=0.0, n=seeds, agents=agents)
+    )
     return table(rows)
 
 
@@ -222,7 +227,7 @@ def ising_tables_contract(seed: int, *, size: int, seeds: int, sweeps: int) -> p
     for tau, tables in zip(temperatures, agent.q_table.double(), strict=True):
         # Per unit of the fraction that is up, neighbouring entries being a quarter apart.
         k = (tables.diff(dim=-2).abs() * 4).flatten(1)
-        setting = {"temperature": tau, "size": size, "sweeps": sweeps}
+        setting = Setting({"temperature": tau, "size": size, "sweeps": sweeps})
         asked = (k.amax(1) / 2).tolist()
         rows.append(mean_row(CLAIM, "Ising table: T > K/2 asks for tau above", asked, exact=2.0, **setting))
         rows.append(mean_row(CLAIM, "Ising table: mean K/2", (k.mean(1) / 2).tolist(), exact=2.0, **setting))
@@ -244,8 +249,8 @@ def _coupled_factor(tau: float, size: int, sweeps: int, seed: int) -> float:
     """Factor a sweep by which two lattices under the same draws come together, from the middle to the end."""
     game = Ising(size)
     agent = TabularMFQ(game, [seed, seed + 1], temperatures=[tau], start_temperature=0.0)
-    for neighbours in range(5):
-        agent.q_table[..., neighbours, 0], agent.q_table[..., neighbours, 1] = 2.0 - neighbours, neighbours - 2.0
+    for up in range(5):
+        agent.q_table[..., up, 0], agent.q_table[..., up, 1] = 2.0 - up, up - 2.0
     generator = torch.Generator().manual_seed(seed)
     spins = torch.ones(1, 2, size, size, dtype=torch.int8)
     spins[:, 1] = -1

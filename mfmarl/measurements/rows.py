@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import nan
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ from mfmarl.evaluation import bootstrap_interval, proportion_interval
 COLUMNS = ["claim", "quantity", "setting", "value", "low", "high", "n", "exact"]
 KEYS = ["claim", "quantity", "setting"]
 
-Row = dict[str, object]
+Row: TypeAlias = dict[str, object]
+Setting: TypeAlias = dict[str, Any]
+"""What tells a row from others of its quantity, for the last arguments of the functions here: text and numbers."""
 
 
 def row(
@@ -42,18 +45,14 @@ def row(
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def mean_row(
-    claim: str, quantity: str, scores: Sequence[float], *, exact: float = nan, **setting: str | float
-) -> Row:
+def mean_row(claim: str, quantity: str, scores: Sequence[float], *, exact: float = nan, **setting: str | float) -> Row:
     """The mean of independent scores with its bootstrap interval, which one or two of them cannot give."""
     interval = bootstrap_interval(scores, resamples=2000, generator=np.random.default_rng(0))
     low, high = (interval.low, interval.high) if len(scores) > 2 else (nan, nan)
     return row(claim, quantity, interval.estimate, exact=exact, low=low, high=high, n=len(scores), **setting)
 
 
-def share_row(
-    claim: str, quantity: str, successes: int, n: int, *, exact: float = nan, **setting: str | float
-) -> Row:
+def share_row(claim: str, quantity: str, successes: int, n: int, *, exact: float = nan, **setting: str | float) -> Row:
     """A share of independent runs with Wilson's interval."""
     interval = proportion_interval(successes, n)
     return row(claim, quantity, interval.estimate, exact=exact, low=interval.low, high=interval.high, n=n, **setting)

@@ -20,8 +20,8 @@ from mfmarl.theory.approximation import Values
 def squeeze_networks(agents: int, seeds: tuple[int, ...], steps: int) -> tuple[MFQ, ReplayDataModule]:
     """MF-Q's networks after a short training on Gaussian Squeeze, and the data module that played.
 
-    Settings are the calibrated ones of reproduce/gaussian_squeeze.py (learning rate 1e-3, epsilon from 1 to 0.005 over a
-    fifth of the steps, rewards times 0.01, discount 0.95).
+    Settings are the calibrated ones of reproduce/gaussian_squeeze.py: learning rate 1e-3, epsilon from 1 to 0.005 over
+    a fifth of the steps, rewards times 0.01, discount 0.95.
     """
     game = GaussianSqueeze(agents)
     exploration = EpsilonGreedy(1.0, 0.005, max(1, steps // 5))
