@@ -121,7 +121,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "congestion": Measurement(
         "learning",
         learning.congestion,
-        {"agents": 100, "temperatures": (0.1, 0.2, 0.3, 0.4, 0.47, 0.6, 1.0), "seeds": 4, "steps": 1200},
+        {"agents": 100, "temperatures": (0.1, 0.2, 0.3, 0.4, 0.47, 0.6, 1.0), "seeds": 3, "steps": 1000},
         {"agents": 30, "temperatures": (0.2, 0.7), "seeds": 3, "steps": 200},
     ),
     "table values": Measurement("toy", toy.table_values, {}, {}),
@@ -129,10 +129,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "shares": Measurement(
         "toy",
         toy.shares,
-        {"temperatures": (0.5, 1.0, 2.0), "runs": 100, "sweeps": 500},
+        {"temperatures": (0.5, 1.0, 2.0), "runs": 60, "sweeps": 400},
         {"temperatures": (1.0,), "runs": 20, "sweeps": 50},
     ),
-    "from zero": Measurement("toy", toy.learning, {"runs": 1000, "sweeps": 500}, {"runs": 100, "sweeps": 100}),
+    "from zero": Measurement("toy", toy.learning, {"runs": 1000, "sweeps": 300}, {"runs": 100, "sweeps": 100}),
     "one table": Measurement("toy", toy.one_table, {"sweeps": (0, 20, 1000)}, {"sweeps": (0, 20, 200)}),
 }
 FILES = ("approximation", "contraction", "learning", "toy")

@@ -51,7 +51,7 @@ def remainder(frame: pd.DataFrame) -> Figure:
             markersize=3,
             alpha=0.7,
             markeredgewidth=0,
-            label=kind,
+            label=str(kind).replace("^2", "²"),
         )
     gaps = np.array([0.0, 1.0])
     left.plot(gaps, gaps / 2, color="black", linewidth=1.2, label="bound, (1 - |abar|²) / 2")
@@ -187,7 +187,7 @@ def portraits(frame: pd.DataFrame) -> Figure:
             label="last 4",
         ),
     ]
-    legend_below(figure, handles, 3)
+    legend_below(figure, handles, 3, "two colours: two starts")
     return figure
 
 

@@ -89,6 +89,7 @@ def herding(frame: pd.DataFrame) -> Figure:
             part["step"], part["value"], color=COLOURS[number], linewidth=1.2, marker=MARKERS[number], markersize=2.5
         )
         axes.set_ylim(-0.06, 1.06)
+        axes.tick_params(labelbottom=axes is grid[-1])
         axes.set_ylabel("share on 1", fontsize=8)
         axes.set_title(f"{order}, {stored} mean action stored", fontsize=8.5, loc="left")
         look = {"color": COLOURS[number], "marker": MARKERS[number], "linewidth": 1.2}
@@ -133,7 +134,8 @@ def toy_tables(frame: pd.DataFrame) -> Figure:
         below = grid[1, column]
         below.imshow(values.to_numpy(), cmap="RdBu_r", vmin=-2.6, vmax=2.6, aspect="auto")
         for (r, c), value in np.ndenumerate(values.to_numpy()):
-            below.text(c, r, f"{value + 0.0:.2f}".replace("-0.00", "0.00"), ha="center", va="center", fontsize=8)
+            text = f"{value:.2f}".replace("-0.00", "0.00")
+            below.text(c, r, text, ha="center", va="center", fontsize=8, color=_ink(value))
         below.set_xticks(range(5), ["0", "1/4", "1/2", "3/4", "1"])
         below.set_yticks([0, 1], ["up", "down"] if column == 0 else ["", ""])
         below.set_xlabel("share of neighbours up")
@@ -186,6 +188,11 @@ def _time_bars(axes: Axes, frame: pd.DataFrame) -> None:
     ]
     axes.legend(handles=handles, frameon=False, loc="upper left", fontsize=8)
     axes.set_ylim(0, float(learned["high"].max()) * 1.3)
+
+
+def _ink(value: float) -> str:
+    """A colour that can be read on the cell of a value."""
+    return "white" if abs(value) > 1.6 else "black"
 
 
 def _frame() -> Rectangle:

@@ -106,7 +106,7 @@ def factors(seed: int, *, temperatures: Sequence[float], size: int, seeds: int, 
         exact = 2 / tau * (1 - m * m)
         orders: tuple[tuple[Order, int], ...] = (("synchronous", 1), ("colour-by-colour", 2))
         for order, power in orders:
-            found = measured_factor(iterate(lattice, tau, np.full(16, 0.99), order, sweeps=400))
+            found = measured_factor(iterate(lattice, tau, np.full(16, 0.99), order, sweeps=2000))
             setting = Setting({"reading": f"mean field map, {order}", "temperature": tau})
             rows.append(row(CLAIM, "factor of a sweep", found, exact=exact**power, **setting))
         proof = spin_factors(m if m else 1.0, tau)
