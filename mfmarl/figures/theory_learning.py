@@ -170,7 +170,7 @@ def _time_bars(axes: Axes, frame: pd.DataFrame) -> None:
         if order == "random-site":
             greedy = updates[updates["order"] == order].copy()
             greedy[["value", "low", "high", "exact"]] /= 9
-        for offset, part, colour in ((-0.2, greedy, COLOURS[0]), (0.2, learned[learned["order"] == order], COLOURS[1])):
+        for offset, part, colour in ((-0.2, greedy, COLOURS[3]), (0.2, learned[learned["order"] == order], COLOURS[4])):
             if part.empty:
                 continue
             axes.bar([place + offset], part["value"], 0.36, color=colour, alpha=0.75)
@@ -182,8 +182,8 @@ def _time_bars(axes: Axes, frame: pd.DataFrame) -> None:
     axes.set(ylabel="sweeps to consensus", title="By order of updates")
     axes.grid(visible=False, axis="x")
     handles = [
-        Line2D([], [], color=COLOURS[0], linewidth=6, alpha=0.75, label="table learned"),
-        Line2D([], [], color=COLOURS[1], linewidth=6, alpha=0.75, label="learning from Q = 0"),
+        Line2D([], [], color=COLOURS[3], linewidth=6, alpha=0.75, label="table learned"),
+        Line2D([], [], color=COLOURS[4], linewidth=6, alpha=0.75, label="learning from Q = 0"),
         Line2D([], [], color="black", linewidth=1.5, label="exact"),
     ]
     axes.legend(handles=handles, frameon=False, loc="upper left", fontsize=8)

@@ -109,8 +109,8 @@ def factors(seed: int, *, temperatures: Sequence[float], size: int, seeds: int, 
             found = measured_factor(iterate(lattice, tau, np.full(16, 0.99), order, sweeps=2000))
             setting = Setting({"reading": f"mean field map, {order}", "temperature": tau})
             rows.append(row(CLAIM, "factor of a sweep", found, exact=exact**power, **setting))
-        proof = spin_factors(m if m else 1.0, tau)
-        setting = Setting({"reading": "the proof's, at |m| of play or 1", "temperature": tau})
+        proof = spin_factors(m, tau)
+        setting = Setting({"reading": "the proof's, at the m of play", "temperature": tau})
         rows.append(row(CLAIM, "factor of a sweep", proof.own_relaxed, exact=proof.own_relaxed, **setting))
         sampled = [_coupled_factor(tau, size, sweeps, seed + one) for one in range(seeds)]
         rows.append(mean_row(CLAIM, "factor of a sweep", sampled, reading="sampled play of MF-Q", temperature=tau))
