@@ -7,6 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mfmarl.environments import GaussianSqueeze
@@ -186,6 +187,27 @@ def test_pairwise_fit_of_two_agents_is_perfect_and_of_many_far_from_it() -> None
     assert pairwise_fit(GaussianSqueeze(1000), 4) < 1e-3
     # Almost linear over what can be reached: each agent's share adds up.
     assert pairwise_fit(GaussianSqueeze(20, mu=0.0, sigma=1e6), 0) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).minexp > -4000, reason="needs floats of a wider range than float64")
+def test_pairwise_fit_of_a_thousand_agents_as_in_wider_floats() -> None:
+    """One agent after the other by running sums, in floats in which nothing underflows."""
+    agents, own = 1000, 4
+
+    def even(count: int) -> NDArray[np.longdouble]:
+        law = np.ones(1, np.longdouble)
+        for _ in range(count):
+            law = sum(np.pad(law, (a, 9 - a)) for a in range(10)) / np.longdouble(10)  # type: ignore[assignment]
+        return law
+
+    total = np.arange(9 * (agents - 1) + 1).astype(np.longdouble) + own
+    reward = total * np.exp(-(((total - 400) / 200) ** 2))
+    rest = even(agents - 2)
+    law = sum(np.pad(rest, (a, 9 - a)) for a in range(10)) / np.longdouble(10)
+    mean = (law * reward).sum()
+    conditional = np.array([(rest * reward[a : a + len(rest)]).sum() for a in range(10)])
+    expected = (agents - 1) * ((conditional - mean) ** 2).mean() / (law * (reward - mean) ** 2).sum()
+    assert pairwise_fit(GaussianSqueeze(agents), own) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_pairwise_fit_where_squares_of_rewards_underflow() -> None:
