@@ -65,6 +65,23 @@ def test_greedy_moves_from_one_dissenter_by_hand() -> None:
     assert transitions("random-site", 1.0)[1, 3] == pytest.approx(up / 9)
 
 
+def test_colours_act_in_their_order() -> None:
+    """Wherever nobody is torn, the sweep is one move: colour 0 first, then 1, then 2, each seeing the last."""
+    matrix, certain = transitions("three-colours"), 0
+    for number, start in enumerate(states().tolist()):
+        spins, torn = list(start), False
+        for colour in range(3):
+            acting = [site for site in range(9) if (site // 3 + site % 3) % 3 == colour]
+            fields = {site: sum(spins[other] for other in neighbours(site)) for site in acting}
+            torn |= 0 in fields.values()
+            for site, field in fields.items():
+                spins[site] = 1 if field > 0 else -1
+        if not torn:
+            certain += 1
+            assert matrix[number, sum(1 << site for site in range(9) if spins[site] == 1)] == 1
+    assert certain > 50
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_consensus_time_as_played(order: ToyOrder) -> None:
     """Greedy play of 20 000 starts, written down from the rule alone."""
