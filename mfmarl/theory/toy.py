@@ -160,11 +160,12 @@ def _up_probabilities(temperature: float) -> Array:
 
 def _acting(up: Array, sites: NDArray[np.int64]) -> Array:
     """Transitions ``[512, 512]`` when these sites act at once and the others stand still."""
-    spins = states()
-    matrix = np.ones((2**SITES, 2**SITES))
-    for site in range(SITES):
-        probability = up[:, site] if site in sites else (spins[:, site] == 1).astype(np.float64)
-        matrix *= np.where(spins[None, :, site] == 1, probability[:, None], 1 - probability[:, None])
+    number = np.arange(2**SITES)
+    still = (2**SITES - 1) ^ int((1 << sites).sum())
+    matrix = ((number[:, None] ^ number) & still == 0).astype(np.float64)
+    for site in sites:
+        is_up = number >> site & 1 == 1
+        matrix *= np.where(is_up, up[:, site, None], 1 - up[:, site, None])
     return matrix
 
 
