@@ -162,7 +162,7 @@ def _acting(up: Array, sites: NDArray[np.int64]) -> Array:
     """Transitions ``[512, 512]`` when these sites act at once and the others stand still."""
     number = np.arange(2**SITES)
     still = (2**SITES - 1) ^ int((1 << sites).sum())
-    matrix = ((number[:, None] ^ number) & still == 0).astype(np.float64)
+    matrix: Array = ((number[:, None] ^ number) & still == 0).astype(np.float64)
     for site in sites:
         is_up = number >> site & 1 == 1
         matrix *= np.where(is_up, up[:, site, None], 1 - up[:, site, None])
