@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.environments.ising import Ising
-from mfmarl.environments.ising_arguments import temperature_tuple
+from mfmarl.environments.ising_arguments import checked_size, temperature_tuple
 from mfmarl.evaluation.intervals import bootstrap_interval
 from mfmarl.files import write_csv
 from mfmarl.jobs.job import TrainingJob, job_name
@@ -137,7 +137,7 @@ class IsingOptions(Options):
             temperature_tuple(self.temperatures)
         if len(self.agents) > 1 or any(agents < 16 or isqrt(agents) ** 2 != agents for agents in self.agents):
             raise ValueError(f"agents: got {self.agents}, allowed is one square of an even number, at least 16")
-        Ising(self.size)
+        checked_size(self.size, 4, even=True)  # its checkerboard
 
     @property
     def size(self) -> int:

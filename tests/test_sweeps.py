@@ -32,15 +32,15 @@ class Noting:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seen: list[tuple[Tensor, Tensor, Tensor, Tensor, int]] = field(default_factory=list)
     acted: list[Tensor] = field(default_factory=list)
-    observed: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    observed: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
         self.seen.append((site, neighbours.clone(), spin.clone(), uniform.clone(), step))
         self.acted.append((2 * (uniform < 0.5 + neighbours / 10).to(torch.int8) - 1).to(torch.int8))
         return self.acted[-1].clone()
 
-    def observe(self, even: Tensor, odd: Tensor) -> None:
-        self.observed.append((even.clone(), odd.clone()))
+    def observe(self, *colours: Tensor) -> None:
+        self.observed.append(tuple(colour.clone() for colour in colours))
 
 
 def module(order: Order = "checkerboard", **changes: Any) -> SweepDataModule:
@@ -282,7 +282,7 @@ def test_the_global_generator_is_neither_used_nor_moved(method: type[LatticeAgen
     [
         (
             {"order": "at-random"},
-            "order must be one of checkerboard, simultaneous, released-code, random-site, got 'at",
+            "order must be one of checkerboard, simultaneous, released-code, random-site, three-colours, got 'at",
         ),
         ({"start": "down"}, "start must be one of random, up, got 'down'"),
         ({"steps": 0}, "steps must be at least 1, got 0"),

@@ -55,10 +55,10 @@ class LatticeAgent(Agent):
     def learn(self, transition: Transition) -> None:
         """Learn from what spins that acted together were paid."""
 
-    def observe(self, even: Tensor, odd: Tensor) -> None:
-        """Measure the lattices `[temperatures, seeds, L, L/2]` int8, split by colour."""
-        self.order_parameter.update(even, odd)
-        self.energy.update(even, odd)
+    def observe(self, *colours: Tensor) -> None:
+        """Measure the lattices: see SpinPolicy."""
+        self.order_parameter.update(*colours)
+        self.energy.update(*colours)
 
     def measured(self) -> dict[str, Tensor]:
         """Means since they were last asked for: name to `[temperatures, seeds]` float64."""

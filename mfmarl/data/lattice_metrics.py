@@ -22,16 +22,17 @@ class Energy(MeanByRun):
         super().__init__(*runs)
         self.environment = environment
 
-    def update(self, even: Tensor, odd: Tensor) -> None:  # type: ignore[override]
-        """Add lattices split by colour, each `[*runs, L, L/2]` int8."""
-        self._add(self.environment.energy(even, odd))
+    def update(self, *colours: Tensor) -> None:
+        """Add lattices split by colour, each `[*runs, L, L/2]` int8, or whole ones `[*runs, L, L]`."""
+        self._add(self.environment.energy(*colours))
 
 
 class OrderParameter(MeanByRun):
     """Order parameter `xi = |N_up - N_down| / N = |m|` of lattices and related moments, means over time.
 
     `compute` gives `[4, *runs]` float64, in the order of `names`: `|m|`; the mean of `|m|` of the two
-    colours, which is blind to how they stand to each other; and m^2 and m^4, which make the Binder cumulant.
+    colours, which is blind to how they stand to each other (`|m|` again where there are no two colours); and m^2 and
+    m^4, which make the Binder cumulant.
     """
 
     names = ("order_parameter", "sublattice_order_parameter", "squared_magnetisation", "fourth_magnetisation")
@@ -39,7 +40,8 @@ class OrderParameter(MeanByRun):
     def __init__(self, *runs: int) -> None:
         super().__init__(len(self.names), *runs)
 
-    def update(self, even: Tensor, odd: Tensor) -> None:  # type: ignore[override]
-        """Add lattices split by colour, each `[*runs, L, L/2]` int8."""
-        mean, of_even, of_odd = magnetisation(even, odd), magnetisation(even), magnetisation(odd)
-        self._add(torch.stack([mean.abs(), (of_even.abs() + of_odd.abs()) / 2, mean**2, mean**4]))
+    def update(self, *colours: Tensor) -> None:
+        """Add lattices split by colour, each `[*runs, L, L/2]` int8, or whole ones `[*runs, L, L]`."""
+        mean = magnetisation(*colours)
+        by_colour = torch.stack([magnetisation(colour).abs() for colour in colours]).mean(0)
+        self._add(torch.stack([mean.abs(), by_colour, mean**2, mean**4]))

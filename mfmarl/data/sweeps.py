@@ -2,13 +2,15 @@
 
 The order decides what mean field Q-learning converges to:
 
-``checkerboard``    the sites of one colour act while the other stands still: a spin is paid against the very neighbours
+`checkerboard`    the sites of one colour act while the other stands still: a spin is paid against the very neighbours
                     that it saw. With Q learned this is the heat bath, whose equilibrium is that of the Ising model.
-``simultaneous``    all spins act at once and are paid against the neighbours that they saw: the synchronous heat bath.
+`simultaneous`    all spins act at once and are paid against the neighbours that they saw: the synchronous heat bath.
                     The two colours are then independent of each other, and so are their magnetisations.
-``released-code``   all spins act at once and are paid against the neighbours as they are after the move, as in the
+`released-code`   all spins act at once and are paid against the neighbours as they are after the move, as in the
                     authors' published code: a spin is paid for what nobody could have known, and learns a mean field.
-``random-site``     one site at a time, drawn evenly from all N, N times a sweep: Algorithm 3, slow.
+`random-site`     one site at a time, drawn evenly from all N, N times a sweep: Algorithm 3, slow.
+`three-colours`   as on a checkerboard, with the three colours that a torus of odd size takes: (row + column) mod 3 if
+                    L is a multiple of 3. A checkerboard is one of even size only.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +24,14 @@ from mfmarl.data.rounds import RoundsDataModule, check_positive, cut
 from mfmarl.environments.ising import Ising, join, split
 from mfmarl.environments.ising_arguments import temperature_tuple
 
-Order = Literal["checkerboard", "simultaneous", "released-code", "random-site"]
+Order = Literal["checkerboard", "simultaneous", "released-code", "random-site", "three-colours"]
 Start = Literal["random", "up"]
 
 
 class Transition(NamedTuple):
-    """What spins that acted together saw, did and were paid; each field ``[temperatures, seeds, ...]``."""
+    """What spins that acted together saw, did and were paid; each field `[temperatures, seeds, ...]`."""
 
-    site: Tensor  #: int64 number of the site in ``[temperatures, seeds, L, L]``, flattened.
+    site: Tensor  #: int64 number of the site in `[temperatures, seeds, L, L]`, flattened.
     neighbours: Tensor  #: int8 sum of the four neighbours that the spin saw; a quarter of it is the mean action.
     action: Tensor  #: int8, -1 or 1.
     reward: Tensor  #: float32, Eq. 33.
@@ -54,12 +56,15 @@ class SpinPolicy(Protocol):
             step: sweeps so far.
 
         Returns:
-            int8, -1 or 1; all of one shape ``[temperatures, seeds, ...]``.
+            int8, -1 or 1; all of one shape `[temperatures, seeds, ...]`.
         """
         ...
 
-    def observe(self, even: Tensor, odd: Tensor) -> None:
-        """See the lattices split by colour after a sweep, each ``[temperatures, seeds, L, L/2]`` int8."""
+    def observe(self, *colours: Tensor) -> None:
+        """See the lattices after a sweep: even and odd sites, each `[temperatures, seeds, L, L/2]` int8.
+
+        Lattices of odd size come whole, as one tensor `[temperatures, seeds, L, L]`.
+        """
         ...
 
 
@@ -67,7 +72,7 @@ class Measuring(Protocol):
     """A policy that measures what it sees."""
 
     def measured(self) -> dict[str, Tensor]:
-        """Means of what was observed since the last call: name to ``[temperatures, seeds]`` float64."""
+        """Means of what was observed since the last call: name to `[temperatures, seeds]` float64."""
         ...
 
 
@@ -75,9 +80,9 @@ Sweeps = Callable[[SpinPolicy], Iterator[Transition]]
 
 
 class SweepDataModule(RoundsDataModule):
-    """Sweeps over a batch of lattices ``[temperatures, seeds, L, L]``.
+    """Sweeps over a batch of lattices `[temperatures, seeds, L, L]`.
 
-    A training batch is a round: called with a policy it makes up to ``round_steps`` sweeps and yields a transition for
+    A training batch is a round: called with a policy it makes up to `round_steps` sweeps and yields a transition for
     all spins that acted together. An epoch lies between two evaluations.
 
     Args:
@@ -85,9 +90,9 @@ class SweepDataModule(RoundsDataModule):
         seeds: one generator each, so that a seed's stream does not depend on the others; it does on the temperatures.
         temperatures: how many there are counts here; the policy knows what they mean.
         steps: sweeps in all; every spin acts once a sweep.
-        evaluations: how many times to evaluate, evenly spread; divides ``steps``.
-        order: who acts when, and what it is paid. ``checkerboard``: our choice.
-        start: ``random`` spins, or all ``up``, from where an ordered lattice need not first find its order.
+        evaluations: how many times to evaluate, evenly spread; divides `steps`.
+        order: who acts when, and what it is paid. `checkerboard`: our choice.
+        start: `random` spins, or all `up`, from where an ordered lattice need not first find its order.
         measure_every: sweeps from one measurement to the next. 1: our choice.
         round_steps: sweeps of a round, 100: our choice.
 
@@ -118,6 +123,10 @@ class SweepDataModule(RoundsDataModule):
         for name, value, allowed in (("order", order, get_args(Order)), ("start", start, get_args(Start))):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        if order == "checkerboard" and environment.size % 2:
+            raise ValueError(
+                f"order must be three-colours or another for an odd size, got {order} for {environment.size}"
+            )
         self.order = order
         self.measure_every, self.round_steps = measure_every, round_steps
         self._lattices = (len(temperature_tuple(temperatures)), len(seeds))
@@ -126,22 +135,27 @@ class SweepDataModule(RoundsDataModule):
 
     @property
     def spins(self) -> Tensor:
-        """The lattices, ``[temperatures, seeds, L, L]`` int8."""
-        return join(*self._colours)
+        """The lattices, `[temperatures, seeds, L, L]` int8."""
+        return self._colours[0].clone() if self._is_whole else join(*self._colours)
 
     def rounds(self) -> list[Sweeps]:
         """The rounds of one epoch."""
         return [partial(self.play, steps=steps) for steps in cut(self.steps // self.evaluations, self.round_steps)]
 
     def evaluate(self, policy: Measuring) -> dict[str, Tensor]:
-        """Means ``[temperatures, seeds]`` of what the policy measured since the last call."""
+        """Means `[temperatures, seeds]` of what the policy measured since the last call."""
         return policy.measured()
 
     def play(self, policy: SpinPolicy, steps: int) -> Iterator[Transition]:
-        """Make ``steps`` sweeps with ``policy``, yielding what the spins that acted together saw, did and were paid."""
+        """Make `steps` sweeps with `policy`, yielding what the spins that acted together saw, did and were paid."""
         if not self._sites:
             self._to(policy.device)
-        sweep = {"checkerboard": self._in_turn, "random-site": self._site_by_site}.get(self.order, self._at_once)
+        sweeps = {
+            "checkerboard": self._in_turn,
+            "random-site": self._site_by_site,
+            "three-colours": self._colour_by_colour,
+        }
+        sweep = sweeps.get(self.order, self._at_once)
         for _ in range(steps):
             yield from sweep(policy)
             self.steps_played += 1
@@ -153,9 +167,9 @@ class SweepDataModule(RoundsDataModule):
         return {**super().state_dict(), "spins": self.spins}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from ``state_dict``'s return."""
+        """Continue from `state_dict`'s return."""
         super().load_state_dict(state_dict)
-        self._colours = list(split(state_dict["spins"]))
+        self._colours = self._split(state_dict["spins"])
 
     def _in_turn(self, policy: SpinPolicy) -> Iterator[Transition]:
         for colour, (spin, uniform) in enumerate(zip(self._colours, self.draws(policy.device), strict=True)):
@@ -176,31 +190,76 @@ class SweepDataModule(RoundsDataModule):
         size, agents = self.environment.size, self.environment.agents
         spins = self.spins.flatten(-2)
         first = torch.arange(spins[..., 0].numel(), device=spins.device).view(self._lattices) * agents
-        draws = self.draws(spins.device), self.draws(spins.device)
-        attempts = (two.movedim(0, 2).reshape(*self._lattices, -1).movedim(-1, 0) for two in draws)
+        attempts = (self._flat_draws(spins.device).movedim(-1, 0) for _ in range(2))
         for where, uniform in zip(*attempts, strict=True):
             site = (where * agents).long()
-            row, column = site // size, site % size
-            around = [row * size + (column + 1) % size, row * size + (column - 1) % size]
-            around += [(row + 1) % size * size + column, (row - 1) % size * size + column]
-            neighbours = spins.gather(-1, torch.stack(around, -1)).sum(-1, dtype=torch.int8)
+            neighbours = spins.gather(-1, self._beside(site)).sum(-1, dtype=torch.int8)
             spin = spins.gather(-1, site.unsqueeze(-1)).squeeze(-1)
             action = policy.act(first + site, neighbours, spin, uniform, self.steps_played)
             spins.scatter_(-1, site.unsqueeze(-1), action.unsqueeze(-1))
             yield Transition(first + site, neighbours, action, self.environment.reward(action, neighbours))
-        self._colours = list(split(spins.view(*self._lattices, size, size)))
+        self._colours = self._split(spins.view(*self._lattices, size, size))
+
+    def _colour_by_colour(self, policy: SpinPolicy) -> Iterator[Transition]:
+        size, agents = self.environment.size, self.environment.agents
+        spins, draws = self.spins.flatten(-2), self._flat_draws(policy.device)
+        first = torch.arange(spins[..., 0].numel(), device=spins.device).view(*self._lattices, 1) * agents
+        for colour in three_colours(size):
+            site = colour.to(spins.device)
+            neighbours = spins[..., self._beside(site)].sum(-1, dtype=torch.int8)
+            action = policy.act(first + site, neighbours, spins[..., site], draws[..., site], self.steps_played)
+            spins[..., site] = action
+            yield Transition(first + site, neighbours, action, self.environment.reward(action, neighbours))
+        self._colours = self._split(spins.view(*self._lattices, size, size))
+
+    def _beside(self, site: Tensor) -> Tensor:
+        """The four neighbours of sites `[...]` of a lattice: `[..., 4]`."""
+        size = self.environment.size
+        row, column = site // size, site % size
+        around = [row * size + (column + 1) % size, row * size + (column - 1) % size]
+        around += [(row + 1) % size * size + column, (row - 1) % size * size + column]
+        return torch.stack(around, -1)
 
     def _neighbours(self) -> list[Tensor]:
+        if self._is_whole:
+            return [self.environment.whole_neighbour_sums(self._colours[0])]
         even, odd = self._colours
         return [self.environment.neighbour_sums(odd, 0), self.environment.neighbour_sums(even, 1)]
 
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the lattices, of odd size, have no two colours: `_colours` is then one tensor."""
+        return self.environment.size % 2 == 1
+
+    def _split(self, spins: Tensor) -> list[Tensor]:
+        return [spins] if self._is_whole else list(split(spins))
+
     def draws(self, device: torch.device | None = None) -> Tensor:
-        """A draw a spin, by colour: ``[2, temperatures, seeds, L, L/2]``, each seed's from its own generator."""
-        shape = (2, self._lattices[0], self.environment.size, self.environment.size // 2)
+        """A draw a spin, by colour: `[2, temperatures, seeds, L, L/2]`, each seed's from its own generator.
+
+        Of lattices of odd size `[1, temperatures, seeds, L, L]`.
+        """
+        size = self.environment.size
+        shape = (1, self._lattices[0], size, size) if self._is_whole else (2, self._lattices[0], size, size // 2)
         return torch.stack([torch.rand(shape, generator=one) for one in self.generators["training"]], 2).to(device)
+
+    def _flat_draws(self, device: torch.device) -> Tensor:
+        """The same `[temperatures, seeds, N]`."""
+        return self.draws(device).movedim(0, 2).reshape(*self._lattices, -1)
 
     def _to(self, device: torch.device) -> None:
         self._colours = [spins.to(device) for spins in self._colours]
         size = self.environment.size
         count = self._lattices[0] * self._lattices[1] * size * size
-        self._sites = list(split(torch.arange(count, device=device).view(*self._lattices, size, size)))
+        self._sites = self._split(torch.arange(count, device=device).view(*self._lattices, size, size))
+
+
+def three_colours(size: int) -> list[Tensor]:
+    """Sites of an L x L torus in three colours without neighbours of one colour: their numbers, each int64.
+
+    The colours 0, 1, 2 of a ring of L sites that wear three of them, added up over row and column, mod 3.
+    """
+    ring = torch.arange(size)
+    ring = ring % 3 if size % 3 == 0 else torch.where(ring == size - 1, 2 * (size % 2) + (1 - size % 2), ring % 2)
+    colour = (ring.unsqueeze(1) + ring).flatten() % 3
+    return [(colour == one).nonzero().squeeze(-1) for one in range(3)]

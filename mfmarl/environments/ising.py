@@ -1,8 +1,9 @@
 """The Ising model as a game (appendix C.2): spins on a torus, each paid for agreeing with its four neighbours.
 
-Lattices are batched: spins are int8 -1 or +1, ``[..., L, L]``, in training ``[temperatures, seeds, L, L]``. The torus
-is a checkerboard whose sites have all their neighbours on the other colour, so that one colour can act while the
-other stands still. Split by colour a lattice is two tensors ``[..., L, L/2]``, even (row + column even) and odd.
+Lattices are batched: spins are int8 -1 or +1, `[..., L, L]`, in training `[temperatures, seeds, L, L]`. For even L
+the torus is a checkerboard whose sites have all their neighbours on the other colour, so that one colour can act while
+the other stands still. Split by colour such a lattice is two tensors `[..., L, L/2]`, even (row + column even) and
+odd; one of odd size takes three colours and stays whole.
 
 Temperatures are the paper's tau, half of the physical temperature T of the textbook model: the critical point is at
 tau = 1 / ln(1 + sqrt 2) = 1.1346 where T = 2.2692.
@@ -18,10 +19,10 @@ from mfmarl.environments.ising_arguments import checked_coupling, checked_finite
 
 @dataclass(frozen=True)
 class Ising:
-    """L x L spins with ``r^j = h a^j + (lambda / 2) a^j sum_k a^k``, Eq. 33, over the four nearest neighbours k.
+    """L x L spins with `r^j = h a^j + (lambda / 2) a^j sum_k a^k`, Eq. 33, over the four nearest neighbours k.
 
     Args:
-        size: L, even and at least 4, so that the torus is a checkerboard of distinct neighbours. 20: the paper.
+        size: L, at least 3, so that neighbours are distinct. 20: the paper.
         field: h, 0: appendix C.2.
         coupling: lambda, positive (spins like to agree: appendix C.2). 1: the paper.
 
@@ -35,7 +36,7 @@ class Ising:
     actions: int = 2
 
     def __post_init__(self) -> None:
-        checked_size(self.size, 4, even=True)
+        checked_size(self.size, 3)
         checked_finite("field", self.field)
         checked_coupling(self.coupling)
         if self.actions != 2:
@@ -47,31 +48,47 @@ class Ising:
         return self.size * self.size
 
     def reward(self, action: Tensor, neighbours: Tensor) -> Tensor:
-        """Eq. 33 for spins ``[...]`` and the sums of their neighbours ``[...]``: ``[...]`` float32."""
+        """Eq. 33 for spins `[...]` and the sums of their neighbours `[...]`: `[...]` float32."""
         return action * (self.field + self.coupling / 2 * neighbours)
 
     def neighbour_sums(self, other: Tensor, colour: int) -> Tensor:
-        """``sum_k a^k`` for the sites of a colour, from the spins of the other colour.
+        """`sum_k a^k` for the sites of a colour, from the spins of the other colour.
 
         Args:
-            other: ``[..., L, L/2]`` int8.
+            other: `[..., L, L/2]` int8.
             colour: of the sites asked for, 0 even or 1 odd.
 
         Returns:
-            ``[..., L, L/2]`` int8: -4, -2, 0, 2 or 4.
+            `[..., L, L/2]` int8: -4, -2, 0, 2 or 4.
         """
         pairs = _row_pairs(other)  # the sites of such rows are shifted against each other
         beside = torch.stack([pairs[..., row, :].roll(1 if row == colour else -1, -1) for row in (0, 1)], -2)
         return beside.view_as(other).add_(other).add_(other.roll(1, -2)).add_(other.roll(-1, -2))
 
-    def energy(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Energy per site, Eq. 28 over N: ``[..., L, L/2]`` twice to ``[...]`` float64; -2 where all spins agree."""
-        bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32).double()
-        return -(self.field * magnetisation(even, odd) + self.coupling / self.agents * bonds)
+    def whole_neighbour_sums(self, spins: Tensor) -> Tensor:
+        """`sum_k a^k` for all sites of whole lattices `[..., L, L]`, of any size: the same shape."""
+        return spins.roll(1, -1).add_(spins.roll(-1, -1)).add_(spins.roll(1, -2)).add_(spins.roll(-1, -2))
+
+    def energy(self, *colours: Tensor) -> Tensor:
+        """Energy per site, Eq. 28 over N: -2 where all spins agree.
+
+        Args:
+            *colours: even and odd sites, `[..., L, L/2]` each, or whole lattices `[..., L, L]`.
+
+        Returns:
+            `[...]` float64.
+        """
+        if len(colours) == 1:
+            counted_twice = colours[0] * self.whole_neighbour_sums(colours[0])
+            bonds = counted_twice.flatten(-2).sum(-1, dtype=torch.int32).double() / 2
+        else:
+            even, odd = colours
+            bonds = (even * self.neighbour_sums(odd, 0)).flatten(-2).sum(-1, dtype=torch.int32).double()
+        return -(self.field * magnetisation(*colours) + self.coupling / self.agents * bonds)
 
 
 def split(spins: Tensor) -> tuple[Tensor, Tensor]:
-    """The even and the odd sites of ``[..., L, L]``, each ``[..., L, L/2]``."""
+    """The even and the odd sites of `[..., L, L]`, each `[..., L, L/2]`."""
     blocks = spins.view(*spins.shape[:-2], spins.shape[-2] // 2, 2, spins.shape[-1] // 2, 2)
     even = torch.stack([blocks[..., 0, :, 0], blocks[..., 1, :, 1]], -2)
     odd = torch.stack([blocks[..., 0, :, 1], blocks[..., 1, :, 0]], -2)
@@ -79,7 +96,7 @@ def split(spins: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def join(even: Tensor, odd: Tensor) -> Tensor:
-    """The inverse of ``split``."""
+    """The inverse of `split`."""
     even, odd = _row_pairs(even), _row_pairs(odd)
     first = torch.stack([even[..., 0, :], odd[..., 0, :]], -1)
     second = torch.stack([odd[..., 1, :], even[..., 1, :]], -1)
@@ -87,12 +104,12 @@ def join(even: Tensor, odd: Tensor) -> Tensor:
 
 
 def magnetisation(*spins: Tensor) -> Tensor:
-    """Mean spin m over the last two dimensions of one tensor, or of several of one shape: ``[...]`` float64."""
+    """Mean spin m over the last two dimensions of one tensor, or of several of one shape: `[...]` float64."""
     totals = [part.flatten(-2).sum(-1, dtype=torch.int32) for part in spins]
     sites = len(spins) * spins[0].shape[-2] * spins[0].shape[-1]
     return torch.stack(totals).sum(0).double() / sites
 
 
 def _row_pairs(colour: Tensor) -> Tensor:
-    """``[..., L, L/2]`` as ``[..., L/2, 2, L/2]``."""
+    """`[..., L, L/2]` as `[..., L/2, 2, L/2]`."""
     return colour.view(*colour.shape[:-2], colour.shape[-2] // 2, 2, colour.shape[-1])

@@ -1,0 +1,199 @@
+"""Figures of TH-3 and of the toy example: error curves, noise floor, herding; tables, times to consensus."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from mfmarl.figures.style import house_style, legend_below, page
+from mfmarl.figures.theory import COLOURS, MARKERS, of_quantity
+
+ORDERS = ("simultaneous", "three-colours", "random-site", "released-code")
+
+
+@house_style()
+def errors(frame: pd.DataFrame) -> Figure:
+    """Distance of MF-Q's Q to two exact tables against updates: a panel for each target that it learns from.
+
+    Args:
+        frame: rows of `mfmarl.measurements.learning`.
+    """
+    rows = of_quantity(frame, "root mean squared error of Q")
+    names = {"fresh": "target of Eq. 10: a fresh mean action at s'", "literal": "Algorithm 1's line: the stored one"}
+    truths = {"Nash": "to the Nash Q-values", "literal": "to the fixed point of the literal line"}
+    figure = page(3.5)
+    grid = figure.subplots(1, 2, sharey=True)
+    handles = [
+        Line2D([], [], color=COLOURS[n], marker=MARKERS[n], label=label) for n, label in enumerate(truths.values())
+    ]
+    for axes, (target, title) in zip(grid, names.items(), strict=True):
+        for number, truth in enumerate(truths):
+            part = rows[(rows["target"] == target) & (rows["truth"] == truth)].sort_values("update")
+            x = part["update"].to_numpy(np.float64)
+            axes.fill_between(x, part["low"], part["high"], color=COLOURS[number], alpha=0.2, linewidth=0)
+            axes.plot(x, part["value"], color=COLOURS[number], marker=MARKERS[number], markersize=3.5, linewidth=1.3)
+        axes.set_yscale("log")
+        axes.set(title=title, xlabel="updates")
+    grid[0].set_ylabel("root mean squared error of Q")
+    legend_below(figure, handles, 2, f"mean over n = {int(rows['n'].iloc[0])} seeds with its 95% interval")
+    return figure
+
+
+@house_style()
+def noise_floor(frame: pd.DataFrame) -> Figure:
+    """What remains against stationary neighbours: error of Q against alpha, and value gap against T; lines exact."""
+    figure = page(3.4)
+    left, right = figure.subplots(1, 2)
+    rows = of_quantity(frame, "mean squared error of Q")
+    constant = rows[rows["alpha"].astype(str) != "1/n"].copy()
+    constant["alpha"] = constant["alpha"].astype(float)
+    constant = constant.sort_values("alpha")
+    variance = float((constant["exact"] * (2 - constant["alpha"]) / constant["alpha"]).iloc[0])
+    alphas = np.geomspace(constant["alpha"].min(), 1, 100)
+    left.plot(alphas, alphas / (2 - alphas) * variance, color="black", linewidth=1, label="alpha / (2 - alpha) Var(r)")
+    left.vlines(constant["alpha"], constant["low"], constant["high"], color=COLOURS[1], linewidth=1.8)
+    left.plot(constant["alpha"], constant["value"], "s", color=COLOURS[1], label="MF-Q's table, constant alpha")
+    for row in rows[rows["alpha"].astype(str) == "1/n"].itertuples():
+        visits = int(row.visits)  # type: ignore[arg-type]
+        left.axhline(float(row.exact), color=COLOURS[0], linestyle="--", linewidth=1.2)  # type: ignore[arg-type]
+        left.plot([alphas[0]], [row.value], "o", color=COLOURS[0], label=f"MF-Q's table, alpha = 1/n, {visits} visits")
+    left.set_xscale("log")
+    left.set_yscale("log")
+    left.set(xlabel="learning rate alpha", ylabel="mean squared error of Q", title="Noise floor")
+    left.legend(frameon=False, fontsize=8)
+    gaps = of_quantity(frame, "value gap of Eq. 12").sort_values("temperature")
+    right.plot(gaps["temperature"], gaps["exact"], color="black", linewidth=1, label="q / (1 + exp(q/T)), exact")
+    right.vlines(gaps["temperature"], gaps["low"], gaps["high"], color=COLOURS[1], linewidth=1.8)
+    right.plot(gaps["temperature"], gaps["value"], "s", color=COLOURS[1], label="MF-Q's play, table learned")
+    right.set(xlabel="temperature T", ylabel="value lost against a best response", title="Boltzmann policy")
+    right.legend(frameon=False, fontsize=8)
+    return figure
+
+
+@house_style()
+def herding(frame: pd.DataFrame) -> Figure:
+    """The congestion game: traces at the lowest T, and the swing against T, by order and stored mean action."""
+    swings = of_quantity(frame, "congestion: mean swing |m(t+1) - m(t)| / 2")
+    traces = of_quantity(frame, "congestion: share on action 1")
+    cases = list(swings[["order", "stored"]].drop_duplicates().itertuples(index=False, name=None))
+    figure = page(4.6)
+    layout = "\n".join(f"{number}s" for number in range(len(cases)))
+    panels = figure.subplot_mosaic(layout, width_ratios=[1.4, 1])
+    grid, right = [panels[f"{number}"] for number in range(len(cases))], panels["s"]
+    handles = []
+    for number, ((order, stored), axes) in enumerate(zip(cases, grid, strict=True)):
+        part = traces[(traces["order"] == order) & (traces["stored"] == stored)].sort_values("step")
+        axes.plot(
+            part["step"], part["value"], color=COLOURS[number], linewidth=1.2, marker=MARKERS[number], markersize=2.5
+        )
+        axes.set_ylim(-0.06, 1.06)
+        axes.tick_params(labelbottom=axes is grid[-1])
+        axes.set_ylabel("share on 1", fontsize=8)
+        axes.set_title(f"{order}, {stored} mean action stored", fontsize=8.5, loc="left")
+        look = {"color": COLOURS[number], "marker": MARKERS[number], "linewidth": 1.2}
+        handles.append(Line2D([], [], label=f"{order}, {stored}", **look))  # type: ignore[arg-type]
+    grid[-1].set_xlabel(f"last joint steps, T = {swings['temperature'].min():g}")
+    for number, (order, stored) in enumerate(cases):
+        part = swings[(swings["order"] == order) & (swings["stored"] == stored)].sort_values("temperature")
+        right.vlines(part["temperature"], part["low"], part["high"], color=COLOURS[number], linewidth=1.8)
+        right.plot(part["temperature"], part["value"], color=COLOURS[number], marker=MARKERS[number], linewidth=1.2)
+        if part["exact"].max() > 0:
+            right.plot(part["temperature"], part["exact"], "x", color="black", markersize=7, zorder=3)
+    right.axvline(0.5, color="black", linestyle=":", linewidth=1.2)
+    right.annotate("T = 1/2", (0.5, 0.55), xytext=(4, 0), textcoords="offset points", fontsize=8)
+    right.set(xlabel="temperature T", ylabel="mean swing of m between steps / 2", ylim=(-0.03, 1.06))
+    handles.append(Line2D([], [], color="black", marker="x", linestyle="none", label="exact, infinitely many agents"))
+    legend_below(figure, handles, 3)
+    return figure
+
+
+@house_style()
+def toy_tables(frame: pd.DataFrame) -> Figure:
+    """The grid and the middle agent's table at three times, as in the paper's Figure 2.
+
+    Args:
+        frame: rows of `mfmarl.measurements.toy`.
+    """
+    spins = of_quantity(frame, "one run: spin")
+    tables = of_quantity(frame, "one run: Q of the middle agent")
+    sweeps = sorted(spins["sweep"].unique())
+    figure = page(3.6)
+    grid = figure.subplots(2, len(sweeps), height_ratios=[1, 0.75], squeeze=False)
+    for column, sweep in enumerate(sweeps):
+        lattice = spins[spins["sweep"] == sweep].sort_values("site")["value"].to_numpy().reshape(3, 3)
+        axes = grid[0, column]
+        axes.imshow(lattice, cmap="Blues", vmin=-3, vmax=3)
+        for r, c in np.ndindex(3, 3):
+            axes.text(c, r, "↑" if lattice[r, c] > 0 else "↓", ha="center", va="center", fontsize=15)
+        axes.add_patch(_frame())
+        axes.set(xticks=[], yticks=[], title=f"after {int(sweep)} sweeps" if sweep else "at the start")
+        part = tables[tables["sweep"] == sweep]
+        values = part.pivot(index="action", columns="neighbours up", values="value").loc[["up", "down"]]  # noqa: PD010
+        below = grid[1, column]
+        below.imshow(values.to_numpy(), cmap="RdBu_r", vmin=-2.6, vmax=2.6, aspect="auto")
+        for (r, c), value in np.ndenumerate(values.to_numpy()):
+            text = f"{value:.2f}".replace("-0.00", "0.00")
+            below.text(c, r, text, ha="center", va="center", fontsize=8, color=_ink(value))
+        below.set_xticks(range(5), ["0", "1/4", "1/2", "3/4", "1"])
+        below.set_yticks([0, 1], ["up", "down"] if column == 0 else ["", ""])
+        below.set_xlabel("share of neighbours up")
+        for each in (axes, below):
+            each.grid(visible=False)
+            each.tick_params(length=0)
+    return figure
+
+
+@house_style()
+def toy_times(frame: pd.DataFrame) -> Figure:
+    """Time to consensus by order: greedy play of a learned table, exact and measured, and learning from Q = 0."""
+    figure = page(3.7)
+    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    reached = of_quantity(frame, "probability of consensus by a sweep")
+    for number, (order, rows) in enumerate(reached.sort_values("sweep").groupby("order", sort=True)):
+        left.plot(rows["sweep"], rows["exact"], color=COLOURS[number], linewidth=1.2)
+        left.vlines(rows["sweep"], rows["low"], rows["high"], color=COLOURS[number], linewidth=1.5)
+        left.plot(rows["sweep"], rows["value"], MARKERS[number], color=COLOURS[number], markersize=4, label=str(order))
+    left.set(xlabel="sweeps", ylabel="probability of consensus", ylim=(-0.03, 1.03), title="Greedy play, table learned")
+    left.legend(frameon=False, loc="lower right", title="lines: exact; marks: played")
+    _time_bars(right, frame)
+    return figure
+
+
+def _time_bars(axes: Axes, frame: pd.DataFrame) -> None:
+    played = of_quantity(frame, "mean sweeps to consensus")
+    updates = of_quantity(frame, "mean updates to consensus")
+    learned = of_quantity(frame, "learning from Q = 0: sweeps until then")
+    for place, order in enumerate(ORDERS):
+        greedy = played[played["order"] == order]
+        if order == "random-site":
+            greedy = updates[updates["order"] == order].copy()
+            greedy[["value", "low", "high", "exact"]] /= 9
+        for offset, part, colour in ((-0.2, greedy, COLOURS[3]), (0.2, learned[learned["order"] == order], COLOURS[4])):
+            if part.empty:
+                continue
+            axes.bar([place + offset], part["value"], 0.36, color=colour, alpha=0.75)
+            axes.vlines([place + offset], part["low"], part["high"], color="black", linewidth=1.5)
+            exact = part["exact"].iloc[0]
+            if np.isfinite(exact):
+                axes.hlines(exact, place + offset - 0.22, place + offset + 0.22, color="black", linewidth=1.5)
+    axes.set_xticks(range(len(ORDERS)), [order.replace("-", "-\n") for order in ORDERS])
+    axes.set(ylabel="sweeps to consensus", title="By order of updates")
+    axes.grid(visible=False, axis="x")
+    handles = [
+        Line2D([], [], color=COLOURS[3], linewidth=6, alpha=0.75, label="table learned"),
+        Line2D([], [], color=COLOURS[4], linewidth=6, alpha=0.75, label="learning from Q = 0"),
+        Line2D([], [], color="black", linewidth=1.5, label="exact"),
+    ]
+    axes.legend(handles=handles, frameon=False, loc="upper left", fontsize=8)
+    axes.set_ylim(0, float(learned["high"].max()) * 1.3)
+
+
+def _ink(value: float) -> str:
+    """A colour that can be read on the cell of a value."""
+    return "white" if abs(value) > 1.6 else "black"
+
+
+def _frame() -> Rectangle:
+    return Rectangle((0.5, 0.5), 1, 1, fill=False, edgecolor="black", linewidth=2)

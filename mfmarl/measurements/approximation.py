@@ -1,0 +1,207 @@
+"""TH-1 measured: the remainder against its bounds, against n, in Gaussian Squeeze, and of what MF-Q learned."""
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.measurements.rows import Setting, mean_row, row, table
+from mfmarl.measurements.training import ising_tables, network_values, squeeze_networks
+from mfmarl.theory.approximation import (
+    Values,
+    hessian,
+    mean_neighbour_action,
+    pairwise_fit,
+    remainder,
+    remainder_terms,
+    secant_curvature,
+    simplex_gap,
+    tangential_norm,
+)
+
+CLAIM = "TH-1"
+ALONG = 17  # points from abar to each a^k at which the Hessian is taken
+
+
+def bounds(seed: int, *, draws: int) -> pd.DataFrame:
+    """|e| / M_t against 1 - |abar|^2 for Qs that are M-smooth, M_t the largest on the way from abar to the a^k."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    for kind, make in SMOOTH.items():
+        ratios, terms = [], []
+        for draw in range(draws):
+            actions = int(torch.randint(2, 11, (), generator=generator))
+            count = int(torch.randint(2, 21, (), generator=generator))
+            values = make(actions, generator)
+            neighbours = _neighbours(_policy(actions, generator), count, generator)
+            mean = mean_neighbour_action(neighbours)
+            curvature, whole = _curvature(values, neighbours)
+            gap = float(simplex_gap(mean))
+            if gap == 0 or curvature == 0:
+                continue
+            error = float(remainder(values, neighbours).abs()) / curvature
+            setting = Setting({"values": kind, "actions": actions, "neighbours": count, "draw": draw})
+            rows.append(row(CLAIM, "|e| over M_t, exact is the bound", error, exact=gap / 2, **setting))
+            ratios.append(error / (gap / 2))
+            terms.append(float(remainder_terms(values, neighbours).abs().max()) / (2 * whole))
+        rows.append(row(CLAIM, "largest |e| over its bound", max(ratios), exact=1.0, n=len(ratios), values=kind))
+        rows.append(row(CLAIM, "largest |R_k| over the paper's 2 M", max(terms), n=len(terms), values=kind))
+    return table(rows)
+
+
+def growth(seed: int, *, neighbours: Sequence[int], draws: int) -> pd.DataFrame:
+    """Mean e against n for independent neighbours who play evenly: exact (1 - 1/n) tr(H S(p)) / 2."""
+    generator = torch.Generator().manual_seed(seed)
+    actions = 5
+    policy = torch.full((actions,), 1 / actions, dtype=torch.float64)
+    covariance = torch.diag(policy) - policy.outer(policy)
+    centred = torch.eye(actions, dtype=torch.float64) - 1 / actions
+    signs = torch.diag(torch.tensor([1.0, -1.0, 1.0, -1.0, 0.0], dtype=torch.float64))
+    rows = []
+    for kind, matrix in (("convex", centred), ("curvatures that cancel", signs)):
+        for count in neighbours:
+            drawn = _neighbours(policy, count, generator, draws)
+            error = remainder(_quadratic(matrix), drawn).tolist()
+            exact = float((matrix * covariance).sum()) / 2 * (1 - 1 / count)
+            rows.append(mean_row(CLAIM, "mean e against n", error, exact=exact, values=kind, neighbours=count))
+    return table(rows)
+
+
+def pairwise(seed: int, *, agents: Sequence[int]) -> pd.DataFrame:
+    """R^2 of the best pairwise fit, Eq. 5, to the reward of Gaussian Squeeze under uniform play; exact."""
+    rows = []
+    for count in agents:
+        for own in (0, 4, 9):
+            fit = pairwise_fit(GaussianSqueeze(count), own)
+            setting = Setting({"agents": count, "own_action": own})
+            rows.append(row(CLAIM, "R^2 of the best pairwise fit", fit, exact=fit, **setting))
+    return table(rows)
+
+
+def squeeze(seed: int, *, agents: int, seeds: int, steps: int, draws: int) -> pd.DataFrame:
+    """The remainder of MF-Q's own (ReLU) networks on Gaussian Squeeze, one row for what each seed learned."""
+    agent, data = squeeze_networks(agents, tuple(range(seed, seed + seeds)), steps)
+    generator = torch.Generator().manual_seed(seed)
+    who = torch.randint(agents, (seeds, draws), generator=generator)
+    own = torch.randint(10, (seeds, draws), generator=generator)
+    values = network_values(agent, who, own)
+    played = torch.nn.functional.one_hot(data.state_dict()["previous"], 10).float()
+    everyone = torch.arange(agents)
+    others = torch.stack([everyone[everyone != j] for j in range(agents)])[who]
+    met = torch.stack([joint[index] for joint, index in zip(played, others, strict=True)])
+    even = torch.full((10,), 0.1, dtype=torch.float64)
+    uniform = _neighbours(even, agents - 1, generator, seeds * draws).float().view(seeds, draws, agents - 1, 10)
+    rows = []
+    for where, neighbours in (("last play", met), ("uniform play", uniform)):
+        error = remainder(values, neighbours).detach()
+        mean = mean_neighbour_action(neighbours)
+        spread = values(mean).detach().std(1)
+        secant = secant_curvature(values, neighbours).detach()
+        second = tangential_norm(hessian(values, mean))
+        setting = Setting({"neighbours": where, "agents": agents})
+        rows += [
+            mean_row(CLAIM, "GS network: mean |e|", error.abs().mean(1).tolist(), **setting),
+            mean_row(
+                CLAIM, "GS network: mean |e| over spread of Q", (error.abs().mean(1) / spread).tolist(), **setting
+            ),
+            mean_row(CLAIM, "GS network: largest secant curvature", secant.amax(1).tolist(), **setting),
+            mean_row(CLAIM, "GS network: largest tangential Hessian", second.amax(1).tolist(), **setting),
+            mean_row(
+                CLAIM,
+                "GS network: share of |e| above the Hessian's bound",
+                (error.abs() > second / 2 * simplex_gap(mean) + 1e-5).double().mean(1).tolist(),
+                **setting,
+            ),
+        ]
+    return table(rows)
+
+
+def ising(seed: int, *, size: int, seeds: int, sweeps: int) -> pd.DataFrame:
+    """The remainder of MF-Q's tables on the Ising model: how far Q(a, .) is from linear in abar, as pairs are."""
+    temperatures = (0.8, 1.2, 2.0)
+    agent = ising_tables(size, temperatures, tuple(range(seed, seed + seeds)), sweeps)
+    ups = torch.tensor([[k < up for k in range(4)] for up in (1, 2, 3)])
+    neighbours = torch.nn.functional.one_hot(ups.long(), 2).double()
+    rows = []
+    for tau, tables in zip(temperatures, agent.q_table.double(), strict=True):
+        by_seed = tables.view(seeds, -1, 5, 2).movedim(-1, 1).reshape(seeds, -1, 5)
+        # A reward of 0 leaves Q = 0, visited or not.
+        unvisited = (by_seed == 0) & (torch.arange(5) != 2)
+        complete = ~unvisited.any(-1)
+
+        def lookup(action: Tensor, tables: Tensor = by_seed) -> Tensor:
+            return tables[..., (action[..., 1] * 4).round().long()]
+
+        error = remainder(lookup, neighbours).abs().amax(-1)
+        whole = [float(e[all_met].max()) for e, all_met in zip(error, complete, strict=True) if all_met.any()]
+        setting = Setting({"temperature": tau, "size": size, "sweeps": sweeps})
+        rows += [
+            mean_row(
+                CLAIM, "Ising table: share of entries never visited", _share(unvisited[..., [0, 1, 3, 4]]), **setting
+            ),
+            mean_row(CLAIM, "Ising table: mean over rows of max |e|", error.mean(1).tolist(), exact=0.0, **setting),
+        ]
+        if whole:
+            name = "Ising table: largest |e| where all entries were visited"
+            rows.append(mean_row(CLAIM, name, whole, exact=0.0, **setting))
+    return table(rows)
+
+
+def _share(mask: Tensor) -> list[float]:
+    return [float(share) for share in mask.double().flatten(1).mean(1)]
+
+
+def _policy(actions: int, generator: torch.Generator) -> Tensor:
+    """A policy drawn evenly from the simplex."""
+    exponential = -torch.log1p(-torch.rand(actions, generator=generator, dtype=torch.float64))
+    return exponential / exponential.sum()
+
+
+def _neighbours(policy: Tensor, count: int, generator: torch.Generator, draws: int | None = None) -> Tensor:
+    """Independent one-hot actions `[draws, count, D]`, or `[count, D]`."""
+    drawn = torch.multinomial(policy, (draws or 1) * count, replacement=True, generator=generator)
+    actions = torch.nn.functional.one_hot(drawn, len(policy)).double()
+    return actions if draws is None else actions.view(draws, count, len(policy))
+
+
+def _curvature(values: Values, neighbours: Tensor) -> tuple[float, float]:
+    """The largest tangential, and the largest whole norm of the Hessian on the way from abar to the a^k."""
+    mean = mean_neighbour_action(neighbours)
+    along = torch.linspace(0, 1, ALONG, dtype=torch.float64).view(-1, 1, 1)
+    second = hessian(values, torch.lerp(mean.expand_as(neighbours), neighbours, along))
+    return float(tangential_norm(second).max()), float(torch.linalg.eigvalsh(second).abs().max())
+
+
+def _quadratic(matrix: Tensor) -> Values:
+    return lambda action: torch.einsum("...i,ij,...j->...", action, matrix, action) / 2
+
+
+def _tanh_network(actions: int, generator: torch.Generator) -> Values:
+    first = torch.randn(actions, 32, generator=generator, dtype=torch.float64)
+    second = torch.randn(32, generator=generator, dtype=torch.float64) / sqrt(32)
+    return lambda action: torch.tanh(action @ first) @ second
+
+
+def _convex(actions: int, generator: torch.Generator) -> Values:
+    factor = torch.randn(actions, actions, generator=generator, dtype=torch.float64)
+    return _quadratic(factor @ factor.T)
+
+
+def _indefinite(actions: int, generator: torch.Generator) -> Values:
+    factor = torch.randn(actions, actions, generator=generator, dtype=torch.float64)
+    return _quadratic(factor + factor.T)
+
+
+def _square(actions: int, generator: torch.Generator) -> Values:
+    return _quadratic(torch.eye(actions, dtype=torch.float64))
+
+
+SMOOTH: dict[str, Callable[[int, torch.Generator], Values]] = {
+    "tanh network": _tanh_network,
+    "convex quadratic": _convex,
+    "indefinite quadratic": _indefinite,
+    "|x|^2 / 2": _square,
+}

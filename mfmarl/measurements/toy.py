@@ -1,0 +1,164 @@
+"""The toy example measured: the package's own MF-Q on the 3 x 3 torus against its 512 states."""
+
+from collections.abc import Sequence
+from math import nan
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mfmarl.algorithms.lattice import TabularMFQ
+from mfmarl.data.sweeps import Order, SweepDataModule
+from mfmarl.environments import Ising
+from mfmarl.measurements.rows import Row, Setting, mean_row, row, share_row, table
+from mfmarl.theory.toy import (
+    ToyOrder,
+    consensus_probability,
+    consensus_share,
+    consensus_time,
+    learned_value,
+    visits_until,
+)
+
+CLAIM = "toy"
+ORDERS: tuple[ToyOrder, ...] = ("simultaneous", "three-colours", "random-site")
+GREEDY = 1e-4  # a temperature that nothing but a tie feels
+
+
+def table_values(seed: int) -> pd.DataFrame:
+    """The paper's numbers: after how many visits 0.82 is reached, and what follows it."""
+    rows = [
+        row(CLAIM, "visits until the paper's 0.82", visits_until(0.82, 2.0), exact=visits_until(0.82, 2.0)),
+        row(CLAIM, "value after 5 visits that pay 2", learned_value(2.0, 5), exact=2 * (1 - 0.9**5)),
+        row(CLAIM, "value after 6 visits that pay 2", learned_value(2.0, 6), exact=2 * (1 - 0.9**6)),
+        row(CLAIM, "0.82 + 0.1 (2.0 - 0.82)", 0.82 + 0.1 * (2.0 - 0.82), exact=0.938),
+    ]
+    return table(rows)
+
+
+def times(seed: int, *, runs: int) -> pd.DataFrame:
+    """Time to consensus of greedy play with the table learned, by order: exact, and as the package plays it."""
+    rows = []
+    for order in ORDERS:
+        exact = consensus_time(order)
+        agent, data = _learned(order, GREEDY, seed, runs)
+        found = _times(agent, data, limit=200, by_update=order == "random-site")
+        rows.append(mean_row(CLAIM, f"mean {exact.unit} to consensus", found, exact=exact.mean, order=order))
+        # A mean's interval says nothing of the spread.
+        spread = float(np.std(found))
+        rows.append(row(CLAIM, f"deviation of {exact.unit}", spread, exact=exact.deviation, n=runs, order=order))
+        if order == "random-site":
+            rows.append(row(CLAIM, "mean sweeps to consensus", exact.mean / 9, exact=exact.mean / 9, order=order))
+        per_sweep = 9 if order == "random-site" else 1
+        reached = consensus_probability(order, 12 * per_sweep)[::per_sweep]
+        by_sweep = np.array(found) / per_sweep
+        for sweep, probability in enumerate(reached.tolist()):
+            agreed = int((by_sweep <= sweep).sum())
+            setting = Setting({"order": order, "sweep": sweep})
+            rows.append(
+                share_row(CLAIM, "probability of consensus by a sweep", agreed, runs, exact=probability, **setting)
+            )
+    return table(rows)
+
+
+def shares(seed: int, *, temperatures: Sequence[float], runs: int, sweeps: int) -> pd.DataFrame:
+    """Share of time in consensus at tau > 0, by order: exact, and as the package plays it with the table learned."""
+    rows = []
+    for order in ORDERS:
+        for tau in temperatures:
+            agent, data = _learned(order, tau, seed, runs)
+            _play(agent, data, sweeps // 4)
+            agreed = torch.zeros(runs, dtype=torch.float64)
+            for _ in range(sweeps):
+                _play(agent, data, 1)
+                agreed += _agree(data.spins)
+            exact = consensus_share(order, tau)
+            setting = Setting({"order": order, "temperature": tau})
+            rows.append(
+                mean_row(CLAIM, "share of time in consensus", (agreed / sweeps).tolist(), exact=exact, **setting)
+            )
+    return table(rows)
+
+
+def learning(seed: int, *, runs: int, sweeps: int) -> pd.DataFrame:
+    """MF-Q learning from Q = 0, greedily: does it ever agree and stay so, and after how many sweeps?"""
+    orders: tuple[Order, ...] = (*ORDERS, "released-code")
+    rows: list[Row] = []
+    for order in orders:
+        agent, data = _fresh(order, GREEDY, seed, runs)
+        last_open = torch.zeros(runs)
+        for sweep in range(1, sweeps + 1):
+            for transition in data.play(agent, 1):
+                agent.learn(transition)
+            last_open[~_agree(data.spins)] = sweep
+        settled = last_open < sweeps - 9
+        found = (last_open[settled] + 1).tolist()
+        setting = Setting({"order": order, "sweeps": sweeps})
+        rows.append(
+            share_row(CLAIM, "learning from Q = 0: share that agrees for good", int(settled.sum()), runs, **setting)
+        )
+        if found:
+            rows.append(mean_row(CLAIM, "learning from Q = 0: sweeps until then", found, **setting))
+    return table(rows)
+
+
+def one_table(seed: int, *, sweeps: Sequence[int]) -> pd.DataFrame:
+    """The grid and one agent's table at three times, learned from Q = 0 at tau = 1/2, all at once as in the paper."""
+    agent, data = _fresh("simultaneous", 0.5, seed, 1)
+    rows = []
+    for sweep in range(max(sweeps) + 1):
+        if sweep in sweeps:
+            for site, spin in enumerate(data.spins.flatten().tolist()):
+                rows.append(row(CLAIM, "one run: spin", spin, sweep=sweep, site=site))
+            for up, values in enumerate(agent.q_table[0, 0, 1, 1].tolist()):
+                for action, value in zip(("down", "up"), values, strict=True):
+                    end = (2 * up - 4) / 2 * (1 if action == "up" else -1) + 0.0
+                    setting = Setting({"sweep": sweep, "neighbours_up": up, "action": action})
+                    rows.append(row(CLAIM, "one run: Q of the middle agent", value, exact=end, **setting))
+        for transition in data.play(agent, 1):
+            agent.learn(transition)
+    return table(rows)
+
+
+def _fresh(order: Order, tau: float, seed: int, runs: int) -> tuple[TabularMFQ, SweepDataModule]:
+    game, numbers = Ising(3), range(seed, seed + runs)
+    agent = TabularMFQ(game, numbers, temperatures=[tau], start_temperature=0.0)
+    return agent, SweepDataModule(game, numbers, temperatures=[tau], steps=1, evaluations=1, order=order)
+
+
+def _learned(order: Order, tau: float, seed: int, runs: int) -> tuple[TabularMFQ, SweepDataModule]:
+    """Agents whose tables are what Eq. 32 converges to, the reward itself."""
+    agent, data = _fresh(order, tau, seed, runs)
+    for up in range(5):
+        agent.q_table[..., up, 0], agent.q_table[..., up, 1] = 2.0 - up, up - 2.0
+    return agent, data
+
+
+def _agree(spins: Tensor) -> Tensor:
+    """Which lattices `[1, runs, 3, 3]` agree: `[runs]` bool."""
+    return spins.flatten(2).sum(-1)[0].abs() == 9
+
+
+def _play(agent: TabularMFQ, data: SweepDataModule, sweeps: int) -> None:
+    for _ in data.play(agent, sweeps):
+        pass
+
+
+def _times(agent: TabularMFQ, data: SweepDataModule, *, limit: int, by_update: bool) -> list[float]:
+    """Sweeps, or updates of single sites, until each run agrees; `limit` sweeps are plenty for all of them."""
+    spins = data.spins.flatten(2)[0].clone()
+    found = torch.where(_agree(data.spins), 0.0, nan)
+    clock = 0
+    for _ in range(limit):
+        for transition in data.play(agent, 1):
+            if by_update:
+                clock += 1
+                spins.view(-1)[transition.site.flatten()] = transition.action.flatten()
+                found = torch.where(found.isnan() & (spins.sum(-1).abs() == 9), float(clock), found)
+        if not by_update:
+            clock += 1
+            found = torch.where(found.isnan() & _agree(data.spins), float(clock), found)
+        if not found.isnan().any():
+            break
+    return found.tolist()

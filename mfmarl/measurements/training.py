@@ -1,0 +1,70 @@
+"""Short trainings of the package's own MF-Q, whose networks and tables are then measured."""
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+
+import torch
+from torch import Tensor
+
+from mfmarl.algorithms.lattice import TabularMFQ
+from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.data.stateless import ReplayDataModule
+from mfmarl.data.stateless_replay import Batch
+from mfmarl.data.sweeps import Order, SweepDataModule
+from mfmarl.environments import GaussianSqueeze, Ising
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.theory.approximation import Values
+
+
+@lru_cache(maxsize=1)
+def squeeze_networks(agents: int, seeds: tuple[int, ...], steps: int) -> tuple[MFQ, ReplayDataModule]:
+    """MF-Q's networks after a short training on Gaussian Squeeze, and the data module that played.
+
+    Settings are the calibrated ones of reproduce/gaussian_squeeze.py: learning rate 1e-3, epsilon from 1 to 0.005 over
+    a fifth of the steps, rewards times 0.01, discount 0.95.
+    """
+    game = GaussianSqueeze(agents)
+    exploration = EpsilonGreedy(1.0, 0.005, max(1, steps // 5))
+    agent = MFQ(game, seeds, learning_rate=1e-3, reward_scale=0.01, exploration=exploration)
+    data = ReplayDataModule(game, seeds, steps=steps, evaluations=1)
+    optimizer = agent.configure_optimizers()
+    for experience in data.train_dataloader():
+        agent.learn(experience, [optimizer])
+    return agent, data
+
+
+def network_values(agent: MFQ, who: Tensor, own: Tensor) -> Values:
+    """Q(a^j, .) of agents j `who` `[seeds, batch]` with own actions `own` `[seeds, batch]`.
+
+    A function of mean actions `[seeds, batch, ..., D]`, giving `[seeds, batch, ...]`.
+    """
+
+    def values(actions: Tensor) -> Tensor:
+        shape = actions.shape[:-1]
+        flat = actions.reshape(len(who), -1, actions.shape[-1])
+        each = flat.shape[1] // who.shape[1]
+        all_values: Tensor = agent.network(who.repeat_interleave(each, 1), flat)
+        return all_values.gather(-1, own.repeat_interleave(each, 1).unsqueeze(-1)).reshape(shape)
+
+    return values
+
+
+@lru_cache(maxsize=4)
+def ising_tables(
+    size: int,
+    temperatures: tuple[float, ...],
+    seeds: tuple[int, ...],
+    sweeps: int,
+    order: Order = "checkerboard",
+) -> TabularMFQ:
+    """MF-Q's tables after some sweeps of the Ising model, exploration falling ten times faster than by default."""
+    game = Ising(size)
+    agent = TabularMFQ(game, seeds, temperatures=temperatures, decay=1e-2)
+    data = SweepDataModule(game, seeds, temperatures=temperatures, steps=sweeps, evaluations=1, order=order)
+    agent.training_step(partial(data.play, steps=sweeps), 0)
+    return agent
+
+
+def descend(agent: MFQ, batches: Iterator[Batch], optimizer: torch.optim.Optimizer) -> None:
+    """MF-Q's gradient steps on batches that were drawn elsewhere than from its data module."""
+    agent.learn(lambda _policy: batches, [optimizer])

@@ -1,0 +1,312 @@
+"""TH-2: when the mean field policy map contracts (Proposition 1 and appendix D of Yang et al. 2018).
+
+Spins on a graph, with the reward (lambda/2) a^j sum_k a^k of Eq. 33, iterate `m_j -> tanh((lambda/2) sum_k m_k /
+tau)`. Agents of Gaussian Squeeze whose Q is the reward itself, `Q(a, y) = G(a + (N-1) y)` at a mean number y of the
+others, iterate `y -> F(y) = E_pi[a]` with the slope `F'(y) = (N-1) Cov_pi(a, G') / T`.
+
+Contraction says nothing of value: it makes the fixed point unique, which at N = 1000 is uniform play, where G = 0.
+"""
+
+from collections.abc import Callable
+from math import atanh, sqrt, tanh
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq, minimize_scalar
+
+from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.environments.ising_arguments import checked_finite, temperature_array
+from mfmarl.theory.graphs import checked_adjacency, colours
+
+Array = NDArray[np.float64]
+Order = Literal["synchronous", "one-at-a-time", "colour-by-colour"]
+
+LOWEST = 1e-6  # of the temperature at which contraction is plain: below it no further change of behaviour is sought
+RATIO = 1.05  # of temperatures looked at one after the other
+
+
+class SpinFactors(NamedTuple):
+    """What may be called the factor of the policy map of a spin with d neighbours, in three readings."""
+
+    own_relaxed: float  #: the proof's: own relaxed spin -> own policy at a fixed mean m, d lambda |m| / (2 T).
+    frozen: float  #: own policy -> own policy while abar is frozen: 0, for Eq. 12 does not ask for the own action.
+    following: float  #: abar -> policy -> abar, d lambda / (2 T), what the algorithm iterates.
+
+
+def spin_factors(mean: float, temperature: float, coupling: float = 1.0, degree: int = 4) -> SpinFactors:
+    """The three factors at m = `mean` (the first) and at their largest (the others)."""
+    temperature_array(temperature)
+    if not -1 <= mean <= 1:
+        raise ValueError(f"mean must be in [-1, 1], got {mean}")
+    strength = degree * abs(checked_finite("coupling", coupling)) / 2
+    return SpinFactors(strength * abs(mean) / temperature, 0.0, strength / temperature)
+
+
+def critical_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
+    """tau_c = |lambda| rho(A) / 2, rho the spectral radius: above it `m -> tanh((lambda/2) A m / tau)` goes to 0.
+
+    For symmetric or non-negative A it does so from every start and below tau_c from almost none; for other matrices
+    tau_c says so of starts near 0. rho is 4 on the torus, 2 on a ring, N - 1 on the complete graph, sqrt n on a star of
+    n leaves, 2 cos(pi / (N + 1)) on a path, and the sum of two such on a grid.
+    """
+    matrix = checked_adjacency(adjacency)
+    return abs(checked_finite("coupling", coupling)) * float(np.abs(np.linalg.eigvals(matrix)).max()) / 2
+
+
+def iterate(
+    adjacency: ArrayLike,
+    temperature: float,
+    start: ArrayLike,
+    order: Order = "synchronous",
+    *,
+    damping: float = 1.0,
+    coupling: float = 1.0,
+    sweeps: int = 1000,
+) -> Array:
+    """Sweeps of `m_j <- (1 - d) m_j + d tanh((lambda/2) sum_k A_jk m_k / tau)`.
+
+    Args:
+        adjacency: A `[N, N]`, weights of either sign.
+        temperature: tau, positive.
+        start: m `[..., N]`.
+        order: `synchronous`: all at once; `one-at-a-time`: site 0 first, each after the one before;
+            `colour-by-colour`: groups without neighbours among them, see `colours`.
+        damping: d, the weight of the new value, in (0, 1].
+        coupling: lambda, of either sign. 1: the paper.
+        sweeps: in each of which every site is updated once. 1000: our choice.
+
+    Returns:
+        m after 0, 1, ... sweeps, `[sweeps + 1, ..., N]`.
+
+    Raises:
+        ValueError: an argument that is not as said here.
+    """
+    matrix = checked_adjacency(adjacency)
+    temperature_array(temperature)
+    checked_finite("coupling", coupling)
+    means = np.array(start, np.float64)
+    if means.shape[-1:] != matrix.shape[:1]:
+        raise ValueError(f"start must be [..., N] with N = {len(matrix)}, got shape {list(means.shape)}")
+    if not np.isfinite(means).all():
+        raise ValueError("start must be finite, got an infinity or NaN")
+    checked_damping(damping)
+    if type(sweeps) is not int or sweeps < 0:
+        raise ValueError(f"sweeps must be an integer of at least 0, got {sweeps!r}")
+    if order == "synchronous":
+        groups = [np.arange(len(matrix))]
+    elif order == "one-at-a-time":
+        groups = [np.array([site]) for site in range(len(matrix))]
+    elif order == "colour-by-colour":
+        groups = [*colours(matrix)]
+    else:
+        raise ValueError(f"order must be one of {', '.join(get_args(Order))}, got {order!r}")
+    states = np.empty((sweeps + 1, *means.shape))
+    states[0] = means
+    for sweep in range(1, sweeps + 1):
+        for group in groups:
+            wanted = np.tanh(coupling / 2 * means @ matrix[group].T / temperature)
+            means[..., group] += damping * (wanted - means[..., group])
+        states[sweep] = means
+    return states
+
+
+def period(states: ArrayLike, longest: int = 8, tolerance: float = 1e-9) -> int:
+    """The least p for which the last states `[steps, ...]` repeat after p steps; 0 if none up to `longest` does."""
+    trail = np.asarray(states, np.float64)
+    if len(trail) < 2 * longest:
+        raise ValueError(f"states must have at least 2 longest = {2 * longest} steps, got {len(trail)}")
+    last = trail[-longest:]
+    for length in range(1, longest + 1):
+        if np.abs(last - trail[-longest - length : -length]).max() <= tolerance:
+            return length
+    return 0
+
+
+def measured_factor(states: ArrayLike, smallest: float = 1e-10) -> float:
+    """The factor a step by which the distance to the last state falls in the end, `|x_t - x*|_2`.
+
+    It is the geometric mean over the second half of the steps at which the distance is above `smallest`; NaN if
+    there are fewer than four.
+
+    Args:
+        states: `[steps, ...]`, which have come to rest, or whose limit is 0: see `smallest`.
+        smallest: distances from there on are rounding.
+    """
+    trail = np.asarray(states, np.float64)
+    distance = np.linalg.norm((trail - trail[-1]).reshape(len(trail), -1), axis=1)
+    above = int(np.argmax(distance <= smallest))
+    if above < 4:
+        return float("nan")
+    middle = above // 2
+    return float((distance[above - 1] / distance[middle]) ** (1 / (above - 1 - middle)))
+
+
+def dobrushin_influence(degree: int, temperature: float, coupling: float = 1.0) -> float:
+    """How far one of d neighbours can move the probability of a spin under heat bath, `P(up) = 1 / (1 + exp(-lambda
+    sum_k a^k / tau))`: the largest difference over what the other d - 1 do.
+
+    It is largest where these cancel: `tanh(lambda / (2 tau))` for odd d and `tanh(lambda / tau) / 2` for even d.
+    """
+    temperature_array(temperature)
+    if type(degree) is not int or degree < 0:
+        raise ValueError(f"degree must be an integer of at least 0, got {degree!r}")
+    strength = abs(checked_finite("coupling", coupling)) / temperature
+    if degree == 0:
+        return 0.0
+    return tanh(strength / 2) if degree % 2 else tanh(strength) / 2
+
+
+def dobrushin_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
+    """The tau above which Dobrushin's condition holds: the influences on no site add up to 1 or more.
+
+    The law of sampled spins is then unique and every order of heat bath updates forgets its start. On the torus,
+    2 tanh(lambda / tau) < 1, it is lambda / atanh(1/2) = 1.8205 lambda: below the 2 lambda of the mean field map, above
+    the truth 1.1346 lambda. 0 where it holds at every temperature, as on a ring.
+
+    Raises:
+        ValueError: an adjacency that is not of zeros and ones.
+    """
+    matrix = checked_adjacency(adjacency)
+    if not np.isin(matrix, (0.0, 1.0)).all():
+        raise ValueError("adjacency must be of zeros and ones, got another weight")
+    strength = abs(checked_finite("coupling", coupling))
+    bounds = [0.0]
+    for degree in set(matrix.sum(1).astype(int).tolist()):
+        if degree % 2 and degree > 1:
+            bounds.append(strength / (2 * atanh(1 / degree)))
+        elif degree > 2:
+            bounds.append(strength / atanh(2 / degree))
+    return max(bounds)
+
+
+def mean_number_map(game: GaussianSqueeze, number: ArrayLike, temperature: float) -> tuple[Array, Array]:
+    """F(y) and its slope F'(y) for mean numbers y `[...]` in [0, D - 1] of the other agents."""
+    temperature_array(temperature)
+    y = np.asarray(number, np.float64)[..., None]
+    action = np.arange(game.actions, dtype=np.float64)
+    total = action + (game.agents - 1) * y
+    closeness = np.exp(-(((total - game.mu) / game.sigma) ** 2))
+    reward = total * closeness
+    derivative = closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)
+    policy = np.exp((reward - reward.max(-1, keepdims=True)) / temperature)
+    policy /= policy.sum(-1, keepdims=True)
+    mean = (policy * action).sum(-1)
+    covariance = (policy * (action - mean[..., None]) * derivative).sum(-1)
+    return mean, np.asarray((game.agents - 1) * covariance / temperature)
+
+
+def iterate_number(
+    game: GaussianSqueeze, temperature: float, start: ArrayLike, *, damping: float = 1.0, steps: int = 1000
+) -> Array:
+    """Steps of `y <- (1 - d) y + d F(y)` from `start` `[...]`: `[steps + 1, ...]`."""
+    checked_damping(damping)
+    states = np.empty((steps + 1, *np.shape(start)))
+    states[0] = start
+    for step in range(steps):
+        states[step + 1] = (1 - damping) * states[step] + damping * mean_number_map(game, states[step], temperature)[0]
+    return states
+
+
+def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
+    """All y with F(y) = y that a fine grid tells apart, increasing; there is at least one."""
+    grid = _numbers(game)
+    gap = mean_number_map(game, grid, temperature)[0] - grid
+    roots = grid[gap == 0].tolist()
+    for left in np.flatnonzero(gap[:-1] * gap[1:] < 0).tolist():
+        roots.append(
+            brentq(
+                lambda y: float(mean_number_map(game, y, temperature)[0] - y), grid[left], grid[left + 1], rtol=1e-14
+            )
+        )
+    return np.array(sorted(roots))
+
+
+def largest_slope(game: GaussianSqueeze, temperature: float) -> float:
+    """Largest |F'(y)| over all y in [0, D - 1]: below 1 the map contracts."""
+    grid = _numbers(game)
+    slopes = np.abs(mean_number_map(game, grid, temperature)[1])
+    best = int(slopes.argmax())
+    around = (float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)]))
+    finer = minimize_scalar(
+        lambda y: -abs(float(mean_number_map(game, y, temperature)[1])), bounds=around, method="bounded"
+    )
+    return max(float(slopes[best]), -float(finer.fun))
+
+
+def contraction_temperature(game: GaussianSqueeze) -> float:
+    """The T of which at all higher ones |F'| < 1 everywhere, so that synchronous play converges from every start.
+
+    0 where F contracts at every temperature, as for N = 10, whose agents cannot reach mu.
+    """
+    return _largest_temperature(game, _plainly_contracting(game), lambda t: largest_slope(game, t) >= 1)
+
+
+def flip_temperature(game: GaussianSqueeze, damping: float = 1.0) -> float:
+    """The highest T at which a fixed point y* loses its stability to a cycle of period 2 under damping d.
+
+    The damped map has the slope `1 - d + d F'(y*)`, which passes -1 where `F'(y*) = 1 - 2 / d`.
+
+    Args:
+        game: whose F.
+        damping: d, the weight of the new mean number, in (0, 1].
+
+    Returns:
+        T; 0 where none flips.
+
+    Raises:
+        ValueError: a damping out of range.
+    """
+    threshold = 1 - 2 / checked_damping(damping)
+
+    def flips(temperature: float) -> bool:
+        return bool(mean_number_map(game, fixed_points(game, temperature), temperature)[1].min() <= threshold)
+
+    # Above the contraction temperature no slope is below -1.
+    return _largest_temperature(game, contraction_temperature(game), flips)
+
+
+def several_temperature(game: GaussianSqueeze) -> float:
+    """The highest T at which F has more than one fixed point; 0 if it never has.
+
+    At N = 1000 play that earns anything is a fixed point from there down only.
+    """
+    return _largest_temperature(game, contraction_temperature(game), lambda t: len(fixed_points(game, t)) > 1)
+
+
+def _plainly_contracting(game: GaussianSqueeze) -> float:
+    """|Cov(a, G')| is at most half the range of a times max |G'|, which is below 1 + (range / sigma)^2 everywhere."""
+    total = np.linspace(0, game.agents * (game.actions - 1), len(_numbers(game)))
+    closeness = np.exp(-(((total - game.mu) / game.sigma) ** 2))
+    steepest = np.abs(closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)).max()
+    return float((game.agents - 1) * (game.actions - 1) / 2 * steepest * 1.01) or 1.0
+
+
+def _largest_temperature(game: GaussianSqueeze, highest: float, happens: Callable[[float], bool]) -> float:
+    """The largest T up to `highest` at which something happens, by scan from above and bisection; 0 if none."""
+    lowest, above = LOWEST * _plainly_contracting(game), highest
+    if above <= 0:
+        return 0.0
+    while above > lowest:
+        below = above / RATIO
+        if happens(below):
+            while above / below > 1 + 1e-10:
+                middle = sqrt(above * below)
+                below, above = (middle, above) if happens(middle) else (below, middle)
+            return sqrt(above * below)
+        above = below
+    return 0.0
+
+
+def _numbers(game: GaussianSqueeze) -> Array:
+    """Mean numbers from 0 to D - 1, so close that the total moves by at most sigma / 100 and half an action."""
+    largest = game.actions - 1
+    points = (game.agents - 1) * largest / min(game.sigma / 100, 0.5)
+    return np.linspace(0, largest, int(min(max(points, 2000), 100_000)) + 1)
+
+
+def checked_damping(damping: float) -> float:
+    """The weight of the new value, or a ValueError unless it is in (0, 1]."""
+    if not 0 < damping <= 1:
+        raise ValueError(f"damping must be in (0, 1], got {damping}")
+    return damping

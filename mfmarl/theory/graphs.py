@@ -1,0 +1,112 @@
+"""Neighbourhoods as adjacency matrices `[N, N]` float64, entry (j, k) being 1 where k is a neighbour of j."""
+
+from collections.abc import Callable, Iterable
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def torus(size: int) -> Array:
+    """`size` x `size` sites with four neighbours each, of row * size + column; size at least 3."""
+    _at_least("size", size, 3)
+    return _lattice(size, size, wrapped=True)
+
+
+def grid(rows: int, columns: int) -> Array:
+    """As a torus without the bonds over the edge: a corner has two neighbours."""
+    _at_least("rows", rows, 1)
+    _at_least("columns", columns, 1)
+    return _lattice(rows, columns, wrapped=False)
+
+
+def path(agents: int) -> Array:
+    """A line of agents, whose ends have one neighbour."""
+    _at_least("agents", agents, 1)
+    return _lattice(1, agents, wrapped=False)
+
+
+def ring(agents: int) -> Array:
+    """A closed line; agents at least 3."""
+    _at_least("agents", agents, 3)
+    return _symmetric(agents, ((j, (j + 1) % agents) for j in range(agents)))
+
+
+def complete(agents: int) -> Array:
+    """Everyone is everyone else's neighbour, as in Gaussian Squeeze."""
+    _at_least("agents", agents, 1)
+    return np.ones((agents, agents)) - np.eye(agents)
+
+
+def star(leaves: int) -> Array:
+    """Agent 0 is the neighbour of all others, which have no other."""
+    _at_least("leaves", leaves, 1)
+    return _symmetric(leaves + 1, ((0, leaf) for leaf in range(1, leaves + 1)))
+
+
+GRAPHS: dict[str, Callable[[], Array]] = {
+    "torus 4 x 4": lambda: torus(4),
+    "torus 5 x 5": lambda: torus(5),
+    "ring of 12": lambda: ring(12),
+    "complete, 10": lambda: complete(10),
+    "star, 9 leaves": lambda: star(9),
+    "path of 10": lambda: path(10),
+    "grid 4 x 4": lambda: grid(4, 4),
+}
+
+
+def colours(adjacency: ArrayLike) -> list[NDArray[np.int64]]:
+    """Sites in groups without neighbours among them, which can act together: a proper colouring.
+
+    By saturation (Brelaz, *New methods to color the vertices of a graph*, CACM 22, 1979): two groups where two are
+    enough, three for odd tori of size 3 and 5. A matrix that is not symmetric counts a bond in either direction.
+
+    Returns:
+        Site numbers by colour, each increasing.
+    """
+    bonds = checked_adjacency(adjacency) != 0
+    bonds |= bonds.T
+    colour = np.full(len(bonds), -1)
+    degree = bonds.sum(1)
+    for _ in range(len(bonds)):
+        taken = [set(colour[row].tolist()) - {-1} for row in bonds]
+        free = np.flatnonzero(colour < 0).tolist()
+        site = max(free, key=lambda j: (len(taken[j]), degree[j], -j))
+        colour[site] = min(set(range(len(taken[site]) + 1)) - taken[site])
+    return [np.flatnonzero(colour == c).astype(np.int64) for c in range(colour.max() + 1)]
+
+
+def checked_adjacency(adjacency: ArrayLike) -> Array:
+    """The matrix as float64, or a ValueError: square, finite, no site its own neighbour; of any sign."""
+    matrix = np.asarray(adjacency, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise ValueError(f"adjacency must be [N, N] with N at least 1, got shape {list(matrix.shape)}")
+    if not np.isfinite(matrix).all():
+        raise ValueError("adjacency must be finite, got an infinity or NaN")
+    if np.diag(matrix).any():
+        raise ValueError(f"adjacency must be 0 on its diagonal, got {np.diag(matrix).tolist()}")
+    return matrix
+
+
+def _lattice(rows: int, columns: int, *, wrapped: bool) -> Array:
+    def bonds() -> Iterable[tuple[int, int]]:
+        for row, column in product(range(rows), range(columns)):
+            for below, right in ((row + 1, column), (row, column + 1)):
+                if wrapped or (below < rows and right < columns):
+                    yield row * columns + column, below % rows * columns + right % columns
+
+    return _symmetric(rows * columns, bonds())
+
+
+def _symmetric(agents: int, bonds: Iterable[tuple[int, int]]) -> Array:
+    adjacency = np.zeros((agents, agents))
+    for j, k in bonds:
+        adjacency[j, k] = adjacency[k, j] = 1.0
+    return adjacency
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")

@@ -1,0 +1,130 @@
+"""TH-2: what the Lipschitz constant K of Proposition 1 (appendix D of Yang et al. 2018) must measure, and what follows.
+
+The policy of Eq. 12 has the derivative `S(p) / T`, `S(p) = diag(p) - p p'`. The norms of S are at most 1/2, so that
+the map abar -> policy contracts for T above K/2 to K, depending on what K measures: SUFFICIENT. The paper's K is the
+Lipschitz constant of Q in the agent's *own* relaxed action at a fixed abar, but the algorithm iterates
+(a^k)_k -> abar -> policy, of which K must be the constant in abar. T > K/2 is a *high* temperature, and GLIE, which
+lets T go to 0, contradicts it for every K > 0.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mfmarl.environments.ising_arguments import temperature_array
+
+Array = NDArray[np.float64]
+Constant = Literal["fraction", "l2 operator", "l1 per action", "l2 per action"]
+
+#: The temperature over K above which the map contracts, by what K measures; each is attained, see `sharp_values`.
+#: `fraction`: of two actions, each Q per unit of the fraction of neighbours that acts up (the proof's K/2).
+#: `l2 operator`: the spectral norm of dQ/dabar on directions inside the simplex.
+#: `l1 per action`, `l2 per action`: each Q(a, .) per unit of that norm of abar.
+SUFFICIENT: dict[Constant, float] = {
+    "fraction": 1 / 2,
+    "l2 operator": 1 / 2,
+    "l1 per action": 1.0,
+    "l2 per action": 1 / sqrt(2),
+}
+
+
+def softmax_jacobian(policy: ArrayLike, temperature: float) -> Array:
+    """Derivative of the policy of Eq. 12 in Q, `(diag(p) - p p') / T`: `[..., D]` to `[..., D, D]`.
+
+    Its l1, l2 and l-infinity norms are at most 1/(2T), attained where two actions have probability 1/2 each. At the
+    uniform policy the l2 norm is 1/(DT), the others `2 (D - 1) / (D^2 T)`; on directions inside the simplex all are
+    1/(DT).
+
+    Raises:
+        ValueError: a policy that is no distribution, or a temperature that is not positive.
+    """
+    temperature_array(temperature)
+    p = np.asarray(policy, np.float64)
+    if p.ndim < 1 or not p.size or (p < 0).any() or not np.allclose(p.sum(-1), 1):
+        raise ValueError("policy must be a distribution in the last dimension, got one that is not")
+    diagonal = np.eye(p.shape[-1]) * p[..., None, :]
+    return np.asarray((diagonal - p[..., :, None] * p[..., None, :]) / temperature)
+
+
+class LipschitzConstants(NamedTuple):
+    """What K of Proposition 1 may mean for Q(abar), from its derivative; each `[...]`."""
+
+    l2_operator: Array
+    l1_per_action: Array
+    l2_per_action: Array
+
+
+def lipschitz_constants(jacobian: ArrayLike) -> LipschitzConstants:
+    """The constants at a point, or at many, whose maximum is then K, from `dQ(a)/dabar(b)` `[..., D, D]`.
+
+    Only directions inside the simplex count: of the gradient g of one action's Q, `(max g - min g) / 2` per unit of
+    the l1 norm, and `|P g|` per unit of the l2 norm, `P = I - 1 1'/D`.
+    """
+    matrix = np.asarray(jacobian, np.float64)
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
+        raise ValueError(f"jacobian must be [..., D, D], got shape {list(matrix.shape)}")
+    tangential = matrix - matrix.mean(-1, keepdims=True)
+    return LipschitzConstants(
+        np.linalg.norm(tangential, 2, axis=(-2, -1)),
+        np.asarray(np.ptp(matrix, axis=-1).max(-1) / 2),
+        np.linalg.norm(tangential, axis=-1).max(-1),
+    )
+
+
+def sufficient_temperature(lipschitz: float, measured: Constant) -> float:
+    """The temperature above which the map abar -> policy contracts, for a constant K measured so.
+
+    Raises:
+        ValueError: a negative constant, or an unknown way to measure it.
+    """
+    if measured not in SUFFICIENT:
+        raise ValueError(f"measured must be one of {', '.join(get_args(Constant))}, got {measured!r}")
+    if not lipschitz >= 0:
+        raise ValueError(f"lipschitz must be at least 0, got {lipschitz}")
+    return SUFFICIENT[measured] * lipschitz
+
+
+def sharp_values(lipschitz: float, measured: Constant) -> Callable[[Array], Array]:
+    """Q of two actions with exactly this constant that loses contraction exactly at the sufficient temperature.
+
+    All are `Q(abar) = (c, -c) (abar_0 - abar_1)`: at even play the policy follows abar with slope c / T.
+
+    Returns:
+        From abar `[..., 2]` to Q `[..., 2]`.
+    """
+    slope = sufficient_temperature(lipschitz, measured)
+
+    def values(mean_action: Array) -> Array:
+        difference = slope * (mean_action[..., 0] - mean_action[..., 1])
+        return np.stack([difference, -difference], -1)
+
+    return values
+
+
+def policy_map_radius(policies: ArrayLike, jacobians: ArrayLike, temperature: float) -> float:
+    """Spectral radius of the map from all agents' policies to the policies that answer them.
+
+    With `abar^j = sum_{k != j} p_k / (N - 1)` it is that of the matrix whose block (j, k), k not j, is
+    `S(p_j) J_j / (T (N - 1))`: below 1 play near these policies converges, whatever a bound says.
+
+    Args:
+        policies: p `[N, D]`, N at least 2.
+        jacobians: J, each agent's `dQ(a)/dabar(b)` `[N, D, D]` at its abar.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: shapes that do not fit, or an argument out of range.
+    """
+    p, jacobian = np.asarray(policies, np.float64), np.asarray(jacobians, np.float64)
+    agents, actions = p.shape if p.ndim == 2 else (0, 0)
+    if agents < 2 or jacobian.shape != (agents, actions, actions):
+        raise ValueError(
+            f"policies and jacobians must be [N, D] and [N, D, D] with N at least 2, got {p.shape}, {jacobian.shape}"
+        )
+    blocks = softmax_jacobian(p, temperature) @ jacobian / (agents - 1)
+    whole = np.broadcast_to(blocks[:, :, None, :], (agents, actions, agents, actions)).copy()
+    whole[np.arange(agents), :, np.arange(agents), :] = 0
+    return float(np.abs(np.linalg.eigvals(whole.reshape(agents * actions, -1))).max())

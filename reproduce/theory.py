@@ -1,0 +1,216 @@
+"""The paper's mathematics and its toy example, measured: appendix B (TH-1), D (TH-2), D.1 (TH-3), and the 3 x 3 torus.
+
+Without options it does every measurement of the table below, one after the other, in some minutes on one core, and
+writes tables, figures, README numbers and provenance to results/theory.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from mfmarl.files import write_csv, write_json, write_text
+from mfmarl.measurements import approximation, contraction, learning, toy
+from mfmarl.measurements.report import against_exact, filled_in
+from mfmarl.measurements.rows import COLUMNS, KEYS
+from mfmarl.scripting.options import Options, main, parse
+from mfmarl.scripting.provenance import this_call
+from mfmarl.scripting.results import read_result, report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OUT = Path("results/theory")
+Sizes = dict[str, object]
+
+
+class Measurement(NamedTuple):
+    """A measurement: the file that its rows go to, the function that makes them, its sizes, and those of --quick."""
+
+    file: str
+    function: Callable[..., pd.DataFrame]
+    full: Sizes
+    quick: Sizes
+
+
+SQUEEZE: Sizes = {"agents": 100, "seeds": 4, "steps": 8000}
+QUICK_SQUEEZE: Sizes = {"agents": 20, "seeds": 3, "steps": 500}
+TABLES: Sizes = {"size": 20, "seeds": 4, "sweeps": 4000}
+QUICK_TABLES: Sizes = {"size": 4, "seeds": 3, "sweeps": 300}
+TEMPERATURES = (0.6, 0.8, 0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.05, 2.2, 2.4, 2.7, 3.0)
+
+# All sizes are ours; what is fixed by the paper or THEORY.md is said in the measurements.
+MEASUREMENTS: dict[str, Measurement] = {
+    "bounds": Measurement("approximation", approximation.bounds, {"draws": 150}, {"draws": 20}),
+    "growth": Measurement(
+        "approximation",
+        approximation.growth,
+        {"neighbours": (1, 2, 4, 8, 16, 32, 64, 128), "draws": 2000},
+        {"neighbours": (1, 4, 16), "draws": 100},
+    ),
+    "pairwise": Measurement(
+        "approximation",
+        approximation.pairwise,
+        {"agents": (2, 3, 5, 10, 20, 50, 70, 90, 100, 110, 120, 150, 200, 250, 300, 350, 400, 500, 700, 1000)},
+        {"agents": (2, 10, 100, 300)},
+    ),
+    "squeeze": Measurement(
+        "approximation", approximation.squeeze, {**SQUEEZE, "draws": 200}, {**QUICK_SQUEEZE, "draws": 20}
+    ),
+    "ising": Measurement("approximation", approximation.ising, TABLES, QUICK_TABLES),
+    "thresholds": Measurement("contraction", contraction.thresholds, {}, {}),
+    "constants": Measurement("contraction", contraction.constants, {}, {}),
+    "factors": Measurement(
+        "contraction",
+        contraction.factors,
+        {"temperatures": TEMPERATURES, "size": 32, "seeds": 5, "sweeps": 400},
+        {"temperatures": (0.8, 1.3, 2.2, 3.0), "size": 12, "seeds": 3, "sweeps": 100},
+    ),
+    "cycles": Measurement("contraction", contraction.cycles, {"sweeps": 3000}, {"sweeps": 600}),
+    "portraits": Measurement("contraction", contraction.portraits, {"steps": 24}, {"steps": 24}),
+    "squeeze thresholds": Measurement(
+        "contraction",
+        contraction.squeeze_thresholds,
+        {"agents": (10, 100, 1000), "dampings": (1.0, 0.5, 0.1)},
+        {"agents": (10, 100), "dampings": (1.0, 0.5)},
+    ),
+    "bifurcation": Measurement(
+        "contraction",
+        contraction.bifurcation,
+        {"agents": 100, "temperatures": 120, "dampings": (1.0, 0.5)},
+        {"agents": 100, "temperatures": 12, "dampings": (1.0, 0.5)},
+    ),
+    "squeeze networks": Measurement("contraction", contraction.squeeze_networks_contract, SQUEEZE, QUICK_SQUEEZE),
+    "ising tables": Measurement("contraction", contraction.ising_tables_contract, TABLES, QUICK_TABLES),
+    "noise": Measurement(
+        "learning",
+        learning.noise,
+        {"rates": (0.01, 0.03, 0.1, 0.3, 1.0), "seeds": 8, "visits": 1000},
+        {"rates": (0.1, 1.0), "seeds": 3, "visits": 100},
+    ),
+    "value gap": Measurement(
+        "learning",
+        learning.value_gap,
+        {"temperatures": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0), "seeds": 8, "visits": 500},
+        {"temperatures": (0.3, 1.0, 3.0), "seeds": 3, "visits": 50},
+    ),
+    "best response": Measurement(
+        "learning",
+        learning.best_response,
+        {"agents": 100, "seeds": 8, "updates": 4000},
+        {"agents": 100, "seeds": 3, "updates": 100},
+    ),
+    "markov game": Measurement(
+        "learning",
+        learning.markov_game,
+        {"seeds": 8, "updates": 8000, "evaluations": 20},
+        {"seeds": 3, "updates": 300, "evaluations": 3},
+    ),
+    "glie": Measurement(
+        "learning",
+        learning.glie,
+        {"size": 4, "seeds": 16, "steps": 100_000, "evaluations": 16},
+        {"size": 4, "seeds": 4, "steps": 500, "evaluations": 5},
+    ),
+    "congestion": Measurement(
+        "learning",
+        learning.congestion,
+        {"agents": 100, "temperatures": (0.1, 0.2, 0.3, 0.4, 0.47, 0.6, 1.0), "seeds": 3, "steps": 1000},
+        {"agents": 30, "temperatures": (0.2, 0.7), "seeds": 3, "steps": 200},
+    ),
+    "table values": Measurement("toy", toy.table_values, {}, {}),
+    "times": Measurement("toy", toy.times, {"runs": 4000}, {"runs": 200}),
+    "shares": Measurement(
+        "toy",
+        toy.shares,
+        {"temperatures": (0.5, 1.0, 2.0), "runs": 60, "sweeps": 400},
+        {"temperatures": (1.0,), "runs": 20, "sweeps": 50},
+    ),
+    "from zero": Measurement("toy", toy.learning, {"runs": 1000, "sweeps": 300}, {"runs": 100, "sweeps": 100}),
+    "one table": Measurement("toy", toy.one_table, {"sweeps": (0, 20, 1000)}, {"sweeps": (0, 20, 200)}),
+}
+FILES = ("approximation", "contraction", "learning", "toy")
+
+
+@dataclass(frozen=True)
+class TheoryOptions(Options):
+    """Options of this script; all runs on one core, one measurement after the other."""
+
+    settings: list[str] = field(default_factory=lambda: ["appendix"])
+    """The settings to run: appendix, the only ones."""
+    out: Path = OUT
+    """Directory of the results."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.settings != ["appendix"]:
+            raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is appendix")
+        for name in ("algorithms", "agents"):
+            if getattr(self, name):
+                raise ValueError(f"{name}: got {getattr(self, name)}, which this script does not use")
+        if self.launcher != "local" or self.logger != "none":
+            raise ValueError(f"launcher and logger: got {self.launcher} and {self.logger}, allowed are local and none")
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """What the command line asks for."""
+    options = parse(TheoryOptions, arguments)
+    if options.quick and options.out == OUT:
+        options = replace(options, out=Path("results/quick/theory"))
+    if not options.figures_only:
+        measure(options)
+    frames = {name: read_result(options.out / f"{name}.csv", COLUMNS) for name in FILES}
+    together = pd.concat(frames.values())
+    files = [f"{name}.csv" for name in FILES]
+    readme = options.out / "README.md"
+    if readme.exists():
+        write_text(filled_in(readme.read_text(), together), readme)
+        files.append(readme.name)
+    report(against_exact(together), options.out, files, drawn(frames))
+
+
+def measure(options: TheoryOptions) -> None:
+    """Do all measurements and write their rows, a file a subject, and where they come from."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[pd.DataFrame]] = {name: [] for name in FILES}
+    done: dict[str, dict[str, object]] = {}
+    for number, (name, measurement) in enumerate(MEASUREMENTS.items(), start=1):
+        began, spent = time.monotonic(), time.process_time()
+        sizes = dict(measurement.quick if options.quick else measurement.full)
+        if options.seeds is not None and "seeds" in sizes:
+            sizes["seeds"] = options.seeds
+        rows[measurement.file].append(measurement.function(options.seed, **sizes))
+        seconds = {"wall_seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - spent}
+        done[name] = {"sizes": sizes, **{kind: round(value, 1) for kind, value in seconds.items()}}
+        print(f"[{number}/{len(MEASUREMENTS)}] {name}: {seconds['wall_seconds']:.1f} s", file=sys.stderr, flush=True)
+    for name, parts in rows.items():
+        write_csv(pd.concat(parts), options.out / f"{name}.csv", keys=KEYS)
+    settings = {"sizes": "ours", "first_seed": options.seed}
+    write_json({"run": [{**this_call(settings), "measurements": done}]}, options.out / "provenance.json")
+
+
+def drawn(frames: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    """Every figure by name."""
+    from mfmarl.figures import theory, theory_learning  # noqa: PLC0415 - seaborn takes seconds to import
+
+    return {
+        "remainder": theory.remainder(frames["approximation"]),
+        "contraction_factor": theory.factors(frames["contraction"]),
+        "bifurcation": theory.bifurcation(frames["contraction"]),
+        "phase_portraits": theory.portraits(frames["contraction"]),
+        "learning_errors": theory_learning.errors(frames["learning"]),
+        "noise_floor": theory_learning.noise_floor(frames["learning"]),
+        "herding": theory_learning.herding(frames["learning"]),
+        "toy_tables": theory_learning.toy_tables(frames["toy"]),
+        "toy_times": theory_learning.toy_times(frames["toy"]),
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))

@@ -1,0 +1,181 @@
+"""What is measured of the package's own MF-Q: rows, networks as functions, README numbers, small measurements."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.figures.theory import of_quantity
+from mfmarl.measurements import approximation, contraction, learning, toy
+from mfmarl.measurements.report import against_exact, filled_in, number
+from mfmarl.measurements.rows import COLUMNS, mean_row, row, share_row, table
+from mfmarl.measurements.training import ising_tables, network_values
+from mfmarl.theory import StationarySite, congestion_rewards, learned_table
+
+
+def frame() -> pd.DataFrame:
+    return table(
+        [
+            row("TH-1", "largest |e|", 0.25, exact=0.5, n=7, values="a network", temperature=1.5),
+            mean_row("TH-1", "largest |e|", [1.0, 2.0, 3.0], values="a network", temperature=2.0),
+            share_row("toy", "T > K/2", 3, 4, order="all at once"),
+        ]
+    )
+
+
+def test_rows_are_tidy_and_read_back() -> None:
+    rows = frame()
+    assert list(rows.columns) == COLUMNS
+    assert rows["setting"].tolist()[:2] == ["values=a network; temperature=1.5", "values=a network; temperature=2"]
+    assert (rows["value"].iloc[1], rows["n"].iloc[1]) == (2.0, 3)
+    assert 1 <= float(rows.loc[1, "low"]) < 2 < float(rows.loc[1, "high"]) <= 3  # type: ignore[arg-type]
+    assert (rows.loc[2, "value"], rows.loc[2, "n"]) == (0.75, 4)
+    assert np.isnan(mean_row("TH-1", "x", [1.0, 2.0])["low"])  # type: ignore[call-overload]
+    wide = of_quantity(rows, "largest |e|")
+    assert wide["temperature"].tolist() == [1.5, 2.0]
+    assert wide["values"].tolist() == ["a network"] * 2
+    with pytest.raises(ValueError, match="frame has no rows of 'unknown'"):
+        of_quantity(rows, "unknown")
+
+
+def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() -> None:
+    text = (
+        "# A <!-- a comment --> title; <!-- TH-1; largest |e|; temperature=1.5 -->?<!-- end -->, "
+        "<!-- TH-1; largest |e|; temperature=1.5; show=exact; as=.2f -->old\ntext<!-- end -->;\n"
+        "<!-- toy; T > K/2; show=percent; as=.0f -->1<!-- end --> <!-- TH-1; largest |e|; temperature=2; as=.1f -->"
+        "<!-- end -->"
+    )
+    filled = filled_in(text, frame())
+    assert filled.startswith("# A <!-- a comment --> title; <!-- TH-1; largest |e|; temperature=1.5 -->0.25<!-- end")
+    assert "as=.2f -->0.50<!-- end -->;\n" in filled
+    assert "as=.0f -->75%<!-- end -->" in filled
+    assert "as=.1f -->2.0 [" in filled
+    assert filled_in(filled, frame()) == filled
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("TH-1; largest |e|", "README must name one row by 'TH-1; largest |e|', got 2"),
+        ("TH-2; largest |e|; temperature=2", "got 0"),
+        ("TH-1; largest |e|; temperature=2; show=median", "show must be one of interval, value"),
+    ],
+)
+def test_readme_numbers_without_one_row_are_refused(address: str, message: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        number(address, frame())
+    assert message in str(refused.value)
+
+
+def test_against_exact_leaves_out_what_nobody_knows() -> None:
+    lines = against_exact(frame())
+    assert lines.to_dict("records") == [
+        {"claim": "TH-1", "quantity": "largest |e|", "rows": 1, "largest_difference": 0.25}
+    ]
+
+
+def test_network_values_are_the_networks_own() -> None:
+    agent = MFQ(GaussianSqueeze(5), [0, 1])
+    who, own = torch.tensor([[3, 0], [4, 4]]), torch.tensor([[9, 1], [0, 5]])
+    points = torch.rand(2, 2, 3, 10, generator=torch.Generator().manual_seed(0))
+    found = network_values(agent, who, own)(points)
+    assert found.shape == (2, 2, 3)
+    for seed in range(2):
+        for one in range(2):
+            for k in range(3):
+                alone = torch.zeros(2, 1, 10)
+                alone[seed, 0] = points[seed, one, k]
+                expected = agent.network(torch.full((2, 1), int(who[seed, one])), alone)[seed, 0, own[seed, one]]
+                assert found[seed, one, k].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_remainders_of_a_table_that_has_been_learned_vanish() -> None:
+    """With alpha 1 and T endless every entry is the reward itself: linear in the mean action."""
+    rows = approximation.ising(0, size=4, seeds=3, sweeps=1500)
+    hot = of_quantity(rows, "Ising table: mean over rows of max |e|").set_index("temperature")["value"]
+    assert hot[2.0] < hot[0.8]
+    assert hot[2.0] < 0.1
+    assert ising_tables(4, (0.8, 1.2, 2.0), (0, 1, 2), 1500) is ising_tables(4, (0.8, 1.2, 2.0), (0, 1, 2), 1500)
+
+
+def test_bounds_hold_and_growth_is_exact() -> None:
+    rows = approximation.bounds(3, draws=10)
+    points = of_quantity(rows, "|e| over M_t, exact is the bound")
+    assert (points["value"] <= points["exact"] + 1e-9).all()
+    square = of_quantity(rows, "largest |e| over its bound").set_index("values")["value"]
+    assert square["|x|^2 / 2"] == pytest.approx(1, abs=1e-9)
+    growth = of_quantity(approximation.growth(3, neighbours=(1, 4), draws=400), "mean e against n")
+    assert growth["value"].to_numpy() == pytest.approx(growth["exact"].to_numpy(), abs=0.03)
+
+
+def test_thresholds_constants_and_cycles_are_the_exact_ones() -> None:
+    together = pd.concat([contraction.thresholds(0), contraction.constants(0)])
+    known = together.dropna(subset="exact")
+    known = known[known["quantity"] != "largest norm of S"]
+    assert known["value"].to_numpy() == pytest.approx(known["exact"].to_numpy(), rel=1e-6)
+    periods = of_quantity(contraction.cycles(0, sweeps=400), "period of play (0: above 64)")
+    found = periods.set_index(["game", "order", "damping"])["value"]
+    assert found["matching pennies", "synchronous", 1.0] == 4
+    assert found["anti-coordination", "synchronous", 1.0] == 2
+    assert found["coordination, staggered start", "colour-by-colour", 1.0] == 1
+
+
+def test_sampled_play_forgets_its_start_where_it_is_hot_only() -> None:
+    rows = contraction.factors(0, temperatures=(0.6, 3.0), size=16, seeds=1, sweeps=60)
+    sampled = of_quantity(rows, "factor of a sweep").query("reading == 'sampled play of MF-Q'")
+    cold, hot = sampled.sort_values("temperature")["value"]
+    assert cold == pytest.approx(1, abs=0.01)
+    assert hot < 0.7
+
+
+def test_noise_floor_and_value_gap_are_the_exact_ones() -> None:
+    noise = of_quantity(learning.noise(0, rates=(0.3, 1.0), seeds=2, visits=60), "mean squared error of Q")
+    assert noise["value"].to_numpy() == pytest.approx(noise["exact"].to_numpy(), rel=0.15)
+    gap = of_quantity(learning.value_gap(0, temperatures=(1.0, 4.0), seeds=2, visits=60), "value gap of Eq. 12")
+    assert gap["value"].to_numpy() == pytest.approx(gap["exact"].to_numpy(), rel=0.1)
+    assert StationarySite(0.8).reward_variance == pytest.approx(noise["exact"].iloc[1])
+
+
+def test_a_network_nears_the_truth_of_its_own_target_only() -> None:
+    rows = of_quantity(learning.markov_game(0, seeds=1, updates=300, evaluations=1), "root mean squared error of Q")
+    last = rows[rows["update"] == 300].set_index(["target", "truth"])["value"]
+    assert last["fresh", "Nash"] < 0.15 < last["fresh", "literal"]
+    assert last["literal", "literal"] < 0.15 < last["literal", "Nash"]
+
+
+def test_congestion_is_paid_as_its_definition_says() -> None:
+    """The reward of the measurement, from mean actions, against the theory's own function."""
+    actions = torch.tensor([[0, 0, 1, 1, 1]])
+    from mfmarl.mean_field import action_counts, mean_action  # noqa: PLC0415
+
+    after = mean_action(actions, action_counts(actions, 2).unsqueeze(-2), 5)
+    reward = after.gather(-1, (1 - actions).unsqueeze(-1)).squeeze(-1)
+    assert reward[0].tolist() == pytest.approx(congestion_rewards([0, 0, 1, 1, 1]).tolist())
+
+
+@pytest.mark.slow
+def test_synchronous_play_that_stores_the_paid_mean_action_herds() -> None:
+    rows = learning.congestion(0, agents=20, temperatures=(0.1,), seeds=1, steps=300)
+    swing = of_quantity(rows, "congestion: mean swing |m(t+1) - m(t)| / 2").set_index(["order", "stored"])["value"]
+    assert swing["synchronous", "same"] > 0.9
+    assert swing["ten groups in turn", "same"] < 0.3
+
+
+def test_toy_example_is_played_as_enumerated() -> None:
+    rows = toy.times(0, runs=400)
+    for quantity in ("mean sweeps to consensus", "mean updates to consensus"):
+        part = of_quantity(rows, quantity)
+        assert part["value"].to_numpy() == pytest.approx(part["exact"].to_numpy(), rel=0.15)
+    shares = of_quantity(toy.shares(0, temperatures=(1.0,), runs=40, sweeps=40), "share of time in consensus")
+    assert shares["value"].to_numpy() == pytest.approx(shares["exact"].to_numpy(), abs=0.08)
+
+
+def test_one_table_is_on_its_way_to_the_reward() -> None:
+    rows = of_quantity(toy.one_table(0, sweeps=(0, 30)), "one run: Q of the middle agent")
+    assert (rows.loc[rows["sweep"] == 0, "value"] == 0).all()
+    later = rows[rows["sweep"] == 30]
+    assert (later["value"].abs() <= later["exact"].abs() + 1e-6).all()
+    reached = {round(float(value), 4) for visits in range(31) for value in learned_table(visits).flatten()}
+    assert {round(float(value), 4) for value in later["value"]} <= reached

@@ -1,0 +1,94 @@
+"""The script of the paper's mathematics: what it committed, its README's numbers, its figures, and a quick run."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mfmarl.files import read_csv
+from mfmarl.measurements.report import NUMBER, filled_in
+from mfmarl.measurements.rows import COLUMNS, KEYS
+from reproduce.theory import FILES, MEASUREMENTS, drawn, run
+
+RESULTS = Path(__file__).parents[1] / "results" / "theory"
+CLAIMS = {"approximation": "TH-1", "contraction": "TH-2", "learning": "TH-3", "toy": "toy"}
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    return {name: read_csv(RESULTS / f"{name}.csv") for name in FILES}
+
+
+def test_committed_tables_are_tidy(frames: dict[str, pd.DataFrame]) -> None:
+    for name, frame in frames.items():
+        assert list(frame.columns) == COLUMNS
+        assert set(frame["claim"]) == {CLAIMS[name]}
+        assert not frame.duplicated(KEYS).any()
+        measured = frame.dropna(subset="low")
+        assert (measured["low"] <= measured["value"] + 1e-12).all()
+        assert (measured["value"] <= measured["high"] + 1e-12).all()
+
+
+def test_numbers_of_the_readme_are_those_of_the_tables(frames: dict[str, pd.DataFrame]) -> None:
+    text = (RESULTS / "README.md").read_text()
+    assert filled_in(text, pd.concat(frames.values())) == text
+    assert len(NUMBER.findall(text)) > 50
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        assert (RESULTS / picture).exists()
+        assert (RESULTS / picture).with_suffix(".pdf").exists()
+
+
+def test_every_figure_is_drawn_from_the_tables_and_shown(frames: dict[str, pd.DataFrame]) -> None:
+    figures = drawn(frames)
+    text = (RESULTS / "README.md").read_text()
+    for name, figure in figures.items():
+        assert f"({name}.png)" in text
+        assert all(axes.has_data() or axes.images for axes in figure.axes)
+
+
+def test_provenance_says_how_every_table_came_about() -> None:
+    (call,) = json.loads((RESULTS / "provenance.json").read_text())["run"]
+    assert set(call["measurements"]) == set(MEASUREMENTS)
+    assert sum(one["cpu_seconds"] for one in call["measurements"].values()) < 600
+    assert call["commit"]["dirty"] is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--settings", "calibrated"], "settings: got calibrated, allowed is appendix"),
+        (["--agents", "5"], "agents: got [5], which this script does not use"),
+        (["--algorithms", "il"], "algorithms: got ['il'], which this script does not use"),
+        (["--logger", "csv"], "launcher and logger: got local and csv, allowed are local and none"),
+        (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
+    ],
+)
+def test_bad_options_are_refused(wrong: list[str], message: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        run(wrong)
+    assert message in str(refused.value)
+
+
+def test_figures_only_asks_for_tables(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="figures_only: there is no"):
+        run(["--figures-only", "--out", str(tmp_path)])
+
+
+@pytest.mark.slow
+def test_a_quick_run_writes_everything_and_the_same_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bytes_of = []
+    for call in ("one", "two"):
+        out = tmp_path / call
+        run(["--quick", "--out", str(out), "--seed", "3"])
+        shown = capsys.readouterr()
+        assert f"[{len(MEASUREMENTS)}/{len(MEASUREMENTS)}]" in shown.err
+        assert "critical temperature of the mean field map" in shown.out
+        names = sorted(path.name for path in out.iterdir() if path.name != "provenance.json")
+        assert len(names) == len(FILES) + 2 * 9
+        bytes_of.append({name: (out / name).read_bytes() for name in names})
+    assert bytes_of[0] == bytes_of[1]
+    other = tmp_path / "other"
+    run(["--quick", "--out", str(other), "--seed", "4"])
+    assert (other / "toy.csv").read_bytes() != bytes_of[0]["toy.csv"]
