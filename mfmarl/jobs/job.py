@@ -25,14 +25,12 @@ Label = str | int | float
 class Job(ABC):
     """Something that is done once, by one process, and gives rows.
 
-    name         of the job's folder, e.g. "calibrated-mf-q-1000-seeds-0-7"
-    labels       leading columns of its rows, e.g. {"settings": "appendix", "algorithm": "il", "agents": 100}
-    environment  what is played, a frozen dataclass
+    name    of the job's folder, e.g. "calibrated-mf-q-1000-seeds-0-7"
+    labels  leading columns of its rows, e.g. {"settings": "appendix", "algorithm": "il", "agents": 100}
     """
 
     name: str
     labels: Mapping[str, Label]
-    environment: Game
     unit: str = "agent-steps"  #: of `work`.
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
 
@@ -43,8 +41,8 @@ class Job(ABC):
 
     @property
     @abstractmethod
-    def rows(self) -> int:
-        """How many rows it gives."""
+    def rows(self) -> int | None:
+        """How many rows it gives; None if only doing it tells."""
 
     @property
     @abstractmethod
@@ -81,6 +79,7 @@ class TrainingJob(Job):
     """Some seeds of one setting, trained together.
 
     algorithm   a key of ALGORITHMS, or "path/to/file.py:Class"
+    environment the game, a frozen dataclass
     seeds       one independent run each
     agent       keyword arguments of the algorithm's class
     data        keyword arguments of its data module, `steps` and `evaluations` among them
