@@ -213,6 +213,8 @@ def training_job(name: str, method: str, agents: int, seed: int, settings: Setti
 
 def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
     """The rounds of each pairing that one of the algorithms has a part in, each with the number of agents."""
+    from mfmarl.tournament.jobs import check_none_is_lost  # noqa: PLC0415 - MAgent2 takes seconds to import
+
     learners = options.algorithms or [*METHODS]
     own = list(range(options.seed, options.seed + settings.seed_count))
     drawn_up = []
@@ -224,8 +226,6 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
             for pairing in pairings([*seeds, *SCRIPTED])
             if set(pairing) & set(learners)
         ]
-    from mfmarl.tournament.jobs import check_none_is_lost  # noqa: PLC0415 - MAgent2 takes seconds to import
-
     path = options.out / "tournament.csv"
     if path.exists() and not options.fresh:
         played = read_csv(path)
