@@ -15,7 +15,6 @@ other, a scripted rush and a random army. It writes to results/battle
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,38 +24,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import pandas as pd
 
 from mfmarl.environments.battle.game import Battle
-from mfmarl.environments.battle.recorded import Replay
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.files import atomic, read_csv, write_csv
+from mfmarl.files import read_csv, write_csv
 from mfmarl.jobs.execution import at_least
 from mfmarl.jobs.folder import folder
-from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import launch
-from mfmarl.policies import Policy
-from mfmarl.scripting.options import (
-    Options,
-    known_methods,
-    main,
-    named_once,
-    not_used,
-    parse,
-)
-from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.results import read_result, report, updated
-from mfmarl.scripting.settings import (
-    arguments_of,
-    data_arguments_of,
-    sourced,
-    sources,
-)
-from mfmarl.tournament.jobs import (
-    check_none_is_lost,
-    duel_job,
-    lock_steps,
-)
+from mfmarl.jobs.job import Label, TrainingJob, job_name
+from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
+from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.settings import arguments_of, sourced, sources, values
+from mfmarl.tournament.armies import army_file, keep, policy_path, trained_seeds
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
 if TYPE_CHECKING:
@@ -77,8 +56,8 @@ class Settings:
     discount: float = sourced(0.95, "appendix C.3")
     batch_size: int = sourced(128, "appendix C.3")
     capacity: int = sourced(500_000, "appendix C.3: transitions, each of one agent")
-    epsilon_start: float = sourced(1.0, "appendix C.3")
-    epsilon_end: float = sourced(0.05, "appendix C.3")
+    epsilon_start: float = sourced(1.0, "appendix C.3", script=True)
+    epsilon_end: float = sourced(0.05, "appendix C.3", script=True)
     temperature: float = sourced(0.1, "appendix C.3: of the actor's softmax")
     entropy_weight: float = sourced(0.08, "appendix C.3")
     value_weight: float = sourced(0.1, "appendix C.3")
@@ -88,12 +67,12 @@ class Settings:
     opponent_rate: float = sourced(0.99, "released code")
     opponent_follows: str = sourced("higher-reward", "released code")
     evaluations: int = sourced(100, "ours: rows of the learning curve")
-    seed_count: int = sourced(5, "ours")
-    tournament_rounds: int = sourced(200, "ours: of a pairing, in greedy and in sampled play each")
+    seed_count: int = sourced(5, "ours", script=True)
+    tournament_rounds: int = sourced(200, "ours: of a pairing, in greedy and in sampled play each", script=True)
 
-    def values(self) -> dict[str, object]:
-        """All arguments by name, from which an algorithm takes those that its constructor names."""
-        return {**vars(self), "exploration": EpsilonGreedy(self.epsilon_start, self.epsilon_end, self.steps)}
+    def arguments(self) -> dict[str, object]:
+        """What algorithms and data modules may take, by name."""
+        return {**values(self), "exploration": EpsilonGreedy(self.epsilon_start, self.epsilon_end, self.steps)}
 
 
 @dataclass(frozen=True)
@@ -104,8 +83,10 @@ class ReleasedCode(Settings):
     batch_size: int = sourced(64, "released code")
     samples_per_update: int = sourced(32, "released code: two samples drawn for each new transition")
     capacity: int = sourced(80_000, "released code")
-    epsilon_start: float = sourced(0.0, "released code: its agents ignore the schedule that they are given")
-    epsilon_end: float = sourced(0.0, "released code: its agents ignore the schedule that they are given")
+    epsilon_start: float = sourced(
+        0.0, "released code: its agents ignore the schedule that they are given", script=True
+    )
+    epsilon_end: float = sourced(0.0, "released code: its agents ignore the schedule that they are given", script=True)
     double_q: bool = sourced(True, "released code")
     learns_terminal: bool = sourced(False, "released code")
 
@@ -123,7 +104,7 @@ class BattleOptions(Options):
     settings: list[str] = field(default_factory=lambda: ["appendix"])
     """The settings to run: appendix or released-code."""
     algorithms: list[str] = field(default_factory=list)
-    """Of mf-q, il, mf-ac and ac, or path/to/file.py:Class for one of your own; without it those four."""
+    """Of mf-q, il, mf-ac and ac, or path/to/file.py:Class for a custom one; without it those four."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
@@ -144,9 +125,7 @@ class BattleOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if unknown := [name for name in self.settings if name not in SETTINGS]:
-            raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
-        not_used(self, "quick", "settings")
+        known_names("settings", self.settings, SETTINGS)
         if self.only == "tournament" and all(isinstance(SETTINGS[name], ReleasedCode) for name in self.settings):
             raise ValueError(f"only: got tournament, but the armies of {', '.join(self.settings)} enter none")
         if len(self.replay) > 2:
@@ -188,22 +167,23 @@ class BattleOptions(Options):
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse(BattleOptions, arguments)
-    if options.quick and options.out == OUT:
-        options = replace(options, out=Path("results/quick/battle"))
     if options.replay:
         film(options)
         return
     if not options.figures_only:
-        chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
-        for name, settings in chosen.items():
-            adjusted = options.adjusted(settings)
-            fights = options.only != "training" and not isinstance(settings, ReleasedCode)
-            drawn_up = tournament(adjusted, options) if fights else []
-            if options.only != "tournament":
-                train(name, adjusted, options)
-            if fights:
-                fight(drawn_up, adjusted, options)
+        for name, settings in options.chosen(SETTINGS, QUICK).items():
+            play(name, options.adjusted(settings), options)
     draw(options)
+
+
+def play(name: str, settings: Settings, options: BattleOptions) -> None:
+    """Train the armies, and let them fight; what would be refused is refused before anything is trained."""
+    fights = options.only != "training" and not isinstance(settings, ReleasedCode)
+    drawn_up = tournament(settings, options) if fights else []
+    if options.only != "tournament":
+        train(name, settings, options)
+    if fights:
+        fight(drawn_up, settings, options)
 
 
 def train(name: str, settings: Settings, options: BattleOptions) -> None:
@@ -214,36 +194,27 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
         for seed in range(options.seed, options.seed + settings.seed_count)
         for method in options.algorithms or METHODS
     ]
-    rows = pd.concat(launch(jobs, options.out, options))
-    path = options.out / "curves.csv"
-    write_csv(updated(path, rows, [*GROUP, "seed"]), path, keys=[*GROUP, "seed", "step"])
-    write_provenance(jobs, options, sources(settings), name)
+    [rows] = do([Section(name, jobs, sources(settings))], options)
+    update(options.out / "curves.csv", rows, replacing=[*GROUP, "seed"], keys=[*GROUP, "seed", "step"])
     for job in [] if isinstance(settings, ReleasedCode) else jobs:
         trained = folder(job, options.out, options.precision) / "policy.safetensors"
-        kept = policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0])
-        kept.parent.mkdir(exist_ok=True)
-        with atomic(kept) as temporary:
-            shutil.copyfile(trained, temporary)
+        keep(trained, policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
 
 
 def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> TrainingJob:
     """Self-play of one algorithm and seed."""
-    labels: dict[str, str | int | float] = {"settings": name, "algorithm": method, "agents": agents}
+    labels: dict[str, Label] = {"settings": name, "algorithm": method, "agents": agents}
     algorithm = settings.methods.get(method, method)
-    return TrainingJob(
-        job_name(*labels.values(), seeds=[seed]),
-        labels,
-        algorithm,
-        Battle(agents),
-        (seed,),
-        arguments_of(algorithm, settings.values(), "battle"),
-        data_arguments_of(algorithm, settings.values(), "battle"),
-        unit="agent-rounds",
-    )
+    agent, data = arguments_of(algorithm, settings.arguments(), "battle")
+    seeds = (seed,)
+    name = job_name(*labels.values(), seeds=seeds)
+    return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")
 
 
 def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
     """The rounds of each pairing that one of the algorithms has a part in, each with the number of agents."""
+    from mfmarl.tournament.jobs import check_none_is_lost  # noqa: PLC0415 - MAgent2 takes seconds to import
+
     learners = options.algorithms or [*METHODS]
     own = list(range(options.seed, options.seed + settings.seed_count))
     drawn_up = []
@@ -263,31 +234,23 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
     return drawn_up
 
 
-def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
-    """The seeds whose armies are in policies/. Raises ValueError if there are none."""
-    found = policy_path(out, agents, algorithm, 0).parent.glob(policy_path(out, agents, algorithm, "*").name)
-    seeds = sorted(int(path.stem.rpartition("-")[2]) for path in found)
-    if not seeds:
-        raise ValueError(f"opponents: there is no {policy_path(out, agents, algorithm, 0)}; train {algorithm} first")
-    return seeds
-
-
 def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings, options: BattleOptions) -> None:
     """Play the rounds that were drawn up, between the armies in policies/, in float32 whatever they were trained in.
 
     In bf16-mixed the values of an agent's best actions often round to the same number, so that a trained Q-learner
     would take another action than its best in 7 to 8% of its decisions, an actor in less than 1%.
     """
+    from mfmarl.tournament.jobs import duel_job, lock_steps  # noqa: PLC0415 - MAgent2 takes seconds to import
+
     options = replace(options, precision="32")
     jobs = [
         duel_job([*lock_steps(fixtures)], Battle(agents), partial(policy_path, options.out, agents))
         for agents, fixtures in drawn_up
     ]
-    rows = pd.concat(launch(jobs, options.out, options))
+    [rows] = do([Section("tournament", jobs, sources(settings))], options)
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
-    write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "opponent_seed", "round"])
-    write_provenance(jobs, options, sources(settings), "tournament")
+    update(path, rows, replacing=keys, keys=[*keys, "seed", "opponent_seed", "round"])
 
 
 def draw(options: BattleOptions) -> None:
@@ -344,7 +307,10 @@ def longest(curves: pd.DataFrame) -> pd.DataFrame:
 
 def film(options: BattleOptions) -> None:
     """One battle, as a film and as a replay file."""
-    from mfmarl.tournament import recording  # noqa: PLC0415 - matplotlib takes seconds to import
+    # MAgent2 and matplotlib take seconds to import.
+    from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
+    from mfmarl.policies import Policy  # noqa: PLC0415
+    from mfmarl.tournament import recording  # noqa: PLC0415
 
     recording.check_kind(options.film)
     name, *others = (army.removesuffix(".npz") for army in options.replay)
@@ -362,28 +328,9 @@ def film(options: BattleOptions) -> None:
         print(f"written: {path}")
 
 
-def army_file(out: Path, name: str) -> str:
-    """A script, or the path of an army's file, which is in policies/ or where its name says."""
-    kept = out / "policies" / f"{name}.safetensors"
-    if name in SCRIPTED:
-        return name
-    for path in (kept, Path(name)):
-        if path.is_file():
-            return str(path)
-    raise ValueError(
-        f"replay: got {name}, allowed are {', '.join(SCRIPTED)}, a file, or the name of one in {kept.parent}"
-    )
-
-
 def sizes(options: BattleOptions) -> list[int]:
     """Agents of an army, of each tournament."""
     return options.agents or [QUICK_AGENTS if options.quick else 64]
-
-
-def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path:
-    """File of a trained army; of a class in a file it has both names."""
-    name = algorithm.rpartition("/")[2].replace(".py:", "-")
-    return out / "policies" / f"{name}-{agents}-seed-{seed}.safetensors"
 
 
 if __name__ == "__main__":

@@ -7,35 +7,22 @@ goes on where it stopped. --study asks what decides the ranking of IL and MF-Q; 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from mfmarl import figures
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation.final_scores import GROUP, final_scores, summarise
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
-from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import launch
-from mfmarl.scripting.options import (
-    Options,
-    main,
-    not_used,
-    parse,
-)
-from mfmarl.scripting.provenance import compute_seconds, write_provenance
-from mfmarl.scripting.results import read_result, report, updated
-from mfmarl.scripting.settings import (
-    arguments_of,
-    seed_blocks,
-    sourced,
-    sources,
-)
+from mfmarl.jobs.job import Label, TrainingJob, job_name
+from mfmarl.scripting.options import Options, known_names, main, not_used, parse
+from mfmarl.scripting.provenance import compute_seconds
+from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 
 OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
@@ -60,13 +47,19 @@ class Settings:
     heuristic_weight: float = sourced(5.0, "appendix C.1, c of FMQ")
     frequency_rate: float = sourced(0.01, "appendix C.1, alpha_f of Rec-FMQ")
     # What it leaves open
-    updates: int | None = sourced(120_000, "ours: the least at which a learning rate of 1e-5 was seen to learn")
+    updates: int | None = sourced(
+        120_000, "ours: the least at which a learning rate of 1e-5 was seen to learn", script=True
+    )
     steps: int | None = sourced(None, "ours: joint steps, in place of updates")
     evaluations: int = sourced(60, "ours")
-    epsilon_start: float = sourced(1.0, "ours")
-    epsilon_end: float = sourced(0.005, "ours: more hides what is learned, since epsilon adds 4.5 epsilon N to x")
-    epsilon_share: float = sourced(0.5, "ours: share of the steps over which epsilon falls")
-    temperature: float | None = sourced(None, "appendix C.1: epsilon-greedy; a number explores by Eq. 12 at this T")
+    epsilon_start: float = sourced(1.0, "ours", script=True)
+    epsilon_end: float = sourced(
+        0.005, "ours: more hides what is learned, since epsilon adds 4.5 epsilon N to x", script=True
+    )
+    epsilon_share: float = sourced(0.5, "ours: share of the steps over which epsilon falls", script=True)
+    temperature: float | None = sourced(
+        None, "appendix C.1: epsilon-greedy; a number explores by Eq. 12 at this T", script=True
+    )
     hidden: tuple[int, ...] = sourced((32, 32), "ours; three layers: appendix C.1")
     embedding: str = sourced("one-hot", "ours")
     start_bias: float = sourced(0.0, "ours")
@@ -74,12 +67,12 @@ class Settings:
     stored_mean_action: str = sourced("previous", "ours: Algorithm 1 can be read as previous or same")
     fixed_point: str = sourced("one-shot", "Algorithm 1")
     maac_rows: int = sourced(
-        10_000, "ours, to spare time: MAAC's samples come from joint steps of so many actions in all"
+        10_000, "ours, to spare time: MAAC's samples come from joint steps of so many actions in all", script=True
     )
     evaluation_steps: int = sourced(5, "ours: joint steps of play averaged at an evaluation")
-    seed_count: int = sourced(2, "ours")
-    full_seed_count: int = sourced(5, "ours: with --full")
-    seeds_a_job: int = sourced(8, "ours: seeds trained as one stack; changes no result")
+    seed_count: int = sourced(2, "ours", script=True)
+    full_seed_count: int = sourced(5, "ours: with --full", script=True)
+    seeds_a_job: int = sourced(8, "ours: seeds trained as one stack; changes no result", script=True)
 
     def joint_steps(self, agents: int) -> int:
         """Length of a run: as many steps as the updates take, up to a multiple of the evaluations."""
@@ -95,13 +88,18 @@ class Settings:
             if self.batch_size % n == 0 and (n >= least or n == self.batch_size)
         )
 
-    def values(self, agents: int) -> dict[str, object]:
-        """All arguments by name, from which an algorithm takes those that its constructor names."""
-        fall = max(1, round(self.joint_steps(agents) * self.epsilon_share))
-        exploration: Exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, fall)
+    def arguments(self, algorithm: str, agents: int) -> dict[str, object]:
+        """What algorithms and data modules may take, by name, with ``algorithm``'s own exceptions."""
+        steps = self.joint_steps(agents)
+        exploration: Exploration
+        exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, max(1, round(steps * self.epsilon_share)))
         if self.temperature is not None:
             exploration = Boltzmann(self.temperature)
-        return {**dataclasses.asdict(self), "exploration": exploration}
+        arguments = {**values(self), "steps": steps, "exploration": exploration}
+        if algorithm == "fmq":
+            del arguments["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
+        arguments["agents_per_joint_step"] = self.maac_agents_per_joint_step(agents) if algorithm == "maac" else 1
+        return arguments
 
 
 APPENDIX = Settings()
@@ -171,11 +169,11 @@ class GaussianSqueezeOptions(Options):
     out: Path = OUT
     """Directory of the results."""
     full: bool = False
-    """As many seeds as the committed results have: 24 of calibrated, 5 of appendix; --seeds goes before."""
+    """As many seeds as the committed results have: 24 of calibrated, 5 of appendix; --seeds overrides this."""
     mu: float = 400.0
-    """The sum asked for; another than the paper's needs an --out of its own."""
+    """The sum that is best; another than the paper's needs a custom --out."""
     sigma: float = 200.0
-    """How far the sum may be from it; another than the paper's needs an --out of its own."""
+    """How far the sum may be from mu; another than the paper's needs a custom --out."""
     study: bool = False
     """The sensitivity study in place of the learning curves: epsilon, budget, id embedding, stored mean action."""
     scale_target: bool = False
@@ -183,10 +181,8 @@ class GaussianSqueezeOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unknown = [name for name in self.settings if name not in SETTINGS]
-        if unknown:
-            raise ValueError(f"settings: got {', '.join(unknown)}, allowed are {', '.join(SETTINGS)}")
-        not_used(self, "quick", "settings", "full")
+        known_names("settings", self.settings, SETTINGS)
+        not_used(self, "quick", "full")
         not_used(self, "study", "settings", "algorithms", "full")
         not_used(self, "scale_target", "settings")
         if self.study and len(self.agents) > 1:
@@ -208,8 +204,6 @@ class GaussianSqueezeOptions(Options):
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse(GaussianSqueezeOptions, arguments)
-    if options.quick and options.out == OUT:
-        options = replace(options, out=Path("results/quick/gaussian_squeeze"))
     if options.study:
         study(replace(options, out=options.out / "study"))
     elif options.scale_target:
@@ -219,107 +213,93 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def curves(options: GaussianSqueezeOptions) -> None:
-    """The learning curves of the paper, their tables and figures."""
-    chosen = {"quick": QUICK} if options.quick else {name: SETTINGS[name] for name in options.settings}
-    jobs = {
-        name: [
-            job
-            for agents in options.agents or AGENTS
-            for algorithm in options.algorithms or METHODS
-            for job in jobs_of({"settings": name}, algorithm, options.game(agents), settings, options)
-        ]
-        for name, settings in chosen.items()
-    }
-    table = trained(jobs, chosen, options, options.out / "curves.csv", GROUP)
-    games = {agents: options.game(agents) for agents in sorted(set(table["agents"]))}
-    optimum = {agents: game.optimum()[1] for agents, game in games.items()}
-    uniform = {agents: game.uniform_play_reward() for agents, game in games.items()}
-    summary = summarise(table, optimum)
-    write_csv(summary, options.out / "summary.csv", keys=GROUP)
-    drawn = {
-        "learning_curves": figures.learning_curves(table, optimum, uniform),
-        "sampled_curves": figures.learning_curves(table, optimum, uniform, metric="sampled_reward"),
-        "final_rewards": figures.final_rewards(summary, final_scores(table, optimum)),
-    }
-    report(summary, options.out, ["curves.csv", "summary.csv"], drawn)
+    """The learning curves of the paper."""
+    path = options.out / "curves.csv"
+    if not options.figures_only:
+        train(curve_sections(options), path, GROUP, options)
+    draw_curves(read_result(path, [*GROUP, "seed", "step"]), options)
 
 
 def study(options: GaussianSqueezeOptions) -> None:
     """The sensitivity study: every schedule, budget, embedding and mean action."""
-    game = options.game(options.agents[0] if options.agents else STUDY_AGENTS)
-    count = 2 if options.quick else STUDY_SEEDS
-    grid = product(
-        STUDY_SCHEDULES.items(),
-        (80, 160) if options.quick else STUDY_STEPS,
-        STUDY_EMBEDDINGS,
-        STUDY_VARIANTS.items(),
-    )
-    jobs: dict[str, list[TrainingJob]] = {schedule: [] for schedule in STUDY_SCHEDULES}
-    for (schedule, base), steps, embedding, ((label, stored), played) in grid:
-        cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=count)
-        labels: dict[str, str | int | float] = {
-            "algorithm": label,
-            "schedule": schedule,
-            "steps": steps,
-            "embedding": embedding,
-            "stored": stored,
-        }
-        jobs[schedule] += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
-    table = trained(jobs, STUDY_SCHEDULES, options, options.out / "study.csv", STUDY_KEYS)
-    optimum = {game.agents: game.optimum()[1]}
-    summary = summarise(table, optimum, by=STUDY_KEYS)
-    write_csv(summary, options.out / "summary.csv", keys=STUDY_KEYS)
-    scores = final_scores(table, optimum, by=STUDY_KEYS).rename(columns={"greedy": "value"})
-    report(summary, options.out, ["study.csv", "summary.csv"], {"study": figures.study(scores)})
+    path = options.out / "study.csv"
+    if not options.figures_only:
+        train(study_sections(options), path, STUDY_KEYS, options)
+    draw_study(read_result(path, [*STUDY_KEYS, "seed", "step"]), options)
 
 
 def scaling(options: GaussianSqueezeOptions) -> None:
     """Time and reward against the number of agents, mu and sigma in proportion to it."""
-    sizes = options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS)
-    base = replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
+    path = options.out / "curves.csv"
+    if not options.figures_only:
+        train(scaling_sections(options), path, GROUP, options)
+    draw_scaling(read_result(path, [*GROUP, "seed", "step"]), options)
+
+
+def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
+    """Do the jobs, and bring the table at ``path`` up to date; ``keys`` name one setting."""
+    update(path, pd.concat(do(sections, options)), replacing=keys, keys=[*keys, "seed", "step"])
+
+
+def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
+    """Every setting, number of agents and algorithm."""
+    return [
+        Section(
+            name,
+            [
+                job
+                for agents in options.agents or AGENTS
+                for algorithm in options.algorithms or METHODS
+                for job in jobs_of({"settings": name}, algorithm, options.game(agents), settings, options)
+            ],
+            sources(settings),
+        )
+        for name, settings in options.chosen(SETTINGS, QUICK).items()
+    ]
+
+
+def study_sections(options: GaussianSqueezeOptions) -> list[Section]:
+    """Every schedule, budget, embedding and mean action, at one number of agents."""
+    game = options.game(options.agents[0] if options.agents else STUDY_AGENTS)
+    count = 2 if options.quick else STUDY_SEEDS
+    sections = []
+    for schedule, base in STUDY_SCHEDULES.items():
+        jobs: list[TrainingJob] = []
+        budgets = (80, 160) if options.quick else STUDY_STEPS
+        for steps, embedding, variant in product(budgets, STUDY_EMBEDDINGS, STUDY_VARIANTS.items()):
+            (label, stored), played = variant
+            cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=count)
+            labels: dict[str, Label] = {"algorithm": label, "schedule": schedule, "steps": steps}
+            labels |= {"embedding": embedding, "stored": stored}
+            jobs += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
+        sections.append(Section(schedule, jobs, sources(base)))
+    return sections
+
+
+def scaling_sections(options: GaussianSqueezeOptions) -> list[Section]:
+    """A section for each number of agents, for its settings are its own."""
+    base = scaling_settings(options)
     timed = replace(base, steps=min(base.steps or 0, TIMED_STEPS), evaluations=4)
-    games = {agents: options.game(agents) for agents in sizes}
-    short = {agents for agents in sizes if agents >= TIMED_AGENTS and not options.full}
-    settings = {f"{agents} agents": scaled(timed if agents in short else base, agents) for agents in sizes}
-    jobs = {
-        name: [
+    sections = []
+    for agents in options.agents or ((1000, 10_000) if options.quick else SCALING_AGENTS):
+        game = options.game(agents)
+        settings = scaled(timed if agents >= TIMED_AGENTS and not options.full else base, agents)
+        jobs = [
             job
             for algorithm in options.algorithms or ("il", "mf-q")
-            for job in jobs_of({"settings": "scaled"}, algorithm, game, settings[name], options)
+            for job in jobs_of({"settings": "scaled"}, algorithm, game, settings, options)
         ]
-        for name, game in zip(settings, games.values(), strict=True)
-    }
-    table = trained(jobs, settings, options, options.out / "curves.csv", GROUP)
-    optimum = {agents: options.game(agents).optimum()[1] for agents in set(table["agents"])}
-    summary = summarise(table, optimum)
-    write_csv(summary, options.out / "summary.csv", keys=GROUP)
-    scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
-    steps = table.groupby([*GROUP, "seed"])["step"].max().to_numpy()
-    runs = scores[[*GROUP, "seed"]].itertuples(index=False)
-    seconds = compute_seconds(options.out)
-    scores["seconds_per_step"] = [seconds[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
-    scores["reward_share"] = scores["reward_share"].where(steps >= (base.steps or 0))
-    report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
+        sections.append(Section(f"{agents} agents", jobs, sources(settings)))
+    return sections
 
 
-def trained(
-    jobs: Mapping[str, Sequence[TrainingJob]],
-    settings: Mapping[str, Settings],
-    options: GaussianSqueezeOptions,
-    path: Path,
-    keys: Sequence[str],
-) -> pd.DataFrame:
-    """The rows at ``path``, those of the jobs of each settings brought up to date; with --figures-only as they are."""
-    if not options.figures_only:
-        rows = pd.concat(launch([*chain(*jobs.values())], options.out, options))
-        write_csv(updated(path, rows, keys), path, keys=[*keys, "seed", "step"])
-        for name, chosen in settings.items():
-            write_provenance(jobs[name], options, sources(chosen), name)
-    return read_result(path, [*keys, "seed", "step"])
+def scaling_settings(options: GaussianSqueezeOptions) -> Settings:
+    """The settings of --scale-target before they are scaled."""
+    return replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
 
 
 def jobs_of(
-    labels: Mapping[str, str | int | float],
+    labels: Mapping[str, Label],
     algorithm: str,
     game: GaussianSqueeze,
     settings: Settings,
@@ -330,19 +310,60 @@ def jobs_of(
     count = settings.full_seed_count if options.full else settings.seed_count
     count = options.seeds or (min(count, LARGE_MAAC_SEEDS) if large_maac else count)
     together = 1 if large_maac else settings.seeds_a_job
-    values = settings.values(game.agents)
-    data = {name: values[name] for name in ("evaluations", "batch_size", "samples_per_update", "capacity")}
-    data |= {name: values[name] for name in ("evaluation_steps", "stored_mean_action")}
-    data["steps"] = settings.joint_steps(game.agents)
-    data["agents_per_joint_step"] = settings.maac_agents_per_joint_step(game.agents) if algorithm == "maac" else 1
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
-    if algorithm == "fmq":
-        del values["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
-    agent = arguments_of(algorithm, values)
+    agent, data = arguments_of(algorithm, settings.arguments(algorithm, game.agents))
     return [
         TrainingJob(job_name(*labels.values(), seeds=block), labels, algorithm, game, block, agent, data)
         for block in seed_blocks(options.seed, count, together)
     ]
+
+
+def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
+    """The summary and the figures of the learning curves."""
+    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+
+    optimum = optima(table, options)
+    uniform = {agents: options.game(agents).uniform_play_reward() for agents in optimum}
+    summary = summarise(table, optimum)
+    write_csv(summary, options.out / "summary.csv", keys=GROUP)
+    drawn = {
+        "learning_curves": figures.learning_curves(table, optimum, uniform),
+        "sampled_curves": figures.learning_curves(table, optimum, uniform, metric="sampled_reward"),
+        "final_rewards": figures.final_rewards(summary, final_scores(table, optimum)),
+    }
+    report(summary, options.out, ["curves.csv", "summary.csv"], drawn)
+
+
+def draw_study(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
+    """The summary and the figure of the study."""
+    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+
+    optimum = optima(table, options)
+    summary = summarise(table, optimum, by=STUDY_KEYS)
+    write_csv(summary, options.out / "summary.csv", keys=STUDY_KEYS)
+    scores = final_scores(table, optimum, by=STUDY_KEYS).rename(columns={"greedy": "value"})
+    report(summary, options.out, ["study.csv", "summary.csv"], {"study": figures.study(scores)})
+
+
+def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
+    """The summary and the figure of --scale-target. Of runs that were only timed it shows the time alone."""
+    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+
+    optimum = optima(table, options)
+    summary = summarise(table, optimum)
+    write_csv(summary, options.out / "summary.csv", keys=GROUP)
+    scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
+    steps = table.groupby([*GROUP, "seed"])["step"].max().to_numpy()
+    runs = scores[[*GROUP, "seed"]].itertuples(index=False)
+    seconds = compute_seconds(options.out)
+    scores["seconds_per_step"] = [seconds[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
+    scores["reward_share"] = scores["reward_share"].where(steps >= (scaling_settings(options).steps or 0))
+    report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
+
+
+def optima(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:
+    """The largest reward, by number of agents."""
+    return {agents: options.game(agents).optimum()[1] for agents in sorted(set(table["agents"]))}
 
 
 if __name__ == "__main__":

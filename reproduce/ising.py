@@ -17,35 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import isqrt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import checked_size, temperature_tuple
-from mfmarl.evaluation.intervals import bootstrap_interval
+from mfmarl.evaluation.intervals import bootstrap_interval, interval_columns
 from mfmarl.files import write_csv
-from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import launch
-from mfmarl.scripting.options import (
-    Options,
-    known_methods,
-    main,
-    named_once,
-    parse,
-)
-from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.results import read_result, report, updated
-from mfmarl.scripting.settings import (
-    arguments_of,
-    seed_blocks,
-    sourced,
-    sources,
-)
+from mfmarl.jobs.job import Label, TrainingJob, job_name
+from mfmarl.jobs.snapshots import SnapshotJob
+from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
+from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
     crossings,
@@ -61,6 +48,7 @@ METHODS = {"mf-q": "tabular-mf-q", "mcmc": "metropolis"}
 ORDERS = ("checkerboard", "simultaneous", "released-code")
 KEYS = ["method", "order", "size"]
 RUN = [*KEYS, "temperature", "seed"]
+PICTURE = ["kind", *KEYS, "temperature", "step"]
 
 
 @dataclass(frozen=True)
@@ -79,11 +67,11 @@ class Settings:
     decay: float = sourced(5e-4, "ours: appendix C.2 says exponential; faster leaves stripes in the ordered phase")
     steps: int = sourced(40_000, "ours: sweeps")
     evaluations: int = sourced(20, "ours")
-    burn_in: float = sourced(0.5, "ours: share of the sweeps that is not averaged over")
+    burn_in: float = sourced(0.5, "ours: share of the sweeps that is not averaged over", script=True)
     measure_every: int = sourced(10, "ours: sweeps")
-    start: str = sourced("random", "ours; MCMC starts from all spins up, which needs not find its order first")
-    seed_count: int = sourced(16, "ours")
-    seeds_a_job: int = sourced(16, "ours: seeds trained as one stack; changes no result")
+    start: str = sourced("random", "ours; MCMC starts from all spins up, which is ordered already")
+    seed_count: int = sourced(16, "ours", script=True)
+    seeds_a_job: int = sourced(16, "ours: seeds trained as one stack; changes no result", script=True)
 
 
 EQUILIBRIUM = Settings()
@@ -98,13 +86,16 @@ WIDE = (1.03, 1.055, 1.08, 1.105, 1.13, 1.155, 1.18, 1.205, 1.23)
 NARROW = (1.08, 1.0925, 1.105, 1.1175, 1.13, 1.1425, 1.155, 1.1675, 1.18)
 CUMULANTS = {8: WIDE, 16: tuple(sorted({*WIDE, *NARROW})), 32: NARROW}
 
-SNAPSHOT_TEMPERATURES = (0.9, 1.2, 2.0)  # the paper
-SNAPSHOT_STEPS = 4000
-FILM_SIZE, FILM_TEMPERATURE, FILM_FRAMES, FILM_STEPS = 64, 0.9, 80, 25
+# Pictures: at the temperatures of the paper, and a film of one lattice that orders while it learns.
+SNAPSHOTS = replace(EQUILIBRIUM, temperatures=(0.9, 1.2, 2.0), decay=4e-3, steps=4000, evaluations=1)
+FILM = replace(EQUILIBRIUM, temperatures=(0.9,), decay=4e-3, steps=2000, evaluations=80)
+FILM_SIZE = 64
 
+SETTINGS = {"appendix": EQUILIBRIUM}
 QUICK = replace(
     EQUILIBRIUM, temperatures=(0.6, 0.8, 1.0, 1.1, 1.2, 1.4, 2.0), decay=1e-2, steps=2000, evaluations=10, seed_count=2
 )
+QUICK_SNAPSHOTS = replace(SNAPSHOTS, steps=400)
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ class IsingOptions(Options):
     settings: list[str] = field(default_factory=lambda: ["appendix"])
     """The settings to run: appendix, the only ones."""
     algorithms: list[str] = field(default_factory=list)
-    """Of mf-q and mcmc, or path/to/file.py:Class for one of your own; without it those two."""
+    """Of mf-q and mcmc, or path/to/file.py:Class for a custom one; without it those two."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
@@ -126,11 +117,9 @@ class IsingOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.settings != ["appendix"]:
-            raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is appendix")
+        known_names("settings", self.settings, SETTINGS)
         known_methods("algorithms", self.algorithms, METHODS)
-        if unknown := [order for order in self.orders if order not in ORDERS]:
-            raise ValueError(f"orders: got {', '.join(unknown)}, allowed are {', '.join(ORDERS)}")
+        known_names("orders", self.orders, ORDERS)
         for name in ("orders", "temperatures"):
             named_once(name, getattr(self, name))
         if self.temperatures:
@@ -148,36 +137,31 @@ class IsingOptions(Options):
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse(IsingOptions, arguments)
-    if options.quick and options.out == OUT:
-        options = replace(options, out=Path("results/quick/ising"))
     if not options.figures_only:
         train(options)
-        write_csv(snapshots(options), options.out / "snapshots.csv", keys=["kind", *KEYS, "temperature", "step", "row"])
     draw(options)
 
 
 def train(options: IsingOptions) -> None:
-    """Run all jobs and write what they found."""
-    jobs: dict[str, list[TrainingJob]] = {}
-    settings: dict[str, dict[str, object]] = {}
-    for cell in cells(options):
-        jobs.setdefault(cell.part, []).extend(cell.jobs(options))
-        settings.setdefault(cell.part, {})[f"{cell.order}, {cell.size} x {cell.size}"] = sources(cell.settings)
-    every = [job for some in jobs.values() for job in some]
-    rows = dict(zip((job.name for job in every), launch(every, options.out, options), strict=True))
-    for part, some in jobs.items():
-        table = pd.concat([rows[job.name] for job in some]).drop(columns="part")
-        path, keys = options.out / f"{part}.csv", [*RUN, "step"]
-        if part == "equilibrium":
-            table, keys = averaged(table), RUN
-        write_csv(updated(path, table, KEYS), path, keys=keys)
-        write_provenance(some, options, settings[part], part)
+    """Do all jobs, and bring their tables up to date."""
+    every = list(cells(options))
+    sections = []
+    for part in ("training", "equilibrium", "snapshots"):
+        some = [cell for cell in every if cell.part == part]
+        settings: dict[str, object] = {
+            f"{cell.order}, {cell.size} x {cell.size}": sources(cell.settings) for cell in some
+        }
+        sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
+    training, equilibrium, snapshots = (rows.drop(columns="part") for rows in do(sections, options))
+    update(options.out / "training.csv", training, replacing=KEYS, keys=[*RUN, "step"])
+    update(options.out / "equilibrium.csv", averaged(equilibrium), replacing=KEYS, keys=RUN)
+    update(options.out / "snapshots.csv", snapshots, replacing=["kind", *KEYS], keys=[*PICTURE, "row"])
 
 
 def cells(options: IsingOptions) -> Iterator[Cell]:
     """Everything that is run, by method, order, size and settings."""
     methods = options.algorithms or list(METHODS)
-    base = QUICK if options.quick else EQUILIBRIUM
+    [base] = options.chosen(SETTINGS, QUICK).values()
     training = replace(base, temperatures=TRAINING.temperatures) if options.quick else TRAINING
     compared = replace(base, temperatures=tuple(options.temperatures) or base.temperatures)
     for method in methods:
@@ -189,30 +173,35 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
         for size, temperatures in CUMULANTS.items() if not options.quick and "checkerboard" in options.orders else ():
             if size != options.size:
                 yield Cell("equilibrium", method, "checkerboard", size, replace(EQUILIBRIUM, temperatures=temperatures))
+    for method in METHODS:
+        stills = QUICK_SNAPSHOTS if options.quick else SNAPSHOTS
+        yield Cell("snapshots", method, "checkerboard", SIZE, stills, kind="equilibrium")
+    yield Cell("snapshots", "mf-q", "checkerboard", FILM_SIZE, FILM, kind="ordering")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method, order and size, at all temperatures of its settings."""
+    """One method, order and size, at all temperatures of its settings. Snapshots are of a kind, and of one seed."""
 
     part: str
     method: str
     order: str
     size: int
     settings: Settings
+    kind: str = ""
 
     def jobs(self, options: Options) -> Iterator[TrainingJob]:
         """The jobs of its seeds, `seeds_a_job` of them as one stack."""
-        labels: dict[str, str | int | float]
-        labels = {"part": self.part, "method": self.method, "order": self.order, "size": self.size}
+        labels: dict[str, Label] = {"part": self.part, **({"kind": self.kind} if self.kind else {})}
+        labels |= {"method": self.method, "order": self.order, "size": self.size}
         algorithm, settings = METHODS.get(self.method, self.method), self.settings
-        agent = arguments_of(algorithm, vars(settings), "lattice")
-        data = {name: getattr(settings, name) for name in ("temperatures", "steps", "evaluations", "measure_every")}
-        data |= {"order": self.order, "start": "up" if self.method == "mcmc" else settings.start}
+        start = "up" if self.method == "mcmc" else settings.start
+        agent, data = arguments_of(algorithm, {**values(settings), "order": self.order, "start": start}, "lattice")
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
-        for block in seed_blocks(options.seed, options.seeds or settings.seed_count, settings.seeds_a_job):
+        job, count = (SnapshotJob, 1) if self.kind else (TrainingJob, options.seeds or settings.seed_count)
+        for block in seed_blocks(options.seed, count, settings.seeds_a_job):
             name = job_name(*labels.values(), seeds=block)
-            yield TrainingJob(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
+            yield job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
 
 
 def averaged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -224,69 +213,26 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
     return kept.groupby(RUN, as_index=False)[columns].mean()
 
 
-def snapshots(options: IsingOptions) -> pd.DataFrame:
-    """Lattices as text, a line a row of spins: at the paper's temperatures, and one that orders while it learns."""
-    # torch and Lightning take seconds to import.
-    from mfmarl.algorithms.lattice import LatticeAgent, Metropolis, TabularMFQ  # noqa: PLC0415
-    from mfmarl.data.sweeps import SweepDataModule  # noqa: PLC0415
-
-    steps = SNAPSHOT_STEPS // (10 if options.quick else 1)
-    still, film = Ising(SIZE), Ising(FILM_SIZE)
-    agents: list[tuple[str, str, LatticeAgent, int, int]] = [
-        (
-            "equilibrium",
-            "mf-q",
-            TabularMFQ(still, [options.seed], temperatures=SNAPSHOT_TEMPERATURES, decay=4e-3),
-            1,
-            steps,
-        ),
-        ("equilibrium", "mcmc", Metropolis(still, [options.seed], temperatures=SNAPSHOT_TEMPERATURES), 1, steps),
-        (
-            "ordering",
-            "mf-q",
-            TabularMFQ(film, [options.seed], temperatures=(FILM_TEMPERATURE,), decay=4e-3),
-            FILM_FRAMES,
-            FILM_STEPS,
-        ),
-    ]
-    lines = []
-    for kind, method, agent, frames, sweeps in agents:
-        size, temperatures = agent.environment.size, agent.temperatures
-        start: Literal["random", "up"] = "up" if method == "mcmc" else "random"
-        data = SweepDataModule(
-            agent.environment, agent.seeds, temperatures=temperatures, steps=frames * sweeps, evaluations=1, start=start
-        )
-        for frame in range(1, frames + 1):
-            agent.training_step(partial(data.play, steps=sweeps), 0)
-            for temperature, lattice in zip(temperatures, data.spins[:, 0].tolist(), strict=True):
-                where = {"kind": kind, "method": method, "order": "checkerboard", "size": size}
-                where |= {"temperature": temperature, "step": frame * sweeps}
-                for row, spins in enumerate(lattice):
-                    lines.append({**where, "row": row, "spins": "".join("+" if spin > 0 else "-" for spin in spins)})
-    return pd.DataFrame(lines)
-
-
 def draw(options: IsingOptions) -> None:
     """The tables beside the exact values, and all figures."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     table = read_result(options.out / "equilibrium.csv", RUN)
+    training = read_result(options.out / "training.csv", [*RUN, "step"])
+    snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "row", "spins"])
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
-    truth = references(table)
-    summary = summarise(table)
-    found = crossing_temperatures(table)
+    truth, summary, found = references(table), summarise(table), crossing_temperatures(table)
     write_csv(truth, options.out / "references.csv", keys=["curve", "size", "temperature"])
     write_csv(summary, options.out / "summary.csv", keys=[*KEYS, "temperature"])
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
-    pictures, learning = (read_result(options.out / f"{name}.csv", KEYS) for name in ("snapshots", "training"))
     infinite = truth["size"].isna()
-    compared, learning = table[table["size"] == options.size], learning[learning["size"] == options.size]
+    compared = table[table["size"] == options.size]
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE),
         "energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE),
-        "training": figures.training(learning),
-        "spins": figures.spins(pictures[pictures["kind"] == "equilibrium"]),
+        "training": figures.training(training[training["size"] == options.size]),
+        "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"]),
     }
     if len(found):
         write_csv(found, options.out / "crossings.csv", keys=["method", "sizes"])
@@ -295,14 +241,20 @@ def draw(options: IsingOptions) -> None:
         around = around[around["order"] == "checkerboard"]
         drawn["binder"] = figures.binder(cumulants(around), found, CRITICAL_TEMPERATURE)
         print(found.to_string(index=False, float_format="{:.5f}".format), "\n")
-    films = pictures[pictures["kind"] == "ordering"]
-    frames = np.array([lattice(lines) for _, lines in films.groupby("step")], dtype=np.int8)
-    captions = [
-        f"MF-Q, tau = {FILM_TEMPERATURE:g}, sweep {step}, order parameter {abs(frame.mean()):.2f}"
-        for step, frame in zip(sorted(set(films["step"])), frames, strict=True)
-    ]
-    figures.animation(frames, captions, options.out / "ordering.gif")
+    film(snapshots[snapshots["kind"] == "ordering"], options.out / "ordering.gif")
     report(summary, options.out, [*files, "ordering.gif"], drawn)
+
+
+def film(snapshots: pd.DataFrame, path: Path) -> None:
+    """The lattice that orders while it learns."""
+    from mfmarl.figures.ising_spins import animation, lattice_of  # noqa: PLC0415 - seaborn takes seconds to import
+
+    frames, captions = [], []
+    for (temperature, step), lines in snapshots.groupby(["temperature", "step"]):
+        frame = lattice_of(lines, f"sweep {step}")
+        frames.append(frame)
+        captions.append(f"MF-Q, tau = {temperature:g}, sweep {step}, order parameter {abs(frame.mean()):.2f}")
+    animation(np.array(frames), captions, path)
 
 
 def references(table: pd.DataFrame) -> pd.DataFrame:
@@ -330,8 +282,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     for _, runs in table.groupby([*KEYS, "temperature"]):
         row: dict[str, Any] = {**runs[[*KEYS, "temperature"]].iloc[0], "n": len(runs)}
         for column in ("order_parameter", "energy"):
-            interval = bootstrap_interval(runs[column], generator=np.random.default_rng(0))
-            row |= {column: interval.estimate, f"{column}_low": interval.low, f"{column}_high": interval.high}
+            row |= interval_columns(column, bootstrap_interval(runs[column], generator=np.random.default_rng(0)))
         exact = kaufman_energy(int(row["size"]), float(row["temperature"]))
         error = runs["energy"].std() / np.sqrt(len(runs))
         deviation = (runs["energy"].mean() - exact) / error if error > 0 else np.nan
@@ -348,11 +299,6 @@ def crossing_temperatures(table: pd.DataFrame) -> pd.DataFrame:
         if both.groupby("method")["size"].nunique().eq(2).all() and len(both):
             found.append(crossings(both))
     return pd.concat(found) if found else pd.DataFrame()
-
-
-def lattice(lines: pd.DataFrame) -> list[list[int]]:
-    """Spins of a snapshot from its lines of text."""
-    return [[1 if spin == "+" else -1 for spin in line] for line in lines.sort_values("row")["spins"]]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -29,16 +28,10 @@ from mfmarl.environments.matrix_game import (
 )
 from mfmarl.evaluation.intervals import proportion_interval
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
-from mfmarl.files import write_csv
-from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import launch
-from mfmarl.scripting.options import Options, main, parse
-from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.results import read_result, report, updated
-from mfmarl.scripting.settings import sourced, sources
-
-if TYPE_CHECKING:
-    pass
+from mfmarl.jobs.job import Label, TrainingJob, job_name
+from mfmarl.scripting.options import Options, known_methods, known_names, main, parse
+from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.settings import arguments_of, sourced, sources, values
 
 OUT = Path("results/matrix_games")
 METHODS = ("il", "fmq", "rec-fmq")
@@ -51,21 +44,31 @@ class Settings:
 
     learning_rate: float = sourced(0.1, "thesis, Table 6.4, there of FMQ")
     steps: int = sourced(3000, "thesis, Tables 6.1 and 6.4: repetitions of the game, of IL and FMQ")
-    start_temperature: float = sourced(5000.0, "survey, table of GLIE strategies: of IL")
-    temperature_factor: float = sourced(0.997, "survey, table of GLIE strategies: of IL, at each repetition")
-    fmq_start_temperature: float = sourced(499.0, "thesis, Table 6.4")
-    fmq_decay: float = sourced(0.006, "thesis, Table 6.4")
-    fmq_end_temperature: float = sourced(1.0, "thesis, Table 6.4")
+    start_temperature: float = sourced(5000.0, "survey, table of GLIE strategies: of IL", script=True)
+    temperature_factor: float = sourced(
+        0.997, "survey, table of GLIE strategies: of IL, at each repetition", script=True
+    )
+    fmq_start_temperature: float = sourced(499.0, "thesis, Table 6.4", script=True)
+    fmq_decay: float = sourced(0.006, "thesis, Table 6.4", script=True)
+    fmq_end_temperature: float = sourced(1.0, "thesis, Table 6.4", script=True)
     heuristic_weight: float = sourced(10.0, "thesis, Table 6.4: c of FMQ")
     epsilon: float = sourced(
-        0.1, "ours, of Rec-FMQ: the most by which two agents stay below the thesis's limit, 1 - (1 - epsilon)^2 = 0.2"
+        0.1,
+        "ours, of Rec-FMQ: the most by which two agents stay below the thesis's limit, 1 - (1 - epsilon)^2 = 0.2",
+        script=True,
     )
     frequency_rate: float = sourced(0.01, "Yang et al. 2018, appendix C.1: alpha_f of Rec-FMQ")
     rec_fmq_steps: int = sourced(
-        10_000, "survey, table of games of n agents, there for two: exploration must find (a, a) by chance"
+        10_000,
+        "survey, table of games of n agents, there for two: exploration must find (a, a) by chance",
+        script=True,
     )
     evaluation_steps: int = sourced(1000, "ours, of stochastic games: see `reached`")
-    seed_count: int = sourced(1000, "thesis, Table 6.1; 500 in Table 6.4")
+    seed_count: int = sourced(1000, "thesis, Table 6.1; 500 in Table 6.4", script=True)
+
+    def repetitions(self, algorithm: str) -> int:
+        """How often ``algorithm`` plays the game."""
+        return self.rec_fmq_steps if algorithm == "rec-fmq" else self.steps
 
     def exploration(self, algorithm: str) -> Exploration:
         """How ``algorithm`` explores."""
@@ -83,21 +86,22 @@ class Settings:
             return f"T {self.fmq_start_temperature:g} exp(-{self.fmq_decay:g} t) + {self.fmq_end_temperature:g}"
         return f"T {self.start_temperature:g} x {self.temperature_factor:g}^t"
 
-    def agent(self, algorithm: str) -> dict[str, object]:
-        """Keyword arguments of ``algorithm``; a class of the reader's own gets those of IL."""
-        own = {
-            "fmq": {"heuristic_weight": self.heuristic_weight},
-            "rec-fmq": {"frequency_rate": self.frequency_rate},
-        }
+    def arguments(self, algorithm: str, game: MatrixGame) -> dict[str, object]:
+        """What algorithms and data modules may take, by name. A custom class explores as IL."""
         return {
-            "learning_rate": self.learning_rate,
+            **values(self),
             "hidden": None,
+            "discount": 0.0,
             "exploration": self.exploration(algorithm),
-            **own.get(algorithm, {"discount": 0.0}),
+            "steps": self.repetitions(algorithm),
+            "evaluations": 1,
+            "batch_size": None,
+            "evaluation_steps": self.evaluation_steps if game.draws else 1,
         }
 
 
 PUBLISHED = Settings()
+SETTINGS = {"published": PUBLISHED}
 QUICK = replace(PUBLISHED, rec_fmq_steps=3000, seed_count=64)
 
 # The survey's stochastic climbing game differs from Kapetanakis & Kudenko's in the last row.
@@ -152,50 +156,6 @@ EPSILON_GAMES = ("climbing", "climbing, stochastic (survey)")
 
 
 @dataclass(frozen=True)
-class Case:
-    """A line of the table: what is played, by whom, under which settings, and what was published."""
-
-    part: str
-    game: str
-    algorithm: str
-    settings: Settings
-    published: float | None = None
-    source: str = ""
-
-    @property
-    def steps(self) -> int:
-        """Repetitions of the game."""
-        return self.settings.rec_fmq_steps if self.algorithm == "rec-fmq" else self.settings.steps
-
-    @property
-    def labels(self) -> dict[str, str | int | float]:
-        """The columns that name the line."""
-        exploration = self.settings.exploration_label(self.algorithm)
-        values = (self.part, self.game, self.algorithm, exploration, self.steps)
-        return dict(zip(KEYS, values, strict=True))
-
-    def job(self, options: Options) -> TrainingJob:
-        """All runs of the line as one stack."""
-        game = GAMES[self.game]
-        seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
-        data = {
-            "steps": self.steps,
-            "evaluations": 1,
-            "batch_size": None,
-            "evaluation_steps": self.settings.evaluation_steps if game.draws else 1,
-        }
-        return TrainingJob(
-            job_name(*self.labels.values(), seeds=seeds),
-            self.labels,
-            self.algorithm,
-            game,
-            seeds,
-            self.settings.agent(self.algorithm),
-            data,
-        )
-
-
-@dataclass(frozen=True)
 class MatrixGamesOptions(Options):
     """Options of this script."""
 
@@ -206,39 +166,33 @@ class MatrixGamesOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.settings != ["published"]:
-            raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is published")
+        known_names("settings", self.settings, SETTINGS)
         if self.agents not in ([], [2]):
             raise ValueError(f"agents: got {self.agents}, allowed is 2: these games have two agents")
-        for name in self.algorithms:
-            if name not in METHODS and ".py:" not in name:
-                raise ValueError(f"algorithms: got {name}, allowed are {', '.join(METHODS)} or path/to/file.py:Class")
+        known_methods("algorithms", self.algorithms, METHODS)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse(MatrixGamesOptions, arguments)
-    if options.quick and options.out == OUT:
-        options = replace(options, out=Path("results/quick/matrix_games"))
-    path = options.out / "table.csv"
     if not options.figures_only:
-        lines = cases(options)
-        jobs = [line.job(options) for line in lines]
-        rows = table(lines, launch(jobs, options.out, options))
-        write_csv(updated(path, rows, KEYS), path, keys=KEYS)
-        section = "quick" if options.quick else "published"
-        write_provenance(jobs, options, sources(lines[0].settings), section)
-    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+        train(options)
+    draw(options)
 
-    result = read_result(path, KEYS)
-    files = ["table.csv", "provenance.json"]
-    drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
-    report(result.drop(columns="source"), options.out, files, drawn)
+
+def train(options: MatrixGamesOptions) -> None:
+    """Do all jobs, and bring the table up to date."""
+    lines = cases(options)
+    [(name, settings)] = options.chosen(SETTINGS, QUICK).items()
+    [rows] = do([Section(name, [line.job(options) for line in lines], sources(settings))], options)
+    runs = dict(iter(rows.groupby(list(KEYS))))
+    found = table(lines, [runs[tuple(line.labels.values())] for line in lines])
+    update(options.out / "table.csv", found, replacing=KEYS, keys=KEYS)
 
 
 def cases(options: Options) -> list[Case]:
     """The lines of the table."""
-    base = QUICK if options.quick else PUBLISHED
+    [base] = options.chosen(SETTINGS, QUICK).values()
     methods = options.algorithms or METHODS
     lines = [
         Case("games", game, algorithm, base, *PUBLISHED_SHARES.get((game, algorithm), (None, "")))
@@ -259,24 +213,40 @@ def cases(options: Options) -> list[Case]:
     return lines
 
 
+@dataclass(frozen=True)
+class Case:
+    """A line of the table: what is played, by whom, under which settings, and what was published."""
+
+    part: str
+    game: str
+    algorithm: str
+    settings: Settings
+    published: float | None = None
+    source: str = ""
+
+    @property
+    def labels(self) -> dict[str, Label]:
+        """The columns that name the line."""
+        exploration, steps = self.settings.exploration_label(self.algorithm), self.settings.repetitions(self.algorithm)
+        return dict(zip(KEYS, (self.part, self.game, self.algorithm, exploration, steps), strict=True))
+
+    def job(self, options: Options) -> TrainingJob:
+        """All runs of the line as one stack."""
+        game = GAMES[self.game]
+        seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
+        agent, data = arguments_of(self.algorithm, self.settings.arguments(self.algorithm, game))
+        name = job_name(*self.labels.values(), seeds=seeds)
+        return TrainingJob(name, self.labels, self.algorithm, game, seeds, agent, data)
+
+
 def table(lines: Sequence[Case], results: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One row a line: runs, those that reached the optimum, their share and its 95% interval, what was published."""
     rows = []
     for line, result in zip(lines, results, strict=True):
         optimal = int(reached(GAMES[line.game], result["greedy_reward"]).sum())
         share, low, high = proportion_interval(optimal, len(result))
-        rows.append(
-            {
-                **line.labels,
-                "runs": len(result),
-                "optimal": optimal,
-                "share": share,
-                "low": low,
-                "high": high,
-                "published": line.published,
-                "source": line.source,
-            }
-        )
+        row = {**line.labels, "runs": len(result), "optimal": optimal, "share": share, "low": low, "high": high}
+        rows.append({**row, "published": line.published, "source": line.source})
     return pd.DataFrame(rows).astype({"published": float})
 
 
@@ -289,6 +259,15 @@ def reached(game: MatrixGame, greedy_reward: pd.Series[float]) -> pd.Series[bool
     """
     second, best = sorted(set(game.expected().flatten().tolist()))[-2:]
     return greedy_reward.gt((best + second) / 2)
+
+
+def draw(options: MatrixGamesOptions) -> None:
+    """The figure beside the table."""
+    from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
+
+    result = read_result(options.out / "table.csv", KEYS)
+    drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
+    report(result.drop(columns="source"), options.out, ["table.csv", "provenance.json"], drawn)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The script of Battle at a size that ends in seconds: files, columns, bytes, methods of one's own, what it refuses."""
+"""The script of Battle at a size that ends in seconds: files, columns, bytes, custom methods, what it refuses."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from mfmarl.environments.battle.recorded import Replay
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
+from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.schedule import Fixture
@@ -369,7 +370,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
 def test_bad_input_is_one_line(
     wrong: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(battle, "launch", lambda *_: pytest.fail("it begins"))
+    monkeypatch.setattr(scripting_results, "launch", lambda *_: pytest.fail("it begins"))
     out = tmp_path / "results"
     assert main(lambda: battle.run(["--out", str(out), *HERE, *wrong])) == 2
     error = capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Options from the command line and YAML, and exit codes."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,18 +23,24 @@ class ToyOptions(Options):
     """Which mean action is stored."""
 
 
+@dataclass(frozen=True)
+class QuickOptions(Options):
+    """Options with a default of ``out``."""
+
+    out: Path = Path("results/toy")
+
+
 def test_defaults_come_from_the_class() -> None:
     assert parse(ToyOptions, []) == ToyOptions()
 
 
 def test_every_word_of_the_design_is_an_option() -> None:
-    given = """--settings appendix calibrated --quick --algorithms il some/file.py:Mine --agents 10 20
+    given = """--settings appendix calibrated --algorithms il some/file.py:Mine --agents 10 20
         --seeds 3 --seed 7 --out there --fresh --accelerator cpu --devices 1 --precision 64 --workers 2
         --launcher slurm --logger csv --figures-only --threads 4 --checkpoint-seconds 0 --stored same"""
     options = parse(ToyOptions, given.split())
     assert options == ToyOptions(
         settings=["appendix", "calibrated"],
-        quick=True,
         algorithms=["il", "some/file.py:Mine"],
         agents=[10, 20],
         seeds=3,
@@ -50,6 +58,19 @@ def test_every_word_of_the_design_is_an_option() -> None:
         checkpoint_seconds=0.0,
         stored="same",
     )
+
+
+def test_quick_has_an_out_of_its_own_unless_one_is_named() -> None:
+    assert parse(QuickOptions, ["--quick"]) == QuickOptions(quick=True, out=Path("results/quick/toy"))
+    assert parse(QuickOptions, ["--quick", "--out", "there"]).out == Path("there")
+    assert parse(QuickOptions, []).out == Path("results/toy")
+
+
+def test_quick_takes_the_place_of_the_settings() -> None:
+    assert ToyOptions(settings=["b"]).chosen({"a": 1, "b": 2}, 3) == {"b": 2}
+    assert ToyOptions(quick=True).chosen({"a": 1, "b": 2}, 3) == {"quick": 3}
+    with pytest.raises(ValueError, match=r"settings: got \['b'\], which --quick does not use"):
+        ToyOptions(quick=True, settings=["b"])
 
 
 @pytest.mark.parametrize("arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"])
@@ -113,6 +134,26 @@ def test_bad_input_is_one_line_and_code_2(
     assert captured.err.count("\n") == 1
     assert message.lower() in captured.err.lower()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+HELP = """
+import runpy, sys
+sys.argv = [sys.argv[1], "--help"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print("LOADED", *{name.partition(".")[0] for name in sys.modules})
+"""
+SCRIPTS = sorted((Path(__file__).parents[1] / "reproduce").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_help_loads_neither_lightning_nor_magent2_nor_figures(script: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", HELP, str(script)], capture_output=True, text=True, check=True)
+    text, _, loaded = ended.stdout.rpartition("LOADED")
+    assert "--figures-only" in text
+    assert "mfmarl" in loaded.split()
+    assert not {"pytorch_lightning", "lightning_fabric", "magent2", "matplotlib", "seaborn"} & set(loaded.split())
 
 
 def raising(error: BaseException) -> None:

@@ -96,6 +96,7 @@ def test_appendix_is_what_the_appendix_states() -> None:
     assert jobs["rec-fmq"].agent["frequency_rate"] == 0.01
     assert jobs["fmq"].agent["heuristic_weight"] == 5
     assert "exploration" not in jobs["fmq"].agent
+    assert {name for name, job in jobs.items() if "discount" not in job.agent} == {"fmq", "rec-fmq"}
 
 
 @pytest.mark.slow
@@ -122,7 +123,7 @@ def test_other_experiments_write_what_they_say(mode: str, table: str, figure: st
         (["--study", "--algorithms", "il"], "algorithms: got ['il'], which --study does not use"),
         (["--study", "--agents", "100", "500"], "agents: got [100, 500], allowed is one number with --study"),
         (["--study", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
-        (["--scale-target", "--settings", "calibrated"], "which --scale_target does not use"),
+        (["--scale-target", "--settings", "calibrated"], "which --scale-target does not use"),
         (["--sigma", "-1"], "sigma must be"),
         (["--figures-only"], "figures_only: there is no"),
     ],

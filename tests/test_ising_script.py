@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 
+from mfmarl.figures.ising_spins import lattice_of
 from mfmarl.files import read_csv
 from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
@@ -20,6 +21,7 @@ from mfmarl.scripting.options import main
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
 from reproduce import ising
 from reproduce.ising import IsingOptions
+from tests.support import done
 
 TEMPERATURES, AROUND, SEEDS = (0.8, 1.2, 2.0), (1.05, 1.1, 1.13, 1.16, 1.2), 2
 SHORT: dict[str, Any] = {"steps": 24, "evaluations": 4, "measure_every": 2, "seed_count": SEEDS}
@@ -35,16 +37,17 @@ def tiny() -> Iterator[None]:
     base = replace(ising.EQUILIBRIUM, temperatures=TEMPERATURES, decay=0.1, **SHORT)
     changes: dict[str, Any] = {
         "EQUILIBRIUM": base,
+        "SETTINGS": {"appendix": base},
         "QUICK": replace(base, temperatures=TEMPERATURES[:2]),
         "TRAINING": replace(base, temperatures=(0.8, 1.2), evaluations=6, measure_every=1),
         "SLOW": replace(base, steps=32),
         "WIDE": AROUND,
         "NARROW": AROUND,
         "CUMULANTS": {8: AROUND, 16: AROUND},
-        "SNAPSHOT_STEPS": 30,
+        "SNAPSHOTS": replace(ising.SNAPSHOTS, steps=30, measure_every=1),
+        "QUICK_SNAPSHOTS": replace(ising.SNAPSHOTS, steps=3, measure_every=1),
+        "FILM": replace(ising.FILM, steps=12, evaluations=3, measure_every=1),
         "FILM_SIZE": 8,
-        "FILM_FRAMES": 3,
-        "FILM_STEPS": 4,
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():
@@ -181,14 +184,30 @@ def test_snapshots_are_lattices_as_text(results: Path) -> None:
     assert found == still | {("ordering", "mf-q", 8, 0.9, step) for step in (4, 8, 12)}
 
 
-def test_provenance_has_both_parts_with_the_source_of_every_number(results: Path) -> None:
+def test_a_snapshot_is_where_a_run_of_the_same_seed_stands(results: Path, tmp_path: Path) -> None:
+    """On one Trainer, measured once at its end, the lattice has the order parameter of the last picture."""
+    (film,) = [cell for cell in ising.cells(IsingOptions()) if cell.kind == "ordering"]
+    settings = replace(film.settings, evaluations=1, measure_every=film.settings.steps)
+    (job,) = replace(film, settings=settings, kind="").jobs(IsingOptions(seed=5, seeds=1))
+    table = read_csv(results / "snapshots.csv")
+    last = table[(table["kind"] == "ordering") & (table["step"] == settings.steps)]
+    spins = lattice_of(last, "the last")
+    assert done(job, tmp_path)["order_parameter"].item() == pytest.approx(abs(spins.mean(dtype=float)))
+
+
+def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path) -> None:
     sections = json.loads((results / "provenance.json").read_text())
-    assert set(sections) == {"equilibrium", "training"}
-    (training,), (equilibrium,) = sections["training"], sections["equilibrium"]
+    assert set(sections) == {"equilibrium", "training", "snapshots"}
+    (training,), (equilibrium,), (snapshots,) = (sections[name] for name in ("training", "equilibrium", "snapshots"))
+    assert len(snapshots["jobs"]) == 3
+    assert snapshots["settings"]["checkerboard, 20 x 20"]["decay"] == {
+        "value": 4e-3,
+        "source": "ours, in place of 0.0005",
+    }
     orders = {"checkerboard", "simultaneous", "released-code"}
     assert set(training["settings"]) == {f"{order}, 6 x 6" for order in orders}
     assert "checkerboard, 16 x 16" in equilibrium["settings"]
-    for call in (training, equilibrium):
+    for call in (training, equilibrium, snapshots):
         for settings in call["settings"].values():
             assert all(entry["source"] for entry in settings.values())
             assert settings["learning_rate"] == {"value": 0.1, "source": "ours"}
@@ -219,7 +238,7 @@ def quick(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byt
 
 
 def test_quick_leaves_out_the_lattices_around_the_critical_point(quick: dict[str, bytes]) -> None:
-    assert list(quick) == ["equilibrium.csv", "training.csv"]
+    assert list(quick) == ["equilibrium.csv", "snapshots.csv", "training.csv"]
     lines = quick["equilibrium.csv"].decode().splitlines()
     assert len(lines) == 1 + len(CELLS) * 2 * SEEDS
     assert all(line.split(",")[2] == "6" for line in lines[1:])
@@ -237,7 +256,7 @@ def test_seeds_alone_give_the_same_bytes(
     for name in ("QUICK", "TRAINING"):
         monkeypatch.setattr(ising, name, replace(getattr(ising, name), seeds_a_job=1))
     ising.train(options(tmp_path))
-    assert len(list((tmp_path / "jobs").iterdir())) == 2 * len(CELLS) * SEEDS
+    assert len(list((tmp_path / "jobs").iterdir())) == 2 * len(CELLS) * SEEDS + 3, "three of snapshots"
     assert written(tmp_path, "*.csv") == quick
 
 
@@ -308,7 +327,7 @@ def test_jobs_are_what_the_options_say() -> None:
         assert job.agent["temperatures"] == job.data["temperatures"]
         assert ("learning_rate" in job.agent) == (job.algorithm == "tabular-mf-q")
     chosen = IsingOptions(quick=True, temperatures=[1.5, 0.7], orders=["simultaneous"], algorithms=["mf-q"], seeds=11)
-    cells = {cell.part: cell for cell in ising.cells(chosen)}
+    cells = {cell.part: cell for cell in ising.cells(chosen) if cell.part != "snapshots"}
     assert cells["equilibrium"].settings.temperatures == (1.5, 0.7)
     assert cells["training"].settings.temperatures == ising.TRAINING.temperatures
     assert {cell.order for cell in cells.values()} == {"simultaneous"}

@@ -48,7 +48,7 @@ def spins(snapshots: pd.DataFrame) -> Figure:
                 axes.set_xlabel("not run")
                 axes.set_box_aspect(1)
                 continue
-            lattice = _lattice(lines, f"{method}, tau = {float(temperature)}")
+            lattice = lattice_of(lines, f"{method}, tau = {float(temperature)}")
             axes.imshow(lattice, cmap=_colours(), vmin=-1, vmax=1, interpolation="none")
             axes.spines[:].set_visible(True)
             axes.set_xlabel(f"order parameter {abs(lattice.mean()):.2f}")
@@ -101,16 +101,24 @@ def animation(
     return final
 
 
-def _colours() -> ListedColormap:
-    return ListedColormap([TONES[-1], TONES[1]])
+def lattice_of(lines: pd.DataFrame, name: str) -> NDArray[np.int8]:
+    """The spins [L, L] of one picture.
 
+    Args:
+        lines: row, spins (a lattice row as L characters "+" and "-").
+        name: of the picture, for the error.
 
-def _lattice(lines: pd.DataFrame, name: str) -> NDArray[np.int8]:
-    """Rows of "+" and "-" as spins [L, L]."""
+    Raises:
+        ValueError: a picture that is not L x L of "+" and "-".
+    """
     rows = lines.sort_values("row")["spins"].to_list()
     if {len(row) for row in rows} != {len(rows)} or set("".join(rows)) - {"+", "-"}:
         raise ValueError(f"snapshots: {name} must be L rows of L characters + and -, got {rows[:2]} and so on")
     return np.array([[1 if spin == "+" else -1 for spin in row] for row in rows], np.int8)
+
+
+def _colours() -> ListedColormap:
+    return ListedColormap([TONES[-1], TONES[1]])
 
 
 def _lattices(frames: ArrayLike, captions: Sequence[str]) -> NDArray[np.int8]:

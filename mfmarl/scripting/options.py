@@ -5,15 +5,20 @@ A script adds its own options and defaults by a subclass:
     @dataclass(frozen=True)
     class IsingOptions(Options):
         out: Path = Path("results/ising")
+        \"\"\"Directory of the results.\"\"\"
         sweeps: int = 1000
         \"\"\"Sweeps of each chain.\"\"\"
 
-    def reproduce() -> None:
-        options = parse(IsingOptions)
-        ...
+    def run(arguments: Sequence[str] | None = None) -> None:
+        options = parse(IsingOptions, arguments)
+        if not options.figures_only:
+            train(options)
+        draw(options)
 
     if __name__ == "__main__":
-        raise SystemExit(main(reproduce))
+        raise SystemExit(main(run))
+
+What `train` and `draw` are made of is in `results`.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import dataclasses
 import re
 import sys
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -35,6 +40,8 @@ from mfmarl.files import check_writable
 from mfmarl.jobs.execution import Execution, at_least
 from mfmarl.jobs.launch import JobsFailedError
 
+AnySettings = TypeVar("AnySettings")
+
 
 @dataclass(frozen=True)
 class Options(Execution):
@@ -43,9 +50,9 @@ class Options(Execution):
     settings: list[str] = field(default_factory=lambda: ["appendix"])
     """The settings to run, by name."""
     quick: bool = False
-    """The same path at a size that ends within a minute."""
+    """All of it at a size that ends within a minute; without --out the results go to results/quick/."""
     algorithms: list[str] = field(default_factory=list)
-    """Names of algorithms, or path/to/file.py:Class for a custom one; without it those of the paper."""
+    """Algorithms by name, or path/to/file.py:Class for a custom one; without it those of the paper."""
     agents: list[int] = field(default_factory=list)
     """Numbers of agents; without it those of the paper."""
     seeds: int | None = None
@@ -55,7 +62,7 @@ class Options(Execution):
     out: Path = Path("results")
     """Directory of the results."""
     figures_only: bool = False
-    """Only draw the figures again, from the result files."""
+    """Only draw the figures again, from the tables in --out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,7 +70,12 @@ class Options(Execution):
         at_least("seed", self.seed, 0)
         for name in ("settings", "algorithms", "agents"):
             named_once(name, getattr(self, name))
+        not_used(self, "quick", "settings")
         check_writable(self.out)
+
+    def chosen(self, settings: Mapping[str, AnySettings], quick: AnySettings) -> dict[str, AnySettings]:
+        """The settings to run, by name: those of --settings, or with --quick ``quick``."""
+        return {"quick": quick} if self.quick else {name: settings[name] for name in self.settings}
 
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -72,7 +84,8 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> AnyOptions:
     """Options from `arguments` (default: the command line's), --config FILE.yaml, and the class's defaults.
 
-    Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options.
+    Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options. With
+    --quick the default of `out` is results/quick/NAME in place of results/NAME.
     Raises ValueError, one line, for an unknown option or YAML key and for a value that is not allowed; exits
     with code 0 after --help and --print_config.
     """
@@ -89,7 +102,10 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
-    return options(**values)
+    given = options(**values)
+    if given.quick and given.out == options.out:
+        given = dataclasses.replace(given, out=options.out.parent / "quick" / options.out.name)
+    return given
 
 
 def main(function: Callable[[], object]) -> int:
@@ -114,7 +130,7 @@ def main(function: Callable[[], object]) -> int:
 def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str) -> None:
     """One field as an option: --a-name, or --a_name as in YAML."""
     flags = [f"--{name}" for name in dict.fromkeys([option.name.replace("_", "-"), option.name])]
-    default = option.default_factory() if callable(option.default_factory) else option.default
+    default = default_of(option)
     if kind is bool and default is False:
         parser.add_argument(*flags, action="store_true", help=text)
     elif typing.get_origin(kind) is list:
@@ -160,6 +176,13 @@ def named_once(name: str, values: Sequence[object]) -> None:
         raise ValueError(f"{name}: got {values}, each may be named once")
 
 
+def known_names(name: str, values: Sequence[str], known: Collection[str]) -> None:
+    """Raise ValueError for a value that is not known."""
+    if unknown := [value for value in values if value not in known]:
+        allowed = f"allowed {'is' if len(known) == 1 else 'are'} {', '.join(known)}"
+        raise ValueError(f"{name}: got {', '.join(unknown)}, {allowed}")
+
+
 def known_methods(name: str, values: Sequence[str], known: Collection[str]) -> None:
     """Raise ValueError for a value that is neither known nor the name of a class in a file."""
     for value in values:
@@ -170,6 +193,11 @@ def known_methods(name: str, values: Sequence[str], known: Collection[str]) -> N
 def not_used(options: Options, mode: str, *names: str) -> None:
     """Raise ValueError if the option `mode` is on and one of `names`, which it does not use, is not its default."""
     for option in dataclasses.fields(options):
-        default = option.default_factory() if callable(option.default_factory) else option.default
-        if getattr(options, mode) and option.name in names and getattr(options, option.name) != default:
-            raise ValueError(f"{option.name}: got {getattr(options, option.name)}, which --{mode} does not use")
+        value = getattr(options, option.name)
+        if getattr(options, mode) and option.name in names and value != default_of(option):
+            raise ValueError(f"{option.name}: got {value}, which --{mode.replace('_', '-')} does not use")
+
+
+def default_of(option: dataclasses.Field[Any]) -> Any:
+    """The default of a field."""
+    return option.default_factory() if callable(option.default_factory) else option.default

@@ -84,11 +84,11 @@ def command() -> str:
 
 def commit() -> dict[str, object] | None:
     """The commit of the checkout this package lies in, and whether its code differs; None outside one."""
-    package = Path(__file__).resolve().parent
+    checkout = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(package.parent), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(checkout), *arguments], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:

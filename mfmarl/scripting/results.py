@@ -1,26 +1,67 @@
-"""What the scripts in reproduce/ share: settings with sources, arguments for algorithms, result files, the report."""
+"""From jobs to results: do the jobs, bring a table up to date, read it again, report.
+
+A script trains, then draws. Only what stands in the middle of each step is its own:
+
+    def train(options: ToyOptions) -> None:
+        section = Section("appendix", [job(options, seed) for seed in range(5)], sources(APPENDIX))
+        [rows] = do([section], options)
+        update(options.out / "curves.csv", rows, replacing=["algorithm"], keys=["algorithm", "seed", "step"])
+
+
+    def draw(options: ToyOptions) -> None:
+        rows = read_result(options.out / "curves.csv", ["algorithm", "seed", "step"])
+        report(rows, options.out, ["curves.csv"], {"curves": toy_figure(rows)})
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from mfmarl.files import read_csv
+from mfmarl.files import read_csv, write_csv
+from mfmarl.jobs.job import Job
+from mfmarl.jobs.launch import launch
+from mfmarl.scripting.options import Options
+from mfmarl.scripting.provenance import write_provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def updated(path: Path, rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """The rows of an earlier call at ``path`` with ``rows`` in place of those that agree with them in ``keys``."""
-    if not path.exists():
-        return rows
-    earlier = read_csv(path)
-    again = pd.MultiIndex.from_frame(earlier[list(keys)]).isin(pd.MultiIndex.from_frame(rows[list(keys)]))
-    return pd.concat([earlier[~again], rows])
+class Section(NamedTuple):
+    """Jobs that provenance.json lists together."""
+
+    name: str
+    jobs: Sequence[Job]
+    settings: Mapping[str, object]  #: the numbers with their sources, any JSON.
+
+
+def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
+    """Do all jobs, enter each section in provenance.json, and return the rows of each."""
+    rows = iter(launch([job for section in sections for job in section.jobs], options.out, options))
+    for section in sections:
+        write_provenance(section.jobs, options, section.settings, section.name)
+    return [pd.concat(islice(rows, len(section.jobs))) for section in sections]
+
+
+def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Sequence[str]) -> None:
+    """Write ``rows`` to the table at ``path``, in place of its rows that agree with one of them in ``replacing``.
+
+    Args:
+        path: of the table.
+        rows: that are new.
+        replacing: columns.
+        keys: the columns that the rows are sorted by, which tell all rows apart.
+    """
+    if path.exists():
+        earlier = read_csv(path)
+        new = pd.MultiIndex.from_frame(rows[list(replacing)])
+        rows = pd.concat([earlier[~pd.MultiIndex.from_frame(earlier[list(replacing)]).isin(new)], rows])
+    write_csv(rows, path, keys=keys)
 
 
 def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -34,7 +75,7 @@ def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:
-    """Save the figures in ``out``, print the table and what was written."""
+    """Save the figures in ``out``, print the table, and name the files that were written."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     for name, figure in drawn.items():

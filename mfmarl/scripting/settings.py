@@ -1,4 +1,12 @@
-"""Settings of the scripts: values with their sources, and the arguments that an algorithm takes of them."""
+"""Settings of the scripts: numbers with their sources, and the arguments that an algorithm takes of them.
+
+    @dataclass(frozen=True)
+    class Settings:
+        learning_rate: float = sourced(1e-4, "appendix C.3")
+        seed_count: int = sourced(5, "ours", script=True)
+
+The learning rate is an argument of algorithms; the number of seeds is not, the script itself uses it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mfmarl.algorithms import Kind
+    from mfmarl.algorithms.agent import Agent
 
 
-def sourced(value: Any, source: str) -> Any:
-    """A field of a settings dataclass: its value, and where the value comes from."""
-    return dataclasses.field(default=value, metadata={"source": source})
+def sourced(value: Any, source: str, *, script: bool = False) -> Any:
+    """A field of a settings dataclass.
+
+    Args:
+        value: the default.
+        source: where it comes from, e.g. "appendix C.1".
+        script: whether the script itself uses the field. All others are arguments of algorithms or data modules.
+    """
+    return dataclasses.field(default=value, metadata={"source": source, "script": script})
 
 
 def sources(settings: Any) -> dict[str, object]:
@@ -21,8 +36,19 @@ def sources(settings: Any) -> dict[str, object]:
     return {field.name: _sourced_value(settings, field) for field in dataclasses.fields(settings)}
 
 
-def arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "stateless") -> dict[str, object]:
-    """Those of ``values`` that the constructor of an algorithm names, or one that it hands its ``**`` on to.
+def values(settings: Any) -> dict[str, object]:
+    """The fields of a settings dataclass that are arguments, by name: all but those that the script itself uses."""
+    fields = dataclasses.fields(settings)
+    return {field.name: getattr(settings, field.name) for field in fields if not field.metadata["script"]}
+
+
+def arguments_of(
+    algorithm: str, values: Mapping[str, object], kind: Kind = "stateless"
+) -> tuple[dict[str, object], dict[str, object]]:
+    """The keyword arguments of an algorithm, and those of its data module: the ``values`` that each of them names.
+
+    One settings serve all algorithms of a kind, so a value that another of them takes is left out. A value that none
+    takes is an error: a typo, or a field that should be marked ``script=True``.
 
     Args:
         algorithm: a key of ALGORITHMS, or path/to/file.py:Class.
@@ -30,18 +56,17 @@ def arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "sta
         kind: of games that the algorithm must play.
 
     Raises:
-        ValueError: an unknown algorithm, or one for other games.
+        ValueError: an unknown algorithm, one for other games, or a value that nobody takes.
     """
-    from mfmarl.algorithms import algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
+    from mfmarl.algorithms import ALGORITHMS, algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
 
-    return _named(algorithm_class(algorithm, kind), values)
-
-
-def data_arguments_of(algorithm: str, values: Mapping[str, object], kind: Kind = "stateless") -> dict[str, object]:
-    """Those of ``values`` that the constructor of an algorithm's data module names; arguments as of `arguments_of`."""
-    from mfmarl.algorithms import algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
-
-    return _named(algorithm_class(algorithm, kind).data_module, values)
+    cls = algorithm_class(algorithm, kind)
+    classes = [cls, *(algorithm_class(name, kind) for name in ALGORITHMS[kind])]
+    known = {name for each in classes for name in _agent_names(each) | _names(each.data_module)}
+    if unknown := [name for name in values if name not in known]:
+        raise ValueError(f"settings: got {', '.join(unknown)}, which no algorithm and no data module takes")
+    agent, data = _agent_names(cls), _names(cls.data_module)
+    return {k: v for k, v in values.items() if k in agent}, {k: v for k, v in values.items() if k in data}
 
 
 def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
@@ -50,7 +75,15 @@ def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
     return [tuple(range(start, min(start + together, last))) for start in range(first, last, together)]
 
 
-def _named(of: type, values: Mapping[str, object]) -> dict[str, object]:
+def _agent_names(algorithm: type[Agent]) -> frozenset[str]:
+    """The arguments that an algorithm takes. FMQ and Rec-FMQ are defined with discount 0 and take no other."""
+    from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ  # noqa: PLC0415 - Lightning takes seconds to import
+
+    return _names(algorithm) - ({"discount"} if issubclass(algorithm, FMQ | RecFMQ) else set())
+
+
+def _names(of: type) -> frozenset[str]:
+    """The keywords that a constructor names, and if it hands its ``**`` on, those of the next class that has one."""
     named: set[str] = set()
     for base in of.__mro__:
         if "__init__" in vars(base):
@@ -58,7 +91,7 @@ def _named(of: type, values: Mapping[str, object]) -> dict[str, object]:
             named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
             if not any(one.kind is one.VAR_KEYWORD for one in parameters):
                 break
-    return {name: value for name, value in values.items() if name in named}
+    return frozenset(named)
 
 
 def _sourced_value(settings: Any, field: dataclasses.Field[Any]) -> dict[str, object]:

@@ -1,0 +1,46 @@
+"""The trained armies of a results folder: where each lies, which there are, and what a name stands for."""
+
+import shutil
+from pathlib import Path
+
+from mfmarl.evaluation.rounds import SCRIPTED
+from mfmarl.files import atomic
+
+
+def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path:
+    """File of a trained army; the name of a custom class is made of its file and its own."""
+    name = algorithm.rpartition("/")[2].replace(".py:", "-")
+    return out / "policies" / f"{name}-{agents}-seed-{seed}.safetensors"
+
+
+def keep(trained: Path, path: Path) -> None:
+    """Copy an army from its job's folder to ``path``."""
+    path.parent.mkdir(exist_ok=True)
+    with atomic(path) as temporary:
+        shutil.copyfile(trained, temporary)
+
+
+def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
+    """The seeds whose armies are there. Raises ValueError if there are none."""
+    found = policy_path(out, agents, algorithm, 0).parent.glob(policy_path(out, agents, algorithm, "*").name)
+    seeds = sorted(int(path.stem.rpartition("-")[2]) for path in found)
+    if not seeds:
+        raise ValueError(f"opponents: there is no {policy_path(out, agents, algorithm, 0)}; train {algorithm} first")
+    return seeds
+
+
+def army_file(out: Path, name: str) -> str:
+    """The name of a script as it is, else the path of an army: in policies/, or where the name says.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    kept = out / "policies" / f"{name}.safetensors"
+    if name in SCRIPTED:
+        return name
+    for path in (kept, Path(name)):
+        if path.is_file():
+            return str(path)
+    raise ValueError(
+        f"replay: got {name}, allowed are {', '.join(SCRIPTED)}, a file, or the name of one in {kept.parent}"
+    )
