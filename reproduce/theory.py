@@ -1,13 +1,11 @@
 """The paper's mathematics and its toy example, measured: appendix B (TH-1), D (TH-2), D.1 (TH-3), and the 3 x 3 torus.
 
-Without options it does every measurement of the table below, one after the other, in some minutes on one core, and
-writes tables, figures, README numbers and provenance to results/theory.
+Without options it does every measurement of the table below, in some minutes, and writes tables, figures, README
+numbers and provenance to results/theory.
 """
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from mfmarl.files import write_csv, write_json, write_text
+from mfmarl.files import write_csv, write_text
+from mfmarl.jobs.job import job_name
 from mfmarl.measurements import approximation, contraction, learning, toy
+from mfmarl.measurements.job import MeasurementJob
 from mfmarl.measurements.report import against_exact, filled_in
 from mfmarl.measurements.rows import COLUMNS, KEYS
-from mfmarl.scripting.options import Options, main, parse
-from mfmarl.scripting.provenance import this_call
-from mfmarl.scripting.results import read_result, report
+from mfmarl.scripting.options import Options, known_names, main, parse
+from mfmarl.scripting.results import Section, do, read_result, report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,31 +139,58 @@ FILES = ("approximation", "contraction", "learning", "toy")
 
 @dataclass(frozen=True)
 class TheoryOptions(Options):
-    """Options of this script; all runs on one core, one measurement after the other."""
+    """Options of this script; measurements run on CPUs, each on one core."""
 
-    settings: list[str] = field(default_factory=lambda: ["appendix"])
-    """The settings to run: appendix, the only ones."""
+    settings: list[str] = field(default_factory=lambda: ["full"])
+    """The sizes to measure at: full, the only ones but for those of --quick."""
     out: Path = OUT
     """Directory of the results."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.settings != ["appendix"]:
-            raise ValueError(f"settings: got {', '.join(self.settings)}, allowed is appendix")
+        known_names("settings", self.settings, ["full"])
         for name in ("algorithms", "agents"):
             if getattr(self, name):
                 raise ValueError(f"{name}: got {getattr(self, name)}, which this script does not use")
-        if self.launcher != "local" or self.logger != "none":
-            raise ValueError(f"launcher and logger: got {self.launcher} and {self.logger}, allowed are local and none")
+        for name, only in (("accelerator", ("auto", "cpu")), ("precision", ("32",)), ("logger", ("none",))):
+            if getattr(self, name) not in only:
+                raise ValueError(f"{name}: got {getattr(self, name)}, allowed is {only[-1]}")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse(TheoryOptions, arguments)
-    if options.quick and options.out == OUT:
-        options = replace(options, out=Path("results/quick/theory"))
     if not options.figures_only:
         measure(options)
+    draw(options)
+
+
+def measure(options: TheoryOptions) -> None:
+    """Do all measurements and write their rows, a file a subject."""
+    cpu = replace(options, accelerator="cpu")
+    sections = []
+    for file in FILES:
+        some = jobs(file, options)
+        sections.append(Section(file, some, {job.name: {"value": job.sizes, "source": "ours"} for job in some}))
+    rows = do(sections, cpu)
+    for name, found in zip(FILES, rows, strict=True):
+        write_csv(found, options.out / f"{name}.csv", keys=KEYS)
+
+
+def jobs(file: str, options: TheoryOptions) -> list[MeasurementJob]:
+    """The measurements whose rows go to a file."""
+    found = []
+    for name, measurement in MEASUREMENTS.items():
+        sizes = dict(measurement.quick if options.quick else measurement.full)
+        if options.seeds is not None and "seeds" in sizes:
+            sizes["seeds"] = options.seeds
+        if measurement.file == file:
+            found.append(MeasurementJob(job_name(file, name), measurement.function, options.seed, sizes))
+    return found
+
+
+def draw(options: TheoryOptions) -> None:
+    """The numbers of the README, and all figures."""
     frames = {name: read_result(options.out / f"{name}.csv", COLUMNS) for name in FILES}
     together = pd.concat(frames.values())
     files = [f"{name}.csv" for name in FILES]
@@ -173,26 +199,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
         write_text(filled_in(readme.read_text(), together), readme)
         files.append(readme.name)
     report(against_exact(together), options.out, files, drawn(frames))
-
-
-def measure(options: TheoryOptions) -> None:
-    """Do all measurements and write their rows, a file a subject, and where they come from."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, list[pd.DataFrame]] = {name: [] for name in FILES}
-    done: dict[str, dict[str, object]] = {}
-    for number, (name, measurement) in enumerate(MEASUREMENTS.items(), start=1):
-        began, spent = time.monotonic(), time.process_time()
-        sizes = dict(measurement.quick if options.quick else measurement.full)
-        if options.seeds is not None and "seeds" in sizes:
-            sizes["seeds"] = options.seeds
-        rows[measurement.file].append(measurement.function(options.seed, **sizes))
-        seconds = {"wall_seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - spent}
-        done[name] = {"sizes": sizes, **{kind: round(value, 1) for kind, value in seconds.items()}}
-        print(f"[{number}/{len(MEASUREMENTS)}] {name}: {seconds['wall_seconds']:.1f} s", file=sys.stderr, flush=True)
-    for name, parts in rows.items():
-        write_csv(pd.concat(parts), options.out / f"{name}.csv", keys=KEYS)
-    settings = {"sizes": "ours", "first_seed": options.seed}
-    write_json({"run": [{**this_call(settings), "measurements": done}]}, options.out / "provenance.json")
 
 
 def drawn(frames: dict[str, pd.DataFrame]) -> dict[str, Figure]:

@@ -10,7 +10,7 @@ import pytest
 from mfmarl.files import read_csv
 from mfmarl.measurements.report import NUMBER, filled_in
 from mfmarl.measurements.rows import COLUMNS, KEYS
-from reproduce.theory import FILES, MEASUREMENTS, drawn, run
+from reproduce.theory import FILES, MEASUREMENTS, TheoryOptions, drawn, jobs, run
 
 RESULTS = Path(__file__).parents[1] / "results" / "theory"
 CLAIMS = {"approximation": "TH-1", "contraction": "TH-2", "learning": "TH-3", "toy": "toy"}
@@ -49,19 +49,26 @@ def test_every_figure_is_drawn_from_the_tables_and_shown(frames: dict[str, pd.Da
 
 
 def test_provenance_says_how_every_table_came_about() -> None:
-    (call,) = json.loads((RESULTS / "provenance.json").read_text())["run"]
-    assert set(call["measurements"]) == set(MEASUREMENTS)
-    assert sum(one["cpu_seconds"] for one in call["measurements"].values()) < 600
-    assert call["commit"]["dirty"] is False
+    sections = json.loads((RESULTS / "provenance.json").read_text())
+    assert set(sections) == set(FILES)
+    for file, calls in sections.items():
+        done = {name: job for call in calls for name, job in call["jobs"].items()}
+        asked = jobs(file, TheoryOptions())
+        assert {name: job["fingerprint"] for name, job in done.items()} == {job.name: job.fingerprint for job in asked}
+        for call in calls:
+            assert call["commit"]["dirty"] is False
+            assert set(done) <= set(call["settings"])
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--settings", "calibrated"], "settings: got calibrated, allowed is appendix"),
+        (["--settings", "calibrated"], "settings: got calibrated, allowed is full"),
         (["--agents", "5"], "agents: got [5], which this script does not use"),
         (["--algorithms", "il"], "algorithms: got ['il'], which this script does not use"),
-        (["--logger", "csv"], "launcher and logger: got local and csv, allowed are local and none"),
+        (["--logger", "csv"], "logger: got csv, allowed is none"),
+        (["--precision", "64"], "precision: got 64, allowed is 32"),
+        (["--accelerator", "gpu"], "accelerator: got gpu, allowed is cpu"),
         (["--seeds", "0"], "seeds: got 0, allowed is 1 or more"),
     ],
 )
@@ -81,14 +88,14 @@ def test_a_quick_run_writes_everything_and_the_same_again(tmp_path: Path, capsys
     bytes_of = []
     for call in ("one", "two"):
         out = tmp_path / call
-        run(["--quick", "--out", str(out), "--seed", "3"])
+        run(["--quick", "--out", str(out), "--seed", "3", "--workers", "1"])
         shown = capsys.readouterr()
-        assert f"[{len(MEASUREMENTS)}/{len(MEASUREMENTS)}]" in shown.err
+        assert f"{len(MEASUREMENTS)} of {len(MEASUREMENTS)} jobs" in shown.err
         assert "critical temperature of the mean field map" in shown.out
-        names = sorted(path.name for path in out.iterdir() if path.name != "provenance.json")
+        names = sorted(path.name for path in out.iterdir() if path.is_file() and path.name != "provenance.json")
         assert len(names) == len(FILES) + 2 * 9
         bytes_of.append({name: (out / name).read_bytes() for name in names})
     assert bytes_of[0] == bytes_of[1]
     other = tmp_path / "other"
-    run(["--quick", "--out", str(other), "--seed", "4"])
+    run(["--quick", "--out", str(other), "--seed", "4", "--workers", "1"])
     assert (other / "toy.csv").read_bytes() != bytes_of[0]["toy.csv"]
