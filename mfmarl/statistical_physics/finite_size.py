@@ -14,12 +14,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from mfmarl.evaluation.intervals import (
-    RESAMPLES,
-    Array,
-    Interval,
-    bootstrap_interval,
-)
+from mfmarl.evaluation.intervals import RESAMPLES, Array, Interval, bootstrap_interval
+from mfmarl.evaluation.tables import require_columns
 
 CELL = ["method", "size", "temperature"]
 MOMENTS = ["squared_magnetisation", "fourth_magnetisation"]
@@ -213,12 +209,12 @@ def _by_cell(table: pd.DataFrame) -> Array:
 
 
 def _checked(equilibrium: pd.DataFrame) -> pd.DataFrame:
-    """The table sorted by method, size, temperature and seed, or a ValueError."""
-    missing = sorted({*CELL, "seed", *MOMENTS} - set(equilibrium.columns))
-    if missing:
-        raise ValueError(f"equilibrium lacks the columns {missing}; it has {list(equilibrium.columns)}")
-    if equilibrium.empty:
-        raise ValueError("equilibrium has no rows; it must hold at least one run")
+    """The table sorted by method, size, temperature and seed.
+
+    Raises:
+        ValueError: as `cumulants`.
+    """
+    require_columns("equilibrium", equilibrium, [*CELL, "seed", *MOMENTS])
     wrong = ~np.isfinite(equilibrium[MOMENTS].to_numpy(np.float64)).all(axis=1)
     if wrong.any():
         raise ValueError(f"equilibrium must have finite moments, got {equilibrium[wrong].iloc[0].to_dict()}")
