@@ -28,7 +28,7 @@ TEMPERATURES = [0.15, 0.5, 0.9, CRITICAL_TEMPERATURE, 1.2, 2.0, 7.0, 300.0]
 
 
 def transfer_matrix_energy(size: int, temperature: float) -> float:
-    """Energy a site of the L x L torus from ``Z = trace(T^L)``, with the derivative of T by hand."""
+    """Energy a site of the L x L torus from `Z = trace(T^L)`, with the derivative of T by hand."""
     rows = np.array(list(product((-1, 1), repeat=size)))
     within = (rows * np.roll(rows, 1, 1)).sum(1)
     bonds = (within[:, None] + within[None, :]) / 2 + rows @ rows.T
@@ -38,7 +38,7 @@ def transfer_matrix_energy(size: int, temperature: float) -> float:
 
 
 def adjacency(size: int) -> NDArray[np.int64]:
-    """How often two sites of the torus neighbour each other, ``[N, N]``, found without rolling anything."""
+    """How often two sites of the torus neighbour each other, `[N, N]`, found without rolling anything."""
     neighbours = np.zeros((size * size, size * size), dtype=np.int64)
     for row, column in product(range(size), repeat=2):
         for step in (1, size - 1):
@@ -49,11 +49,11 @@ def adjacency(size: int) -> NDArray[np.int64]:
 
 THREE = adjacency(3)
 EVERY = np.array(list(product((-1, 1), repeat=9)))
-"""All states of the 3 x 3 torus, ``[512, 9]``; the first site is the highest bit of the index."""
+"""All states of the 3 x 3 torus, `[512, 9]`; the first site is the highest bit of the index."""
 
 
 def stationary(matrix: Array) -> Array:
-    """The distribution that a Markov chain's ``matrix`` [from, to] leaves as it is."""
+    """The distribution that a Markov chain's `matrix` [from, to] leaves as it is."""
     equations = np.vstack([matrix.T - np.eye(len(matrix)), np.ones(len(matrix))])
     solution: Array = np.linalg.lstsq(equations, np.append(np.zeros(len(matrix)), 1.0), rcond=None)[0]
     return solution
