@@ -15,10 +15,10 @@ import pandas as pd
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; what is written there becomes `path` at the end.
 
-    If the block raises, the temporary file is removed and `path` is left as it was. A kill may leave the
-    temporary file behind, see `remove_partial`.
+    The temporary path has the ending of `path`, by which some libraries choose a format. If the block raises, the
+    temporary file is removed and `path` is left as it was. A kill may leave it behind, see `remove_partial`.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as written:
@@ -31,7 +31,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def remove_partial(directory: Path) -> None:
     """Remove the temporary files that killed processes left in `directory`."""
-    for partial in directory.glob(".*.partial"):
+    for partial in directory.glob(".*.partial*"):
         partial.unlink(missing_ok=True)
 
 
@@ -46,7 +46,9 @@ def write_csv(frame: pd.DataFrame, path: Path, keys: Sequence[str] = ()) -> None
 
     Floats take the fewest digits that read back exactly, lines end in "\n", a missing value is empty. Frames
     that hold the same rows, in any order, give the same bytes.
-    Raises ValueError if a key is no column or two rows agree in all keys.
+
+    Raises:
+        ValueError: a key is no column, or two rows agree in all keys.
     """
     missing = [key for key in keys if key not in frame.columns]
     if missing:
@@ -70,12 +72,20 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def write_json(content: Mapping[str, object], path: Path) -> None:
-    """Write `content` indented, keys in their order, atomically. Raises ValueError for NaN and infinities."""
+    """Write `content` indented, keys in their order, atomically.
+
+    Raises:
+        ValueError: a NaN or an infinity.
+    """
     write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", path)
 
 
 def check_writable(directory: Path) -> None:
-    """Raise ValueError unless `directory` can be written to, or made; touches nothing."""
+    """Check that `directory` can be written to, or made; touches nothing.
+
+    Raises:
+        ValueError: it cannot.
+    """
     existing = directory.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent

@@ -80,7 +80,7 @@ class Settings:
         return -(-least // self.evaluations) * self.evaluations
 
     def maac_agents_per_joint_step(self, agents: int) -> int:
-        """How many of a gradient step's samples share a joint step, so that MAAC sums about ``maac_rows`` rows."""
+        """How many of a gradient step's samples share a joint step, so that MAAC sums about `maac_rows` rows."""
         least = self.batch_size * agents / self.maac_rows
         return min(
             n
@@ -89,7 +89,7 @@ class Settings:
         )
 
     def arguments(self, algorithm: str, agents: int) -> dict[str, object]:
-        """What algorithms and data modules may take, by name, with ``algorithm``'s own exceptions."""
+        """What algorithms and data modules may take, by name, with `algorithm`'s own exceptions."""
         steps = self.joint_steps(agents)
         exploration: Exploration
         exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, max(1, round(steps * self.epsilon_share)))
@@ -237,7 +237,7 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
-    """Do the jobs, and bring the table at ``path`` up to date; ``keys`` name one setting."""
+    """Do the jobs, and bring the table at `path` up to date; `keys` name one setting."""
     update(path, pd.concat(do(sections, options)), replacing=keys, keys=[*keys, "seed", "step"])
 
 

@@ -247,11 +247,11 @@ def draw(options: IsingOptions) -> None:
 
 def film(snapshots: pd.DataFrame, path: Path) -> None:
     """The lattice that orders while it learns."""
-    from mfmarl.figures.ising_spins import animation, lattice_of  # noqa: PLC0415 - seaborn takes seconds to import
+    from mfmarl.figures.ising_spins import animation, lattice  # noqa: PLC0415 - seaborn takes seconds to import
 
     frames, captions = [], []
     for (temperature, step), lines in snapshots.groupby(["temperature", "step"]):
-        frame = lattice_of(lines, f"sweep {step}")
+        frame = lattice(lines, f"sweep {step}")
         frames.append(frame)
         captions.append(f"MF-Q, tau = {temperature:g}, sweep {step}, order parameter {abs(frame.mean()):.2f}")
     animation(np.array(frames), captions, path)

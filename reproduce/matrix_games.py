@@ -67,11 +67,11 @@ class Settings:
     seed_count: int = sourced(1000, "thesis, Table 6.1; 500 in Table 6.4", script=True)
 
     def repetitions(self, algorithm: str) -> int:
-        """How often ``algorithm`` plays the game."""
+        """How often `algorithm` plays the game."""
         return self.rec_fmq_steps if algorithm == "rec-fmq" else self.steps
 
     def exploration(self, algorithm: str) -> Exploration:
-        """How ``algorithm`` explores."""
+        """How `algorithm` explores."""
         if algorithm == "rec-fmq":
             return EpsilonGreedy(self.epsilon, self.epsilon)
         if algorithm == "fmq":

@@ -114,12 +114,14 @@ def test_study_draws_whatever_levels_occur() -> None:
     ]
 
 
-def test_scaling_has_a_memory_panel_if_memory_was_measured() -> None:
+def test_scaling_draws_time_and_reward_against_the_number_of_agents() -> None:
     frame = scaling_frame()
-    assert len(figures.scaling(frame).axes) == 3
-    without = figures.scaling(frame.drop(columns="peak_memory_mb"))
-    assert [axes.get_yscale() for axes in without.axes] == ["log", "linear"]
-    assert all(axes.get_xscale() == "log" for axes in without.axes)
+    figure = figures.scaling(frame)
+    assert [axes.get_yscale() for axes in figure.axes] == ["log", "linear"]
+    assert all(axes.get_xscale() == "log" for axes in figure.axes)
+    means = frame[frame["algorithm"] == "mf-q"].groupby("agents")["seconds_per_step"].mean()
+    lines = [np.asarray(line.get_ydata(), float) for line in figure.axes[0].get_lines()]
+    assert any(line.shape == means.shape and np.allclose(line, means) for line in lines)
 
 
 def test_looks_are_fixed_and_distinct() -> None:
@@ -151,12 +153,16 @@ def test_bad_frames_are_refused_by_name() -> None:
         figures.study(study_frame().iloc[:0])
     with pytest.raises(ValueError, match=r"seconds_per_step must be positive, got 0"):
         figures.scaling(scaling_frame().assign(seconds_per_step=0.0))
+    with pytest.raises(ValueError, match=r"result lacks the columns \['part', 'game', 'exploration'"):
+        figures.success_rates(scaling_frame(), ["penalty"])
 
 
-def test_figures_need_neither_torch_nor_an_algorithm() -> None:
+def test_no_figure_needs_torch_or_an_algorithm() -> None:
     code = (
-        "import sys, mfmarl.figures\n"
-        "assert not {'torch', 'pytorch_lightning', 'mfmarl.algorithms', 'mfmarl.algorithms.agent'} & set(sys.modules)"
+        "import importlib, pkgutil, sys, mfmarl.figures as package\n"
+        "for module in pkgutil.iter_modules(package.__path__, 'mfmarl.figures.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "assert not {'torch', 'pytorch_lightning', 'mfmarl.algorithms', 'mfmarl.environments'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
@@ -168,7 +174,7 @@ def draw(name: str) -> Figure:
         "curves": lambda: figures.learning_curves(curves_frame().query("agents == 500"), OPTIMUM, UNIFORM),
         "final": lambda: figures.final_rewards(summary, scores),
         "study": lambda: figures.study(study_frame().query("steps == 2000")),
-        "scaling": lambda: figures.scaling(scaling_frame().drop(columns="peak_memory_mb")),
+        "scaling": lambda: figures.scaling(scaling_frame()),
     }[name]()
     return figure
 
@@ -211,5 +217,4 @@ def scaling_frame() -> pd.DataFrame:
     frame = pd.DataFrame(list(keys), columns=["algorithm", "agents", "seed"])
     frame["seconds_per_step"] = frame["agents"] * 1e-6 * (1 + frame["seed"])
     frame["reward_share"] = 0.9 - 0.1 * frame["seed"]
-    frame["peak_memory_mb"] = 300 + frame["agents"] * 1e-3
     return frame

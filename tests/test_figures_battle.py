@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +28,10 @@ def test_equal_frames_give_equal_files(name: str, tmp_path: Path) -> None:
         assert one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.parametrize(("fights", "max_steps"), [("kills", 400), ("wins", 100)])
 @pytest.mark.parametrize("agents", [8, 64])
-def test_learning_curves_draw_rewards_above_fights(fights: str, max_steps: int, agents: int) -> None:
+def test_learning_curves_draw_rewards_above_kills(agents: int) -> None:
     curves = only(curves_frame(), agents=agents)
-    figure = battle.learning_curves(curves, fights, max_steps=max_steps)  # type: ignore[arg-type] # str, not Literal
+    figure = battle.learning_curves(curves)
     grid = np.array(figure.axes).reshape(2, 2)
     assert [axes.get_title() for axes in grid[0]] == {
         8: ["appendix, 8 v 8 (n = 3)", "ours, 8 v 8 (n = 3)"],
@@ -44,12 +41,12 @@ def test_learning_curves_draw_rewards_above_fights(fights: str, max_steps: int, 
         for algorithm in ("il", "mf-q"):
             runs = only(curves, settings=settings, algorithm=algorithm)
             assert_curve(above, runs, "reward")
-            assert_curve(below, runs, fights)
-        hiding = agents * max_steps * -0.005
+            assert_curve(below, runs, "kills")
+        hiding = agents * 400 * -0.005
         assert has_line(above, [0, 1], [hiding, hiding])  # from side to side
-        assert below.get_ylim()[1] == pytest.approx(1.06 * (agents if fights == "kills" else 1))
+        assert below.get_ylim()[1] == pytest.approx(1.06 * agents)
     assert grid[0, 0].get_ylabel() == "total reward of the army"
-    assert fights.rstrip("s") in grid[1, 0].get_ylabel() or "won" in grid[1, 0].get_ylabel()
+    assert grid[1, 0].get_ylabel() == "kills a round"
     assert legend(figure)[0] == ["MF-Q", "IL", f"{hiding:g}: nobody attacks, all rounds at full length"]
 
 
@@ -203,8 +200,6 @@ def test_a_missing_column_is_refused_by_name() -> None:
     for column in ("settings", "algorithm", "agents", "seed", "step", "reward", "kills"):
         with pytest.raises(ValueError, match=rf"curves lacks the columns \['{column}'\]"):
             battle.learning_curves(curves.drop(columns=column))
-    with pytest.raises(ValueError, match=r"curves lacks the columns \['wins'\]"):
-        battle.learning_curves(curves.drop(columns="wins"), "wins")
     for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "seeds"):
         with pytest.raises(ValueError, match=rf"ratings lacks the columns \['{column}'\]"):
             battle.ratings(ratings.drop(columns=column))
@@ -221,8 +216,6 @@ def test_a_missing_column_is_refused_by_name() -> None:
 
 def test_frames_that_cannot_be_drawn_are_refused() -> None:
     curves, ratings = curves_frame(), ratings_frame()
-    with pytest.raises(ValueError, match=r"fights must be one of \['kills', 'wins'\], got 'deaths'"):
-        battle.learning_curves(curves, "deaths")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"curves must be of one number of agents, got \[8, 64\]"):
         battle.learning_curves(curves)
     large, small = only(curves, agents=64), only(curves, agents=8)
@@ -252,14 +245,6 @@ def test_pairings_that_are_not_of_one_tournament_are_refused(figure: str) -> Non
         for wrong in (pairings.assign(wins=0.9), pairings.assign(wins=-0.5, draws=0.5, losses=1.0)):
             with pytest.raises(ValueError, match=r"wins, draws and losses must be shares that sum to 1, got "):
                 function(wrong)
-
-
-def test_they_need_no_torch() -> None:
-    code = (
-        "import sys, mfmarl.figures.battle, mfmarl.figures.battle_pairings, mfmarl.figures.battle_film\n"
-        "assert not {'torch', 'pytorch_lightning', 'mfmarl.algorithms', 'mfmarl.algorithms.agent'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
 
 
 def assert_curve(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
@@ -346,7 +331,6 @@ def curves_frame() -> pd.DataFrame:
     frame = pd.DataFrame(list(keys), columns=["settings", "algorithm", "agents", "seed", "step"])
     frame["reward"] = frame["agents"] * generator.uniform(-8, 5, len(frame))
     frame["kills"] = frame["agents"] * generator.uniform(0, 1, len(frame))
-    frame["wins"] = generator.uniform(0, 1, len(frame))
     absent = "settings == 'ours' and agents == 64 and algorithm == 'il' and seed == 2"
     return frame.drop(frame.query(absent).index)
 

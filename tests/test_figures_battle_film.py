@@ -128,10 +128,10 @@ def test_what_is_no_film_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         battle_film.film(positions, hp, [""], 10, path)
     with pytest.raises(ValueError, match=r"frames_per_second must be positive, got 0"):
         battle_film.film(positions, hp, captions, 10, path, frames_per_second=0)
-    with pytest.raises(ValueError, match=r"path must end in .gif or .mp4, got 'round.webm'"):
+    with pytest.raises(ValueError, match=r"ending of path must be gif or mp4, got 'webm'"):
         battle_film.film(positions, hp, captions, 10, tmp_path / "round.webm")
     monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
-    with pytest.raises(ValueError, match=r"path must end in .gif: .mp4 needs the program ffmpeg"):
+    with pytest.raises(ValueError, match=r"ending of path must be gif, got 'mp4', which needs the program ffmpeg"):
         battle_film.film(positions, hp, captions, 10, tmp_path / "round.mp4")
     assert not list(tmp_path.iterdir())
 

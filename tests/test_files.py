@@ -13,12 +13,12 @@ from mfmarl.files import atomic, check_writable, read_csv, remove_partial, write
 
 
 def test_atomic_replaces_the_file_only_when_the_block_ends(tmp_path: Path) -> None:
-    path = tmp_path / "file"
+    path = tmp_path / "file.v2.txt"
     path.write_text("old")
     with atomic(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
-        assert temporary.parent == path.parent
+        assert (temporary.parent, temporary.suffix) == (path.parent, path.suffix)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -40,7 +40,8 @@ def test_atomic_leaves_the_file_and_no_litter_when_the_block_raises(tmp_path: Pa
 
 def test_what_a_kill_leaves_is_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
-    (tmp_path / ".checkpoint.ckpt.123.partial").touch()
+    (tmp_path / ".checkpoint.123.partial.ckpt").touch()
+    (tmp_path / ".checkpoint.ckpt.123.partial").touch()  # as earlier versions named it
     remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 
-from mfmarl.figures.ising_spins import lattice_of
+from mfmarl.figures.ising_spins import lattice
 from mfmarl.files import read_csv
 from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
@@ -175,23 +175,23 @@ def test_snapshots_are_lattices_as_text(results: Path) -> None:
     assert list(table.columns) == ["kind", "method", "order", "size", "temperature", "step", "row", "spins"]
     where = ["kind", "method", "size", "temperature", "step"]
     found = set()
-    for key, lattice in table.groupby(where):
-        size = int(lattice["size"].iloc[0])
-        assert lattice["row"].tolist() == list(range(size))
-        assert all(len(line) == size and set(line) <= {"+", "-"} for line in lattice["spins"])
+    for key, picture in table.groupby(where):
+        size = int(picture["size"].iloc[0])
+        assert picture["row"].tolist() == list(range(size))
+        assert all(len(line) == size and set(line) <= {"+", "-"} for line in picture["spins"])
         found.add(key)
     still = {("equilibrium", method, 20, tau, 30) for method in ("mf-q", "mcmc") for tau in (0.9, 1.2, 2.0)}
     assert found == still | {("ordering", "mf-q", 8, 0.9, step) for step in (4, 8, 12)}
 
 
 def test_a_snapshot_is_where_a_run_of_the_same_seed_stands(results: Path, tmp_path: Path) -> None:
-    """On one Trainer, measured once at its end, the lattice has the order parameter of the last picture."""
+    """On one Trainer, measured once at its end, the picture has the order parameter of the last picture."""
     (film,) = [cell for cell in ising.cells(IsingOptions()) if cell.kind == "ordering"]
     settings = replace(film.settings, evaluations=1, measure_every=film.settings.steps)
     (job,) = replace(film, settings=settings, kind="").jobs(IsingOptions(seed=5, seeds=1))
     table = read_csv(results / "snapshots.csv")
     last = table[(table["kind"] == "ordering") & (table["step"] == settings.steps)]
-    spins = lattice_of(last, "the last")
+    spins = lattice(last, "the last")
     assert done(job, tmp_path)["order_parameter"].item() == pytest.approx(abs(spins.mean(dtype=float)))
 
 

@@ -8,15 +8,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
+from mfmarl.evaluation.bradley_terry import bradley_terry
 from mfmarl.evaluation.intervals import Array, bootstrap_interval
-from mfmarl.evaluation.ratings import (
-    METRICS,
-    PSEUDO_DRAWS,
-    _pair_weights,
-    bradley_terry,
-    ratings,
-    summarise_pairings,
-)
+from mfmarl.evaluation.ratings import METRICS, PSEUDO_DRAWS, _pair_weights, ratings, summarise_pairings
 from mfmarl.evaluation.rounds import both_sides
 from mfmarl.tournament.schedule import pairings, schedule
 

@@ -152,7 +152,7 @@ def test_what_cannot_be_filmed_leaves_no_file(tmp_path: Path, monkeypatch: pytes
 def test_a_missing_file_is_refused_before_anything_is_played(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Battles, "begin", lambda *_: pytest.fail("it begins"))
     armies = ("gone.safetensors", "rush")
-    message = r"^armies must be files of policies or random or rush, got 'gone.safetensors', which is none$"
+    message = r"^army must be the file of a policy or random or rush, got 'gone.safetensors', which is none$"
     with pytest.raises(ValueError, match=message):
         record(GAME, armies if missing == 0 else (armies[1], armies[0]), "greedy", 0)
 

@@ -1,1 +1,1 @@
-"""From tables of results to estimates, intervals and ratings; pandas and numpy alone."""
+"""From tables of results to estimates, intervals and ratings; needs no torch."""

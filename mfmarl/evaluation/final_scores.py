@@ -13,6 +13,7 @@ from mfmarl.evaluation.intervals import (
     steps_to_threshold,
     tail_mean,
 )
+from mfmarl.evaluation.tables import require_columns
 
 GROUP = ("settings", "algorithm", "agents")  # the columns that name one setting in curves.csv
 
@@ -38,12 +39,7 @@ def final_scores(
     Raises:
         ValueError: a column or an optimum is missing, a step occurs twice in a run, or there are no rows.
     """
-    required = {*by, "agents", "seed", "step", "greedy_reward", "sampled_reward"}
-    missing = sorted(required - set(curves.columns))
-    if missing:
-        raise ValueError(f"curves lacks the columns {missing}; it has {list(curves.columns)}")
-    if curves.empty:
-        raise ValueError("curves has no rows; it must hold at least one evaluation")
+    require_columns("curves", curves, [*by, "agents", "seed", "step", "greedy_reward", "sampled_reward"])
     rows = []
     for key, run in curves.sort_values("step").groupby([*by, "seed"], sort=True):
         labels = dict(zip([*by, "seed"], key, strict=True))
@@ -115,7 +111,11 @@ def summarise(
 
 
 def optimum_of(optimum: Mapping[int, float], agents: int) -> float:
-    """G* for this number of agents; ValueError if it is missing or not positive."""
+    """G* for this number of agents.
+
+    Raises:
+        ValueError: it is missing or not positive.
+    """
     if agents not in optimum:
         raise ValueError(f"optimum lacks agents = {agents}; it has {sorted(optimum)}")
     if not optimum[agents] > 0:

@@ -37,9 +37,14 @@ class Band(NamedTuple):
     high: Array
 
 
+def mean(scores: Array) -> Array:
+    """Mean over runs and tasks: [..., runs, tasks] -> [...]."""
+    return np.asarray(scores.mean(axis=(-2, -1)))
+
+
 def bootstrap_interval(
     scores: ArrayLike,
-    statistic: Statistic | None = None,
+    statistic: Statistic = mean,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     *,
@@ -49,7 +54,7 @@ def bootstrap_interval(
 
     Args:
         scores: [runs] or [runs, tasks]. Runs are resampled within each task, tasks independently.
-        statistic: `mean` (the default), `median`, `interquartile_mean` or any other `Statistic`.
+        statistic: what is estimated from the scores; the default is their mean.
         confidence: between 0 and 1, exclusive.
         resamples: number of bootstrap resamples.
         generator: the only source of randomness.
@@ -65,13 +70,12 @@ def bootstrap_interval(
     """
     check_confidence(confidence)
     table = _table("scores", scores)
-    reduce = mean if statistic is None else statistic
-    estimate = float(reduce(table))
+    estimate = float(statistic(table))
     runs, tasks = table.shape
     if runs == 1:
         return Interval(estimate, math.nan, math.nan)
     drawn = generator.integers(0, runs, size=(resamples, runs, tasks))
-    resampled = reduce(table[drawn, np.arange(tasks)])
+    resampled = statistic(table[drawn, np.arange(tasks)])  # [resamples, runs, tasks] -> [resamples]
     low, high = np.quantile(resampled, expanded_percentiles(confidence, runs))
     return Interval(estimate, float(low), float(high))
 
@@ -93,6 +97,7 @@ def bootstrap_band(
     estimate = table.mean(axis=0)
     if runs == 1:
         return Band(estimate, np.full(steps, math.nan), np.full(steps, math.nan))
+    # How often each run is drawn [resamples, runs]: a product with the curves gives the mean curve of every resample.
     counts = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
     low, high = np.quantile(counts @ table / runs, expanded_percentiles(confidence, runs), axis=0)
     return Band(estimate, low, high)
@@ -144,25 +149,11 @@ def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) ->
     return float(at[reached[0]]) if reached.size else math.nan
 
 
-def mean(scores: Array) -> Array:
-    """Mean over runs and tasks: [..., runs, tasks] -> [...]."""
-    return np.asarray(scores.mean(axis=(-2, -1)))
-
-
-def median(scores: Array) -> Array:
-    """Median over runs and tasks: [..., runs, tasks] -> [...]."""
-    return np.asarray(np.median(scores, axis=(-2, -1)))
-
-
-def interquartile_mean(scores: Array) -> Array:
-    """Mean of the middle half of all scores, a whole quarter (rounded down) cut off at each end."""
-    ordered = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
-    cut = ordered.shape[-1] // 4
-    return np.asarray(ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1))
-
-
 def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
-    """The percentiles to take for an interval that is as wide as Student's where the resamples are normal."""
+    """The percentiles to take for an interval that is as wide as Student's where the resamples are normal.
+
+    Resamples of n runs spread too little, by the factor sqrt((n - 1) / n), and Student's t is wider than the normal.
+    """
     width = math.sqrt(runs / (runs - 1)) * stats.t.ppf((1 + confidence) / 2, runs - 1)
     return float(stats.norm.cdf(-width)), float(stats.norm.cdf(width))
 
@@ -183,6 +174,10 @@ def _table(name: str, values: ArrayLike) -> Array:
 
 
 def check_confidence(confidence: float) -> None:
-    """Raise ValueError unless the confidence lies between 0 and 1."""
+    """Check that the confidence lies between 0 and 1.
+
+    Raises:
+        ValueError: it does not.
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, exclusive, got {confidence}")

@@ -6,8 +6,7 @@ takes a seed pair as often as both of its seeds were drawn (Owen 2007, *The pige
 variance of what is peculiar to a seed pair, chance in its rounds too, up to three times: where that outweighs what
 the seeds bring, the intervals are too wide.
 
-Strengths are those of Bradley and Terry 1952, *Rank Analysis of Incomplete Block Designs*: A beats B with probability
-s_A / (s_A + s_B). A draw counts as half a win of each.
+Strengths are those of `bradley_terry`.
 """
 
 import math
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mfmarl.evaluation.bradley_terry import UnconnectedError, bradley_terry
 from mfmarl.evaluation.intervals import (
     RESAMPLES,
     Array,
@@ -27,12 +27,7 @@ from mfmarl.evaluation.intervals import (
     expanded_percentiles,
     interval_columns,
 )
-from mfmarl.evaluation.rounds import (
-    GROUP,
-    SCRIPTED,
-    both_sides,
-    in_order,
-)
+from mfmarl.evaluation.rounds import GROUP, SCRIPTED, both_sides, in_order
 
 SHARES = ("wins", "draws", "losses", "published_win_rate")
 MEANS = ("reward", "opponent_reward", "kills", "deaths", "steps")
@@ -71,7 +66,7 @@ def summarise_pairings(
         - wins_left, wins_right: shares of the rounds in which the algorithm stood there; NaN if it never did. In a
           mirror match one is the losses of the other;
         - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
-          `bootstrap_interval`, for `seeds`; rush and random are what they are and not resampled.
+          `bootstrap_interval`, for `seeds`; rush and random do not learn and are not resampled.
           Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs agree the
           interval has zero width, however few they are.
 
@@ -85,6 +80,7 @@ def summarise_pairings(
     for key, group in both_sides(rounds).groupby([*GROUP], sort=True):
         for algorithm, opponent, sides in _by_pairing(group):
             seeds = {algorithm: np.unique(sides["seed"]), opponent: np.unique(sides["opponent_seed"])}
+            # Sums of every metric over each seed pair: a resample weighs seed pairs, never single rounds.
             sums = _cell_sums(sides, _metrics(sides), seeds[algorithm], seeds[opponent])
             met = np.triu(sums[..., 0]) if algorithm == opponent else sums[..., 0]
             total, totals = sums.sum(axis=(0, 1)), np.zeros((0, sums.shape[-1]))
@@ -112,16 +108,15 @@ def ratings(
 ) -> pd.DataFrame:
     """One row an entrant: its Bradley-Terry strength on Elo's scale, with its interval over training seeds.
 
-    Maximum likelihood, a draw being half a win of each; mirror matches say nothing and are left out. To each pairing
-    that met PSEUDO_DRAWS = 1 drawn round is added, half a win of each. An entrant that wins or loses everything so
-    has a finite rating, a bound that grows with the number of rounds: 400 log10(2 R + 1) after R rounds won of R. For
-    two entrants it is Firth's correction (1993, *Bias reduction of maximum likelihood estimates*), and beside tens
-    of rounds it weighs little.
+    Maximum likelihood, a draw being half a win of each; mirror matches say nothing and are left out. One drawn round
+    (PSEUDO_DRAWS) is added to each pairing that met. So an entrant that wins or loses everything has a finite rating,
+    a bound that grows with the number of rounds: 400 log10(2 R + 1) after R rounds won of R. For two entrants it is
+    Firth's correction (1993, *Bias reduction of maximum likelihood estimates*). Beside tens of rounds it weighs little.
 
     One number an entrant cannot say that A beats B, B beats C and C beats A: look at `summarise_pairings` too.
 
     Args:
-        rounds: as in `mfmarl.tournament.schedule.both_sides`.
+        rounds: as in `both_sides`.
         confidence: of every interval.
         resamples: number of bootstrap resamples.
         seed: of the bootstrap's generator.
@@ -138,8 +133,7 @@ def ratings(
         A row depends on the rounds of its agents and evaluation and on `seed` alone.
 
     Raises:
-        ValueError: as `both_sides`; or confidence lies outside (0, 1), or pairings do not connect
-            all entrants.
+        ValueError: as `both_sides`; or confidence lies outside (0, 1), or pairings do not connect all entrants.
     """
     check_confidence(confidence)
     table = both_sides(rounds)
@@ -163,50 +157,6 @@ def ratings(
             row |= {"rounds": round(won + lost), "seeds": league.seeds[name]}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-class UnconnectedError(ValueError):
-    """No chain of wins leads from each entrant to each other, so that a strength is infinite."""
-
-
-def bradley_terry(points: Array) -> Array:
-    """Maximum-likelihood log strengths with mean zero: [..., entrants, entrants] -> [..., entrants].
-
-    Newton's method, each step shortened to log(1 + r) / r of itself, r being the range of its entries: so it cannot
-    diverge (Sun and Tran-Dinh 2019, *Generalized self-concordant functions*).
-
-    Args:
-        points: at [..., a, b] the points, wins and half the draws, of a against b. From each entrant to each other
-            there must be a chain of such as have points against the next, else a strength is infinite.
-
-    Raises:
-        UnconnectedError: points lack such a chain.
-        ValueError: points are not square, negative, or not finite.
-    """
-    points = np.asarray(points, np.float64)
-    if points.ndim < 2 or points.shape[-1] != points.shape[-2] or not np.isfinite(points).all() or (points < 0).any():
-        raise ValueError(f"points must be [..., entrants, entrants], finite and not negative, got {points.shape}")
-    entrants = points.shape[-1]
-    beats = points > 0
-    for _ in range(entrants):
-        beats = beats | (beats @ beats)
-    if not (beats | np.eye(entrants, dtype=np.bool_)).all():
-        raise UnconnectedError("points must lead in a chain from each entrant to each other, or a strength is infinite")
-    met = points + points.swapaxes(-1, -2)
-    strengths = np.zeros(points.shape[:-1])
-    for _ in range(200):
-        expected = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
-        gradient = (points - met * expected).sum(axis=-1)
-        weights = met * expected * expected.swapaxes(-1, -2)
-        weights[..., range(entrants), range(entrants)] = 0
-        curvature = weights.sum(axis=-1)[..., None] * np.eye(entrants) - weights
-        centred = curvature + curvature.max(axis=(-1, -2), keepdims=True) + (entrants == 1)
-        step = np.linalg.solve(centred, gradient[..., None])[..., 0]
-        reach = np.maximum(np.ptp(step, axis=-1, keepdims=True), 1e-300)
-        strengths = strengths + step * np.log1p(reach) / reach
-        if reach.max(initial=0) < 1e-8:
-            break
-    return np.asarray(strengths - strengths.mean(axis=-1, keepdims=True))
 
 
 class _League:
@@ -272,6 +222,7 @@ def _resample(seeds: Mapping[str, int], resamples: int, generator: np.random.Gen
 
 
 def _all_once(seeds: Mapping[str, int]) -> dict[str, Array]:
+    """The data themselves as the one resample."""
     return {name: np.ones((1, number)) for name, number in seeds.items()}
 
 

@@ -1,4 +1,13 @@
-"""Tables of rounds between armies: one row a round."""
+"""The table of rounds between trained armies (Yang et al. 2018, Section 5.3).
+
+It has one row a round:
+
+- algorithm, opponent, seed, opponent_seed: who played, and from which training runs; rush and random have seed 0;
+- agents, evaluation (greedy | sampled): of both armies;
+- seat (left | right), first (yes | no): where the algorithm stood, and whether its actions were set first;
+- round, result (win | draw | loss: more survivors win), reward, opponent_reward (totals of the army), survivors,
+  opponent_survivors, steps.
+"""
 
 from collections.abc import Iterable
 
@@ -6,37 +15,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mfmarl.evaluation.tables import require_columns
+
 LEARNERS = ("mf-q", "il", "mf-ac", "ac")  # in this order; others follow by name, and then the scripted
-
-
 SCRIPTED = ("rush", "random")
-
-
 EVALUATIONS = ("greedy", "sampled")
-
-
 GROUP = ("agents", "evaluation")  # what is never pooled
-
-
 ENTRANTS = ("algorithm", "opponent")
-
-
-SIDES = {"algorithm": "opponent", "seed": "opponent_seed", "reward": "opponent_reward"}
-
-
-SIDES |= {"survivors": "opponent_survivors"}
-
-
+SIDES = {
+    "algorithm": "opponent",
+    "seed": "opponent_seed",
+    "reward": "opponent_reward",
+    "survivors": "opponent_survivors",
+}  # a column of one side, and the same of the other
 FLIPS = {
     "seat": {"left": "right", "right": "left"},
     "first": {"yes": "no", "no": "yes"},
     "result": {"win": "loss", "draw": "draw", "loss": "win"},
-}
-
-
+}  # a value as the other side sees it
 NUMBERS = ("agents", "seed", "opponent_seed", "reward", "opponent_reward", "survivors", "opponent_survivors", "steps")
-
-
 COLUMNS = (*SIDES, *SIDES.values(), *FLIPS, *GROUP, "round", "steps")
 
 
@@ -78,6 +75,7 @@ def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def _place(name: str) -> tuple[int, str]:
+    """The sort key of an entrant."""
     known = (*LEARNERS, None, *SCRIPTED)
     return (known.index(name) if name in known else len(LEARNERS)), name
 
@@ -98,11 +96,8 @@ def _turned(table: pd.DataFrame, turn: NDArray[np.bool_]) -> pd.DataFrame:
 
 
 def _checked(rounds: pd.DataFrame) -> pd.DataFrame:
-    missing = sorted(set(COLUMNS) - set(rounds.columns))
-    if missing:
-        raise ValueError(f"rounds lacks the columns {missing}; it has {list(rounds.columns)}")
-    if rounds.empty:
-        raise ValueError("rounds has no rows; it must hold at least one round")
+    """The table as it is, once it is known to be one."""
+    require_columns("rounds", rounds, COLUMNS)
     for column in COLUMNS:
         if rounds[column].isna().any():
             raise ValueError(f"rounds must be filled, got {column} missing in row {rounds[column].isna().argmax()}")

@@ -1,11 +1,10 @@
 """The figures of Battle: learning curves of self-play, and the ratings of the tournament after it.
 
 The paper's Figure of learning curves shows the total reward alone; an army that hides earns more than one that learns
-to fight badly, so kills or wins are drawn below it.
+to fight badly, so kills are drawn below it.
 """
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mfmarl.evaluation.rounds import EVALUATIONS, in_order
+from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
     INTERVAL_NOTE,
     SCRIPTED,
@@ -25,60 +25,53 @@ from mfmarl.figures.style import (
     house_style,
     legend_below,
     looks,
+    only_value,
     page,
-    require_columns,
     thousands,
 )
 
 STEP_REWARD = -0.005  # of an agent that does not attack
-FIGHTS = {"kills": "kills a round", "wins": "share of rounds won"}
+MAX_STEPS = 400  # of a round: the paper
 
 
 @house_style()
-def learning_curves(
-    curves: pd.DataFrame, fights: Literal["kills", "wins"] = "kills", *, max_steps: int = 400
-) -> Figure:
-    """Total reward of the learner's army against the round of self-play, above its kills or wins.
+def learning_curves(curves: pd.DataFrame) -> Figure:
+    """Total reward of the learner's army against the round of self-play, above its kills.
 
     A column for each settings, and within one for each length of training. A dashed line is the reward of an army that
-    never attacks and loses nobody in a round of full length: agents x max_steps x -0.005.
+    never attacks and loses nobody in a round of full length: agents x 400 x -0.005.
 
     Args:
         curves: settings, algorithm, agents (of one army, one number), seed, step (rounds played), reward (mean total of
-            the army a round since the last row), and kills (mean a round) or wins (share of the rounds, 0 to 1).
-        fights: what the lower row shows.
-        max_steps: of a round. 400: the paper.
+            the army a round since the last row), kills (mean a round).
 
     Raises:
-        ValueError: unknown fights, a missing column, several numbers of agents, or seeds of one line that have not one
-            row each at the same steps.
+        ValueError: a missing column, several numbers of agents, or seeds of one line that have not one row each at the
+            same steps.
     """
-    if fights not in FIGHTS:
-        raise ValueError(f"fights must be one of {sorted(FIGHTS)}, got {fights!r}")
-    require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", "reward", fights])
-    agents = one_size("curves", curves)
+    require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", "reward", "kills"])
+    agents = only_value("curves", curves, "agents", "number of agents")
     curves = curves.assign(rounds=curves.groupby(["settings", "algorithm"])["step"].transform("max"))
     columns = list(curves[["settings", "rounds"]].drop_duplicates().itertuples(index=False, name=None))
     styles = fighters(curves["algorithm"])
-    hiding = agents * max_steps * STEP_REWARD
+    hiding = agents * MAX_STEPS * STEP_REWARD
     figure = page(4.8)
     grid = figure.subplots(2, len(columns), squeeze=False, sharex="col", height_ratios=[1.7, 1])
     for (above, below), (name, rounds) in zip(grid.T, columns, strict=True):
         panel = curves[(curves["settings"] == name) & (curves["rounds"] == rounds)]
         counts = [
-            _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, fights, place / len(styles))
+            _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, place / len(styles))
             for place, (algorithm, look) in enumerate(styles.items())
         ]
         above.set_title(f"{name}, {agents} v {agents} ({count_label([count for count in counts if count])})")
         above.axhline(hiding, color="black", linestyle="--", linewidth=1, zorder=1.8)
-        top = agents if fights == "kills" else 1
-        below.set_ylim(-0.04 * top, 1.06 * top)
+        below.set_ylim(-0.04 * agents, 1.06 * agents)
         below.set_xlim(left=0)
         below.set_xlabel("rounds of self-play")
         below.xaxis.set_major_formatter(thousands)
         below.locator_params(axis="x", nbins=5)
     grid[0, 0].set_ylabel("total reward of the army")
-    grid[1, 0].set_ylabel(FIGHTS[fights])
+    grid[1, 0].set_ylabel("kills a round")
     label = f"{np.round(hiding, 1):g}: nobody attacks, all rounds at full length"
     handles = [handle(look) for look in styles.values()]
     handles += [Line2D([], [], color="black", linestyle="--", linewidth=1, label=label)]
@@ -143,27 +136,23 @@ def fighters(names: Iterable[str]) -> dict[str, Look]:
     return {name: found[name] for name in names}
 
 
-def one_size(name: str, frame: pd.DataFrame) -> int:
-    """The number of agents of an army; ValueError if there are several."""
-    sizes = sorted(int(size) for size in frame["agents"].unique())
-    if len(sizes) > 1:
-        raise ValueError(f"{name} must be of one number of agents, got {sizes}")
-    return sizes[0]
-
-
 def known_evaluations(name: str, frame: pd.DataFrame) -> list[str]:
-    """Which of greedy and sampled occur; ValueError if any other does."""
+    """Which of greedy and sampled occur.
+
+    Raises:
+        ValueError: any other does.
+    """
     if unknown := sorted(set(frame["evaluation"]) - set(EVALUATIONS)):
         raise ValueError(f"{name}: evaluation must be one of {list(EVALUATIONS)}, got {unknown}")
     return [evaluation for evaluation in EVALUATIONS if evaluation in set(frame["evaluation"])]
 
 
-def _draw_line(above: Axes, below: Axes, runs: pd.DataFrame, look: Look, fights: str, place: float) -> int:
-    """Reward and fights of one algorithm, the first marker at that share of their distance; the number of seeds."""
+def _draw_line(above: Axes, below: Axes, runs: pd.DataFrame, look: Look, place: float) -> int:
+    """Reward and kills of one algorithm, the first marker at that share of their distance; the number of seeds."""
     if runs.empty:
         return 0
     name = f"{runs['algorithm'].iloc[0]}, {runs['settings'].iloc[0]}, agents = {runs['agents'].iloc[0]}"
-    for axes, metric in ((above, "reward"), (below, fights)):
+    for axes, metric in ((above, "reward"), (below, "kills")):
         table = by_seed(runs, "step", metric, name)
         every = max(1, table.shape[1] // 6)
         draw_band(axes, table, look, every=(int(place * every), every))

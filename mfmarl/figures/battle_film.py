@@ -5,18 +5,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from mfmarl.figures.style import draft, house_style
+from mfmarl.figures.film import canvas, pixels_a_cell, write
+from mfmarl.figures.style import house_style
 
 ARMIES = ("#0072B2", "#D55E00")  # Okabe and Ito's blue and vermillion: apart with any colour vision
 WALL, FLOOR = "#4D4D4D", "#FFFFFF"
 FULL_HP = 10.0
 SHADES = 5  # blows of 2 that take an agent of full hp down
-PIXELS = 400  # at least, across the map
 HEADING_PIXELS = 30
 HELD_SECONDS = 2  # for which the last picture stays, our choice
 
@@ -34,10 +32,9 @@ def film(
     """Write a round as an animated GIF that plays for ever, or as an MP4 video, and return its path.
 
     The ending of the path decides; MP4 needs ffmpeg where matplotlib finds it. The first army is blue discs, the
-    second vermillion squares, all outlined and filled the paler the less hp they have. Above them stand the names and
-    the survivors of the armies, and the caption between. A cell is a square of whole pixels, the map at least 400
-    across. Equal arguments give equal bytes of a GIF, in which successive pictures that are equal are stored as one
-    that is shown longer. The file is complete or absent.
+    second vermillion squares. Each agent is outlined, and the less hp it has the paler it is filled. Above the map
+    stand the names and the survivors of the armies, and between them the caption. A cell is a square of whole pixels,
+    the map at least 400 across. Equal arguments give equal bytes of a GIF. The file is complete or absent.
 
     Args:
         positions: [frames, 2, agents, 2] integers: cells x (to the right), y (down); -1 for the dead.
@@ -46,39 +43,34 @@ def film(
         map_size: cells across, the border of walls included.
         path: of the file, ending in .gif or .mp4.
         names: of the two armies.
-        frames_per_second: 10 is our choice. GIF keeps the time of a frame in hundredths of a second.
+        frames_per_second: 10 is our choice; see `mfmarl.figures.film.write`.
 
     Raises:
         ValueError: another ending, or .mp4 without ffmpeg; positions or hp of another shape or type or outside the
             map; another number of captions; or frames_per_second that is not positive.
     """
-    final = Path(path)
     cells, strengths = _checked(positions, hp, captions, map_size)
-    writer = _writer(final, frames_per_second)
-    pixels = -(-PIXELS // map_size)
+    pixels = pixels_a_cell(map_size)
     side = pixels * map_size
-    height = side + HEADING_PIXELS
-    figure = Figure(figsize=(side / 100, height / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, side / height))
-    axes.set_axis_off()
+    figure, axes = canvas(side, HEADING_PIXELS)
     image = axes.imshow(np.zeros((side, side, 3), np.uint8), interpolation="nearest", aspect="auto")
-    line = 1 - HEADING_PIXELS / height / 2
+    line = 1 - HEADING_PIXELS / (side + HEADING_PIXELS) / 2
     texts = [
         figure.text(8 / side, line, "", color=ARMIES[0], weight="bold", va="center_baseline"),
         figure.text(1 - 8 / side, line, "", color=ARMIES[1], weight="bold", va="center_baseline", ha="right"),
         figure.text(0.5, line, "", color="0.2", va="center_baseline", ha="center"),
     ]
-    with draft(final) as unfinished, writer.saving(figure, str(unfinished), 100):
-        for index, picture in enumerate(_pictures(cells, strengths, map_size, pixels)):
-            image.set_data(picture)
-            survivors = (cells[index] >= 0).all(-1).sum(-1)
-            headings = [f"{name} {count}" for name, count in zip(names, survivors, strict=True)]
-            for text, heading in zip(texts, [*headings, captions[index]], strict=True):
-                text.set_text(heading)
-            writer.grab_frame()
-        for _ in range(int(HELD_SECONDS * frames_per_second)):
-            writer.grab_frame()
-    return final
+    pictures = _pictures(cells, strengths, map_size, pixels)
+
+    def show(index: int) -> None:
+        image.set_data(next(pictures))
+        survivors = (cells[index] >= 0).all(-1).sum(-1)
+        headings = [f"{name} {count}" for name, count in zip(names, survivors, strict=True)]
+        for text, heading in zip(texts, [*headings, captions[index]], strict=True):
+            text.set_text(heading)
+
+    write(figure, show, len(cells), Path(path), frames_per_second, HELD_SECONDS)
+    return Path(path)
 
 
 def shade(army: int, strength: float) -> NDArray[np.uint8]:
@@ -116,25 +108,18 @@ def _stamps(pixels: int) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
 
 
 def _bytes(red: float, green: float, blue: float) -> NDArray[np.uint8]:
+    """A colour of parts in [0, 1] as bytes [3]."""
     return np.array([round(255 * part) for part in (red, green, blue)], np.uint8)
-
-
-def _writer(path: Path, frames_per_second: int) -> AbstractMovieWriter:
-    if not frames_per_second > 0:
-        raise ValueError(f"frames_per_second must be positive, got {frames_per_second}")
-    if path.suffix == ".gif":
-        return PillowWriter(fps=frames_per_second)
-    if path.suffix != ".mp4":
-        raise ValueError(f"path must end in .gif or .mp4, got {path.name!r}")
-    if not FFMpegWriter.isAvailable():
-        raise ValueError("path must end in .gif: .mp4 needs the program ffmpeg, which matplotlib does not find")
-    return FFMpegWriter(fps=frames_per_second)
 
 
 def _checked(
     positions: ArrayLike, hp: ArrayLike, captions: Sequence[str], map_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Cells [frames, 2, agents, 2] and shares of full hp [frames, 2, agents]."""
+    """Cells [frames, 2, agents, 2] and shares of full hp [frames, 2, agents].
+
+    Raises:
+        ValueError: as `film`.
+    """
     cells, points = np.asarray(positions), np.asarray(hp, np.float64)
     if cells.ndim != 4 or cells.shape[1] != 2 or cells.shape[3] != 2 or not cells.size or cells.dtype.kind not in "iu":
         raise ValueError(

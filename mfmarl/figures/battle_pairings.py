@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from mfmarl.figures.battle import fighters, known_evaluations, one_size
-from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, page, require_columns
+from mfmarl.evaluation.tables import require_columns
+from mfmarl.figures.battle import fighters, known_evaluations
+from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, only_value, page
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
 WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"
@@ -159,10 +160,14 @@ def rewards(pairings: pd.DataFrame) -> Figure:
 
 
 def _checked(pairings: pd.DataFrame, columns: list[str]) -> list[str]:
-    """The evaluations that occur; ValueError unless each pairing occurs once in each and all of one size."""
+    """The evaluations that occur.
+
+    Raises:
+        ValueError: a pairing occurs twice in one of them, or there are several numbers of agents.
+    """
     require_columns("pairings", pairings, [*KEYS, *columns])
     if "agents" in pairings:
-        one_size("pairings", pairings)
+        only_value("pairings", pairings, "agents", "number of agents")
     seen = set()
     for algorithm, opponent, evaluation in pairings[["algorithm", "opponent", "evaluation"]].to_numpy():
         key = (frozenset((algorithm, opponent)), evaluation)
@@ -173,6 +178,11 @@ def _checked(pairings: pd.DataFrame, columns: list[str]) -> list[str]:
 
 
 def _check_shares(pairings: pd.DataFrame) -> None:
+    """Check that wins, draws and losses are shares that sum to 1.
+
+    Raises:
+        ValueError: they are not.
+    """
     shares = pairings[list(SHARES)].to_numpy(np.float64)
     wrong = ~(np.isclose(shares.sum(1), 1) & (shares >= 0).all(1))
     if wrong.any():
@@ -210,6 +220,7 @@ def _lines(pairings: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def _name_lines(axes: Axes, lines: list[str]) -> None:
+    """One named line for each entry, downwards."""
     axes.set_yticks(range(len(lines)), lines)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
@@ -225,4 +236,5 @@ def _amount(panel: pd.DataFrame) -> str:
 
 
 def _armies(pairings: pd.DataFrame) -> str:
+    """The sizes of the armies as a sentence, if they are known."""
     return "{0} v {0} agents. ".format(int(pairings["agents"].iloc[0])) if "agents" in pairings else ""

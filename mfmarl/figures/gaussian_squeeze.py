@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mfmarl.evaluation.final_scores import optimum_of
-from mfmarl.evaluation.intervals import Interval, bootstrap_band
+from mfmarl.evaluation.intervals import Interval
+from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    BOOTSTRAP_SEED,
     INTERVAL_NOTE,
     LOOKS,
     Look,
     by_seed,
     count_label,
+    draw_band,
     draw_runs,
     handle,
     house_style,
@@ -24,7 +24,6 @@ from mfmarl.figures.style import (
     looks,
     optimum_handle,
     page,
-    require_columns,
     share_axis,
     thousands,
 )
@@ -95,8 +94,8 @@ def final_rewards(summary: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     """Final reward over G*, greedy beside sampled: every seed, the mean and its interval.
 
     Args:
-        summary: of `mfmarl.evaluation.intervals.summarise`; the intervals drawn are the table's.
-        scores: of `mfmarl.evaluation.intervals.final_scores`, from the same curves.
+        summary: of `mfmarl.evaluation.final_scores.summarise`; the intervals drawn are the table's.
+        scores: of `mfmarl.evaluation.final_scores.final_scores`, from the same curves.
 
     Raises:
         ValueError: a missing column, or a setting of the summary without scores.
@@ -149,24 +148,18 @@ def _draw_curve(axes: Axes, panel: pd.DataFrame, name: str, look: Look, metric: 
     table = by_seed(runs, "step", metric, name)  # no training reward before the first step
     if table.empty:
         return 0
-    steps, generator = table.columns.to_numpy(np.float64), np.random.default_rng(BOOTSTRAP_SEED)
-    band = bootstrap_band(table, generator=generator)
-    every = max(1, len(steps) // 6)
+    every = max(1, table.shape[1] // 6)
     first = list(LOOKS).index(name) * every // len(LOOKS) if name in LOOKS else 0
-    axes.fill_between(steps, band.low, band.high, color=look.colour, alpha=0.15, linewidth=0, zorder=1.5)
-    axes.plot(
-        steps,
-        band.estimate,
-        color=look.colour,
-        linestyle=look.line,
-        linewidth=1.5,
-        marker=look.marker,
-        markevery=(first, every),
-    )
+    draw_band(axes, table, look, shade=0.15, every=(first, every))  # fainter than elsewhere: many bands overlap
     return len(table)
 
 
 def _uniform_of(uniform: Mapping[int, float], agents: int) -> float:
+    """Expected reward of uniform play for this number of agents.
+
+    Raises:
+        ValueError: it is missing.
+    """
     if agents not in uniform:
         raise ValueError(f"uniform lacks agents = {agents}; it has {sorted(uniform)}")
     return float(uniform[agents])

@@ -1,4 +1,4 @@
-"""The figure of how cost and reward grow with the number of agents."""
+"""The figure of Gaussian Squeeze with scaled targets: how cost and reward grow with the number of agents."""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
     INTERVAL_NOTE,
     SHARE_LABEL,
@@ -18,31 +19,28 @@ from mfmarl.figures.style import (
     looks,
     optimum_handle,
     page,
-    require_columns,
 )
 
 
 @house_style()
 def scaling(frame: pd.DataFrame) -> Figure:
-    """Time per joint step, final reward and, if measured, memory against the number of agents.
+    """Time per joint step and final reward against the number of agents.
 
     Args:
-        frame: one row a run: algorithm, agents, seed, seconds_per_step, reward_share (final greedy G / G*)
-            and perhaps peak_memory_mb (MB). A NaN is a value that was not measured.
+        frame: one row a run: algorithm, agents, seed, seconds_per_step, reward_share (final greedy G / G*).
+            A NaN is a value that was not measured.
 
     Raises:
-        ValueError: a missing column, or a time or memory that is not positive.
+        ValueError: a missing column, or a time that is not positive.
     """
     require_columns("frame", frame, ["algorithm", "agents", "seed", "seconds_per_step", "reward_share"])
     panels = {"seconds_per_step": "seconds of computing per joint step", "reward_share": SHARE_LABEL}
-    if "peak_memory_mb" in frame.columns:
-        panels["peak_memory_mb"] = "peak memory (MB)"
     styles = looks(frame["algorithm"])
     figure = page(3.8)
     grid = figure.subplots(1, len(panels), sharex=True)
     for axes, (column, label) in zip(grid, panels.items(), strict=True):
         measured = frame.dropna(subset=column)
-        if column != "reward_share":
+        if column == "seconds_per_step":
             if (measured[column] <= 0).any():
                 raise ValueError(f"{column} must be positive, got {measured[column].min()}")
             axes.set_yscale("log")
@@ -65,6 +63,7 @@ def scaling(frame: pd.DataFrame) -> Figure:
 
 
 def _draw_against_size(axes: Axes, runs: pd.DataFrame, column: str, look: Look, aside: float) -> None:
+    """Means of one algorithm with their intervals, moved aside by that factor, and every seed beside them."""
     sizes, means = [], []
     for _, group in runs.groupby("agents", sort=True):
         interval = interval_over_runs(group[column].to_list())

@@ -1,8 +1,9 @@
-"""The figure of the sensitivity study: what decides whether a method finds the optimum."""
+"""The figure of the sensitivity study of Gaussian Squeeze: what decides whether a method finds the optimum."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
     FURTHER_LOOKS,
     INTERVAL_NOTE,
@@ -17,7 +18,6 @@ from mfmarl.figures.style import (
     looks,
     optimum_handle,
     page,
-    require_columns,
     share_axis,
 )
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
     INTERVAL_NOTE,
     LOOKS,
@@ -27,8 +28,8 @@ from mfmarl.figures.style import (
     house_style,
     legend_below,
     looks,
+    only_value,
     page,
-    require_columns,
 )
 
 METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC}  # and whatever else is compared, see `methods_in`
@@ -63,7 +64,7 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
     metrics = ("order_parameter", "sublattice_order_parameter")
     require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", *metrics])
     require_columns("references", references, ["curve", "temperature", "order_parameter"])
-    size = only_size("equilibrium", equilibrium)
+    size = only_value("equilibrium", equilibrium, "size", "lattice size")
     methods = methods_in(equilibrium)
     learned = equilibrium[equilibrium["method"] == "mf-q"]
     orders = [order for order in ORDERS if order in set(learned["order"])] or ["checkerboard"]
@@ -222,6 +223,7 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
 def _draw_crossings(
     axes: Axes, crossings: pd.DataFrame, methods: Mapping[str, Look], critical_temperature: float
 ) -> None:
+    """One line for each crossing, with its interval, beside the exact temperature."""
     axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
     for y, line in enumerate(crossings.to_dict("records")):
         look = methods[line["method"]]
@@ -248,16 +250,12 @@ def name_of(runs: pd.DataFrame) -> str:
     return f"{runs['method'].iloc[0]} (orders {sorted(runs['order'].unique())})"
 
 
-def only_size(name: str, frame: pd.DataFrame) -> int:
-    """The lattice size L of the frame; ValueError if it has several."""
-    sizes = sorted(int(size) for size in frame["size"].unique())
-    if len(sizes) > 1:
-        raise ValueError(f"{name} must be of one lattice size, got {sizes}")
-    return sizes[0]
-
-
 def _at(truth: pd.DataFrame, temperatures: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """The exact energies at these temperatures [temperatures]."""
+    """The exact energies at these temperatures [temperatures].
+
+    Raises:
+        ValueError: one is missing.
+    """
     known = {round(float(at), 9): float(u) for at, u in truth[["temperature", "energy"]].to_numpy()}
     if absent := [float(at) for at in temperatures if round(float(at), 9) not in known]:
         raise ValueError(f"exact lacks the temperatures {absent} of size {size}")

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.animation import PillowWriter
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
+from mfmarl.evaluation.tables import require_columns
+from mfmarl.figures.film import canvas, pixels_a_cell, write
 from mfmarl.figures.ising import METHODS
-from mfmarl.figures.style import WIDTH, draft, house_style, legend_below, page, require_columns
+from mfmarl.figures.style import WIDTH, house_style, legend_below, page
 
 TONES = {-1: "#12305A", 1: "#F5DEB3"}  # dark and light: apart in grey, in print and with any colour vision
-PIXELS = 400  # at least, across an animated lattice
 CAPTION_PIXELS = 30
 ONE_RUN = "One run of each; near the critical point the order parameters of two runs differ much"
 
@@ -48,10 +48,10 @@ def spins(snapshots: pd.DataFrame) -> Figure:
                 axes.set_xlabel("not run")
                 axes.set_box_aspect(1)
                 continue
-            lattice = lattice_of(lines, f"{method}, tau = {float(temperature)}")
-            axes.imshow(lattice, cmap=_colours(), vmin=-1, vmax=1, interpolation="none")
+            sites = lattice(lines, f"snapshots: {method}, tau = {float(temperature)}")
+            axes.imshow(sites, cmap=_colours(), vmin=-1, vmax=1, interpolation="none")
             axes.spines[:].set_visible(True)
-            axes.set_xlabel(f"order parameter {abs(lattice.mean()):.2f}")
+            axes.set_xlabel(f"order parameter {abs(sites.mean()):.2f}")
         pictures[0].set_ylabel(METHODS[method].label, fontsize=11)
     keys = {1: "spin up, +1", -1: "spin down, -1"}
     legend_below(
@@ -67,61 +67,61 @@ def animation(
     """Write the frames as an animated GIF that plays for ever, and return its path.
 
     Equal frames and captions give equal bytes. The file is complete or absent. A site is a square of whole
-    pixels, the lattice at least 400 across. Successive pictures that are equal, caption and all, are stored as
-    one that is shown longer.
+    pixels, the lattice at least 400 across.
 
     Args:
         frames: spins +-1, [frames, L, L].
         captions: a line above each picture, such as "step 120, order parameter 0.43".
         path: of the file, with or without its ending .gif.
-        frames_per_second: 12 is our choice. The format keeps the time of a frame in hundredths of a second.
+        frames_per_second: 12 is our choice; see `mfmarl.figures.film.write`.
 
     Raises:
         ValueError: frames of another shape or other values, another number of captions, or frames_per_second
             that is not positive.
     """
-    lattices = _lattices(frames, captions)
-    if not frames_per_second > 0:
-        raise ValueError(f"frames_per_second must be positive, got {frames_per_second}")
+    lattices = _checked(frames, captions)
     final = Path(path) if Path(path).suffix == ".gif" else Path(path).with_name(f"{Path(path).name}.gif")
     sites = lattices.shape[-1]
-    side = sites * -(-PIXELS // sites)
-    height = side + CAPTION_PIXELS
-    figure = Figure(figsize=(side / 100, height / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, side / height))
-    axes.set_axis_off()
+    side = sites * pixels_a_cell(sites)
+    figure, axes = canvas(side, CAPTION_PIXELS)
     image = axes.imshow(lattices[0], cmap=_colours(), vmin=-1, vmax=1, interpolation="nearest", aspect="auto")
-    text = figure.text(8 / side, 1 - CAPTION_PIXELS / height / 2, "", va="center_baseline")
-    writer = PillowWriter(fps=frames_per_second)
-    with draft(final) as unfinished, writer.saving(figure, str(unfinished), 100):
-        for lattice, caption in zip(lattices, captions, strict=True):
-            image.set_data(lattice)
-            text.set_text(caption)
-            writer.grab_frame()
+    text = figure.text(8 / side, 1 - CAPTION_PIXELS / (side + CAPTION_PIXELS) / 2, "", va="center_baseline")
+
+    def show(index: int) -> None:
+        image.set_data(lattices[index])
+        text.set_text(captions[index])
+
+    write(figure, show, len(lattices), final, frames_per_second)
     return final
 
 
-def lattice_of(lines: pd.DataFrame, name: str) -> NDArray[np.int8]:
+def lattice(lines: pd.DataFrame, name: str) -> NDArray[np.int8]:
     """The spins [L, L] of one picture.
 
     Args:
-        lines: row, spins (a lattice row as L characters "+" and "-").
-        name: of the picture, for the error.
+        lines: row, spins (a lattice row as L characters "+" and "-"); in any order.
+        name: what the error calls the picture.
 
     Raises:
-        ValueError: a picture that is not L x L of "+" and "-".
+        ValueError: it is not L x L of "+" and "-".
     """
     rows = lines.sort_values("row")["spins"].to_list()
     if {len(row) for row in rows} != {len(rows)} or set("".join(rows)) - {"+", "-"}:
-        raise ValueError(f"snapshots: {name} must be L rows of L characters + and -, got {rows[:2]} and so on")
+        raise ValueError(f"{name} must be L rows of L characters + and -, got {rows[:2]} and so on")
     return np.array([[1 if spin == "+" else -1 for spin in row] for row in rows], np.int8)
 
 
 def _colours() -> ListedColormap:
+    """Of the spins -1 and +1."""
     return ListedColormap([TONES[-1], TONES[1]])
 
 
-def _lattices(frames: ArrayLike, captions: Sequence[str]) -> NDArray[np.int8]:
+def _checked(frames: ArrayLike, captions: Sequence[str]) -> NDArray[np.int8]:
+    """Spins [frames, L, L].
+
+    Raises:
+        ValueError: as `animation`.
+    """
     lattices = np.asarray(frames)
     if lattices.ndim != 3 or not lattices.size or lattices.shape[1] != lattices.shape[2]:
         raise ValueError(f"frames must be of shape [frames, L, L] and not empty, got {lattices.shape}")

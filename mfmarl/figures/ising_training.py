@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mfmarl.figures.ising import name_of, only_size
+from mfmarl.evaluation.tables import require_columns
+from mfmarl.figures.ising import name_of
 from mfmarl.figures.style import (
     INTERVAL_NOTE,
     LOOKS,
@@ -20,8 +21,8 @@ from mfmarl.figures.style import (
     handle,
     house_style,
     legend_below,
+    only_value,
     page,
-    require_columns,
     thousands,
 )
 
@@ -46,7 +47,7 @@ def training(training: pd.DataFrame) -> Figure:
     """
     columns = ["method", "order", "size", "temperature", "seed", "step", "order_parameter", "q_error"]
     require_columns("training", training, columns)
-    size = only_size("training", training)
+    size = only_value("training", training, "size", "lattice size")
     lines = {"MCMC": (MCMC, training["method"] == "mcmc")}
     for order, look in reversed(TRAINED.items()):
         lines[order] = (look, (training["method"] == "mf-q") & (training["order"] == order))

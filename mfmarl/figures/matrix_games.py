@@ -1,7 +1,5 @@
 """The figure of matrix games: success rates beside published ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,17 +7,25 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import handle, house_style, legend_below, looks, page
+
+KEYS = ("part", "game", "algorithm", "exploration", "steps")
+COLUMNS = (*KEYS, "runs", "share", "low", "high", "published")
 
 
 def success_rates(result: pd.DataFrame, games: Sequence[str]) -> Figure:
     """Our shares with their intervals, the published ones as rings; a panel for each part.
 
     Args:
-        result: one row a line, with the columns part, game, algorithm, exploration, steps, runs, share, low, high and
-            published.
+        result: one row a line: part (games, temperature, epsilon), game, algorithm, exploration, steps, runs, share,
+            low, high (the ends of its 95% interval) and published (NaN if there is none).
         games: the order of the games.
+
+    Raises:
+        ValueError: a missing column.
     """
+    require_columns("result", result, COLUMNS)
     titles = {
         "games": "All games",
         "temperature": "IL by temperature, penalty game, k = -100",
@@ -56,7 +62,7 @@ def success_rates(result: pd.DataFrame, games: Sequence[str]) -> Figure:
 
 
 def _named(lines: pd.DataFrame, games: Sequence[str]) -> pd.DataFrame:
-    """The lines of a part with the name that the figure gives each, in the order of ``games``."""
+    """The lines of a part with the name that the figure gives each, in the order of `games`."""
     order = {name: place for place, name in enumerate(games)}
     lines = lines.sort_values("game", key=lambda games: games.map(order), kind="stable")
     part = lines["part"].iloc[0]

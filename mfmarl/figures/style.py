@@ -22,6 +22,7 @@ from mfmarl.evaluation.intervals import (
     bootstrap_band,
     bootstrap_interval,
 )
+from mfmarl.files import atomic
 
 WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column of 900, and 7 point in print
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
@@ -93,22 +94,11 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     undated = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
     finals = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in undated}
     with ExitStack() as stack:
-        drafts = {kind: stack.enter_context(draft(final)) for kind, final in finals.items()}
+        drafts = {kind: stack.enter_context(atomic(final)) for kind, final in finals.items()}
         with house_style():
             for kind, unfinished in drafts.items():
                 figure.savefig(unfinished, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
     return finals["png"], finals["pdf"]
-
-
-@contextmanager
-def draft(path: Path) -> Iterator[Path]:
-    """A temporary name with the ending of ``path``; its file becomes ``path`` if the block succeeds, and else goes."""
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -179,7 +169,8 @@ def interval_over_runs(scores: Sequence[float]) -> Interval:
 def by_seed(runs: pd.DataFrame, column: str, metric: str, name: str) -> pd.DataFrame:
     """The metric as [seeds, values of the column] without those at which no seed has it.
 
-    Raises ValueError, calling the runs ``name``, unless every seed has one row at each of the others.
+    Raises:
+        ValueError: a seed has no row, or several, at one of the others; the error calls the runs `name`.
     """
     if runs.duplicated(["seed", column]).any():
         raise ValueError(f"{name} must have one row a seed and {column}, got several")
@@ -198,16 +189,27 @@ def draw_band(
     filled: bool = True,
     size: float = 4.5,
     strength: float = 1.0,
+    shade: float = 0.2,
     every: tuple[int, int] = (0, 1),
 ) -> Band:
-    """The mean over the rows of table [seeds, x] and its 95% band; returns both.
+    """Draw the mean over the rows of a table [seeds, x] and its 95% band.
 
-    Markers of that size (points) lie at every = (first, step). A strength below 1 makes all of it fainter. The band
-    is always from the same generator, as in `interval_over_runs`.
+    Args:
+        axes: where.
+        table: [seeds, x], its columns being x.
+        look: of the line and the band.
+        filled: whether the markers are.
+        size: of the markers, in points.
+        strength: of line and band; below 1 both are fainter.
+        shade: opacity of the band beside the line's.
+        every: (first, step) of the points that have a marker.
+
+    Returns:
+        The mean and the band, always from the same generator, as in `interval_over_runs`.
     """
     x = table.columns.to_numpy(np.float64)
     band = bootstrap_band(table, generator=np.random.default_rng(BOOTSTRAP_SEED))
-    axes.fill_between(x, band.low, band.high, color=look.colour, alpha=0.2 * strength, linewidth=0, zorder=1.5)
+    axes.fill_between(x, band.low, band.high, color=look.colour, alpha=shade * strength, linewidth=0, zorder=1.5)
     axes.plot(
         x,
         band.estimate,
@@ -266,10 +268,13 @@ def thousands(value: float, _position: int = 0) -> str:
     return f"{value:g}"
 
 
-def require_columns(name: str, frame: pd.DataFrame, columns: Iterable[str]) -> None:
-    """ValueError unless the frame has rows and these columns."""
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ValueError(f"{name} lacks the columns {missing}; it has {list(frame.columns)}")
-    if frame.empty:
-        raise ValueError(f"{name} has no rows; it must hold at least one")
+def only_value(name: str, frame: pd.DataFrame, column: str, noun: str) -> int:
+    """The one whole number that a column holds.
+
+    Raises:
+        ValueError: there are several; the error calls the frame `name` and the number `noun`.
+    """
+    values = sorted(int(value) for value in frame[column].unique())
+    if len(values) > 1:
+        raise ValueError(f"{name} must be of one {noun}, got {values}")
+    return values[0]

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.figures.style import Line, house_style, legend_below, page, require_columns
+from mfmarl.evaluation.tables import require_columns
+from mfmarl.figures.style import Line, house_style, legend_below, page
 
 COLUMNS = ["claim", "quantity", "setting", "value", "low", "high", "n", "exact"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito

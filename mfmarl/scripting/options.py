@@ -74,7 +74,7 @@ class Options(Execution):
         check_writable(self.out)
 
     def chosen(self, settings: Mapping[str, AnySettings], quick: AnySettings) -> dict[str, AnySettings]:
-        """The settings to run, by name: those of --settings, or with --quick ``quick``."""
+        """The settings to run, by name: those of --settings, or with --quick `quick`."""
         return {"quick": quick} if self.quick else {name: settings[name] for name in self.settings}
 
 

@@ -49,7 +49,7 @@ def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
 
 
 def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Sequence[str]) -> None:
-    """Write ``rows`` to the table at ``path``, in place of its rows that agree with one of them in ``replacing``.
+    """Write `rows` to the table at `path`, in place of its rows that agree with one of them in `replacing`.
 
     Args:
         path: of the table.
@@ -65,7 +65,7 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
 
 
 def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows at ``path``. Raises ValueError if there are none yet, or if they lack one of the columns."""
+    """The rows at `path`. Raises ValueError if there are none yet, or if they lack one of the columns."""
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
     rows = read_csv(path)
@@ -75,7 +75,7 @@ def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:
-    """Save the figures in ``out``, print the table, and name the files that were written."""
+    """Save the figures in `out`, print the table, and name the files that were written."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     for name, figure in drawn.items():
@@ -87,7 +87,7 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a reader: ``x``, ``x_low`` and ``x_high`` become one column, "0.80 [0.68, 0.89]"."""
+    """The table for a reader: `x`, `x_low` and `x_high` become one column, "0.80 [0.68, 0.89]"."""
     shown = table.copy()
     for name in [column.removesuffix("_low") for column in table.columns if str(column).endswith("_low")]:
         rows = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)

@@ -45,10 +45,10 @@ def values(settings: Any) -> dict[str, object]:
 def arguments_of(
     algorithm: str, values: Mapping[str, object], kind: Kind = "stateless"
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """The keyword arguments of an algorithm, and those of its data module: the ``values`` that each of them names.
+    """The keyword arguments of an algorithm, and those of its data module: the `values` that each of them names.
 
     One settings serve all algorithms of a kind, so a value that another of them takes is left out. A value that none
-    takes is an error: a typo, or a field that should be marked ``script=True``.
+    takes is an error: a typo, or a field that should be marked `script=True`.
 
     Args:
         algorithm: a key of ALGORITHMS, or path/to/file.py:Class.
@@ -70,7 +70,7 @@ def arguments_of(
 
 
 def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
-    """``count`` seeds from ``first`` on, in blocks of at most ``together``, each to be one job."""
+    """`count` seeds from `first` on, in blocks of at most `together`, each to be one job."""
     last = first + count
     return [tuple(range(start, min(start + together, last))) for start in range(first, last, together)]
 
@@ -83,7 +83,7 @@ def _agent_names(algorithm: type[Agent]) -> frozenset[str]:
 
 
 def _names(of: type) -> frozenset[str]:
-    """The keywords that a constructor names, and if it hands its ``**`` on, those of the next class that has one."""
+    """The keywords that a constructor names, and if it hands its `**` on, those of the next class that has one."""
     named: set[str] = set()
     for base in of.__mro__:
         if "__init__" in vars(base):

@@ -3,9 +3,9 @@
 Onsager, *Crystal Statistics I*, Physical Review 65, 117 (1944); Kaufman, *Crystal Statistics II*, Physical Review 76,
 1232 (1949); Yang, *The Spontaneous Magnetization of a Two-Dimensional Ising Model*, Physical Review 85, 808 (1952).
 
-``temperature`` is tau of Yang et al. 2018, appendix C.2. Its stationary law is ``exp((lambda / 2) sum_bonds a_j a_k /
-tau)``, so that tau is half the physical temperature T of the textbooks (J = lambda = 1, k_B = 1): their ``2 J / T`` is
-``lambda / tau`` here. Energies are those of Eq. 28 a site: -2 lambda in the ground state.
+`temperature` is tau of Yang et al. 2018, appendix C.2. Its stationary law is `exp((lambda / 2) sum_bonds a_j a_k /
+tau)`, so that tau is half the physical temperature T of the textbooks (J = lambda = 1, k_B = 1): their `2 J / T` is
+`lambda / tau` here. Energies are those of Eq. 28 a site: -2 lambda in the ground state.
 """
 
 from math import log, sqrt
@@ -21,11 +21,11 @@ Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
 
 CRITICAL_TEMPERATURE = 1 / log(1 + sqrt(2))
-"""tau_c = 1.1346 at coupling 1, where ``sinh(1 / tau) = 1``; the physical 2.2692."""
+"""tau_c = 1.1346 at coupling 1, where `sinh(1 / tau) = 1`; the physical 2.2692."""
 
 
 def critical_temperature(coupling: float = 1.0) -> float:
-    """tau_c = ``coupling / ln(1 + sqrt 2)`` of the infinite lattice.
+    """tau_c = `coupling / ln(1 + sqrt 2)` of the infinite lattice.
 
     Raises:
         ValueError: a coupling that is not positive and finite.
@@ -34,14 +34,14 @@ def critical_temperature(coupling: float = 1.0) -> float:
 
 
 def onsager_magnetisation(temperature: Numbers, coupling: float = 1.0) -> Numbers:
-    """Spontaneous magnetisation a site, ``(1 - sinh(lambda / tau)^-4)^(1/8)`` below tau_c and 0 from there on.
+    """Spontaneous magnetisation a site, `(1 - sinh(lambda / tau)^-4)^(1/8)` below tau_c and 0 from there on.
 
     Args:
-        temperature: tau, a float or an array ``[...]``; positive.
+        temperature: tau, a float or an array `[...]`; positive.
         coupling: lambda, positive. 1: the paper.
 
     Returns:
-        A float or an array ``[...]``, as ``temperature``.
+        A float or an array `[...]`, as `temperature`.
 
     Raises:
         ValueError: a temperature or coupling that is not positive and finite.
@@ -55,12 +55,21 @@ def onsager_magnetisation(temperature: Numbers, coupling: float = 1.0) -> Number
 def onsager_energy(temperature: Numbers, coupling: float = 1.0) -> Numbers:
     """Energy a site of the infinite lattice, to about 1e-12 lambda.
 
-    ``u = -lambda coth(x) (1 + (2 / pi) k' K(k))`` with ``x = lambda / tau`` and ``k' = 2 tanh(x)^2 - 1``, K being the
-    complete elliptic integral of modulus k, ``k^2 = 1 - k'^2``. It is -sqrt 2 lambda at tau_c, where K is infinite.
+    `u = -lambda coth(x) (1 + (2 / pi) k' K(k))` with `x = lambda / tau` and `k' = 2 tanh(x)^2 - 1`, K being the
+    complete elliptic integral of modulus k, `k^2 = 1 - k'^2`. It is -sqrt 2 lambda at tau_c, where K is infinite.
 
-    Args, Returns and Raises: see onsager_magnetisation.
+    Args:
+        temperature: tau, a float or an array `[...]`; positive.
+        coupling: lambda, positive. 1: the paper.
+
+    Returns:
+        A float or an array `[...]`, as `temperature`.
+
+    Raises:
+        ValueError: a temperature or coupling that is not positive and finite.
     """
     ratio = _ratio(temperature, coupling)
+    # scipy's ellipkm1 takes k'^2 = 1 - k^2 itself: no digits are lost near tau_c, where k' is 0.
     complement = 2 * np.tanh(ratio) ** 2 - 1
     integral = ellipkm1(np.maximum(complement**2, np.finfo(np.float64).tiny))
     energy = -(1 + 2 / np.pi * complement * integral) / np.tanh(ratio)
@@ -70,20 +79,20 @@ def onsager_energy(temperature: Numbers, coupling: float = 1.0) -> Numbers:
 def kaufman_energy(size: int, temperature: Numbers, coupling: float = 1.0) -> Numbers:
     """Exact energy a site of the L x L torus, to about 1e-12 lambda.
 
-    With ``x = lambda / tau``, ``cosh(g_l) = cosh(x)^2 / sinh(x) - cos(pi l / L)`` for l = 1 .. 2 L - 1, and ``g_0 = x +
-    ln(tanh(x / 2))``, which is positive below tau_c and negative above,
+    With `x = lambda / tau`, `cosh(g_l) = cosh(x)^2 / sinh(x) - cos(pi l / L)` for l = 1 .. 2 L - 1, and `g_0 = x +
+    ln(tanh(x / 2))`, which is positive below tau_c and negative above,
 
-    ``Z = (2 sinh x)^(L^2 / 2) (Z1 + Z2 + Z3 + Z4) / 2``; Z1 and Z2 are the products of ``2 cosh(L g_l / 2)`` and of
-    ``2 sinh(L g_l / 2)`` over odd l, Z3 and Z4 those over even l. ``u = -(lambda / L^2) d ln Z / d(x / 2)``, with the
+    `Z = (2 sinh x)^(L^2 / 2) (Z1 + Z2 + Z3 + Z4) / 2`; Z1 and Z2 are the products of `2 cosh(L g_l / 2)` and of
+    `2 sinh(L g_l / 2)` over odd l, Z3 and Z4 those over even l. `u = -(lambda / L^2) d ln Z / d(x / 2)`, with the
     derivative taken term by term.
 
     Args:
         size: L, even and at least 4.
-        temperature: tau, a float or an array ``[...]``; positive.
+        temperature: tau, a float or an array `[...]`; positive.
         coupling: lambda, positive. 1: the paper.
 
     Returns:
-        A float or an array ``[...]``, as ``temperature``.
+        A float or an array `[...]`, as `temperature`.
 
     Raises:
         ValueError: another size, or a temperature or coupling that is not positive and finite.
@@ -96,7 +105,7 @@ def kaufman_energy(size: int, temperature: Numbers, coupling: float = 1.0) -> Nu
 
 
 def _ratio(temperature: float | Array, coupling: float) -> Array:
-    """``x = lambda / tau`` ``[...]`` from 1e-60 to 30: what lies beyond is as there in float64, and would overflow."""
+    """`x = lambda / tau` `[...]` from 1e-60 to 30: what lies beyond is as there in float64, and would overflow."""
     temperatures = temperature_array(temperature)
     checked_coupling(coupling)
     with np.errstate(over="ignore"):
@@ -104,9 +113,9 @@ def _ratio(temperature: float | Array, coupling: float) -> Array:
 
 
 def _hot(ratio: Array, energy: Array, squares: float) -> Array:
-    """``energy`` ``[...]``, but its high-temperature series where x is so small that its terms of order 1 / x cancel.
+    """`energy` `[...]`, but its high-temperature series where x is so small that its terms of order 1 / x cancel.
 
-    With ``t = tanh(x / 2)`` it is ``-2 t - 4 n t^3`` up to t^5. ``squares`` n is the number a site of closed polygons
+    With `t = tanh(x / 2)` it is `-2 t - 4 n t^3` up to t^5. `squares` n is the number a site of closed polygons
     of four bonds: the unit squares, and on the 4 x 4 torus the straight lines around it as well.
     """
     t = np.tanh(ratio / 2)
@@ -114,7 +123,7 @@ def _hot(ratio: Array, energy: Array, squares: float) -> Array:
 
 
 def _log_derivative(size: int, ratio: Array) -> Array:
-    """``d ln(Z1 + Z2 + Z3 + Z4) / d(x / 2)`` for x ``[n, 1]``: ``[n]``."""
+    """`d ln(Z1 + Z2 + Z3 + Z4) / d(x / 2)` for x `[n, 1]`: `[n]`."""
     sinh = np.sinh(ratio)
     angle = np.pi * np.arange(1, 2 * size) / size
     # (cosh g - 1) / 2 without the cancellation that cosh(x)^2 / sinh(x) - cos has near tau_c
@@ -131,6 +140,7 @@ def _log_derivative(size: int, ratio: Array) -> Array:
     slope_0 = size * (1 + 1 / sinh[:, 0])
     zero = np.abs(signed)
     cosh_0, sinh_0 = 1 + np.exp(-2 * zero), np.copysign(-np.expm1(-2 * zero), signed)
+    # d ln(sum of Z) is the mean of the d ln Z with weights Z, each divided by the largest so that none overflows.
     logs = np.stack([log_z1, log_z2, log_z3 + zero, log_z4 + zero])
     weights = np.exp(logs - logs.max(0))
     parts = weights * np.stack([np.ones_like(zero), np.ones_like(zero), cosh_0, sinh_0])
@@ -140,17 +150,17 @@ def _log_derivative(size: int, ratio: Array) -> Array:
 
 
 def _product_of_cosh(exponent: Array, slope: Array) -> tuple[Array, Array]:
-    """Logarithm of the product of ``2 cosh(y)`` over the last dimension of y > 0, and its derivative, given y's."""
+    """Logarithm of the product of `2 cosh(y)` over the last dimension of y > 0, and its derivative, given y's."""
     logs = exponent + np.log1p(np.exp(-2 * exponent))
     return logs.sum(-1), (slope * np.tanh(exponent)).sum(-1)
 
 
 def _product_of_sinh(exponent: Array, slope: Array) -> tuple[Array, Array]:
-    """As _product_of_cosh, with ``2 sinh(y)``."""
+    """As `_product_of_cosh`, with `2 sinh(y)`."""
     logs = exponent + np.log(-np.expm1(-2 * exponent))
     return logs.sum(-1), (slope / np.tanh(exponent)).sum(-1)
 
 
 def _as_given(temperature: Numbers, values: Array) -> Numbers:
-    """A float where ``temperature`` is a number."""
+    """A float where `temperature` is a number."""
     return cast(Numbers, values if np.ndim(temperature) else values.item())

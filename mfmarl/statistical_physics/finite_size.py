@@ -14,12 +14,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from mfmarl.evaluation.intervals import (
-    RESAMPLES,
-    Array,
-    Interval,
-    bootstrap_interval,
-)
+from mfmarl.evaluation.intervals import RESAMPLES, Array, Interval, bootstrap_interval
+from mfmarl.evaluation.tables import require_columns
 
 CELL = ["method", "size", "temperature"]
 MOMENTS = ["squared_magnetisation", "fourth_magnetisation"]
@@ -159,11 +155,14 @@ class _CrossingFinder:
     def __call__(self, cumulants: Array) -> Array:
         """NaN where there is no crossing: everywhere, if a larger share than MISSED has none."""
         gap: Array = cumulants @ self.difference
+        # Where the larger lattice falls below the smaller between two temperatures, and by how much it falls.
         drop = np.where((gap[..., :-1] >= 0) & (gap[..., 1:] < 0), gap[..., :-1] - gap[..., 1:], 0.0)
         left = drop.argmax(axis=-1)[..., None]
+        # Between the two the gap is taken as straight.
         above, below = (np.take_along_axis(gap, index, axis=-1)[..., 0] for index in (left, left + 1))
         with np.errstate(invalid="ignore", divide="ignore"):
             root: Array = self.at[left[..., 0]] + (self.at[1] - self.at[0]) * above / (above - below)
+        # No crossing: where the larger lattice lies above, the curves would cross beyond the high end, else the low.
         found = (drop > 0).any(axis=-1)
         if 1 - found.mean() > MISSED:
             return np.full(found.shape, math.nan)
@@ -173,8 +172,8 @@ class _CrossingFinder:
         """[temperatures, at]: cumulants at the temperatures to the polynomial at `at`."""
         centre, width = temperatures.mean(), np.ptp(temperatures)
         known = np.vander((temperatures - centre) / width, degree + 1)
-        wanted = np.vander((self.at - centre) / width, degree + 1)
-        return np.asarray((wanted @ np.linalg.pinv(known)).T)
+        sought = np.vander((self.at - centre) / width, degree + 1)
+        return np.asarray((sought @ np.linalg.pinv(known)).T)
 
 
 def _only_cell(cumulants: Array) -> Array:
@@ -185,9 +184,9 @@ def _only_cell(cumulants: Array) -> Array:
 def _bootstrap(
     moments: Array, reduce: Callable[[Array], Array], confidence: float, resamples: int, seed: int
 ) -> Interval:
-    """The interval of reduce(U [..., cells]) -> [...], with the runs of moments [runs, cells, 2] drawn by number.
+    """The interval of reduce(U [..., cells]) -> [...], over the runs of moments [runs, cells, 2].
 
-    Both moments of a run are so drawn together, and each cell on its own.
+    Numbers of runs are drawn, so both moments of a run are drawn together. Each cell is drawn on its own.
     """
     runs, cells, _ = moments.shape
 
@@ -202,7 +201,11 @@ def _bootstrap(
 
 
 def _by_cell(table: pd.DataFrame) -> Array:
-    """The moments [runs, cells, 2] of a sorted table whose cells have equally many runs."""
+    """The moments [runs, cells, 2] of a sorted table whose cells have equally many runs.
+
+    Raises:
+        ValueError: their numbers of runs differ.
+    """
     counts = table.groupby(CELL).size()
     if counts.min() < counts.max():
         raise ValueError(
@@ -213,12 +216,12 @@ def _by_cell(table: pd.DataFrame) -> Array:
 
 
 def _checked(equilibrium: pd.DataFrame) -> pd.DataFrame:
-    """The table sorted by method, size, temperature and seed, or a ValueError."""
-    missing = sorted({*CELL, "seed", *MOMENTS} - set(equilibrium.columns))
-    if missing:
-        raise ValueError(f"equilibrium lacks the columns {missing}; it has {list(equilibrium.columns)}")
-    if equilibrium.empty:
-        raise ValueError("equilibrium has no rows; it must hold at least one run")
+    """The table sorted by method, size, temperature and seed.
+
+    Raises:
+        ValueError: as `cumulants`.
+    """
+    require_columns("equilibrium", equilibrium, [*CELL, "seed", *MOMENTS])
     wrong = ~np.isfinite(equilibrium[MOMENTS].to_numpy(np.float64)).all(axis=1)
     if wrong.any():
         raise ValueError(f"equilibrium must have finite moments, got {equilibrium[wrong].iloc[0].to_dict()}")

@@ -1,9 +1,9 @@
 """Mean field theory of the Ising model: Eqs. 30 and 31 of Yang et al. 2018, appendix C.2, with their slips mended.
 
 The printed equations give a probability where a mean spin is meant, under the opposite sign of the energy, and their
-field carries the spin itself. From the heat bath ``P(a_j = 1) = 1 / (1 + exp(-(2 h_j + lambda sum_k a_k) / tau))``
-follows ``m_j = tanh((h_j + (lambda / 2) sum_k m_k) / tau)``. It orders below tau = 2 lambda, which is far above the
-exact critical point 1.1346 lambda. ``temperature`` is tau of the paper, half the physical temperature.
+field carries the spin itself. From the heat bath `P(a_j = 1) = 1 / (1 + exp(-(2 h_j + lambda sum_k a_k) / tau))`
+follows `m_j = tanh((h_j + (lambda / 2) sum_k m_k) / tau)`. It orders below tau = 2 lambda, which is far above the
+exact critical point 1.1346 lambda. `temperature` is tau of the paper, half the physical temperature.
 """
 
 from math import copysign, tanh
@@ -19,7 +19,7 @@ SMALLEST = 1e-9  # the least argument of tanh that rounding leaves distinct from
 
 
 def mean_field_magnetisation(temperature: float, field: float = 0.0, coupling: float = 1.0) -> float:
-    """The solution of ``m = tanh((h + 2 lambda m) / tau)`` that is largest in size and has the sign of h.
+    """The solution of `m = tanh((h + 2 lambda m) / tau)` that is largest in size and has the sign of h.
 
     Without a field it is the positive one of the two, or 0 from tau = 2 lambda on.
 
@@ -40,7 +40,7 @@ def mean_field_magnetisation(temperature: float, field: float = 0.0, coupling: f
     strength = abs(field)
 
     def excess(argument: float) -> float:
-        """Falls with ``argument`` y = (h + 2 lambda m) / tau, and is 0 where ``m = tanh(y)`` agrees with it."""
+        """Falls with `argument` y = (h + 2 lambda m) / tau, and is 0 where `m = tanh(y)` agrees with it."""
         return (strength + 2 * coupling * tanh(argument)) / argument - temperature
 
     lowest = max(strength / temperature, SMALLEST if strength == 0 else 0.0)
@@ -60,13 +60,13 @@ def mean_field_iteration(
     tolerance: float = 1e-12,
     max_iterations: int = 100_000,
 ) -> Tensor:
-    """Eq. 31 mended, ``m_j <- tanh((h_j + (lambda / 2) sum_k m_k) / tau)`` on the torus, all sites at once.
+    """Eq. 31 mended, `m_j <- tanh((h_j + (lambda / 2) sum_k m_k) / tau)` on the torus, all sites at once.
 
     Args:
-        field: ``[..., L, L]``, h_j of each site; L at least 3.
+        field: `[..., L, L]`, h_j of each site; L at least 3.
         temperature: tau, positive.
         coupling: lambda, positive. 1: the paper.
-        start: m_j to begin with, ``[..., L, L]`` in [-1, 1]. By default each lattice starts from all 1, or from all
+        start: m_j to begin with, `[..., L, L]` in [-1, 1]. By default each lattice starts from all 1, or from all
             -1 where its field is negative on average: from there the iteration is monotone and ends in the solution
             with the largest, or smallest, m_j everywhere.
         tolerance: the iteration ends when no m_j changes by more than this; near tau = 2 lambda, where changes are
@@ -74,11 +74,11 @@ def mean_field_iteration(
         max_iterations: 100 000: our choice.
 
     Returns:
-        m_j, ``[..., L, L]`` float64.
+        m_j, `[..., L, L]` float64.
 
     Raises:
         ValueError: an argument that is not as said here.
-        RuntimeError: no convergence within ``max_iterations``, as from a staggered start, which goes on flipping.
+        RuntimeError: no convergence within `max_iterations`, as from a staggered start, which goes on flipping.
     """
     temperature_array(temperature)
     checked_coupling(coupling)
@@ -100,6 +100,7 @@ def mean_field_iteration(
     else:
         means = start.double()
     for _ in range(max_iterations):
+        # The sum over the four neighbours of each site.
         neighbours = sum((means.roll(step, axis) for step in (1, -1) for axis in (-1, -2)), torch.zeros_like(means))
         following = torch.tanh((field + coupling / 2 * neighbours) / temperature)
         change = (following - means).abs().max()

@@ -1,4 +1,4 @@
-"""Battles between two armies that no longer learn, kept as a replay file and as a film.
+"""Recordings: battles between two trained armies, each kept as a file that plays again, and as a film.
 
 from mfmarl.environments import Battle
 from mfmarl.tournament.recording import record, write
@@ -8,37 +8,35 @@ write(replay, "results/battle/replays/mf-q-v-rush", "gif", ("MF-Q", "rush"))
 
 import os
 from pathlib import Path
-from typing import Literal, get_args
-
-from matplotlib.animation import FFMpegWriter
+from typing import get_args
 
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
-from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.figures.battle_film import film
-from mfmarl.policies import Evaluation, Policy, Scripted
+from mfmarl.figures.film import Kind, check_kind
+from mfmarl.policies import Evaluation, load_army
 from mfmarl.seeds import generators
 from mfmarl.tournament.duel import fight
 
-Kind = Literal["gif", "mp4"]
+__all__ = ["Kind", "check_kind", "record", "write"]
 
 
 def record(game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: int) -> Replay:
-    """Play a battle to its end and keep it.
+    """Play a battle to its end and record it.
 
-    Equal arguments give equal replays on one machine. On another, a network's last digits may choose another action;
-    the replay itself plays again everywhere.
+    Equal arguments give equal recordings on one machine. On another machine a network's last digits may choose another
+    action; a recording plays again everywhere.
 
     Args:
         game: what is played, whatever number of agents the armies were trained with.
         armies: files of policies, or names of scripts: rush or random.
-        evaluation: how both act, ``greedy`` or ``sampled``; scripts have one way.
-        seed: from which the start, left and first included, and all that the armies draw come; in 0 .. 2^61 - 1.
+        evaluation: how both act, `greedy` or `sampled`; scripts act one way only.
+        seed: of the start (who stands left, who moves first) and of all that the armies draw; in 0 .. 2^61 - 1.
 
     Raises:
         ValueError: armies that are not two, one that is neither a policy nor a script, another evaluation, or a seed
-            out of its range; all before anything is played.
+            out of its range. It is raised before anything is played.
     """
     if len(armies) != 2:
         raise ValueError(f"armies must be two, got {len(armies)}")
@@ -46,7 +44,7 @@ def record(game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: 
         raise ValueError(f"evaluation must be {' or '.join(get_args(Evaluation))}, got {evaluation!r}")
     if not 0 <= seed < 2**61:
         raise ValueError(f"seed must be in 0 .. 2^61 - 1, got {seed}")
-    policies = [_army(name) for name in armies]
+    policies = [load_army(name) for name in armies]
     battles, chance = Battles(game), generators((seed,), "evaluation")
     battles.reset(chance)
     fight(battles, policies, chance, evaluation)
@@ -56,19 +54,19 @@ def record(game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: 
 def write(
     replay: Replay, path: str | os.PathLike[str], kind: Kind = "gif", names: tuple[str, str] = ("blue", "orange")
 ) -> tuple[Path, Path]:
-    """Write a battle as a replay file and as a film, and return their paths: ``path``.npz and ``path``.gif or .mp4.
+    """Write a recording and its film, and return their paths: `path`.npz and `path`.gif or `path`.mp4.
 
-    The battle is played again for it, before anything is written. The film has a picture for the start and one after
-    each step. Each file is complete or absent; folders are made as needed.
+    The battle is played again for the film, before anything is written. The film has a picture of the start and one
+    after each step. Each file is complete or absent; folders are made as needed.
 
     Args:
-        replay: the battle.
+        replay: the recording.
         path: of both files, without their endings.
         kind: of the film; mp4 needs ffmpeg.
         names: of the two armies in the film.
 
     Raises:
-        ValueError: another kind, mp4 without ffmpeg, or a replay that takes another course on this build of MAgent2.
+        ValueError: another kind, mp4 without ffmpeg, or a recording that takes another course on this build of MAgent2.
     """
     check_kind(kind)
     units = [frame.units for frame in play(replay)]
@@ -85,19 +83,3 @@ def write(
         names,
     )
     return file, moving
-
-
-def check_kind(kind: str) -> None:
-    """Raise ValueError for a kind of film that cannot be written here."""
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind must be {' or '.join(get_args(Kind))}, got {kind!r}")
-    if kind == "mp4" and not FFMpegWriter.isAvailable():
-        raise ValueError("kind must be gif, got 'mp4', which needs the program ffmpeg, and matplotlib does not find it")
-
-
-def _army(name: str) -> Policy | Scripted:
-    if name in OPPONENTS:
-        return Scripted(name)
-    if not Path(name).is_file():
-        raise ValueError(f"armies must be files of policies or {' or '.join(OPPONENTS)}, got {name!r}, which is none")
-    return Policy.load(name)

@@ -1,12 +1,6 @@
-"""Tournaments of trained armies (Yang et al. 2018, Section 5.3): who plays whom, and the table of what came of it.
+"""The schedule of a tournament of trained armies (Yang et al. 2018, Section 5.3): who plays whom, and how.
 
-A table of rounds has one row a round:
-
-- algorithm, opponent, seed, opponent_seed: who played, and from which training runs; rush and random have seed 0;
-- agents, evaluation (greedy | sampled): of both armies;
-- seat (left | right), first (yes | no): where the algorithm stood, and whether its actions were set first;
-- round, result (win | draw | loss: more survivors win), reward, opponent_reward (totals of the army), survivors,
-  opponent_survivors, steps.
+What comes of it is a table of rounds: `mfmarl.evaluation.rounds` describes it.
 """
 
 import math
@@ -48,17 +42,18 @@ def schedule(
     rounds: int,
     evaluations: Sequence[str] = EVALUATIONS,
 ) -> list[Fixture]:
-    """The rounds of a pairing, the same of each evaluation; there is no chance in them.
+    """The rounds of a pairing, the same for each evaluation. Nothing in them is random.
 
-    The rounds go over the seed pairs again and again, so that their numbers differ by at most one; a pass meets every
-    seed about equally often wherever it is cut off. Within a seed pair the four ways to stand and to move first take
-    turns, opposites after each other. Four rounds a seed pair, or a multiple, balance everything exactly; with other
-    numbers a round takes the way that its two runs have had least so far. A longer schedule begins with the shorter.
+    The rounds go over all seed pairs again and again, so the numbers of rounds of two seed pairs differ by at most
+    one. Wherever a pass is cut off, every seed has been met about equally often. Within a seed pair the four ways to
+    stand and to move first take turns, a way before its opposite. Four rounds a seed pair, or a multiple of four,
+    balance everything exactly. With other numbers a round takes the way that its two runs have had least so far. A
+    longer schedule begins with the shorter one.
 
     A mirror match has all unordered seed pairs: as both seats and both orders are played, (i, j) and (j, i) are the
-    same fixture. A run against itself is among them, once in (seeds + 1) / 2 rounds and last in a pass: it wins as
-    often as it loses, whatever it is worth, but it shows what the policy does in the game it was trained in, and a
-    single seed has no other mirror match.
+    same fixture. A run also meets itself, once in (seeds + 1) / 2 rounds and last in a pass. A run against itself wins
+    and loses equally often, so it says nothing of strength. But it shows what the policy does in the game it was
+    trained in, and a single seed has no other mirror match.
 
     Args:
         pairing: (algorithm, opponent).
@@ -78,21 +73,26 @@ def schedule(
     own, other = (_seeds_of(name, seeds) for name in pairing)
     pairs = _unordered(own) if algorithm == opponent else _ordered(own, other)
     played: Counter[tuple[object, ...]] = Counter()
-    drawn_up = []
+    planned = []
     for number in range(rounds):
         seed, opponent_seed = pairs[number % len(pairs)]
         runs = ((algorithm, seed), (opponent, opponent_seed))
         seat, first = min(product(FLIPS["seat"], FLIPS["first"]), key=lambda way: _had(played, runs, way))
         played.update(_kept(runs, (seat, first)))
-        drawn_up.append((seed, opponent_seed, seat, first))
+        planned.append((seed, opponent_seed, seat, first))
     return [
         Fixture(algorithm, opponent, *each, evaluation, number)
         for evaluation in evaluations
-        for number, each in enumerate(drawn_up)
+        for number, each in enumerate(planned)
     ]
 
 
 def _seeds_of(name: str, seeds: Mapping[str, Sequence[int]]) -> list[int]:
+    """The seeds of an entrant; a script has 0 alone.
+
+    Raises:
+        ValueError: none, or one twice.
+    """
     own = [0] if name in SCRIPTED else list(seeds.get(name, ()))
     if not own or len(set(own)) < len(own):
         raise ValueError(f"seeds must be different numbers, at least one, for {name}, got {own}")

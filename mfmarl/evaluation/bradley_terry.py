@@ -1,0 +1,55 @@
+"""Strengths from results of pairs: Bradley and Terry 1952, *Rank Analysis of Incomplete Block Designs*.
+
+A beats B with probability s_A / (s_A + s_B). A draw counts as half a win of each.
+"""
+
+import numpy as np
+
+from mfmarl.evaluation.intervals import Array
+
+
+class UnconnectedError(ValueError):
+    """No chain of wins leads from each entrant to each other, so that a strength is infinite."""
+
+
+def bradley_terry(points: Array) -> Array:
+    """Maximum-likelihood log strengths with mean zero: [..., entrants, entrants] -> [..., entrants].
+
+    Newton's method, each step shortened to log(1 + r) / r of itself, r being the range of its entries: so it cannot
+    diverge (Sun and Tran-Dinh 2019, *Generalized self-concordant functions*).
+
+    Args:
+        points: at [..., a, b] the points, wins and half the draws, of a against b. From each entrant to each other
+            there must be a chain of such as have points against the next, else a strength is infinite.
+
+    Raises:
+        UnconnectedError: points lack such a chain.
+        ValueError: points are not square, negative, or not finite.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim < 2 or points.shape[-1] != points.shape[-2] or not np.isfinite(points).all() or (points < 0).any():
+        raise ValueError(f"points must be [..., entrants, entrants], finite and not negative, got {points.shape}")
+    entrants = points.shape[-1]
+    beats = points > 0  # and after the loop: a chain of wins leads from a to b
+    for _ in range(entrants):
+        beats = beats | (beats @ beats)
+    if not (beats | np.eye(entrants, dtype=np.bool_)).all():
+        raise UnconnectedError("points must lead in a chain from each entrant to each other, or a strength is infinite")
+    met = points + points.swapaxes(-1, -2)
+    strengths = np.zeros(points.shape[:-1])
+    for _ in range(200):
+        # The chance of a against b, and from it the gradient and the Hessian (negated) of the log likelihood.
+        expected = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
+        gradient = (points - met * expected).sum(axis=-1)
+        weights = met * expected * expected.swapaxes(-1, -2)
+        weights[..., range(entrants), range(entrants)] = 0
+        curvature = weights.sum(axis=-1)[..., None] * np.eye(entrants) - weights
+        # Only differences of strengths matter, so the Hessian is singular along equal entries: fill that direction.
+        centred = curvature + curvature.max(axis=(-1, -2), keepdims=True) + (entrants == 1)
+        step = np.linalg.solve(centred, gradient[..., None])[..., 0]
+        # Newton's step, shortened where it is long.
+        reach = np.maximum(np.ptp(step, axis=-1, keepdims=True), 1e-300)
+        strengths = strengths + step * np.log1p(reach) / reach
+        if reach.max(initial=0) < 1e-8:
+            break
+    return np.asarray(strengths - strengths.mean(axis=-1, keepdims=True))
