@@ -72,6 +72,7 @@ def run(
         return
     if left != "checkpoint":
         clear(directory)
+        progress(0)  # what a job reports first counts as done by earlier calls
     directory.mkdir(parents=True, exist_ok=True)
     remove_partial(directory)
     record = {"fingerprint": job.fingerprint, "precision": hardware.precision}

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mfmarl.jobs.job import Job
 
 LINE_SECONDS = 10.0
+SCALED = 1000  # from so much work on, counts are shown as 1.2k or 3.4M
 
 
 class Progress:
@@ -36,7 +37,11 @@ class Progress:
         self.bar: tqdm[NoReturn] | None = None
         if self.stream.isatty():
             self.bar = tqdm(
-                total=self.total, initial=self.initial, unit=f" {self.unit}", unit_scale=True, file=self.stream
+                total=self.total,
+                initial=self.initial,
+                unit=f" {self.unit}",
+                unit_scale=self.total >= SCALED,
+                file=self.stream,
             )
         self.show()
 
@@ -80,7 +85,7 @@ class Progress:
             time.monotonic() - self.started,
             initial=self.initial,
             unit=f" {self.unit}",
-            unit_scale=True,
+            unit_scale=self.total >= SCALED,
             bar_format=f"{{percentage:3.0f}}%  {counts}  {{rate_fmt}}  {{remaining}} left",
         )
         print(f"{line}  {jobs}", file=self.stream, flush=True)
