@@ -28,7 +28,9 @@ class Agent(pl.LightningModule):
 
     Any Trainer trains it on its data module, up to the data module's evaluations: an epoch ends with one.
     `global_step` counts gradient steps, one a minibatch however many optimizers there are. `max_steps` is looked at
-    between rounds: training ends with the round that reaches it, at a state from which it can go on.
+    between rounds: training ends with the round that reaches it. The epoch that it cuts short counts as one, as always
+    in Lightning; to go on with its other rounds, bit for bit, save between rounds, as
+    `ModelCheckpoint(every_n_train_steps=1)` does.
 
     Args:
         environment: the game.
