@@ -43,7 +43,13 @@ class Case(NamedTuple):
         return agent, agent.data_module(self.game, (0,), **self.data)
 
 
-STATELESS = {"steps": 80, "evaluations": 4, "batch_size": 10, "samples_per_update": 20, "block_steps": 3}
+STATELESS: dict[str, Any] = {
+    "steps": 80,
+    "evaluations": 4,
+    "batch_size": 10,
+    "samples_per_update": 20,
+    "block_steps": 3,
+}
 SQUEEZE = GaussianSqueeze(agents=10, mu=20.0, sigma=10.0)
 CASES = {
     "stateless": Case(MFQ, SQUEEZE, {"exploration": EpsilonGreedy(0.5, 0.1, 40)}, STATELESS, "greedy_reward"),
@@ -74,7 +80,7 @@ def trainer(directory: Path, *callbacks: pl.Callback, **changes: Any) -> pl.Trai
     arguments = {"accelerator": "cpu", "devices": 1, "max_epochs": 4, "logger": False, "default_root_dir": directory}
     quiet = {"enable_progress_bar": False, "enable_model_summary": False}
     saves = {"enable_checkpointing": any(isinstance(each, ModelCheckpoint) for each in callbacks)}
-    return pl.Trainer(**{**arguments, **quiet, **saves, **changes}, callbacks=list(callbacks))  # type: ignore[arg-type]
+    return pl.Trainer(**{**arguments, **quiet, **saves, **changes}, callbacks=list(callbacks))
 
 
 def state(fitted: pl.Trainer) -> list[Any]:
@@ -279,7 +285,8 @@ def test_every_parameter_group_learns(tmp_path: Path) -> None:
     class Groups(IL):
         def configure_optimizers(self) -> torch.optim.Optimizer:
             first, *others = self.network.parameters()
-            return torch.optim.Adam([{"params": [first]}, {"params": others, "lr": 1e-2}], lr=1e-3)
+            groups: list[dict[str, Any]] = [{"params": [first]}, {"params": others, "lr": 1e-2}]
+            return torch.optim.Adam(groups, lr=1e-3)
 
     agent, data = CASES["stateless"].make(Groups)
     before = {name: value.clone() for name, value in agent.named_parameters() if value.requires_grad}
