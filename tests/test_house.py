@@ -20,6 +20,7 @@ FLOORS = {
     "mfmarl.jobs": 6,
     "mfmarl.algorithms": 5,
     "mfmarl.policies": 4,
+    "mfmarl.values": 3,
     "mfmarl.networks": 3,
     "mfmarl.data": 3,
     "mfmarl.statistical_physics": 3,

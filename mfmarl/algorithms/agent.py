@@ -1,17 +1,24 @@
 """What all algorithms share: the base class, the loop of gradient steps, target networks, optimizers."""
 
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from mfmarl.algorithms.fitting import Fitting, count_steps
+from mfmarl.custom import name_in_file
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
+from mfmarl.files import atomic
+from mfmarl.values import decode, encode
 
 BatchT = TypeVar("BatchT")
 
@@ -19,13 +26,29 @@ BatchT = TypeVar("BatchT")
 class Agent(pl.LightningModule):
     """What trains as one job: S seeds of a game, under manual optimization, each training batch a round of play.
 
+    Any Trainer trains it on its data module, up to the data module's evaluations: an epoch ends with one.
+    `global_step` counts gradient steps, one a minibatch however many optimizers there are. `max_steps` is looked at
+    between rounds: training ends with the round that reaches it. The epoch that it cuts short counts as one, as always
+    in Lightning; to go on with its other rounds, bit for bit, save between rounds, as
+    `ModelCheckpoint(every_n_train_steps=1)` does.
+
     Args:
         environment: the game.
         seeds: the seeds whose runs are stacked in this module.
     """
 
     data_module: ClassVar[type[RoundsDataModule]]  #: plays its game; built like the agent, from game and seeds.
+    shared_with_data: ClassVar[tuple[str, ...]] = ("environment", "seeds")  #: attributes that must be the same there.
+    file: ClassVar[str] = "agent.safetensors"  #: that `save` writes.
+    always_saved: ClassVar[bool] = False  #: in its job's folder, asked for or not.
     scores: dict[str, Tensor]  #: `[seeds]` (or `[conditions, seeds]`) float64 a score, after each evaluation.
+    arguments: dict[str, Any]  #: of the constructor, by name, as they were given.
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        """Note the arguments, from which a checkpoint or a file makes the agent again."""
+        agent = super().__new__(cls)
+        object.__setattr__(agent, "arguments", by_name(cls, arguments, named))
+        return agent
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
         super().__init__()
@@ -34,17 +57,121 @@ class Agent(pl.LightningModule):
         self.seeds = tuple(seeds)
         self.scores = {}
 
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """What makes any Trainer count gradient steps, step schedulers, and refuse what does not go together."""
+        return [Fitting()]
+
     def validation_step(self, evaluation: Callable[[Any], dict[str, Tensor]], batch_idx: int) -> None:
-        """Score the policy as it stands."""
+        """Score the policy as it stands, and log the means over seeds, at the steps played."""
+        if self._trainer is None:  # a loop without Lightning
+            self.scores = evaluation(self)
+            return
+        if self.trainer.sanity_checking:  # nothing has been played yet, and an evaluation has draws of its own
+            return
         self.scores = evaluation(self)
+        means = {name: values.mean() for name, values in self.scores.items()}
+        # To callbacks through Lightning; to loggers by hand, for Lightning would call the number of the round the step.
+        self.log_dict(means, batch_size=1, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics({name: float(mean) for name, mean in means.items()}, self.steps_played)
+
+    @property
+    def steps_played(self) -> int:
+        """By the data module so far."""
+        played: int = self.trainer.datamodule.steps_played  # type: ignore[attr-defined]
+        return played
 
     def raw_optimizers(self) -> list[Optimizer]:
         """Those of `configure_optimizers`, without Lightning's wrapper: it costs a third of a small gradient step."""
         optimizers = self.optimizers(use_pl_optimizer=False)
         return cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers])
 
+    def count_steps(self, steps: int) -> None:
+        """Count towards `global_step` what was learned without an optimizer."""
+        if self._trainer is not None:
+            count_steps(self.trainer, steps)
+
+    def described(self) -> dict[str, Any]:
+        """The arguments as plain data; one that is not plain is None, and its text is under `not_plain`."""
+        plain: dict[str, Any] = {"not_plain": {}}
+        for name, value in {**self.arguments, "environment": self.environment, "seeds": self.seeds}.items():
+            try:
+                plain[name] = encode(value)
+            except ValueError:
+                plain[name] = None
+                plain["not_plain"][name] = repr(value)
+        return plain
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the arguments as plain data: a checkpoint loads without unpickling."""
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self.described()
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, **changes: Any) -> Any:  # type: ignore[override]
+        """The agent of a checkpoint; nothing is unpickled.
+
+        Args:
+            checkpoint_path: as Lightning saved it.
+            map_location: the device; None: where it was, or the CPU.
+            **changes: arguments of the constructor in place of those it was built by.
+
+        Raises:
+            ValueError: the checkpoint is of no agent, or was built by an argument that is no plain data.
+        """
+        checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+        if cls.CHECKPOINT_HYPER_PARAMS_KEY not in checkpoint:
+            raise ValueError(f"checkpoint_path must be a checkpoint of an agent, got {checkpoint_path}")
+        agent = cls(**arguments_of(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes))
+        agent.load_state_dict(checkpoint["state_dict"])
+        return agent if map_location is None else agent.to(map_location)
+
     def save(self, directory: Path) -> None:
-        """Write to its job's folder, once trained, what is worth keeping besides the rows: here nothing."""
+        """Write the trained agent, as agent.safetensors; `mfmarl.algorithms.saved.load_agent` reads it.
+
+        Raises:
+            ValueError: it was built by an argument that is no plain data.
+        """
+        described = self.described()
+        for name, text in described.pop("not_plain").items():
+            raise ValueError(f"{name} must be plain data to be saved, see mfmarl/values.py, got {text}")
+        cls = type(self)
+        name = cls.__name__ if cls.__module__.startswith("mfmarl.") else name_in_file(cls)
+        header = {"agent": json.dumps({"class": name, "arguments": described})}
+        weights = {name: value.detach().cpu().clone() for name, value in self.state_dict().items()}
+        with atomic(directory / self.file) as temporary:
+            save_file(weights, temporary, metadata=header)
+
+
+def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """A constructor's arguments by name; none if they do not fit it, which it will say itself."""
+    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+    try:
+        bound = signature.bind(None, *arguments, **named).arguments
+    except TypeError:
+        return {}
+    found: dict[str, Any] = {}
+    for number, (name, value) in enumerate(bound.items()):
+        kind = signature.parameters[name].kind
+        if kind == inspect.Parameter.VAR_POSITIONAL:
+            found |= dict(zip(("environment", "seeds")[number - 1 :], value, strict=False))
+        elif kind == inspect.Parameter.VAR_KEYWORD:
+            found |= value
+        elif number:  # 0 is self
+            found[name] = value
+    return found
+
+
+def arguments_of(described: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that `Agent.described` told, with the changes.
+
+    Raises:
+        ValueError: one was no plain data, and is not among the changes.
+    """
+    plain = dict(described)
+    for name, text in plain.pop("not_plain", {}).items():
+        if name not in changes:
+            raise ValueError(f"{name} must be given to load this checkpoint: it holds plain data alone, not {text}")
+    return {**{name: decode(value) for name, value in plain.items() if name not in changes}, **changes}
 
 
 def descend(

@@ -52,6 +52,8 @@ class BattleAgent(Agent):
     """
 
     uses_mean_action = False
+    file = "policy.safetensors"
+    always_saved = True
     environment: Battle
     network: nn.Module  #: acts: a Q-network or an actor, called with view, feature and mean action.
     opponent: nn.Module
@@ -108,10 +110,10 @@ class BattleAgent(Agent):
         raise NotImplementedError
 
     def save(self, directory: Path) -> None:
-        """The trained army, as policy.safetensors."""
+        """Write the trained army, as policy.safetensors; `Policy.load` reads it."""
         about = {"algorithm": type(self).__name__, "agents": self.environment.agents, "seed": self.seeds[0]}
         policy = Policy(deepcopy(self.network), self.acting, about, uses_mean_action=self.uses_mean_action)
-        policy.save(directory / "policy.safetensors")
+        policy.save(directory / self.file)
 
     def opponent_follows(self) -> None:
         """Move the opponent's copy towards the learner."""

@@ -38,6 +38,7 @@ class LatticeAgent(Agent):
     """
 
     data_module = SweepDataModule
+    shared_with_data = ("environment", "seeds", "temperatures")
     environment: Ising
     tau: Tensor
 
@@ -73,9 +74,12 @@ class LatticeAgent(Agent):
         return scores
 
     def training_step(self, sweeps: Sweeps, batch_idx: int) -> None:
-        """One round."""
+        """One round; each transition counts as a gradient step."""
+        learned = 0
         for transition in sweeps(self):
             self.learn(transition)
+            learned += 1
+        self.count_steps(learned)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """None: a table needs no gradient."""

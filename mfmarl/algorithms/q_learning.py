@@ -61,7 +61,6 @@ class IL(StatelessAgent):
         )
         self.target = deepcopy(self.network).requires_grad_(False)
         self.is_table = hidden is None
-        self.step = 0
 
     @torch.no_grad()
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:

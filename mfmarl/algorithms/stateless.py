@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -32,6 +33,7 @@ class StatelessAgent(Agent):
     environment: Environment
     uses_mean_action = False
     uses_joint_action = False
+    step: int  #: joint steps played when it last acted, where a method's policy depends on it.
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class StatelessAgent(Agent):
         self.discount = discount
         self.reward_scale = reward_scale
         self.target_rate = target_rate
+        self.step = 0
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
         """Exploring actions.
@@ -79,6 +82,14 @@ class StatelessAgent(Agent):
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         """Pairs of a network and its target copy, which follows it after every gradient step."""
         return []
+
+    def get_extra_state(self) -> Tensor:
+        """The joint steps played when it last acted, on which exploration depends."""
+        return torch.tensor(self.step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Continue from `get_extra_state`'s return."""
+        self.step = int(state)
 
     def training_step(self, experience: Round, batch_idx: int) -> None:
         """One round."""

@@ -4,6 +4,8 @@
 and torchmetrics drops the dimensions of a single number.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -19,8 +21,9 @@ class MeanByRun(Metric):
     def __init__(self, *runs: int) -> None:
         super().__init__()
         self.runs = runs
-        self.add_state("total", torch.zeros(runs, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        # Persistent: a checkpoint in the midst of an epoch holds what was seen of it.
+        self.add_state("total", torch.zeros(runs, dtype=torch.float64), dist_reduce_fx="sum", persistent=True)
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum", persistent=True)
 
     def update(self, values: Tensor) -> None:
         """Add `values` `[*runs, ...]`, the same number for each run."""
@@ -29,6 +32,10 @@ class MeanByRun(Metric):
     def compute(self) -> Tensor:
         """Means `[*runs]` float64."""
         return self.total / self.count
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._update_count = int(self.count > 0)  # torchmetrics warns if it seems that there was no update
 
     def _add(self, values: Tensor) -> None:
         values = values.reshape(*self.runs, -1)

@@ -1,6 +1,6 @@
 """What the data modules of all games share: rounds of play as training batches, counted and evenly evaluated."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import pytorch_lightning as pl
@@ -36,6 +36,7 @@ class RoundsDataModule(pl.LightningDataModule):
         if steps % evaluations:
             raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
         self.environment = environment
+        self.seeds = tuple(seeds)
         self.steps, self.evaluations = steps, evaluations
         self.steps_played = 0
         self.generators = {"training": generators(seeds, "training")}
@@ -72,16 +73,35 @@ class RoundsDataModule(pl.LightningDataModule):
 
 
 class Calls(Sequence[Any]):
-    """Rounds or evaluations as a sized sequence that is no DataLoader: Lightning neither prefetches nor shards it."""
+    """Rounds or evaluations as a sized sequence that is no DataLoader: Lightning neither prefetches nor shards it.
+
+    Lightning saves how many were handed out, and an epoch that was stopped in its midst goes on with the next one.
+    """
 
     def __init__(self, calls: Sequence[Any]) -> None:
         self._calls = calls
+        self._handed_out = 0
+        self._first = 0  # of the next iteration
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def __getitem__(self, index: Any) -> Any:
         return self._calls[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        first, self._first = self._first, 0
+        for number in range(first, len(self)):
+            self._handed_out = number + 1
+            yield self._calls[number]
+
+    def state_dict(self) -> dict[str, int]:
+        """How many were handed out in this epoch."""
+        return {"handed_out": self._handed_out}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Begin the next iteration where `state_dict` was called; a new epoch if that was at its end."""
+        self._first = state_dict["handed_out"] % len(self)
 
 
 class OnDevice(Protocol):

@@ -86,6 +86,17 @@ class SelfPlay(RoundsDataModule):
             metric.reset()
         return means
 
+    def state_dict(self) -> dict[str, Any]:
+        """What play depends on, and the scores so far."""
+        scores = {name: metric.state_dict() for name, metric in self._metrics.items()}
+        return {**super().state_dict(), "scores": scores}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from `state_dict`'s return."""
+        super().load_state_dict(state_dict)
+        for name, metric in self._metrics.items():
+            metric.load_state_dict(state_dict["scores"][name])
+
     def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
         """Play a round to its end and store it; how many transitions of army 0 it had."""
         battles, device, agents = self.battles, policy.device, self.environment.agents

@@ -187,14 +187,20 @@ class ReplayDataModule(RoundsDataModule):
         return scores
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: buffer, generators, the last joint action, steps played."""
-        return {**super().state_dict(), "previous": self._previous, "buffer": self._buffer.state_dict()}
+        """Everything that play depends on: buffer, generators, the last joint action, steps played, rewards so far."""
+        return {
+            **super().state_dict(),
+            "previous": self._previous,
+            "buffer": self._buffer.state_dict(),
+            "training_reward": self.training_reward.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from `state_dict`'s return."""
         super().load_state_dict(state_dict)
         self._previous = state_dict["previous"]
         self._buffer.load_state_dict(state_dict["buffer"])
+        self.training_reward.load_state_dict(state_dict["training_reward"])
 
     def _make_buffer(self, policy: Policy) -> ReplayBuffer:
         """An empty buffer with the columns that the policy learns from.

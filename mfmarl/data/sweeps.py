@@ -129,7 +129,8 @@ class SweepDataModule(RoundsDataModule):
             )
         self.order = order
         self.measure_every, self.round_steps = measure_every, round_steps
-        self._lattices = (len(temperature_tuple(temperatures)), len(seeds))
+        self.temperatures = temperature_tuple(temperatures)
+        self._lattices = (len(self.temperatures), len(seeds))
         self._colours = [(1 - 2 * draws.lt(0.5 if start == "random" else 0)).to(torch.int8) for draws in self.draws()]
         self._sites: list[Tensor] = []
 

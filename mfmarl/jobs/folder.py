@@ -5,6 +5,7 @@ checkpoint.*      the whole state, replay and generators included; gone when don
 rows.csv          the result; there only once the job is done
 log.txt           what the job printed, warnings and tracebacks included
 policy.safetensors  the trained army, of Battle
+agent.safetensors  the trained agent of another game, if it was to be kept
 metrics/          of Lightning's logger, if one was asked for
 """
 
@@ -105,7 +106,7 @@ def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "
     with readable(record):
         content = json.loads(record.read_text())
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
-    if mine and rows.exists():
+    if mine and rows.exists() and all((directory / name).exists() for name in job.files):
         with readable(rows):
             count = len(read_rows(job, directory))
             if job.rows is not None and count != job.rows:
@@ -125,7 +126,8 @@ def read_rows(job: Job, directory: Path) -> pd.DataFrame:
 
 def clear(directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
-    for name in ("rows.csv", "checkpoint.ckpt", "checkpoint.json", "log.txt", "job.json", "policy.safetensors"):
+    results = ("rows.csv", "policy.safetensors", "agent.safetensors")
+    for name in (*results, "checkpoint.ckpt", "checkpoint.json", "log.txt", "job.json"):
         (directory / name).unlink(missing_ok=True)
     if (directory / "metrics").is_dir():
         shutil.rmtree(directory / "metrics")

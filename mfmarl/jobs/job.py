@@ -35,6 +35,11 @@ class Job(ABC):
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """What it is asked to leave in its folder besides the rows; without them it is not done."""
+        return ()
+
+    @property
     @abstractmethod
     def work(self) -> int:
         """How much there is to do, in `unit`: for progress, and to do the largest jobs first."""
@@ -86,6 +91,7 @@ class TrainingJob(Job):
     conditions  what differs within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}):
                 columns of the rows, one run for each condition and seed
     unit        what an agent's step is called
+    keep        leave the trained agent in the job's folder; it changes no row
 
     The other fields are described in Job.
     """
@@ -99,6 +105,12 @@ class TrainingJob(Job):
     data: Mapping[str, object]
     conditions: tuple[Mapping[str, float], ...] = ({},)
     unit: str = "agent-steps"
+    keep: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The trained agent, if it is to be kept."""
+        return (algorithm_class(self.algorithm).file,) if self.keep else ()
 
     @property
     def runs(self) -> list[dict[str, float]]:
@@ -131,8 +143,9 @@ class TrainingJob(Job):
         return [*self.runs[0], "step"]
 
     def description(self) -> dict[str, object]:
-        """All fields but the name and the unit, and the file of a custom class."""
-        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("name", "unit")}
+        """All fields that determine the rows, and the file of a custom class."""
+        names = [each.name for each in fields(self) if each.name not in ("name", "unit", "keep")]
+        content = {name: getattr(self, name) for name in names}
         file, _, _ = self.algorithm.rpartition(":")
         if file.endswith(".py"):
             try:
@@ -155,7 +168,7 @@ class TrainingJob(Job):
         from mfmarl.jobs.training import train  # noqa: PLC0415
 
         cls = algorithm_class(self.algorithm)
-        curves = train(cls, self.environment, self.seeds, self.agent, self.data, attempt)
+        curves = train(cls, self.environment, self.seeds, self.agent, self.data, attempt, keep=self.keep)
         return curves.frame(self.labels, self.runs)
 
 

@@ -30,6 +30,8 @@ def train(
     agent: Mapping[str, Any],
     data: Mapping[str, Any],
     attempt: Attempt,
+    *,
+    keep: bool = False,
 ) -> CurveRecorder:
     """Train some seeds together, from the attempt's checkpoint on if there is one.
 
@@ -40,6 +42,7 @@ def train(
         agent: keyword arguments of `algorithm`.
         data: keyword arguments of its data module.
         attempt: where and on what.
+        keep: write the trained agent too; Battle's armies are written always.
 
     Returns:
         The scores of every evaluation. What is worth keeping besides is in the attempt's directory.
@@ -65,7 +68,8 @@ def train(
         enable_model_summary=False,
     )
     fit(trainer, module, rounds, attempt.checkpoint if attempt.resume else None)
-    module.save(attempt.directory)
+    if keep or module.always_saved:
+        module.save(attempt.directory)
     return recorder
 
 
@@ -83,7 +87,7 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
 
 
 class CurveRecorder(pl.Callback):
-    """Keeps the scores of every evaluation, and writes their means over seeds to Lightning's logger.
+    """Keeps the scores of every evaluation, seed by seed; the agent logs their means.
 
     The state is tensors, ints, lists and dicts alone, so that a checkpoint loads without unpickling.
     """
@@ -98,8 +102,6 @@ class CurveRecorder(pl.Callback):
         self.steps.append(rounds_of(trainer).steps_played)
         for column, values in scores.items():
             self.scores.setdefault(column, []).append(values.detach().to("cpu", torch.float64).clone())
-        if trainer.logger is not None:
-            trainer.logger.log_metrics({name: float(v.mean()) for name, v in scores.items()}, self.steps[-1])
 
     def frame(self, labels: Mapping[str, object], runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
         """The rows of the job: the labels, what names the run, step and the scores, ordered by run, then step."""

@@ -1,0 +1,177 @@
+"""What Lightning does by itself only under automatic optimization, done for our agents under any Trainer.
+
+Before a fit it is checked that agent, data module and Trainer go together. During it `global_step` counts gradient
+steps, and learning rate schedulers step as Lightning documents for automatic optimization: `interval` `step` after
+every `frequency` gradient steps, `epoch` at the epoch's last round, `ReduceLROnPlateau` after its evaluation.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.core.optimizer import _configure_optimizers, _configure_schedulers_automatic_opt
+from pytorch_lightning.utilities.types import LRSchedulerConfig
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from mfmarl.data.rounds import RoundsDataModule
+
+
+class Fitting(pl.Callback):
+    """Comes with every agent, see `Agent.configure_callbacks`; Lightning lets it act before any ModelCheckpoint."""
+
+    def __init__(self) -> None:
+        self.schedulers: list[LRSchedulerConfig] = []
+        self.handles: list[RemovableHandle] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Check what is put together, and have schedulers understood as under automatic optimization."""
+        check_one_rank(trainer)
+        check_together(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+        if stage == "fit":
+            limit_epochs(trainer)
+            # Lightning drops `monitor` under manual optimization, and asks the module for its optimizers just once.
+            pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]
+
+    def configured(self, configure: Callable[[], Any]) -> Any:
+        """What `configure_optimizers` returns, with its schedulers as Lightning takes them here; kept as it meant them.
+
+        Raises:
+            ValueError: a scheduler that monitors a score, but would step after each gradient step.
+        """
+        returned = configure()
+        if returned is None:
+            return None
+        optimizers, schedulers, monitor = _configure_optimizers(returned)
+        self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
+        for config in self.schedulers:
+            if config.reduce_on_plateau and config.interval != "epoch":
+                raise ValueError(f"interval of ReduceLROnPlateau must be epoch, got {config.interval}")
+        kept = ("scheduler", "name", "interval", "frequency")
+        return list(optimizers), [{name: getattr(config, name) for name in kept} for config in self.schedulers]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Watch the optimizers, whoever calls `step`."""
+        for number, optimizer in enumerate(trainer.optimizers):
+            own = [each for each in self.schedulers if each.scheduler.optimizer is optimizer]
+            own = [each for each in own if each.interval == "step"]
+            hook = partial(self.stepped, trainer, pl_module, own, number == 0)
+            self.handles.append(optimizer.register_step_post_hook(hook))
+
+    def stepped(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        schedulers: list[LRSchedulerConfig],
+        counts: bool,
+        optimizer: Optimizer,
+        *_: Any,
+    ) -> None:
+        """After an optimizer's step: count it, once however many optimizers there are, then its schedulers step."""
+        progress = step_progress(trainer).total
+        if counts and progress.ready == progress.completed:  # else a LightningOptimizer is at it, and counts itself
+            count_steps(trainer, 1)
+        for config in schedulers:
+            if progress.ready % config.frequency == 0:
+                module.lr_scheduler_step(config.scheduler, None)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """At the epoch's last round the schedulers step that step once an epoch."""
+        if trainer.is_last_batch:
+            for config in self.of_epoch(trainer, monitoring=False):
+                pl_module.lr_scheduler_step(config.scheduler, None)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After the evaluation that ends an epoch the schedulers step that monitor a score.
+
+        Raises:
+            ValueError: there is no such score.
+        """
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not trainer.is_last_batch:
+            return
+        for config in self.of_epoch(trainer, monitoring=True):
+            score = trainer.callback_metrics.get(str(config.monitor))
+            if score is not None:
+                pl_module.lr_scheduler_step(config.scheduler, score)
+            elif config.strict:
+                allowed = ", ".join(trainer.callback_metrics)
+                raise ValueError(f"monitor of ReduceLROnPlateau must be one of {allowed}, got {config.monitor!r}")
+
+    def of_epoch(self, trainer: pl.Trainer, *, monitoring: bool) -> list[LRSchedulerConfig]:
+        """The schedulers to step at the end of this epoch."""
+        return [
+            config
+            for config in self.schedulers
+            if config.interval == "epoch"
+            and config.reduce_on_plateau == monitoring
+            and (trainer.current_epoch + 1) % config.frequency == 0
+        ]
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the agent and its optimizers as they were."""
+        vars(pl_module).pop("configure_optimizers", None)
+        for handle in self.handles:
+            handle.remove()
+        self.handles, self.schedulers = [], []
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Likewise."""
+        self.teardown(trainer, pl_module, "fit")
+
+
+def step_progress(trainer: pl.Trainer) -> Any:
+    """Where Lightning counts the steps under manual optimization: `global_step` reads it, checkpoints hold it."""
+    return trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+
+
+def count_steps(trainer: pl.Trainer, steps: int) -> None:
+    """Advance `trainer.global_step`."""
+    progress = step_progress(trainer)
+    for tracker in (progress.total, progress.current):
+        tracker.ready += steps
+        tracker.completed += steps
+
+
+def check_one_rank(trainer: pl.Trainer) -> None:
+    """Raise ValueError if several processes are to train one agent."""
+    if trainer.world_size > 1:
+        raise ValueError(
+            f"devices must be 1 an agent, got {trainer.world_size} processes: gradients of our own steps are not "
+            "averaged over ranks; seeds are independent runs, so train some of them on each device"
+        )
+
+
+def check_together(agent: Any, data: object) -> None:
+    """Raise ValueError unless the data module plays the agent's game with its seeds."""
+    if not isinstance(data, agent.data_module):
+        got = type(data).__name__ if data is not None else "none"
+        raise ValueError(
+            f"datamodule of {type(agent).__name__} must be a {agent.data_module.__name__}, got {got}: "
+            "trainer.fit(agent, datamodule=...)"
+        )
+    for name in agent.shared_with_data:
+        own, other = getattr(agent, name), getattr(data, name)
+        if own != other:
+            raise ValueError(f"{name} of agent and data module must be the same, got {own} and {other}")
+
+
+def limit_epochs(trainer: pl.Trainer) -> None:
+    """Let a Trainer without a limit of epochs end with the data module's evaluations.
+
+    Raises:
+        ValueError: its limit is beyond them.
+    """
+    data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    epochs_played = 0 if trainer.ckpt_path else -(-data.steps_played * data.evaluations // data.steps)
+    most = data.evaluations - epochs_played + (0 if trainer.ckpt_path else trainer.current_epoch)
+    if trainer.max_epochs == -1 and most > trainer.current_epoch:
+        trainer.fit_loop.max_epochs = most
+    elif trainer.max_epochs == -1:
+        raise ValueError(f"datamodule must have steps left, got one whose {data.steps} steps are played")
+    elif trainer.max_epochs is not None and trainer.max_epochs > most:
+        played = f", of which {epochs_played} are over" if epochs_played else ""
+        raise ValueError(
+            f"max_epochs must be at most {most}, or -1, got {trainer.max_epochs}: an epoch ends with an evaluation, "
+            f"and the data module has {data.evaluations} of them{played}"
+        )

@@ -1,0 +1,433 @@
+"""Under a Trainer of anyone's: what Lightning's users expect happens, for every kind of game, or is refused."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
+
+from mfmarl.algorithms.actor_critic import AC
+from mfmarl.algorithms.agent import Agent
+from mfmarl.algorithms.battle import BattleIL
+from mfmarl.algorithms.battle_released import ReleasedAC
+from mfmarl.algorithms.lattice import Metropolis, TabularMFQ
+from mfmarl.algorithms.q_learning import IL, MFQ
+from mfmarl.algorithms.saved import load_agent
+from mfmarl.data.rounds import RoundsDataModule
+from mfmarl.environments import Battle, Game, GaussianSqueeze, Ising
+from mfmarl.exploration import EpsilonGreedy
+from mfmarl.files import read_csv
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import found
+from mfmarl.jobs.job import TrainingJob
+from tests.support import done, same
+
+
+class Case(NamedTuple):
+    """A method on its game, with a data module of four evaluations, each after two rounds."""
+
+    cls: type[Agent]
+    game: Game
+    agent: dict[str, Any]
+    data: dict[str, Any]
+    score: str
+
+    def make(self, cls: type[Agent] | None = None) -> tuple[Agent, RoundsDataModule]:
+        agent = (cls or self.cls)(self.game, (0,), **self.agent)
+        return agent, agent.data_module(self.game, (0,), **self.data)
+
+
+STATELESS: dict[str, Any] = {
+    "steps": 80,
+    "evaluations": 4,
+    "batch_size": 10,
+    "samples_per_update": 20,
+    "block_steps": 3,
+}
+SQUEEZE = GaussianSqueeze(agents=10, mu=20.0, sigma=10.0)
+CASES = {
+    "stateless": Case(MFQ, SQUEEZE, {"exploration": EpsilonGreedy(0.5, 0.1, 40)}, STATELESS, "greedy_reward"),
+    "lattice": Case(
+        TabularMFQ,
+        Ising(4),
+        {"temperatures": (0.8, 1.2)},
+        {"temperatures": (0.8, 1.2), "steps": 32, "evaluations": 4, "round_steps": 4},
+        "order_parameter",
+    ),
+    "battle": Case(
+        BattleIL,
+        Battle(8, max_steps=5),
+        {"learning_rate": 1e-3},
+        {"steps": 8, "evaluations": 4, "batch_size": 4, "samples_per_update": 20},
+        "reward",
+    ),
+}
+
+
+@pytest.fixture(params=CASES, scope="module")
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def trainer(directory: Path, *callbacks: pl.Callback, **changes: Any) -> pl.Trainer:
+    """A plain Trainer, with nothing switched off but what writes to the terminal."""
+    arguments = {"accelerator": "cpu", "devices": 1, "max_epochs": 4, "logger": False, "default_root_dir": directory}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+    saves = {"enable_checkpointing": any(isinstance(each, ModelCheckpoint) for each in callbacks)}
+    return pl.Trainer(**{**arguments, **quiet, **saves, **changes}, callbacks=list(callbacks))
+
+
+def state(fitted: pl.Trainer) -> list[Any]:
+    """All that a fit leaves, generators and the next evaluation's draws included."""
+    agent = fitted.lightning_module
+    optimizers = [each.state_dict() for each in fitted.optimizers]
+    data = fitted.datamodule.state_dict()  # type: ignore[attr-defined]
+    return [agent.state_dict(), optimizers, data, fitted.global_step, agent.scores]
+
+
+def assert_same(one: list[Any], other: list[Any]) -> None:
+    for name, left, right in zip(("agent", "optimizers", "data", "global step", "scores"), one, other, strict=True):
+        assert same(left, right), name
+
+
+class Steps(pl.Callback):
+    """Notes `global_step` after each round, and the optimizer's learning rates after each epoch."""
+
+    def __init__(self) -> None:
+        self.after_rounds: list[int] = []
+        self.rates: list[float] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.after_rounds.append(trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.rates += [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+
+
+@pytest.fixture(scope="module")
+def whole(case: Case, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], Steps, Path]:
+    """An uninterrupted fit: what it left, the steps after its rounds, and the folder of its checkpoints."""
+    folder, steps = tmp_path_factory.mktemp("whole"), Steps()
+    agent, data = case.make()
+    epochs = ModelCheckpoint(folder, "epoch-{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
+    scores = ModelCheckpoint(folder, "score-{epoch}", monitor=case.score, mode="max", save_top_k=-1)
+    rounds = ModelCheckpoint(folder, "round-{step}", every_n_train_steps=1, save_top_k=-1)
+    fit = trainer(folder, steps, epochs, scores, rounds)
+    with warnings.catch_warnings():
+        # Lightning: a checkpoint between rounds holds the state after the last gradient step. So it shall.
+        warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+        fit.fit(agent, datamodule=data)
+    return state(fit), steps, folder
+
+
+def test_global_step_counts_gradient_steps(case: Case, whole: tuple[list[Any], Steps, Path]) -> None:
+    steps = whole[1].after_rounds
+    if case.score == "greedy_reward":  # 10 agents, 20 samples an update: one after every other joint step
+        assert steps == [6, 10, 16, 20, 26, 30, 36, 40]
+    elif case.score == "order_parameter":  # two colours a sweep
+        assert steps == [8 * (number + 1) for number in range(8)]
+    else:  # 8 agents, 5 steps, hardly a death: 40 transitions a round or a few less
+        assert len(steps) == 8
+        assert steps == sorted(steps)
+        assert 12 <= steps[-1] <= 16
+
+
+def test_max_steps_ends_with_the_round_that_reaches_it(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    steps, (agent, data) = whole[1].after_rounds, case.make()
+    fit = trainer(tmp_path, max_epochs=-1, max_steps=steps[2] - 1)
+    fit.fit(agent, datamodule=data)
+    assert fit.global_step == steps[2]
+    assert data.steps_played == data.steps * 3 // 8 or case.score == "greedy_reward"
+
+
+def test_without_limits_training_ends_with_the_last_evaluation(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    fit = trainer(tmp_path, max_epochs=-1, max_steps=10**6)
+    fit.fit(agent, datamodule=data)
+    assert (fit.current_epoch, data.steps_played) == (4, data.steps)
+
+
+def test_scores_can_be_monitored_and_need_no_logger(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    agent, data = case.make()
+    # No score rises by so much: it stops after the first evaluation and one of patience.
+    stopping = EarlyStopping(case.score, mode="max", min_delta=1e6, patience=1)
+    best = ModelCheckpoint(tmp_path, monitor=case.score, mode="max")
+    fit = trainer(tmp_path, stopping, best)
+    fit.fit(agent, datamodule=data)
+    assert fit.current_epoch == 2
+    for name, values in agent.scores.items():
+        torch.testing.assert_close(fit.callback_metrics[name], values.mean(), rtol=0, atol=0)
+    assert best.best_model_score is not None
+    assert Path(best.best_model_path).exists()
+
+
+def test_loggers_get_the_means_at_the_steps_played_once(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    logger = CSVLogger(tmp_path, version=0)
+    trainer(tmp_path, logger=logger, log_every_n_steps=1, max_epochs=2).fit(agent, datamodule=data)
+    logged = read_csv(Path(logger.log_dir) / "metrics.csv")
+    assert logged["step"].tolist() == [data.steps // 4, data.steps // 2]
+    assert set(logged.columns) == {"step", *agent.scores}
+    assert logged[case.score].iloc[-1] == float(agent.scores[case.score].mean())
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")  # the resumed fit saves nothing
+@pytest.mark.parametrize("where", ["epoch-epoch=1", "score-epoch=1", "first round", "third round"])
+def test_resumed_is_uninterrupted(case: Case, where: str, whole: tuple[list[Any], Steps, Path], tmp_path: Path) -> None:
+    expected, steps, folder = whole
+    numbers = {"first round": 0, "third round": 2}
+    name = f"round-step={steps.after_rounds[numbers[where]]}" if where in numbers else where
+    agent, data = case.make()
+    fit = trainer(tmp_path)
+    fit.fit(agent, datamodule=data, ckpt_path=folder / f"{name}.ckpt", weights_only=True)
+    assert_same(state(fit), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`", "ignore:Using ModelCheckpoint with manual")
+def test_what_max_steps_stopped_goes_on(case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path) -> None:
+    expected, steps, _ = whole
+    agent, data = case.make()
+    rounds = ModelCheckpoint(tmp_path, every_n_train_steps=1)
+    trainer(tmp_path, rounds, max_steps=steps.after_rounds[2]).fit(agent, datamodule=data)
+    agent, data = case.make()
+    fit = trainer(tmp_path, max_steps=10**6)
+    fit.fit(agent, datamodule=data, ckpt_path=rounds.best_model_path, weights_only=True)
+    assert_same(state(fit), expected)
+
+
+def test_load_from_checkpoint_needs_the_path_alone(case: Case, whole: tuple[list[Any], Steps, Path]) -> None:
+    agent = case.cls.load_from_checkpoint(whole[2] / "epoch-epoch=3.ckpt")
+    assert type(agent) is case.cls
+    assert (agent.environment, agent.seeds) == (case.game, (0,))
+    assert same(agent.state_dict(), whole[0][0])
+    for name, value in case.agent.items():
+        assert getattr(agent, name) == value
+
+
+class Halving(IL):
+    """Halves its learning rate every epoch."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.network.parameters(), lr=1.0)
+        return [optimizer], [StepLR(optimizer, 1, 0.5)]
+
+
+class HalvingBattle(BattleIL):
+    """Likewise."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.network.parameters(), lr=1e-3)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": StepLR(optimizer, 1, 0.5), "frequency": 2}}
+
+
+class EveryStep(AC):
+    """Two optimizers, whose rates fall after every and after every second gradient step."""
+
+    def configure_optimizers(self) -> Any:
+        critic, actor = (torch.optim.SGD(each.parameters(), lr=1.0) for each in (self.critic, self.actor))
+        falls = [ExponentialLR(each, 0.5) for each in (critic, actor)]
+        intervals = [{"scheduler": each, "interval": "step", "frequency": n} for n, each in enumerate(falls, 1)]
+        return [critic, actor], intervals
+
+
+class Plateau(IL):
+    """Tenths its learning rate when a score does not rise by a thousand."""
+
+    interval, monitor = "epoch", "greedy_reward"
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.network.parameters(), lr=1.0)
+        falls = ReduceLROnPlateau(optimizer, "max", factor=0.1, patience=0, threshold=1e3, threshold_mode="abs")
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": falls, "interval": self.interval, "monitor": self.monitor},
+        }
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "rates"),
+    [
+        ("stateless", Halving, [0.5, 0.25, 0.125, 0.0625]),
+        ("stateless", EveryStep, [0.5**10, 0.5**5, 0.5**20, 0.5**10, 0.5**30, 0.5**15, 0.5**40, 0.5**20]),
+        ("stateless", Plateau, [1.0, 0.1, 0.01, 0.001]),
+        ("battle", HalvingBattle, [1e-3, 5e-4, 5e-4, 2.5e-4]),
+    ],
+)
+def test_schedulers_step_and_resume(kind: str, cls: type[Agent], rates: list[float], tmp_path: Path) -> None:
+    case = CASES[kind]
+    arguments = {} if cls is EveryStep else case.agent
+    case, steps = case._replace(cls=cls, agent=arguments), Steps()
+    agent, data = case.make()
+    fit = trainer(tmp_path, steps, ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1))
+    fit.fit(agent, datamodule=data)
+    assert steps.rates == pytest.approx(rates)
+    assert steps.after_rounds[-1] == 40 or kind == "battle", "one a minibatch, however many optimizers"
+    (again, data), resumed = case.make(), Steps()
+    second = trainer(tmp_path, resumed, ModelCheckpoint(tmp_path / "again"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The dirpath has changed")
+        second.fit(again, datamodule=data, ckpt_path=tmp_path / "epoch=1.ckpt", weights_only=True)
+    assert steps.rates[-len(resumed.rates) :] == resumed.rates
+    assert_same(state(second), state(fit))
+
+
+def test_every_parameter_group_learns(tmp_path: Path) -> None:
+    class Groups(IL):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            first, *others = self.network.parameters()
+            groups: list[dict[str, Any]] = [{"params": [first]}, {"params": others, "lr": 1e-2}]
+            return torch.optim.Adam(groups, lr=1e-3)
+
+    agent, data = CASES["stateless"].make(Groups)
+    before = {name: value.clone() for name, value in agent.named_parameters() if value.requires_grad}
+    trainer(tmp_path).fit(agent, datamodule=data)
+    assert len(before) > 2
+    for name, value in before.items():
+        assert not torch.equal(dict(agent.named_parameters())[name], value), name
+
+
+def test_methods_that_step_by_themselves_are_counted(tmp_path: Path) -> None:
+    game = Battle(8, max_steps=5)
+    agent, fit = ReleasedAC(game, (0,)), trainer(tmp_path, max_epochs=2)
+    fit.fit(agent, datamodule=ReleasedAC.data_module(game, (0,), steps=4, evaluations=2))
+    assert fit.global_step == 4
+    spins = Metropolis(Ising(4), (0,), temperatures=(1.0,))
+    fit = trainer(tmp_path, max_epochs=1)
+    fit.fit(spins, datamodule=spins.data_module(Ising(4), (0,), temperatures=(1.0,), steps=3, evaluations=1))
+    assert fit.global_step == 6
+
+
+OTHERS: dict[str, Callable[[], tuple[Agent, Any, dict[str, Any]]]] = {
+    r"seeds of agent and data module must be the same, got \(0,\) and \(1,\)": lambda: (
+        IL(SQUEEZE, (0,)),
+        IL.data_module(SQUEEZE, (1,), **STATELESS),
+        {},
+    ),
+    "environment of agent and data module must be the same, got": lambda: (
+        IL(GaussianSqueeze(agents=10), (0,)),
+        IL.data_module(SQUEEZE, (0,), **STATELESS),
+        {},
+    ),
+    r"temperatures of agent and data module must be the same, got \(1.0,\)": lambda: (
+        TabularMFQ(Ising(4), (0,), temperatures=(1.0,)),
+        CASES["lattice"].make()[1],
+        {},
+    ),
+    "datamodule of IL must be a ReplayDataModule, got SweepDataModule": lambda: (
+        IL(SQUEEZE, (0,)),
+        CASES["lattice"].make()[1],
+        {},
+    ),
+    "max_epochs must be at most 4, or -1, got 5: .* the data module has 4": lambda: (
+        *CASES["stateless"].make(),
+        {"max_epochs": 5},
+    ),
+    "Automatic gradient clipping is not supported for manual": lambda: (
+        *CASES["stateless"].make(),
+        {"gradient_clip_val": 1.0},
+    ),
+    "Automatic gradient accumulation is not supported for manual": lambda: (
+        *CASES["stateless"].make(),
+        {"accumulate_grad_batches": 2},
+    ),
+    "interval of ReduceLROnPlateau must be epoch, got step": lambda: (
+        *CASES["stateless"].make(type("Soon", (Plateau,), {"interval": "step"})),
+        {},
+    ),
+    "monitor of ReduceLROnPlateau must be one of greedy_reward, .*, got 'wins'": lambda: (
+        *CASES["stateless"].make(type("Other", (Plateau,), {"monitor": "wins"})),
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("message", OTHERS)
+def test_what_does_not_go_together_is_refused_in_one_line(message: str, tmp_path: Path) -> None:
+    agent, data, changes = OTHERS[message]()
+    with pytest.raises(Exception, match=message) as refused:
+        trainer(tmp_path, **changes).fit(agent, datamodule=data)
+    assert "\n" not in str(refused.value)
+
+
+def test_rounds_without_their_data_module_are_refused(tmp_path: Path) -> None:
+    agent, data = CASES["stateless"].make()
+    with pytest.raises(ValueError, match=r"must be a ReplayDataModule, got none: trainer\.fit\(agent, datamodule="):
+        trainer(tmp_path).fit(agent, data.train_dataloader(), data.val_dataloader())
+
+
+def test_data_that_are_played_are_refused(tmp_path: Path) -> None:
+    agent, data = CASES["stateless"].make()
+    trainer(tmp_path).fit(agent, datamodule=data)
+    with pytest.raises(ValueError, match=r"max_epochs must be at most 0, or -1, got 1: .*, of which 4 are over"):
+        trainer(tmp_path, max_epochs=1).fit(agent, datamodule=data)
+    with pytest.raises(ValueError, match="datamodule must have steps left, got one whose 80 steps are played"):
+        trainer(tmp_path, max_epochs=-1, max_steps=5).fit(agent, datamodule=data)
+
+
+def test_several_ranks_are_refused_with_the_reason(tmp_path: Path) -> None:
+    agent, _ = CASES["stateless"].make()
+    two = trainer(tmp_path, devices=2, strategy="ddp_spawn")
+    (fitting,) = agent.configure_callbacks()
+    with pytest.raises(ValueError, match=r"devices must be 1 an agent, got 2 processes: .* seeds are independent runs"):
+        fitting.setup(two, agent, "fit")
+
+
+def test_a_checkpoint_says_what_it_cannot_hold(tmp_path: Path) -> None:
+    class Mine(EpsilonGreedy):
+        pass
+
+    agent, data = CASES["stateless"]._replace(agent={"exploration": Mine(0.5, 0.1)}).make()
+    fit = trainer(tmp_path, max_epochs=1)
+    fit.fit(agent, datamodule=data)
+    fit.save_checkpoint(tmp_path / "it.ckpt")
+    with pytest.raises(ValueError, match="exploration must be given to load this checkpoint"):
+        MFQ.load_from_checkpoint(tmp_path / "it.ckpt")
+    loaded = MFQ.load_from_checkpoint(tmp_path / "it.ckpt", exploration=Mine(0.4, 0.1))
+    assert loaded.exploration == Mine(0.4, 0.1)
+    with pytest.raises(ValueError, match="exploration must be plain data to be saved"):
+        agent.save(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["stateless", "lattice"])
+def test_a_kept_agent_plays_as_it_did(kind: str, tmp_path: Path) -> None:
+    case = CASES[kind]
+    fixed = {"fixed_point": "iterated"} if kind == "stateless" else {}
+    agent, data = case._replace(agent={**case.agent, **fixed}).make()
+    trainer(tmp_path).fit(agent, datamodule=data)
+    agent.save(tmp_path)
+    loaded = load_agent(tmp_path / "agent.safetensors")
+    assert type(loaded) is case.cls
+    assert same(loaded.state_dict(), agent.state_dict())
+    if isinstance(agent, MFQ) and isinstance(loaded, MFQ):
+        mean = torch.rand(1, 10, 10, generator=torch.Generator().manual_seed(0))
+        mean = mean / mean.sum(-1, keepdim=True)
+        assert torch.equal(loaded.act_greedily(mean), agent.act_greedily(mean))
+        assert loaded.step == agent.step == 80
+    (tmp_path / "agent.safetensors").write_bytes(b"no agent")
+    with pytest.raises(ValueError, match=r"agent: .* is no agent"):
+        load_agent(tmp_path / "agent.safetensors")
+    with pytest.raises(ValueError, match="agent: there is no file"):
+        load_agent(tmp_path / "nothing")
+
+
+def test_a_job_keeps_its_agent_if_asked_to(tmp_path: Path) -> None:
+    case = CASES["stateless"]
+    job = TrainingJob("job", {"algorithm": "mf-q"}, "mf-q", case.game, (0, 1), case.agent, case.data)
+    keeping = TrainingJob("job", {"algorithm": "mf-q"}, "mf-q", case.game, (0, 1), case.agent, case.data, keep=True)
+    assert keeping.fingerprint == job.fingerprint
+    rows = done(job, tmp_path)
+    assert not (tmp_path / "agent.safetensors").exists()
+    assert (found(job, tmp_path, Hardware()), found(keeping, tmp_path, Hardware())) == ("rows", "nothing")
+    assert done(keeping, tmp_path).equals(rows)
+    assert found(keeping, tmp_path, Hardware()) == "rows"
+    assert load_agent(tmp_path / "agent.safetensors").seeds == (0, 1)
