@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from mfmarl.custom import constructor_keywords
 
 if TYPE_CHECKING:
     from mfmarl.algorithms import Kind
@@ -51,13 +52,7 @@ def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
 
 
 def _named(of: type, values: Mapping[str, object]) -> dict[str, object]:
-    named: set[str] = set()
-    for base in of.__mro__:
-        if "__init__" in vars(base):
-            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-            named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
-            if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-                break
+    named = constructor_keywords(of)
     return {name: value for name, value in values.items() if name in named}
 
 
