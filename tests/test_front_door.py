@@ -2,10 +2,12 @@
 
 import ast
 import io
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,8 @@ def test_workers_change_no_row_and_need_no_guard(tmp_path: Path) -> None:
         f"rows = train(IL, GaussianSqueeze(5), range(3), execution=Execution(workers=2), **{SMALL})\n"
         "rows.to_csv('rows.csv', index=False)\nprint('once')\n"
     )
-    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command, path = [sys.executable, str(script)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
     rows = train(IL, GAME, range(3), **SMALL)
     assert (tmp_path / "rows.csv").read_text() == rows.to_csv(index=False)
@@ -78,7 +81,7 @@ def test_workers_change_no_row_and_need_no_guard(tmp_path: Path) -> None:
 def test_ising_rows_carry_temperature_and_seed() -> None:
     rows = train(TabularMFQ, Ising(4), range(2), temperatures=[0.8, 2.0], steps=4, evaluations=2)
     assert [*rows.columns[:5]] == ["algorithm", "agents", "temperature", "seed", "step"]
-    assert rows[["temperature", "seed", "step"]].values.tolist() == [
+    assert rows[["temperature", "seed", "step"]].to_numpy().tolist() == [
         [temperature, seed, step] for temperature in (0.8, 2.0) for seed in (0, 1) for step in (2, 4)
     ]
     assert set(train("mcmc", Ising(4), [3], temperatures=2.0, steps=2, evaluations=1)["algorithm"]) == {"mcmc"}
@@ -86,13 +89,12 @@ def test_ising_rows_carry_temperature_and_seed() -> None:
 
 def test_battle_trains_seed_by_seed_and_its_armies_fight(tmp_path: Path) -> None:
     rows = train("mf-q", Battle(2, max_steps=5), range(2), steps=2, evaluations=1, out=tmp_path)
-    assert rows[["algorithm", "seed"]].values.tolist() == [["mf-q", 0], ["mf-q", 1]]
+    assert rows[["algorithm", "seed"]].to_numpy().tolist() == [["mf-q", 0], ["mf-q", 1]]
     army = tmp_path / "policies/mf-q-2-seed-1.safetensors"
     game = Battle(2, max_steps=5)
     rounds = fight(army, "rush", rounds=4, environment=game)
-    assert set(zip(rounds["seat"], rounds["first"], strict=True)) == {
-        (s, f) for s in ("left", "right") for f in ("yes", "no")
-    }
+    ways = set(zip(rounds["seat"], rounds["first"], strict=True))
+    assert ways == {*product(("left", "right"), ("yes", "no"))}
     pd.testing.assert_frame_equal(rounds, fight(mfmarl.Policy.load(army), "rush", rounds=4, environment=game))
     assert not {"seed", "opponent"} & {*rounds.columns}
 
@@ -157,7 +159,7 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
     [
         (
             bad(MFQ, GAME, range(2), learning_rat=1),
-            "learning_rat: MFQ and its data module take none such, allowed are .*damping",
+            "learning_rat: MFQ and its data module take no such argument, .*damping",
         ),
         (bad(MFQ, GAME, range(2), evaluations=3), "evaluations must divide steps, got 3 and 4"),
         (bad(MFQ, GAME, range(2), learning_rate=-1.0), "learning_rate must be positive, got -1.0"),
@@ -185,9 +187,7 @@ def test_a_class_that_workers_cannot_find_runs_here_or_is_refused() -> None:
     class Inner(IL):
         pass
 
-    with pytest.raises(
-        ValueError, match=r"^execution: got workers 2, but other processes cannot import .*Inner, which"
-    ):
+    with pytest.raises(ValueError, match=r"^execution: got workers 2, but other processes .*Inner, which"):
         train(Inner, GAME, [0], execution=Execution(workers=2), **SMALL)
     rows = train(Inner, GAME, [0], execution=Execution(), **SMALL)
     plain = train(IL, GAME, [0], **SMALL).assign(algorithm="Inner")
@@ -232,7 +232,7 @@ def test_progress_is_shown_to_the_patient_only_of_long_work(monkeypatch: pytest.
     [
         (
             lambda loss: loss[0],
-            r"losses must be a list of 1, one tensor \[2\] an optimizer, got a tensor \[2\] without",
+            r"losses must be a list of 1, .* an optimizer, got a tensor \[2\] without",
         ),
         (lambda loss: loss * 2, r"losses must be a list of 1, .*, got a list of 2"),
         (lambda loss: [loss[0].mean()], r"losses: number 0 must be of shape \[2\], a loss a seed, got \[\]"),
