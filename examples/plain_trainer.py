@@ -33,10 +33,10 @@ if __name__ == "__main__":
             limit_val_batches=1,
             num_sanity_val_steps=0,
             logger=CSVLogger(directory),
-            callbacks=[LogScores(), ModelCheckpoint(directory, save_last=True)],
+            callbacks=[LogScores(), ModelCheckpoint(f"{directory}/checkpoints", save_last=True)],
             log_every_n_steps=1,
             enable_progress_bar=False,
         )
         trainer.fit(agent, datamodule=data)
         print(pd.read_csv(Path(trainer.log_dir or directory) / "metrics.csv")[["step", "greedy_reward"]])
-        print("checkpoints:", *sorted(path.name for path in Path(directory).glob("*.ckpt")))
+        print("checkpoints:", *sorted(path.name for path in Path(directory).rglob("*.ckpt")))

@@ -12,15 +12,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def call(*command: object, **where: Path) -> str:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env={}, **where)
+def call(*command: object, cwd: Path = ROOT) -> str:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, cwd=cwd, env={})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.slow
 def test_wheel_and_sdist_build_and_the_wheel_passes_the_quickstart_elsewhere(tmp_path: Path) -> None:
-    call(sys.executable, "-m", "hatchling", "build", "-d", tmp_path / "dist", cwd=ROOT)
+    call(sys.executable, "-m", "hatchling", "build", "-d", tmp_path / "dist")
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     (sdist,) = (tmp_path / "dist").glob("*.tar.gz")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
