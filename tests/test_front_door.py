@@ -44,9 +44,7 @@ GAME = GaussianSqueeze(5)
 
 def test_every_name_is_there_and_has_its_type() -> None:
     stub = ast.parse((ROOT / "mfmarl/__init__.pyi").read_text())
-    typed = {
-        alias.asname: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    typed = {alias.name: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert typed == mfmarl._PLACES  # type: ignore[attr-defined]
     for name in typed:
         assert getattr(mfmarl, name) is getattr(sys.modules[mfmarl._PLACES[name]], name)  # type: ignore[attr-defined]

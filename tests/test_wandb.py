@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytorch_lightning.loggers import CSVLogger
 
 from mfmarl import GaussianSqueeze, train
 from mfmarl.jobs import launch, training
@@ -26,7 +27,7 @@ def test_each_job_is_a_run_that_is_finished(tmp_path: Path, monkeypatch: pytest.
         def finish(self) -> None:
             said.append("finish")
 
-    class StandIn(training.CSVLogger):
+    class StandIn(CSVLogger):
         def __init__(self, name: str, project: str, save_dir: Path) -> None:
             super().__init__(save_dir, "rows")
             said.append((name.startswith("il-5-seeds-0-0-"), project, save_dir.is_dir()))
