@@ -34,3 +34,11 @@ class HystereticBattleMFQ(BattleMFQ):
         error: Tensor = td_target - chosen(values, batch.action)
         weight = torch.where(error < 0, self.slowness, 1.0)
         return (weight * error.square()).mean()
+
+
+if __name__ == "__main__":
+    from mfmarl import fight, train
+
+    train(HystereticBattleMFQ, Battle(8), range(1), steps=4, evaluations=2, out="results/quick/my_battle_method")
+    army = "results/quick/my_battle_method/policies/HystereticBattleMFQ-8-seed-0.safetensors"
+    print(fight(army, "random", rounds=4)[["seat", "result", "reward", "opponent_reward"]])

@@ -35,3 +35,11 @@ class HystereticMFQ(MFQ):
         error = td_target - chosen(self.network(batch.agent, batch.mean_action), batch.action)
         weight = torch.where(error < 0, self.slowness, 1.0)
         return [(weight * error.square()).mean(-1)]
+
+
+if __name__ == "__main__":
+    from mfmarl import GaussianSqueeze, train
+
+    for method in (MFQ, HystereticMFQ):
+        curves = train(method, GaussianSqueeze(20, 80, 40), range(2), steps=1000, evaluations=5, learning_rate=1e-2)
+        print(curves[["algorithm", "seed", "step", "greedy_reward"]])

@@ -20,14 +20,22 @@ def mean_action(own: Tensor, total: Tensor, agents: int) -> Tensor:
 
     Returns:
         `[..., n, D]`, each row a distribution over actions.
+
+    Raises:
+        ValueError: fewer than 2 agents: a single one has no neighbours.
     """
+    _check_agents(agents)
     others = total.expand(*own.shape, total.shape[-1]).clone()
     index = own.unsqueeze(-1)
     return others.scatter_add_(-1, index, others.new_full((1,), -1.0).expand(index.shape)).div_(agents - 1)
 
 
 def mean_policy(policies: Tensor) -> Tensor:
-    """Expectation of Eq. 11 when agent k draws a^k from row k of `policies` `[..., N, D]`: `[..., N, D]`."""
+    """Expectation of Eq. 11 when agent k draws a^k from row k of `policies` `[..., N, D]`: `[..., N, D]`.
+
+    Raises ValueError for fewer than 2 agents.
+    """
+    _check_agents(policies.shape[-2])
     return (policies.sum(-2, keepdim=True) - policies) / (policies.shape[-2] - 1)
 
 
@@ -62,7 +70,9 @@ def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
 
     The printed equation has `exp(-beta Q)`, under which agents minimise reward. `temperature` T is in units of
     Q; T = 0, or too small for the type of `values`, is the limit: greedy, with maximisers that tie equally likely.
+    Raises ValueError for a negative temperature.
     """
+    _check_temperature(temperature)
     best = values.amax(-1, keepdim=True)
     if temperature < torch.finfo(values.dtype).tiny:
         weights = (values == best).to(values.dtype)
@@ -77,7 +87,11 @@ def mean_field_value(policy: Tensor, values: Tensor) -> Tensor:
 
 
 def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
-    """Eq. 10 under the policy of Eq. 12: `[..., D]` to `[...]`. At T = 0 it is the maximum."""
+    """Eq. 10 under the policy of Eq. 12: `[..., D]` to `[...]`. At T = 0 it is the maximum.
+
+    Raises ValueError for a negative temperature.
+    """
+    _check_temperature(temperature)
     if temperature < torch.finfo(values.dtype).tiny:
         return values.amax(-1)
     return mean_field_value(boltzmann_policy(values, temperature), values)
@@ -86,3 +100,13 @@ def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
 def chosen(values: Tensor, action: Tensor) -> Tensor:
     """The values at the actions taken, `Q(a)`: `[..., D]` and `[...]` int64 to `[...]`."""
     return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+
+def _check_agents(agents: int) -> None:
+    if agents < 2:
+        raise ValueError(f"agents must be at least 2, since the neighbours of an agent are the others, got {agents}")
+
+
+def _check_temperature(temperature: float) -> None:
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be at least 0, got {temperature}")

@@ -64,7 +64,7 @@ def test_pins_lie_in_the_ranges_of_pyproject(python: str) -> None:
 
 def test_what_the_dependencies_need_is_pinned_too() -> None:
     pinned = pins(f"{sys.version_info.major}.{sys.version_info.minor}")
-    waiting = [requirement for requirement in DIRECT if requirement.name != "submitit"]  # not in extra `test`
+    waiting = [requirement for requirement in DIRECT if requirement.name not in ("submitit", "wandb")]  # not in `test`
     seen: set[str] = set()
     while waiting:
         requirement = waiting.pop()

@@ -179,6 +179,7 @@ def descend(
     losses: Callable[[BatchT], Sequence[Tensor]],
     optimizers: Sequence[Optimizer],
     follow: Callable[[], None],
+    shape: Sequence[int] = (),
 ) -> None:
     """A gradient step for each minibatch, after which target networks follow.
 
@@ -188,19 +189,44 @@ def descend(
             gradient of the sum is that of each run.
         optimizers: in the order of the losses.
         follow: moves the target networks.
+        shape: that each loss must have: `[seeds]`, or none for a scalar.
+
+    Raises:
+        ValueError: the first minibatch's losses are not one an optimizer of this shape.
     """
+    checked = False
     parameters = [[each for group in optimizer.param_groups for each in group["params"]] for optimizer in optimizers]
     for batch in batches:
+        found = losses(batch)
+        if not checked:
+            check_losses(found, len(optimizers), shape)
+            checked = True
         # All gradients first, then the steps: an actor's loss may depend on the critic as it was.
         gradients: list[Sequence[Tensor | None]] = [
-            torch.autograd.grad(loss.sum(), of, allow_unused=True)
-            for loss, of in zip(losses(batch), parameters, strict=True)
+            torch.autograd.grad(loss.sum(), of, allow_unused=True) for loss, of in zip(found, parameters, strict=True)
         ]
         for optimizer, of, values in zip(optimizers, parameters, gradients, strict=True):
             for parameter, gradient in zip(of, values, strict=True):
                 parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
             optimizer.step()
         follow()
+
+
+def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
+    """Raise ValueError unless `losses` is a list of one tensor of this shape an optimizer, each with a gradient."""
+    allowed = f"a list of {optimizers}, one tensor {list(shape)} an optimizer"
+    if not isinstance(losses, list | tuple):
+        got = f"a tensor {list(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+        raise ValueError(f"losses must be {allowed}, got {got} without its list")
+    if len(losses) != optimizers:
+        raise ValueError(f"losses must be {allowed}, got a list of {len(losses)}")
+    for number, loss in enumerate(losses):
+        if not isinstance(loss, Tensor) or list(loss.shape) != list(shape):
+            got = str(list(loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__
+            kind = f"of shape {list(shape)}, a loss a seed" if shape else "a scalar"
+            raise ValueError(f"losses: number {number} must be {kind}, got {got}")
+        if not loss.requires_grad:
+            raise ValueError(f"losses: number {number} must depend on what is trained, got one without a gradient")
 
 
 def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:

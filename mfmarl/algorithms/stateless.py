@@ -97,4 +97,5 @@ class StatelessAgent(Agent):
 
     def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
         """Play a round, and make a gradient step for each minibatch that it yields."""
-        descend(experience(self), self.losses, optimizers, follower(self.networks(), self.target_rate))
+        follow = follower(self.networks(), self.target_rate)
+        descend(experience(self), self.losses, optimizers, follow, [len(self.seeds)])

@@ -14,7 +14,7 @@ import torch
 from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed"]
-LoggerName = Literal["none", "csv", "tensorboard"]
+LoggerName = Literal["none", "csv", "tensorboard", "wandb"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Execution:
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints of a job; 0 saves one at every evaluation."""
     logger: LoggerName = "none"
-    """Lightning's logger, in each job's folder."""
+    """Lightning's logger, in each job's folder; wandb sends a run a job to the project mfmarl."""
 
     def __post_init__(self) -> None:
         at_least("workers", self.workers, 1)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 import torch
@@ -18,6 +18,9 @@ from mfmarl.algorithms import algorithm_class
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
 from mfmarl.jobs.execution import Attempt
+
+if TYPE_CHECKING:
+    from mfmarl.algorithms.agent import Agent
 
 Label = str | int | float
 
@@ -156,7 +159,11 @@ class TrainingJob(Job):
 
     def check(self) -> None:
         """Raise ValueError unless the algorithm loads."""
-        algorithm_class(self.algorithm)
+        self.load()
+
+    def load(self) -> type[Agent]:
+        """The algorithm's class."""
+        return algorithm_class(self.algorithm)
 
     def check_checkpoint(self, path: Path) -> None:
         """Raise some exception unless `path` is a whole checkpoint."""
@@ -167,8 +174,7 @@ class TrainingJob(Job):
         # Lightning takes seconds to import: whoever only describes jobs, or hands them to workers, need not wait.
         from mfmarl.jobs.training import train  # noqa: PLC0415
 
-        cls = algorithm_class(self.algorithm)
-        curves = train(cls, self.environment, self.seeds, self.agent, self.data, attempt, keep=self.keep)
+        curves = train(self.load(), self.environment, self.seeds, self.agent, self.data, attempt, keep=self.keep)
         return curves.frame(self.labels, self.runs)
 
 

@@ -1,7 +1,7 @@
 """Run a list of jobs: in this process, on worker processes (one for each GPU, if there are any), or on Slurm.
 
-The results do not depend on which. Workers import the script, so it must launch its jobs under
-`if __name__ == "__main__":`. Linux and macOS.
+The results do not depend on which. A script whose jobs hold something that it defines itself, a game say, must launch
+them under `if __name__ == "__main__":`, since workers then import it. Linux and macOS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class JobsFailedError(RuntimeError):
     """Some jobs failed; the others are done. The message names each, the end of its log, and what to do."""
 
 
-def launch(jobs: Sequence[Job], out: Path, execution: Execution = Execution()) -> list[pd.DataFrame]:
+def launch(
+    jobs: Sequence[Job], out: Path, execution: Execution = Execution(), *, interactive: bool = False
+) -> list[pd.DataFrame]:
     """Do `jobs`, each in its folder in `out`/jobs, resuming what earlier calls left.
 
     Largest jobs go first. Progress goes to stderr.
@@ -42,6 +44,8 @@ def launch(jobs: Sequence[Job], out: Path, execution: Execution = Execution()) -
         jobs: with different names.
         out: where.
         execution: how.
+        interactive: for somebody at a prompt or in a notebook: progress is shown of long work alone, and an
+            exception in this process is raised as it is.
 
     Returns:
         The rows of each job, in order.
@@ -60,18 +64,18 @@ def launch(jobs: Sequence[Job], out: Path, execution: Execution = Execution()) -
     done = {job.name for job in jobs if not execution.fresh and place.found(job) == "rows"}
     left = sorted((job for job in jobs if job.name not in done), key=lambda job: -job.work)
     if left:
-        do = runner(len(left), places, execution)
+        do = runner(len(left), places, execution, reraise=interactive)
         for job in left:
             job.check()
         prepare(left, place, fresh=execution.fresh)
-        with Progress(jobs, done) as progress:
+        with Progress(jobs, done, patient=interactive) as progress:
             failures = do(left, progress)
         if failures:
             raise JobsFailedError(report(failures, jobs, place))
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
-def runner(jobs: int, places: Sequence[Place], execution: Execution) -> Runner:
+def runner(jobs: int, places: Sequence[Place], execution: Execution, *, reraise: bool = False) -> Runner:
     """What does so many jobs: Slurm, this process, or workers.
 
     Raises:
@@ -80,7 +84,7 @@ def runner(jobs: int, places: Sequence[Place], execution: Execution) -> Runner:
     if execution.launcher == "slurm":
         return partial(slurm.run, place=places[0], executor=slurm.executor(places[0], execution))
     if len(places) == 1 or jobs == 1:
-        return partial(workers.run_here, place=places[0])
+        return partial(workers.run_here, place=places[0], reraise=reraise)
     return partial(workers.run, places=places)
 
 
@@ -92,6 +96,8 @@ def available(out: Path, execution: Execution) -> list[Place]:
     """
     if execution.logger == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
         raise ValueError("logger: tensorboard needs the package tensorboard: pip install tensorboard")
+    if execution.logger == "wandb" and not find_spec("wandb"):
+        raise ValueError("logger: wandb needs the package wandb: pip install 'mfmarl[wandb]'")
     here = execution.launcher == "local"
     gpus = torch.cuda.device_count() if here and execution.accelerator != "cpu" else 0
     accelerator = execution.accelerator

@@ -15,15 +15,17 @@ from mfmarl.jobs.job import Job
 
 LINE_SECONDS = 10.0
 SCALED = 1000  # from so much work on, counts are shown as 1.2k or 3.4M
+PATIENCE_SECONDS = 2.0  # work that ends sooner is not shown to the patient
 
 
 class Progress:
     """Counts the work of `jobs` on stderr, in their unit. `done` names those that earlier calls did.
 
     Work of earlier calls fills the bar but not the rate, so that the time left is that of this call.
+    For the `patient` the bar comes late and goes at the end, a notebook gets one too, and lines are of long work alone.
     """
 
-    def __init__(self, jobs: Sequence[Job], done: Collection[str]) -> None:
+    def __init__(self, jobs: Sequence[Job], done: Collection[str], *, patient: bool = False) -> None:
         # Work done of each job that has begun.
         self.work = {job.name: job.work for job in jobs if job.name in done}
         self.total = sum(job.work for job in jobs)
@@ -32,18 +34,23 @@ class Progress:
         self.finished = len(self.work)
         self.initial = sum(self.work.values())
         self.started = time.monotonic()
-        self.last_line = -math.inf  # so that the first steps get a line
+        self.patient = patient
+        self.last_line = self.started if patient else -math.inf  # else the first steps get a line
         self.stream = sys.stderr
         self.bar: tqdm[NoReturn] | None = None
-        if self.stream.isatty():
+        in_notebook = type(self.stream).__module__.startswith("ipykernel.")
+        if self.stream.isatty() or (patient and in_notebook):
             self.bar = tqdm(
                 total=self.total,
                 initial=self.initial,
                 unit=f" {self.unit}",
                 unit_scale=self.total >= SCALED,
                 file=self.stream,
+                delay=PATIENCE_SECONDS if patient else 0,
+                leave=not patient,
             )
-        self.show()
+        if not patient:
+            self.show()
 
     def __enter__(self) -> Progress:
         return self
@@ -51,7 +58,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self.show()
+        if not self.patient or self.last_line > self.started:
+            self.show()
         if self.bar is not None:
             self.bar.close()
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import Tensor
 
@@ -68,6 +68,8 @@ def train(
         enable_model_summary=False,
     )
     fit(trainer, module, rounds, attempt.checkpoint if attempt.resume else None)
+    if attempt.logger == "wandb":
+        trainer.logger.experiment.finish()  # type: ignore[union-attr] # else the next job's run is this one
     if keep or module.always_saved:
         module.save(attempt.directory)
     return recorder
@@ -174,5 +176,8 @@ def rounds_of(trainer: pl.Trainer) -> RoundsDataModule:
 
 def lightning_logger(name: LoggerName, directory: Path) -> Any:
     """Lightning's logger of that name, writing to `directory`/metrics, a new version for each call."""
+    if name == "wandb":
+        (directory / "metrics").mkdir(exist_ok=True)
+        return WandbLogger(name=directory.name, project="mfmarl", save_dir=directory / "metrics")
     loggers = {"csv": CSVLogger, "tensorboard": TensorBoardLogger}
     return False if name == "none" else loggers[name](save_dir=directory, name="metrics")

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mfmarl.jobs.execution import Hardware, LoggerName
@@ -55,22 +58,24 @@ class Place:
         )
 
 
-def run_here(jobs: Sequence[Job], progress: Progress, place: Place) -> dict[str, str]:
-    """Do one job after the other in this process; return why jobs failed, by name."""
+def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: bool = False) -> dict[str, str]:
+    """Do one job after the other in this process; return why jobs failed, by name, or raise the first exception."""
     failures = {}
     for job in jobs:
         try:
             place.run(job, partial(progress.update, job))
         except Exception as error:
+            if reraise:
+                raise
             failures[job.name] = f"{type(error).__name__}: {error}"
         progress.finish(job)
     return failures
 
 
 @contextmanager
-def started(places: Sequence[Place]) -> Iterator[list[Worker]]:
+def started(places: Sequence[Place], *, need_main: bool = True) -> Iterator[list[Worker]]:
     """A worker for each place; those in the list at the end are ended."""
-    workers = [Worker(place) for place in places]
+    workers = [Worker(place, need_main=need_main) for place in places]
     try:
         yield workers
     finally:
@@ -81,7 +86,8 @@ def started(places: Sequence[Place]) -> Iterator[list[Worker]]:
 
 def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place]) -> dict[str, str]:
     """Do jobs, the first first, on a worker for each place; return why jobs failed, by name."""
-    with started(places[: len(jobs)]) as workers:
+    need_main = any(needs_main(job) for job in jobs)
+    with started(places[: len(jobs)], need_main=need_main) as workers:
         return share_out(jobs, workers, progress)
 
 
@@ -110,7 +116,7 @@ def share_out(jobs: Sequence[Job], workers: list[Worker], progress: Progress) ->
             if not waiting:
                 continue
             if worker.process.exitcode is not None:
-                workers[workers.index(worker)] = worker = Worker(worker.place)
+                workers[workers.index(worker)] = worker = Worker(worker.place, need_main=worker.need_main)
             worker.start(waiting.popleft())
             busy[worker.connection] = worker
     return failures
@@ -120,19 +126,24 @@ class Worker:
     """A process that does the jobs it is sent, and ends when this process does.
 
     Each has a pipe of its own: a queue that all share could be left locked by a worker that is killed.
+
+    Args:
+        place: where and how it does them.
+        need_main: whether it must import the script first, see `needs_main`.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, need_main: bool = True) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["mfmarl.jobs.training"])
-        self.place = place
+        self.place, self.need_main = place, need_main
         self.job: Job | None = None
         self.connection, other_end = context.Pipe()
         self.process = context.Process(target=serve, args=(other_end, place), daemon=True)
         # Ctrl-C on a terminal reaches workers too. They are not to see it: this process ends them.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self.process.start()
+            with nullcontext() if need_main else main_hidden():
+                self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         other_end.close()  # the worker alone holds it now, so its death ends our reading
@@ -155,6 +166,22 @@ class Worker:
             return self.job, f"its worker ended with exit code {code}"
         hint = ", often for a lack of memory" if -code == signal.SIGKILL else ""
         return self.job, f"its worker was killed by {signal.Signals(-code).name}{hint}"
+
+
+def needs_main(job: Job) -> bool:
+    """Whether a process that is sent the job must have imported the script: it holds something defined there."""
+    return b"__main__" in pickle.dumps(job)
+
+
+@contextmanager
+def main_hidden() -> Iterator[None]:
+    """Let processes that are started meanwhile not import the script, which then needs no guard."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def serve(connection: Connection[Any, Any], place: Place) -> None:

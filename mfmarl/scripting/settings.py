@@ -11,13 +11,13 @@ The learning rate is an argument of algorithms; the number of seeds is not, the 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mfmarl.custom import constructor_keywords
+
 if TYPE_CHECKING:
     from mfmarl.algorithms import Kind
-    from mfmarl.algorithms.agent import Agent
 
 
 def sourced(value: Any, source: str, *, script: bool = False) -> Any:
@@ -62,10 +62,10 @@ def arguments_of(
 
     cls = algorithm_class(algorithm, kind)
     classes = [cls, *(algorithm_class(name, kind) for name in ALGORITHMS[kind])]
-    known = {name for each in classes for name in _agent_names(each) | _names(each.data_module)}
+    known = {name for each in classes for name in constructor_keywords(each) | constructor_keywords(each.data_module)}
     if unknown := [name for name in values if name not in known]:
         raise ValueError(f"settings: got {', '.join(unknown)}, which no algorithm and no data module takes")
-    agent, data = _agent_names(cls), _names(cls.data_module)
+    agent, data = constructor_keywords(cls), constructor_keywords(cls.data_module)
     return {k: v for k, v in values.items() if k in agent}, {k: v for k, v in values.items() if k in data}
 
 
@@ -73,25 +73,6 @@ def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
     """`count` seeds from `first` on, in blocks of at most `together`, each to be one job."""
     last = first + count
     return [tuple(range(start, min(start + together, last))) for start in range(first, last, together)]
-
-
-def _agent_names(algorithm: type[Agent]) -> frozenset[str]:
-    """The arguments that an algorithm takes. FMQ and Rec-FMQ are defined with discount 0 and take no other."""
-    from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ  # noqa: PLC0415 - Lightning takes seconds to import
-
-    return _names(algorithm) - ({"discount"} if issubclass(algorithm, FMQ | RecFMQ) else set())
-
-
-def _names(of: type) -> frozenset[str]:
-    """The keywords that a constructor names, and if it hands its `**` on, those of the next class that has one."""
-    named: set[str] = set()
-    for base in of.__mro__:
-        if "__init__" in vars(base):
-            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-            named |= {one.name for one in parameters if one.kind is one.KEYWORD_ONLY}
-            if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-                break
-    return frozenset(named)
 
 
 def _sourced_value(settings: Any, field: dataclasses.Field[Any]) -> dict[str, object]:

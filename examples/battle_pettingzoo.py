@@ -1,0 +1,62 @@
+"""A trained army in PettingZoo: it plays red, against random agents and against a script."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mfmarl import Policy, action_counts, frequencies
+from mfmarl.environments.battle.game import ACTIONS
+from mfmarl.environments.battle.parallel_env import AgentObservation, BattleParallelEnv, parallel_env
+from mfmarl.policies import Scripted
+
+ARMY = Path(__file__).parents[1] / "results/battle/policies/mf-q-8-seed-0.safetensors"
+
+
+class Commander:
+    """Lets a trained or scripted army play one colour: it keeps the mean action of the army's living."""
+
+    def __init__(self, army: Policy | Scripted, colour: str, env: BattleParallelEnv, seed: int) -> None:
+        self.army = army
+        self.agents = [agent for agent in env.possible_agents if agent.startswith(colour)]
+        self.spaces = env.observation_space(self.agents[0])
+        self.mean_action = torch.zeros(1, ACTIONS)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def act(self, observations: dict[str, AgentObservation]) -> dict[str, int]:
+        """Actions of the living."""
+        alive = torch.tensor([[agent in observations for agent in self.agents]])
+        views, features = (self.stacked(observations, key) for key in ("view", "features"))
+        actions = self.army.act(views, features, alive, self.mean_action, [self.generator], "greedy")
+        self.mean_action = frequencies(action_counts(actions, ACTIONS, alive, torch.int64))
+        everyone = dict(zip(self.agents, actions[0].tolist(), strict=True))
+        return {agent: action for agent, action in everyone.items() if agent in observations}
+
+    def stacked(self, observations: dict[str, AgentObservation], key: str) -> Tensor:
+        """What all agents see, zero for the dead: `[1, agents, ...]`."""
+        shape = self.spaces[key].shape or ()
+        nothing = np.zeros(shape, np.float32)
+        return torch.from_numpy(np.stack([observations.get(each, {key: nothing})[key] for each in self.agents]))[None]
+
+
+def play(army: Policy, opponent: Scripted, seed: int) -> tuple[float, float]:
+    """A round; the total rewards of both."""
+    env = parallel_env(agents=int(str(army.about["agents"])))
+    observations, _ = env.reset(seed=seed)
+    red, blue = Commander(army, "red", env, seed), Commander(opponent, "blue", env, seed + 1)
+    totals = {"red": 0.0, "blue": 0.0}
+    while env.agents:
+        observations, rewards, _, _, _ = env.step(red.act(observations) | blue.act(observations))
+        for agent, reward in rewards.items():
+            totals[agent.split("_")[0]] += reward
+    return totals["red"], totals["blue"]
+
+
+if __name__ == "__main__":
+    trained = Policy.load(sys.argv[1] if len(sys.argv) > 1 else ARMY)
+    for name in ("random", "rush"):
+        for number in range(2):
+            own, other = play(trained, Scripted(name), number)
+            print(f"{trained.about['algorithm']} earns {own:.1f}, {name} {other:.1f}")

@@ -1,0 +1,280 @@
+"""`train`: jobs from Python, in a script, in a notebook, or at the prompt.
+
+from mfmarl import GaussianSqueeze, MFQ, train
+curves = train(MFQ, GaussianSqueeze(agents=100), seeds=range(8), steps=8000, evaluations=40, learning_rate=1e-3)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import operator
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, is_dataclass, replace
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class, kind_of
+from mfmarl.custom import FILE_MODULE, constructor_keywords, is_in_file, name_in_file
+from mfmarl.environments import Battle, Game, Ising
+from mfmarl.environments.ising_arguments import temperature_tuple
+from mfmarl.files import atomic
+from mfmarl.jobs.execution import Execution
+from mfmarl.jobs.folder import folder
+from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
+from mfmarl.jobs.launch import available, launch
+from mfmarl.seeds import generators
+
+if TYPE_CHECKING:
+    from mfmarl.algorithms.agent import Agent
+
+# The paper's names of methods where a game's table has others, which tell games apart.
+SHORT: dict[Kind, dict[str, str]] = {
+    "stateless": {},
+    "lattice": {"mf-q": "tabular-mf-q", "mcmc": "metropolis"},
+    "battle": {name.removeprefix("battle-"): name for name in ALGORITHMS["battle"]},
+}
+UNITS: dict[Kind, str] = {"stateless": "agent-steps", "lattice": "spin updates", "battle": "agent-rounds"}
+# Packages whose code counts in a job by its version, or not at all.
+KNOWN = {"mfmarl", "torch", "pytorch_lightning", "lightning_fabric", "numpy", *sys.stdlib_module_names} - {"__main__"}
+
+
+def train(
+    algorithm: type[Agent] | str,
+    environment: Game,
+    seeds: Iterable[int],
+    *,
+    steps: int,
+    evaluations: int,
+    out: str | Path | None = None,
+    execution: Execution | None = None,
+    **arguments: Any,
+) -> pd.DataFrame:
+    """Train an algorithm on a game, and return its learning curves.
+
+    The numbers are those of a `TrainingJob`: the same seed gives the same rows however seeds are stacked or spread.
+
+    Args:
+        algorithm: a class, of this package or a custom one, also of this very script or notebook; or a name: `mf-q`,
+            which is MFQ, TabularMFQ or BattleMFQ by the game, or `path/to/file.py:Class`.
+        environment: the game, a dataclass.
+        seeds: one independent run each, which train side by side. Battle trains one after the other.
+        steps: of each run: joint steps, sweeps of an Ising lattice, or rounds of Battle.
+        evaluations: of each run, evenly spread over the steps, which they divide.
+        out: where to keep what is done, so that the same call goes on where it was stopped, and returns at once when
+            all is done. Each job has its folder and log in `out`/jobs; armies of Battle are copied to `out`/policies.
+            Of a class in a notebook its own code tells jobs apart, not what it calls. None: nothing is kept.
+        execution: how to run: workers, device, precision. None: in this process.
+        **arguments: keyword arguments of the algorithm or of its data module, as their constructors name them.
+
+    Returns:
+        A row an evaluation of each run: algorithm, agents, temperature (of Ising), seed, step, and the scores.
+
+    Raises:
+        ValueError: an argument that is not allowed; one line that says what is.
+        JobsFailedError: a job failed on a worker. In this process its exception is raised as it is.
+    """
+    kind = check_game(environment)
+    cls, name = found(algorithm, kind)
+    numbers = seed_numbers(seeds)
+    execution = execution or Execution(workers=1)
+    agent, data = divided(cls, {**arguments, "steps": steps, "evaluations": evaluations})
+    conditions: tuple[Mapping[str, float], ...] = ({},)
+    if kind == "lattice":
+        # One value may be a number.
+        temperatures = temperature_tuple(np.atleast_1d(agent["temperatures"]))
+        conditions = tuple({"temperature": each} for each in temperatures)
+        agent |= {"temperatures": temperatures}
+        data |= {"temperatures": temperatures}
+    labels: dict[str, Label] = {"algorithm": label_of(cls, kind), "agents": environment.agents}
+    classes = [cls, type(environment), *map(type, arguments.values())]
+    sources = sources_of(classes)
+
+    def job(block: tuple[int, ...]) -> TrainingJob:
+        what = (job_name(*labels.values(), seeds=block), labels, name, environment, block, agent, data, conditions)
+        if not sources:
+            return TrainingJob(*what, UNITS[kind])
+        return CustomJob(*what, UNITS[kind], cls=None if is_in_file(name) else cls, sources=sources)
+
+    if out is None and execution.logger in ("csv", "tensorboard"):
+        raise ValueError(f"execution: got logger {execution.logger}, whose files lie in out: give one")
+    execution = checked_execution(execution, classes[is_in_file(name) :])
+    with kept(out) as directory:
+        workers = len(available(directory, execution))
+        together = 1 if kind == "battle" else -(-len(numbers) // workers)
+        jobs = [job(numbers[first : first + together]) for first in range(0, len(numbers), together)]
+        rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
+        if out is not None:
+            copy_policies(jobs, directory, execution.precision)
+    return rows.sort_values(jobs[0].keys, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class CustomJob(TrainingJob):
+    """A TrainingJob of which something is defined outside this package.
+
+    cls      the algorithm, where it is none of a named file
+    sources  what is defined outside, and a digest of it: edited, it is another job
+    """
+
+    cls: type[Agent] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def load(self) -> type[Agent]:
+        """The algorithm's class."""
+        return super().load() if self.cls is None else self.cls
+
+
+def check_game(environment: object) -> Kind:
+    """The kind of a game. Raises ValueError, one line, for what is none."""
+    if isinstance(environment, type) or not is_dataclass(environment):
+        got = f"the class {environment.__name__}" if isinstance(environment, type) else repr(environment)
+        raise ValueError(f"environment must be a dataclass such as GaussianSqueeze(agents=100), got {got}")
+    if isinstance(environment, Ising):
+        return "lattice"
+    if isinstance(environment, Battle):
+        return "battle"
+    needed = ("agents", "actions", "draws", "reward")
+    lacking = [each for each in needed if not hasattr(environment, each)]
+    if lacking:
+        raise ValueError(f"environment must have {', '.join(needed)}; {environment!r} lacks {', '.join(lacking)}")
+    return "stateless"
+
+
+def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
+    """The class of an algorithm and its name. Raises ValueError, one line, if it does not play such games."""
+    if isinstance(algorithm, str):
+        name = SHORT[kind].get(algorithm, algorithm)
+        return algorithm_class(name, kind), name
+    if not isinstance(algorithm, type):
+        raise ValueError(f"algorithm must be a class or a name, got {algorithm!r}")
+    if kind_of(algorithm) != kind:
+        base = BASES[kind].partition(":")[2]
+        raise ValueError(f"algorithm: {algorithm.__name__} does not play such a game, allowed are subclasses of {base}")
+    if algorithm.__module__.startswith(FILE_MODULE):
+        return algorithm, name_in_file(algorithm)
+    place = f"{algorithm.__module__}:{algorithm.__qualname__}"
+    return algorithm, next((known for known, its in ALGORITHMS[kind].items() if its == place), place)
+
+
+def label_of(cls: type[Agent], kind: Kind) -> str:
+    """What rows call an algorithm: the paper's name, or the name of a custom class."""
+    names = {name: name for name in ALGORITHMS[kind]} | {name: short for short, name in SHORT[kind].items()}
+    place = f"{cls.__module__}:{cls.__qualname__}"
+    return next((names[name] for name, its in ALGORITHMS[kind].items() if its == place), cls.__name__)
+
+
+def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
+    """The seeds. Raises ValueError for a single number, for none, and for what is no seed."""
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds must be several numbers, such as range({seeds}), got {seeds}")
+    try:
+        numbers = tuple(operator.index(seed) for seed in seeds)
+    except TypeError as error:
+        raise ValueError(f"seeds must be whole numbers, got {seeds!r}") from error
+    generators(numbers, "start")
+    return numbers
+
+
+def divided(cls: type[Agent], values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values that the algorithm takes and those that its data module takes, some of which both take.
+
+    Raises:
+        ValueError: one that neither takes, or one that is lacking.
+    """
+    agent, data = constructor_keywords(cls), constructor_keywords(cls.data_module)
+    known = {**agent, **data}
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        allowed = ", ".join(sorted(set(known) - {"steps", "evaluations"}))
+        raise ValueError(
+            f"{unknown[0]}: {cls.__name__} and its data module take no such argument, allowed are {allowed}"
+        )
+    lacking = [name for name in known if name not in values and (agent.get(name) or data.get(name))]
+    if lacking:
+        raise ValueError(f"{lacking[0]}: {cls.__name__} needs this argument")
+    return tuple({name: values[name] for name in values if name in own} for own in (agent, data))  # type: ignore[return-value]
+
+
+def checked_execution(execution: Execution, classes: Iterable[type]) -> Execution:
+    """How to run jobs that hold such classes: in this process where workers could not find one, as of a notebook.
+
+    Raises ValueError if workers are asked for all the same.
+    """
+    stray = [cls.__qualname__ for cls in classes if not findable(cls)]
+    if not stray:
+        return execution
+    if execution.launcher == "local" and execution.workers in (1, "auto"):
+        return replace(execution, workers=1)
+    asked = f"workers {execution.workers}" if execution.launcher == "local" else f"launcher {execution.launcher}"
+    raise ValueError(
+        f"execution: got {asked}, but other processes cannot import {stray[0]}, which this script or notebook "
+        "defines: move it to a module, or leave workers at 1"
+    )
+
+
+def findable(cls: type) -> bool:
+    """Whether another process can import a class: not if this script, a notebook or a function defines it."""
+    module = cls.__module__
+    return module != "__main__" and not module.startswith(FILE_MODULE) and "<locals>" not in cls.__qualname__
+
+
+def copy_policies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:
+    """Copy trained armies to `out`/policies, named as those in results/battle."""
+    for job in jobs:
+        trained = folder(job, out, precision) / "policy.safetensors"
+        if trained.exists():
+            copy = out / "policies" / f"{job_name(*job.labels.values())}-seed-{job.seeds[0]}.safetensors"
+            copy.parent.mkdir(exist_ok=True)
+            with atomic(copy) as temporary:
+                shutil.copyfile(trained, temporary)
+
+
+@contextmanager
+def kept(out: str | Path | None) -> Iterator[Path]:
+    """The directory `out`, or a temporary one."""
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="mfmarl-") as directory:
+        yield Path(directory)
+
+
+def sources_of(classes: Iterable[type]) -> dict[str, str]:
+    """What these classes and those they extend hold from outside the packages in KNOWN: name to digest."""
+    bases = {base for cls in classes for base in cls.__mro__}
+    own = [base for base in bases if base.__module__.partition(".")[0] not in KNOWN]
+    return {f"{base.__module__}.{base.__qualname__}": digest(base) for base in sorted(own, key=str)}
+
+
+def digest(cls: type) -> str:
+    """SHA-256 of the file of a class, or, in a notebook or at the prompt, of its own code."""
+    try:
+        content = Path(inspect.getfile(cls)).read_bytes()
+    except (TypeError, OSError):
+        content = repr([(name, code_of(value)) for name, value in sorted(vars(cls).items())]).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def code_of(value: object) -> object:
+    """What tells functions, methods and plain values apart, equal in every process."""
+    if isinstance(value, FunctionType):
+        return [code_of(value.__code__), code_of(value.__defaults__), code_of(value.__kwdefaults__)]
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_names, [code_of(each) for each in value.co_consts]]
+    if isinstance(value, property):
+        return code_of(value.fget)
+    if isinstance(value, classmethod | staticmethod):
+        return code_of(value.__func__)
+    try:
+        return canonical(value)
+    except ValueError:
+        return type(value).__qualname__

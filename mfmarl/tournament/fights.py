@@ -1,0 +1,72 @@
+"""`fight`: two armies meet, outside any tournament.
+
+from mfmarl import fight
+rounds = fight("results/battle/policies/mf-q-64-seed-0.safetensors", "rush", rounds=8)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import torch
+
+from mfmarl.environments.battle.game import Battle
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import computing
+from mfmarl.policies import Evaluation, Policy, Scripted, load_army
+from mfmarl.tournament.duel import entrant, play_block
+from mfmarl.tournament.schedule import schedule
+
+TOGETHER = 8  # battles in lock step
+
+AnyArmy = Policy | Scripted | str | Path
+
+
+def fight(
+    army: AnyArmy,
+    opponent: AnyArmy,
+    rounds: int = 8,
+    *,
+    environment: Battle | None = None,
+    evaluation: Evaluation = "greedy",
+) -> pd.DataFrame:
+    """Play rounds of Battle between two trained or scripted armies.
+
+    Where they stand and who moves first take turns, so that a multiple of four is fair. The same call gives the same
+    rows: all chance of a round comes from its number.
+
+    Args:
+        army: a `Policy`, the file of one, or the name of a script: `rush` or `random`.
+        opponent: likewise.
+        rounds: how many.
+        environment: the game. None: of as many agents as the army, else the opponent, trained with.
+        evaluation: how both act: `greedy`, or `sampled` as at the end of training.
+
+    Returns:
+        A row a round: seat, first, evaluation, round, result (of `army`), reward, opponent_reward, survivors,
+        opponent_survivors, steps.
+
+    Raises:
+        ValueError: an army that is none, no rounds, or another evaluation.
+    """
+    if evaluation not in get_args(Evaluation):
+        raise ValueError(f"evaluation must be greedy or sampled, got {evaluation!r}")
+    armies = [_loaded(each) for each in (army, opponent)]
+    if environment is None:
+        trained = [each.about["agents"] for each in armies if isinstance(each, Policy) and "agents" in each.about]
+        environment = Battle(int(str(trained[0]))) if trained else Battle()
+    # Different names: a mirror match has another order of seats, and is played by two copies all the same.
+    names = ("army", "opponent")
+    fixtures = schedule(names, {name: [0] for name in names}, rounds, [evaluation])
+    playing = {entrant(name, 0): each for name, each in zip(names, armies, strict=True)}
+    rows = []
+    with torch.no_grad(), computing(Hardware()):
+        for first in range(0, rounds, TOGETHER):
+            rows += [*play_block(fixtures[first : first + TOGETHER], environment, playing)]
+    return pd.DataFrame(rows).drop(columns=["algorithm", "opponent", "seed", "opponent_seed"])
+
+
+def _loaded(army: AnyArmy) -> Policy | Scripted:
+    return army if isinstance(army, Policy | Scripted) else load_army(str(army))

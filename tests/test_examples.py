@@ -1,0 +1,56 @@
+"""Every example runs, and shows what it says."""
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PRINTS = {
+    "battle_pettingzoo": "BattleMFQ earns",
+    "my_battle_method": "opponent_reward",
+    "my_game": "mf-q",
+    "my_ising_method": "Glauber    0.8            0.9",
+    "my_method": "HystereticMFQ",
+    "my_network": "DenseMFQ",
+    "plain_trainer": "checkpoints: last.ckpt",
+    "quickstart": "best possible: 423.0",
+    "read_results": "drawn: share_of_seeds.png",
+}
+LONG = {"quickstart", "my_method", "my_ising_method", "my_battle_method"}
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in EXAMPLES} == set(PRINTS)
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(each, marks=[pytest.mark.slow] * (each.stem in LONG), id=each.stem) for each in EXAMPLES]
+)
+@pytest.mark.filterwarnings("ignore:The number of training batches:UserWarning")
+def test_examples(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    runpy.run_path(str(path), run_name="__main__")
+    assert PRINTS[path.stem] in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = nbformat.read(ROOT / "examples/tour.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not [output for output in outputs if output.output_type == "stream"]  # nothing clutters it
+    text = "".join(output.data["text/plain"] for output in outputs if "data" in output)
+    assert "Optimistic" in text
+    assert "opponent_reward" in text

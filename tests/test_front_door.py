@@ -1,0 +1,268 @@
+"""The front door: the public names, and `train` and `fight`."""
+
+import ast
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+import mfmarl
+from mfmarl import (
+    IL,
+    MFQ,
+    Battle,
+    BattleMFQ,
+    Execution,
+    GaussianSqueeze,
+    Ising,
+    Metropolis,
+    TabularMFQ,
+    TrainingJob,
+    fight,
+    launch,
+    train,
+)
+from mfmarl.jobs import progress
+from mfmarl.jobs.library import digest
+from mfmarl.jobs.progress import Progress
+from mfmarl.tournament.fights import AnyArmy
+
+ROOT = Path(__file__).parents[1]
+SMALL: dict[str, Any] = {"steps": 40, "evaluations": 2, "batch_size": 8, "samples_per_update": 20}
+GAME = GaussianSqueeze(5)
+
+
+def test_every_name_is_there_and_has_its_type() -> None:
+    stub = ast.parse((ROOT / "mfmarl/__init__.pyi").read_text())
+    typed = {alias.name: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert typed == mfmarl._PLACES  # type: ignore[attr-defined]
+    for name in typed:
+        assert getattr(mfmarl, name) is getattr(sys.modules[mfmarl._PLACES[name]], name)  # type: ignore[attr-defined]
+        assert name in dir(mfmarl)
+    assert set(mfmarl.__all__) == {"__version__", *typed}  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"^module 'mfmarl' has no attribute 'nothing'$"):
+        mfmarl.nothing  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_it_gives_the_rows_of_the_same_job(tmp_path: Path) -> None:
+    rows = train(MFQ, GAME, range(2), learning_rate=0.1, **SMALL)
+    job = TrainingJob("job", {"algorithm": "mf-q", "agents": 5}, "mf-q", GAME, (0, 1), {"learning_rate": 0.1}, SMALL)
+    pd.testing.assert_frame_equal(rows, launch([job], tmp_path, Execution(workers=1))[0])
+    pd.testing.assert_frame_equal(rows, train("mf-q", GAME, [1, 0], learning_rate=0.1, **SMALL))
+    assert [*rows.columns[:4]] == ["algorithm", "agents", "seed", "step"]
+
+
+def test_workers_change_no_row_and_need_no_guard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mfmarl import *\n"
+        f"rows = train(IL, GaussianSqueeze(5), range(3), execution=Execution(workers=2), **{SMALL})\n"
+        "rows.to_csv('rows.csv', index=False)\nprint('once')\n"
+    )
+    command, path = [sys.executable, str(script)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
+    rows = train(IL, GAME, range(3), **SMALL)
+    assert (tmp_path / "rows.csv").read_text() == rows.to_csv(index=False)
+
+
+def test_ising_rows_carry_temperature_and_seed() -> None:
+    rows = train(TabularMFQ, Ising(4), range(2), temperatures=[0.8, 2.0], steps=4, evaluations=2)
+    assert [*rows.columns[:5]] == ["algorithm", "agents", "temperature", "seed", "step"]
+    assert rows[["temperature", "seed", "step"]].to_numpy().tolist() == [
+        [temperature, seed, step] for temperature in (0.8, 2.0) for seed in (0, 1) for step in (2, 4)
+    ]
+    assert set(train("mcmc", Ising(4), [3], temperatures=2.0, steps=2, evaluations=1)["algorithm"]) == {"mcmc"}
+
+
+def test_battle_trains_seed_by_seed_and_its_armies_fight(tmp_path: Path) -> None:
+    rows = train("mf-q", Battle(2, max_steps=5), range(2), steps=2, evaluations=1, out=tmp_path)
+    assert rows[["algorithm", "seed"]].to_numpy().tolist() == [["mf-q", 0], ["mf-q", 1]]
+    army = tmp_path / "policies/mf-q-2-seed-1.safetensors"
+    game = Battle(2, max_steps=5)
+    rounds = fight(army, "rush", rounds=4, environment=game)
+    ways = set(zip(rounds["seat"], rounds["first"], strict=True))
+    assert ways == {*product(("left", "right"), ("yes", "no"))}
+    pd.testing.assert_frame_equal(rounds, fight(mfmarl.Policy.load(army), "rush", rounds=4, environment=game))
+    assert not {"seed", "opponent"} & {*rounds.columns}
+
+
+@pytest.mark.parametrize(
+    ("army", "evaluation", "message"),
+    [
+        ("rush", "twice", "evaluation must be greedy or sampled, got 'twice'"),
+        ("x", "greedy", "army must be the file.*"),
+    ],
+)
+def test_fights_of_nobody_are_refused(army: AnyArmy, evaluation: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        fight(army, "random", evaluation=evaluation)
+
+
+class Counted(MFQ):
+    """Counts how often it is made."""
+
+    made = 0
+
+    def __init__(self, environment: Any, seeds: Any, slowness: float = 1.0, **general: Any) -> None:
+        super().__init__(environment, seeds, **general)
+        Counted.made += 1
+        self.slowness = slowness
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    Counted.made = 0
+    first, again, other = (
+        train(Counted, GAME, [0], out=tmp_path, slowness=slowness, **SMALL) for slowness in (1.0, 1.0, 2.0)
+    )
+    assert Counted.made == 2
+    pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(first, other)
+    assert set(first["algorithm"]) == {"Counted"}
+
+
+@dataclass(frozen=True)
+class Half:
+    """Pays for half of the agents."""
+
+    agents: int
+    actions: int = 2
+    draws: int = 0
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return -(actions.double().mean(-1) - 0.5).abs()
+
+
+def test_a_custom_game_is_played() -> None:
+    rows = train(IL, Half(4), range(2), **SMALL)
+    assert set(rows["greedy_reward"]) <= {-0.5, -0.25, 0.0}
+
+
+def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
+    return lambda: train(*arguments, **({"steps": 4, "evaluations": 2} | more))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            bad(MFQ, GAME, range(2), learning_rat=1),
+            "learning_rat: MFQ and its data module take no such argument, .*damping",
+        ),
+        (bad(MFQ, GAME, range(2), evaluations=3), "evaluations must divide steps, got 3 and 4"),
+        (bad(MFQ, GAME, range(2), learning_rate=-1.0), "learning_rate must be positive, got -1.0"),
+        (bad(MFQ, GAME, 8), r"seeds must be several numbers, such as range\(8\), got 8"),
+        (bad(MFQ, GAME, [0.5]), r"seeds must be whole numbers, got \[0.5\]"),
+        (bad(MFQ, GAME, [1, 1]), "seeds must be distinct"),
+        (bad(MFQ, GaussianSqueeze, [1]), r"environment must be a dataclass such as .*, got the class GaussianSqueeze"),
+        (bad(MFQ, Battle(2), [1]), "algorithm: MFQ does not play such a game, allowed are subclasses of BattleAgent"),
+        (bad(MFQ, Execution(), [1]), "environment must have agents, actions, draws, reward; .* lacks agents, actions"),
+        (bad(Half, GAME, [1]), "algorithm: got Half, allowed are subclasses of StatelessAgent, LatticeAgent"),
+        (bad(7, GAME, [1]), "algorithm must be a class or a name, got 7"),
+        (bad("mf-p", GAME, [1]), "algorithm must be one of il, .*, got 'mf-p'"),
+        (bad(TabularMFQ, Ising(4), [1]), "temperatures: TabularMFQ needs this argument"),
+        (bad(Metropolis, Ising(4), [1], temperatures=-1), "temperatures must be positive and finite"),
+        (bad(MFQ, GAME, [1], execution=Execution(logger="csv")), "execution: got logger csv, whose files lie in out"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_in_one_line(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}") as raised:
+        call()
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_class_that_workers_cannot_find_runs_here_or_is_refused() -> None:
+    class Inner(IL):
+        pass
+
+    with pytest.raises(ValueError, match=r"^execution: got workers 2, but other processes .*Inner, which"):
+        train(Inner, GAME, [0], execution=Execution(workers=2), **SMALL)
+    rows = train(Inner, GAME, [0], execution=Execution(), **SMALL)
+    plain = train(IL, GAME, [0], **SMALL).assign(algorithm="Inner")
+    pd.testing.assert_frame_equal(rows, plain)
+
+
+def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(body: str) -> type:
+        scope: dict[str, Any] = {"__name__": "__main__"}
+        exec(f"class Mine:\n    def act(self, x, by={body}):\n        return x + {body}", scope)
+        return scope["Mine"]  # type: ignore[no-any-return]
+
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    one, again, other = map(digest, map(made, ("1", "1", "2")))
+    assert one == again != other
+
+
+def test_an_exception_is_raised_as_it_is() -> None:
+    class Broken(IL):
+        def observe(self, actions: Tensor, reward: Tensor) -> None:
+            raise ZeroDivisionError("here")
+
+    with pytest.raises(ZeroDivisionError, match=r"^here$"):
+        train(Broken, GAME, [0], **SMALL)
+
+
+def test_progress_is_shown_to_the_patient_only_of_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    job = TrainingJob("job", {}, "il", GAME, (0,), {}, SMALL)
+    with Progress([job], [], patient=True) as bar:
+        bar.update(job, 100)
+    assert stream.getvalue() == ""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with Progress([job], [], patient=True) as bar:
+        bar.update(job, 100)
+    assert "50%  100 of 200 agent-steps" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            lambda loss: loss[0],
+            r"losses must be a list of 1, .* an optimizer, got a tensor \[2\] without",
+        ),
+        (lambda loss: loss * 2, r"losses must be a list of 1, .*, got a list of 2"),
+        (lambda loss: [loss[0].mean()], r"losses: number 0 must be of shape \[2\], a loss a seed, got \[\]"),
+        (lambda loss: [1.0], r"losses: number 0 must be of shape \[2\], a loss a seed, got float"),
+        (lambda loss: [loss[0].detach()], "losses: number 0 must depend on what is trained"),
+    ],
+)
+def test_wrong_losses_are_refused_in_one_line(made: Callable[[Any], Any], message: str) -> None:
+    class Wrong(MFQ):
+        def losses(self, batch: Any) -> Any:
+            return made(super().losses(batch))
+
+    with pytest.raises(ValueError, match=f"^{message}"):
+        train(Wrong, GAME, range(2), **SMALL)
+
+
+def test_a_wrong_loss_of_battle_is_refused() -> None:
+    class Wrong(BattleMFQ):
+        def loss(self, batch: Any) -> Tensor:
+            return super().loss(batch).view(1)
+
+    with pytest.raises(ValueError, match=r"^losses: number 0 must be a scalar, got \[1\]$"):
+        train(Wrong, Battle(8, max_steps=20), [0], steps=1, evaluations=1)
+
+
+def test_equations_refuse_what_they_are_not_defined_for() -> None:
+    values = torch.zeros(2, 3)
+    for function in (mfmarl.boltzmann_policy, mfmarl.boltzmann_value):
+        for temperature in (-1.0, float("nan")):
+            with pytest.raises(ValueError, match=rf"^temperature must be at least 0, got {temperature}$"):
+                function(values, temperature)
+    with pytest.raises(ValueError, match=r"^agents must be at least 2, since .*, got 1$"):
+        mfmarl.mean_action(torch.zeros(1, dtype=torch.int64), torch.ones(1, 3), agents=1)
+    with pytest.raises(ValueError, match=r"^agents must be at least 2, since .*, got 1$"):
+        mfmarl.mean_policy(torch.ones(1, 3))
