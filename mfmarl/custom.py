@@ -56,7 +56,7 @@ def constructor_keywords(cls: type) -> dict[str, bool]:
         cls: its constructor takes a game and seeds first.
 
     Returns:
-        By name, whether it must be given.
+        By name, whether it must be given. What the class names in `refuses` is left out.
     """
     named: dict[str, bool] = {}
     for base in cls.__mro__:
@@ -70,7 +70,7 @@ def constructor_keywords(cls: type) -> dict[str, bool]:
                 named.setdefault(one.name, one.default is one.empty)
         if not any(one.kind is one.VAR_KEYWORD for one in parameters):
             break
-    return named
+    return {name: needed for name, needed in named.items() if name not in getattr(cls, "refuses", ())}
 
 
 def name_in_file(cls: type) -> str:

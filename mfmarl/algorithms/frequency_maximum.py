@@ -6,7 +6,7 @@ with each joint step, so they learn with discount 0.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -35,6 +35,7 @@ class FMQ(IL):
         ValueError: a negative weight, or a discount.
     """
 
+    refuses: ClassVar = ("discount",)  #: of the arguments of IL.
     best: Tensor  #: `[seeds, agents, D]` the largest reward of each action, -inf before its first play.
     best_count: Tensor  #: `[seeds, agents, D]` how often it was received.
     count: Tensor  #: `[seeds, agents, D]` how often the action was played.
@@ -89,6 +90,7 @@ class RecFMQ(IL):
         ValueError: a rate out of range, or a discount.
     """
 
+    refuses: ClassVar = ("discount",)  #: of the arguments of IL.
     best: Tensor  #: `[seeds, agents, D]` Qmax, -inf before the action's first play.
     frequency: Tensor  #: `[seeds, agents, D]` F.
 
