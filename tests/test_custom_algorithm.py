@@ -45,7 +45,7 @@ def test_the_examples_are_methods_short_enough_to_show(example: str, kind: str, 
     found = algorithm_class(example, kind)  # type: ignore[arg-type] # str, not Literal
     assert issubclass(found, base)
     assert found.__name__ == name
-    assert len(Path(file).read_text().splitlines()) < 45
+    assert len(Path(file).read_text().splitlines()) < 50  # how to run it included
 
 
 def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> None:

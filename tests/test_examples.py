@@ -22,7 +22,7 @@ PRINTS = {
     "quickstart": "best possible: 423.0",
     "read_results": "drawn: share_of_seeds.png",
 }
-LONG = {"quickstart", "my_method", "my_ising_method", "my_battle_method"}
+LONG = {"quickstart", "my_ising_method", "my_battle_method"}
 
 
 def test_every_example_is_run() -> None:
