@@ -131,3 +131,8 @@ def test_wins_at_every_size() -> None:
     for one, other in pairings:
         table += row([f"{label(one)} v {label(other)}", *(cells[agents, one, other] for agents in sizes)])
     assert table in README, f"the README should say\n{table}"
+
+
+def test_the_code_for_library_users_is_the_quickstart() -> None:
+    _, _, code = (ROOT / "examples/quickstart.py").read_text().partition('"""\n\n')
+    assert f"```python\n{code}```" in README
