@@ -134,7 +134,7 @@ def test_a_round_is_forgotten_and_the_next_one_drawn_anew() -> None:
     (first,), (second,) = data.play(Still()), data.play(Still())
     assert len(first) <= 8 * 30
     state = data.state_dict()
-    assert set(state) == {"steps_played", "generators"}
+    assert set(state) == {"steps_played", "generators", "scores"}
     (third,) = data.play(Still())
     other = OnPolicyDataModule(GAME, (7,), steps=4, evaluations=2)
     other.load_state_dict(state)

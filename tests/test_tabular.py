@@ -340,7 +340,9 @@ def test_start_of_mf_q_and_schedule() -> None:
     assert not agent.q_table.any()
     assert (agent.learning_rate, agent.start_temperature, agent.decay) == (0.1, 2.0, 1e-3)
     assert agent.configure_optimizers() == []
-    assert list(agent.state_dict()) == ["q_table"], "the rest is made from arguments"
+    measured = ("order_parameter.", "energy.", "q_error.")
+    own = [name for name in agent.state_dict() if not name.startswith(measured)]
+    assert own == ["q_table"], "the rest is made from arguments, or measured"
     # 0.5 (1 + epsilon): as T falls, a small advantage comes to decide.
     agent.q_table[..., 1] = 0.01
     chances = [1 / (1 + exp(-0.01 / (1.0 + 2.0 * exp(-1e-3 * step)))) for step in (0, 1000, 10_000)]

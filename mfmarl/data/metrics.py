@@ -35,6 +35,7 @@ class MeanByRun(Metric):
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
+        self.total, self.count = self.total.clone(), self.count.clone()  # else updates would write into what was loaded
         self._update_count = int(self.count > 0)  # torchmetrics warns if it seems that there was no update
 
     def _add(self, values: Tensor) -> None:

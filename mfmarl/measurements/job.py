@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import pandas as pd
 
@@ -17,13 +18,13 @@ class MeasurementJob(Job):
     """One measurement, begun anew where it was stopped.
 
     name      of the job's folder
-    function  of the package: from a seed and its sizes to rows
+    function  e.g. "mfmarl.measurements.toy.times": from a seed and its sizes to rows
     seed      the first seed
     sizes     keyword arguments of the function
     """
 
     name: str
-    function: Callable[..., pd.DataFrame]
+    function: str
     seed: int
     sizes: Mapping[str, object]
 
@@ -46,11 +47,11 @@ class MeasurementJob(Job):
 
     def description(self) -> dict[str, object]:
         """The function's name and its arguments."""
-        name = f"{self.function.__module__}.{self.function.__qualname__}"
-        return {"function": name, "seed": self.seed, "sizes": self.sizes}
+        return {"function": self.function, "seed": self.seed, "sizes": self.sizes}
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
         """Measure."""
-        rows = self.function(self.seed, **self.sizes)
+        module, _, name = self.function.rpartition(".")
+        rows: pd.DataFrame = getattr(import_module(module), name)(self.seed, **self.sizes)
         attempt.report(1, 1)
         return rows
