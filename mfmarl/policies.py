@@ -169,7 +169,7 @@ class Policy:
                 about = json.loads(file.metadata()["policy"])
                 weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - it is no dict
             acting = Acting(**about.pop("acting"))
-            # Files of version 0.1 do not say whether the network sees the mean action; its weights do.
+            # The first files do not say whether the network sees the mean action; its weights do.
             guess = any(key.startswith("mean_action") for key in weights)
             uses_mean_action = bool(about.pop("uses_mean_action", guess))
             network = rebuilt(about.pop("network", "BattleNetwork"), uses_mean_action, weights)

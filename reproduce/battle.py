@@ -29,13 +29,13 @@ from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv, write_csv
+from mfmarl.jobs.armies import army_file, keep, policy_path, trained_seeds
 from mfmarl.jobs.execution import at_least
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
 from mfmarl.scripting.results import Section, do, read_result, report, update
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
-from mfmarl.tournament.armies import army_file, keep, policy_path, trained_seeds
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
 if TYPE_CHECKING:

@@ -169,7 +169,7 @@ class GaussianSqueezeOptions(Options):
     out: Path = OUT
     """Directory of the results."""
     full: bool = False
-    """As many seeds as the committed results have: 24 of calibrated, 5 of appendix; --seeds overrides this."""
+    """More seeds: 24 of calibrated, 5 of appendix; --seeds overrides this."""
     mu: float = 400.0
     """The sum that is best; another than the paper's needs a custom --out."""
     sigma: float = 200.0

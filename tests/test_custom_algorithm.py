@@ -1,4 +1,4 @@
-"""A method of one's own: a file, and its name on the command line."""
+"""A method that are custom: a file, and its name on the command line."""
 
 from collections.abc import Callable
 from pathlib import Path

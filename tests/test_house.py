@@ -1,6 +1,7 @@
 """Where everything lives: every file in a room, imports lead downwards, nothing heavy where it is not used."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from mfmarl.jobs import workers
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,3 +120,8 @@ def loaded(statement: str) -> set[str]:
 )
 def test_nothing_heavy_is_loaded_where_it_is_not_used(statement: str, absent: set[str]) -> None:
     assert loaded(statement) & absent == set()
+
+
+def test_what_workers_preload_can_be_imported() -> None:
+    """Their server ignores what it cannot import: workers would then be slow to start, and nobody would know why."""
+    assert importlib.import_module(workers.PRELOADED)

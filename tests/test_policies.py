@@ -293,7 +293,7 @@ def test_a_network_that_could_not_be_loaded_is_refused_before_it_is_trained(tmp_
         wide(Battle(2), (0,))
 
 
-def test_files_of_version_0_1_are_guessed_from_their_weights(tmp_path: Path) -> None:
+def test_files_that_do_not_say_are_guessed_from_their_weights(tmp_path: Path) -> None:
     for uses in (False, True):
         make(uses_mean_action=uses).save(tmp_path / "policy")
         weights = load_file(tmp_path / "policy")

@@ -62,7 +62,11 @@ def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
 
 
 def kind_of(cls: "type[Agent]") -> Kind:
-    """The kind of games that a class plays. Raises ValueError unless it extends the base class of one."""
+    """The kind of games that a class plays.
+
+    Raises:
+        ValueError: it extends the base class of none.
+    """
     for kind, place in BASES.items():
         if kind is not None and issubclass(cls, _load(place)):
             return kind

@@ -169,8 +169,8 @@ class BattleIL(ReplayingAgent):
         exploration: epsilon over the rounds. From 1 to 0.05 over 2000 rounds: appendix C.3.
         double_q: the network, in place of its target copy, picks the action of v(o'). False: our choice; the
             released code does.
-        learns_terminal: whether samples with no next state count in the loss. True: the equations. False: they are left
-            out (released code, which also leaves out the last samples before a time-out).
+        learns_terminal: True: the equations. False: samples with no next state are left out of the loss (released
+            code).
         **general: see ReplayingAgent.
     """
 

@@ -72,6 +72,10 @@ class Hardware:
         return torch.device("cuda", self.device) if self.accelerator == "gpu" else torch.device("cpu")
 
 
+def _clocks() -> dict[str, float]:
+    return {"wall_seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+
+
 @dataclass
 class Attempt:
     """What a job is done with, by one call: where, on what, and what an earlier call left.
@@ -92,9 +96,9 @@ class Attempt:
     resume: bool
     checkpoint_seconds: float
     logger: LoggerName
-    _last_save: float = field(default_factory=time.monotonic)
-    _earlier: dict[str, float] = field(default_factory=lambda: {"wall_seconds": 0.0, "cpu_seconds": 0.0})
-    _started: dict[str, float] = field(default_factory=lambda: _clocks())  # noqa: PLW0108 - defined below
+    _last_save: float = field(init=False, default_factory=time.monotonic)
+    _earlier: dict[str, float] = field(init=False, default_factory=lambda: {"wall_seconds": 0.0, "cpu_seconds": 0.0})
+    _started: dict[str, float] = field(init=False, default_factory=_clocks)
 
     def save_is_due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -115,10 +119,6 @@ class Attempt:
     def go_on_from(self, times: dict[str, float]) -> None:
         """Count from the `times` of a checkpoint on."""
         self._earlier = {kind: float(times[kind]) for kind in self._earlier}
-
-
-def _clocks() -> dict[str, float]:
-    return {"wall_seconds": time.monotonic(), "cpu_seconds": time.process_time()}
 
 
 def at_least(name: str, value: float | str | None, least: int) -> None:

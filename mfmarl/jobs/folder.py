@@ -29,6 +29,8 @@ from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
 from mfmarl.jobs.job import Job
 
+SAVED = ("policy.safetensors", "agent.safetensors")  # what agents leave, see Agent.file
+
 
 class CorruptCheckpointError(ValueError):
     """A file that an earlier call left in a job's folder cannot be read."""
@@ -72,7 +74,7 @@ def run(
         progress(job.work)
         return
     if left != "checkpoint":
-        clear(directory)
+        clear(job, directory)
         progress(0)  # what a job reports first counts as done by earlier calls
     directory.mkdir(parents=True, exist_ok=True)
     remove_partial(directory)
@@ -108,7 +110,7 @@ def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
     if mine and rows.exists() and all((directory / name).exists() for name in job.files):
         with readable(rows):
-            count = len(read_rows(job, directory))
+            count = rows.read_bytes().count(b"\n") - 1  # the launcher reads the rows, once
             if job.rows is not None and count != job.rows:
                 raise ValueError(f"got {count} rows where {job.rows} were written")
         return "rows"
@@ -124,10 +126,9 @@ def read_rows(job: Job, directory: Path) -> pd.DataFrame:
     return read_csv(directory / "rows.csv").assign(**job.labels)
 
 
-def clear(directory: Path) -> None:
+def clear(job: Job, directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
-    results = ("rows.csv", "policy.safetensors", "agent.safetensors")
-    for name in (*results, "checkpoint.ckpt", "checkpoint.json", "log.txt", "job.json"):
+    for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "progress.txt", "job.json"):
         (directory / name).unlink(missing_ok=True)
     if (directory / "metrics").is_dir():
         shutil.rmtree(directory / "metrics")

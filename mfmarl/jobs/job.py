@@ -113,7 +113,7 @@ class TrainingJob(Job):
     @property
     def files(self) -> tuple[str, ...]:
         """The trained agent, if it is to be kept."""
-        return (algorithm_class(self.algorithm).file,) if self.keep else ()
+        return (self.load().file,) if self.keep else ()
 
     @property
     def runs(self) -> list[dict[str, float]]:
@@ -200,5 +200,5 @@ def canonical(value: object) -> object:
     if isinstance(value, torch.Tensor):
         return [str(value.dtype), value.tolist()]
     if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
+        return value.__qualname__
     raise ValueError(f"job: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text")

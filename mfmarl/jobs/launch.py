@@ -135,7 +135,7 @@ def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
         raise ValueError(f"out: cannot write to {place.out}: {error.strerror}") from error
     if fresh:
         for job in jobs:
-            clear(place.folder(job))
+            clear(job, place.folder(job))
 
 
 def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> str:

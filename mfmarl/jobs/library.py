@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import operator
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,11 +25,11 @@ from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class, kind_of
 from mfmarl.custom import FILE_MODULE, constructor_keywords, is_in_file, name_in_file
 from mfmarl.environments import Battle, Game, Ising
 from mfmarl.environments.ising_arguments import temperature_tuple
-from mfmarl.files import atomic
+from mfmarl.jobs.armies import keep, policy_path
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
-from mfmarl.jobs.launch import available, launch
+from mfmarl.jobs.launch import launch
 from mfmarl.seeds import generators
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ SHORT: dict[Kind, dict[str, str]] = {
     "lattice": {"mf-q": "tabular-mf-q", "mcmc": "metropolis"},
     "battle": {name.removeprefix("battle-"): name for name in ALGORITHMS["battle"]},
 }
+SEEDS_TOGETHER = 8  # trained as one stack; however many workers there are, so that jobs stay the same
 UNITS: dict[Kind, str] = {"stateless": "agent-steps", "lattice": "spin updates", "battle": "agent-rounds"}
 # Packages whose code counts in a job by its version, or not at all.
 KNOWN = {"mfmarl", "torch", "pytorch_lightning", "lightning_fabric", "numpy", *sys.stdlib_module_names} - {"__main__"}
@@ -108,12 +108,11 @@ def train(
         raise ValueError(f"execution: got logger {execution.logger}, whose files lie in out: give one")
     execution = checked_execution(execution, classes[is_in_file(name) :])
     with kept(out) as directory:
-        workers = len(available(directory, execution))
-        together = 1 if kind == "battle" else -(-len(numbers) // workers)
+        together = 1 if kind == "battle" else SEEDS_TOGETHER
         jobs = [job(numbers[first : first + together]) for first in range(0, len(numbers), together)]
         rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
         if out is not None:
-            copy_policies(jobs, directory, execution.precision)
+            keep_armies(jobs, directory, execution.precision)
     return rows.sort_values(jobs[0].keys, ignore_index=True)
 
 
@@ -134,7 +133,11 @@ class CustomJob(TrainingJob):
 
 
 def check_game(environment: object) -> Kind:
-    """The kind of a game. Raises ValueError, one line, for what is none."""
+    """The kind of a game.
+
+    Raises:
+        ValueError: it is none.
+    """
     if isinstance(environment, type) or not is_dataclass(environment):
         got = f"the class {environment.__name__}" if isinstance(environment, type) else repr(environment)
         raise ValueError(f"environment must be a dataclass such as GaussianSqueeze(agents=100), got {got}")
@@ -150,7 +153,11 @@ def check_game(environment: object) -> Kind:
 
 
 def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
-    """The class of an algorithm and its name. Raises ValueError, one line, if it does not play such games."""
+    """The class of an algorithm and its name.
+
+    Raises:
+        ValueError: it does not play such games.
+    """
     if isinstance(algorithm, str):
         name = SHORT[kind].get(algorithm, algorithm)
         return algorithm_class(name, kind), name
@@ -173,7 +180,11 @@ def label_of(cls: type[Agent], kind: Kind) -> str:
 
 
 def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
-    """The seeds. Raises ValueError for a single number, for none, and for what is no seed."""
+    """The seeds.
+
+    Raises:
+        ValueError: a single number, none, or what is no seed.
+    """
     if not isinstance(seeds, Iterable):
         raise ValueError(f"seeds must be several numbers, such as range({seeds}), got {seeds}")
     try:
@@ -227,15 +238,12 @@ def findable(cls: type) -> bool:
     return module != "__main__" and not module.startswith(FILE_MODULE) and "<locals>" not in cls.__qualname__
 
 
-def copy_policies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:
+def keep_armies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:
     """Copy trained armies to `out`/policies, named as those in results/battle."""
     for job in jobs:
         trained = folder(job, out, precision) / "policy.safetensors"
         if trained.exists():
-            copy = out / "policies" / f"{job_name(*job.labels.values())}-seed-{job.seeds[0]}.safetensors"
-            copy.parent.mkdir(exist_ok=True)
-            with atomic(copy) as temporary:
-                shutil.copyfile(trained, temporary)
+            keep(trained, policy_path(out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Progress
 
+PRELOADED = "mfmarl.jobs.training"  # Lightning with it; the server of workers ignores one that it cannot import
+
 
 @dataclass(frozen=True)
 class Place:
@@ -134,7 +136,7 @@ class Worker:
 
     def __init__(self, place: Place, *, need_main: bool = True) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mfmarl.jobs.training"])
+        context.set_forkserver_preload([PRELOADED])
         self.place, self.need_main = place, need_main
         self.job: Job | None = None
         self.connection, other_end = context.Pipe()

@@ -37,11 +37,11 @@ def number(address: str, frame: pd.DataFrame) -> str:
     shown, form = "interval", ".3g"
     rows = frame[(frame["claim"] == claim) & (frame["quantity"] == quantity)]
     for detail in details:
-        name, _, wanted = detail.partition("=")
+        name, _, asked = detail.partition("=")
         if name == "show":
-            shown = wanted
+            shown = asked
         elif name == "as":
-            form = wanted
+            form = asked
         else:
             rows = rows[[detail in str(setting).split("; ") for setting in rows["setting"]]]
     if len(rows) != 1:

@@ -65,7 +65,11 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
 
 
 def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows at `path`. Raises ValueError if there are none yet, or if they lack one of the columns."""
+    """The rows at `path`.
+
+    Raises:
+        ValueError: there are none yet, or if they lack one of the columns.
+    """
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
     rows = read_csv(path)

@@ -105,8 +105,8 @@ def iterate(
     states[0] = means
     for sweep in range(1, sweeps + 1):
         for group in groups:
-            wanted = np.tanh(coupling / 2 * means @ matrix[group].T / temperature)
-            means[..., group] += damping * (wanted - means[..., group])
+            asked = np.tanh(coupling / 2 * means @ matrix[group].T / temperature)
+            means[..., group] += damping * (asked - means[..., group])
         states[sweep] = means
     return states
 

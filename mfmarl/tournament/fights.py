@@ -17,9 +17,8 @@ from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import computing
 from mfmarl.policies import Evaluation, Policy, Scripted, load_army
 from mfmarl.tournament.duel import entrant, play_block
+from mfmarl.tournament.jobs import lock_steps
 from mfmarl.tournament.schedule import schedule
-
-TOGETHER = 8  # battles in lock step
 
 AnyArmy = Policy | Scripted | str | Path
 
@@ -63,8 +62,8 @@ def fight(
     playing = {entrant(name, 0): each for name, each in zip(names, armies, strict=True)}
     rows = []
     with torch.no_grad(), computing(Hardware()):
-        for first in range(0, rounds, TOGETHER):
-            rows += [*play_block(fixtures[first : first + TOGETHER], environment, playing)]
+        for block in lock_steps(fixtures):
+            rows += [*play_block(block, environment, playing)]
     return pd.DataFrame(rows).drop(columns=["algorithm", "opponent", "seed", "opponent_seed"])
 
 

@@ -14,14 +14,18 @@ def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path
 
 
 def keep(trained: Path, path: Path) -> None:
-    """Copy an army from its job's folder to ``path``."""
+    """Copy an army from its job's folder to `path`."""
     path.parent.mkdir(exist_ok=True)
     with atomic(path) as temporary:
         shutil.copyfile(trained, temporary)
 
 
 def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
-    """The seeds whose armies are there. Raises ValueError if there are none."""
+    """The seeds whose armies are there.
+
+    Raises:
+        ValueError: there are none.
+    """
     found = policy_path(out, agents, algorithm, 0).parent.glob(policy_path(out, agents, algorithm, "*").name)
     seeds = sorted(int(path.stem.rpartition("-")[2]) for path in found)
     if not seeds:

@@ -25,7 +25,7 @@ class ToyOptions(Options):
 
 @dataclass(frozen=True)
 class QuickOptions(Options):
-    """Options with a default of ``out``."""
+    """Options with a default of `out`."""
 
     out: Path = Path("results/toy")
 

@@ -88,7 +88,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_experiment import job, run
+from test_jobs_folder import job, run
 run(job(steps=3000), Path(sys.argv[1]), checkpoint_seconds=0)
 """
 
