@@ -124,4 +124,4 @@ def test_nothing_heavy_is_loaded_where_it_is_not_used(statement: str, absent: se
 
 def test_what_workers_preload_can_be_imported() -> None:
     """Their server ignores what it cannot import: workers would then be slow to start, and nobody would know why."""
-    assert importlib.import_module(workers.PRELOADED)
+    assert importlib.import_module(workers.PRELOADED).__name__ == workers.PRELOADED
