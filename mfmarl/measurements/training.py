@@ -13,6 +13,7 @@ from mfmarl.data.stateless_replay import Batch
 from mfmarl.data.sweeps import Order, SweepDataModule
 from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
+from mfmarl.mean_field import chosen
 from mfmarl.theory.approximation import Values
 
 
@@ -44,7 +45,7 @@ def network_values(agent: MFQ, who: Tensor, own: Tensor) -> Values:
         flat = actions.reshape(len(who), -1, actions.shape[-1])
         each = flat.shape[1] // who.shape[1]
         all_values: Tensor = agent.network(who.repeat_interleave(each, 1), flat)
-        return all_values.gather(-1, own.repeat_interleave(each, 1).unsqueeze(-1)).reshape(shape)
+        return chosen(all_values, own.repeat_interleave(each, 1)).reshape(shape)
 
     return values
 
