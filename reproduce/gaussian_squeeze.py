@@ -2,15 +2,16 @@
 
 Without options it trains the six methods of the paper with 100, 500 and 1000 agents under two settings, `appendix`
 and `calibrated`, and writes curves, tables, figures and provenance to results/gaussian_squeeze. An interrupted run
-goes on where it stopped. --study asks what decides the ranking of IL and MF-Q; --scale-target goes to a million agents.
+goes on where it stopped. --study NAME asks what decides the outcome; --scale-target goes to a million agents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -46,6 +47,11 @@ class Settings:
     samples_per_update: int = sourced(500, "appendix C.1; a sample is one agent's transition")
     heuristic_weight: float = sourced(5.0, "appendix C.1, c of FMQ")
     frequency_rate: float = sourced(0.01, "appendix C.1, alpha_f of Rec-FMQ")
+    fmq_boltzmann: tuple[float, float, float] | None = sourced(
+        (1000.0, 0.006, 1.0),
+        "appendix C.1, max_temp and s of FMQ; min_temp, which it does not give: the FMQ paper. None: as the others",
+        script=True,
+    )
     # What it leaves open
     updates: int | None = sourced(
         120_000, "ours: the least at which a learning rate of 1e-5 was seen to learn", script=True
@@ -57,8 +63,8 @@ class Settings:
         0.005, "ours: more hides what is learned, since epsilon adds 4.5 epsilon N to x", script=True
     )
     epsilon_share: float = sourced(0.5, "ours: share of the steps over which epsilon falls", script=True)
-    temperature: float | None = sourced(
-        None, "appendix C.1: epsilon-greedy; a number explores by Eq. 12 at this T", script=True
+    boltzmann: tuple[float, float, float] | None = sourced(
+        None, "appendix C.1: epsilon-greedy; else max_temp, s and min_temp of Boltzmann", script=True
     )
     hidden: tuple[int, ...] = sourced((32, 32), "ours; three layers: appendix C.1")
     embedding: str = sourced("one-hot", "ours")
@@ -90,25 +96,31 @@ class Settings:
 
     def arguments(self, algorithm: str, agents: int) -> dict[str, object]:
         """What algorithms and data modules may take, by name, with `algorithm`'s own exceptions."""
-        steps = self.joint_steps(agents)
-        exploration: Exploration
-        exploration = EpsilonGreedy(self.epsilon_start, self.epsilon_end, max(1, round(steps * self.epsilon_share)))
-        if self.temperature is not None:
-            exploration = Boltzmann(self.temperature)
-        arguments = {**values(self), "steps": steps, "exploration": exploration}
-        if algorithm == "fmq":
-            del arguments["exploration"]  # the appendix gives FMQ a Boltzmann schedule, its class's default
+        arguments = {**values(self), "steps": self.joint_steps(agents)}
+        arguments["exploration"] = self.exploration(algorithm, agents)
         arguments["agents_per_joint_step"] = self.maac_agents_per_joint_step(agents) if algorithm == "maac" else 1
         return arguments
+
+    def exploration(self, algorithm: str, agents: int) -> Exploration:
+        """How `algorithm` explores: by epsilon, or by Boltzmann with temperatures in units of the unscaled reward."""
+        schedule = self.boltzmann
+        if algorithm == "fmq" and self.fmq_boltzmann:
+            schedule = self.fmq_boltzmann
+        if schedule is None:
+            falls = max(1, round(self.joint_steps(agents) * self.epsilon_share))
+            return EpsilonGreedy(self.epsilon_start, self.epsilon_end, falls)
+        unit = 1.0 if algorithm in ("fmq", "rec-fmq") else self.reward_scale  # of the values that it chooses by
+        start, decay, end = schedule
+        return Boltzmann(unit * start, decay, unit * end)
 
 
 APPENDIX = Settings()
 
-# Few, documented deviations: rates at which a run of 8000 joint steps learns.
+# Few, documented deviations: rates at which a run of 8000 joint steps learns, one exploration for every value method.
 CALIBRATED = replace(
     APPENDIX,
     learning_rate=1e-3,
-    actor_learning_rate=1e-2,
+    fmq_boltzmann=None,
     updates=None,
     steps=8000,
     evaluations=40,
@@ -117,30 +129,10 @@ CALIBRATED = replace(
     full_seed_count=24,
 )
 
-# Actors and critics start near action 0, where rewards are: from a uniform start an actor-critic sees none at N >= 500.
-INFORMED_START = replace(CALIBRATED, start_bias=4.0, epsilon_start=0.05)
-
-SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED, "informed-start": INFORMED_START}
+SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED}
 
 # --quick: the calibrated settings at a size that ends within a minute, and a rate that shows something by then.
 QUICK = replace(CALIBRATED, learning_rate=3e-3, steps=1000, evaluations=10, seed_count=2)
-
-# --study: what decides the ranking of IL and MF-Q at N = 500.
-STUDY_AGENTS = 500
-STUDY_SEEDS = 8
-STUDY_KEYS = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
-STUDY_SCHEDULES = {
-    f"{start} to 0.01 over half": replace(CALIBRATED, epsilon_start=start, epsilon_end=0.01, epsilon_share=0.5)
-    for start in (1.0, 0.1)
-}
-STUDY_STEPS = (4000, 8000)
-STUDY_EMBEDDINGS = ("one-hot", "diverse")
-STUDY_VARIANTS = {
-    ("il", "-"): "previous",
-    ("mf-q", "previous"): "previous",
-    ("mf-q", "same"): "same",
-    ("mf-q-noise", "-"): "noise",
-}
 
 # --scale-target: mu, sigma and rewards in proportion to N; as many gradient steps and remembered joint steps at each.
 SCALING = replace(CALIBRATED, evaluations=20, evaluation_steps=2, seed_count=2, full_seed_count=2, seeds_a_job=1)
@@ -160,12 +152,88 @@ def scaled(settings: Settings, agents: int) -> Settings:
     )
 
 
+class Cell(NamedTuple):
+    """One setting of a study."""
+
+    labels: dict[str, Label]  #: columns of its rows, `algorithm` among them; `agents` follows.
+    settings: Settings
+
+
+class Study(NamedTuple):
+    """What --study does: train every cell, and draw their final scores."""
+
+    keys: tuple[str, ...]  #: columns that name a cell.
+    agents: tuple[int, ...]
+    algorithms: tuple[str, ...]
+    cells: Callable[[Sequence[str]], Iterator[Cell]]  #: of the algorithms that are named.
+
+
+def sensitivity(algorithms: Sequence[str]) -> Iterator[Cell]:
+    """IL and MF-Q by schedule of epsilon, budget, id embedding and mean action; noise in its place is a control."""
+    variants = {
+        ("il", "-"): "previous",
+        ("mf-q", "previous"): "previous",
+        ("mf-q", "same"): "same",
+        ("mf-q-noise", "-"): "noise",
+    }
+    for start in (1.0, 0.1):
+        schedule = f"{start} to 0.01 over half"
+        base = replace(CALIBRATED, epsilon_start=start, epsilon_end=0.01, epsilon_share=0.5)
+        for steps, embedding, (variant, played) in product((4000, 8000), ("one-hot", "diverse"), variants.items()):
+            algorithm, stored = variant
+            labels: dict[str, Label] = {"algorithm": algorithm, "schedule": schedule, "steps": steps}
+            labels |= {"embedding": embedding, "stored": stored}
+            if algorithm.removesuffix("-noise") in algorithms:
+                cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played)
+                yield Cell(labels, cell)
+
+
+def exploration(algorithms: Sequence[str]) -> Iterator[Cell]:
+    """Every value method under the same explorations and discounts: is it the method that decides, or its exploration?
+
+    FMQ and Rec-FMQ are defined with discount 0 and have no other.
+    """
+    schedules = {
+        "epsilon 1 to 0.005": None,
+        "Boltzmann, slow": (1000.0, 0.0017, 0.0),  # as FMQ's, but 1 at half of the run
+        "Boltzmann, FMQ's": (1000.0, 0.006, 0.0),
+        "FMQ's, min_temp 1": (1000.0, 0.006, 1.0),
+    }
+    for (name, schedule), discount, algorithm in product(schedules.items(), (0.0, 0.95), algorithms):
+        if discount == 0 or algorithm not in ("fmq", "rec-fmq"):
+            labels: dict[str, Label] = {"algorithm": algorithm, "exploration": name, "discount": discount}
+            yield Cell(labels, replace(CALIBRATED, boltzmann=schedule, discount=discount, seed_count=24))
+
+
+def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
+    """Actors and critics that start near action 0, where rewards are, by the actors' learning rate.
+
+    From a uniform start an actor-critic with N >= 500 sees no reward.
+    """
+    for rate, algorithm in product((1e-2, 1e-3, 1e-4), algorithms):
+        cell = replace(CALIBRATED, start_bias=4.0, actor_learning_rate=rate, seed_count=48)
+        yield Cell({"algorithm": algorithm, "actor_rate": rate}, cell)
+
+
+STUDIES = {
+    "sensitivity": Study(
+        ("algorithm", "schedule", "steps", "embedding", "stored", "agents"), (500,), ("il", "mf-q"), sensitivity
+    ),
+    "exploration": Study(
+        ("algorithm", "exploration", "discount", "agents"), (500, 1000), ("il", "fmq", "rec-fmq", "mf-q"), exploration
+    ),
+    "informed-start": Study(
+        ("algorithm", "actor_rate", "agents"), (500, 1000), ("maac", "ac", "mf-ac"), informed_start
+    ),
+}
+
+
 @dataclass(frozen=True)
 class GaussianSqueezeOptions(Options):
     """Options of this script."""
 
     settings: list[str] = field(default_factory=lambda: ["appendix", "calibrated"])
-    """The settings to run: appendix, calibrated or informed-start."""
+    """The settings to run: appendix or calibrated."""
     out: Path = OUT
     """Directory of the results."""
     full: bool = False
@@ -174,8 +242,9 @@ class GaussianSqueezeOptions(Options):
     """The sum that is best; another than the paper's needs a custom --out."""
     sigma: float = 200.0
     """How far the sum may be from mu; another than the paper's needs a custom --out."""
-    study: bool = False
-    """The sensitivity study in place of the learning curves: epsilon, budget, id embedding, stored mean action."""
+    study: Literal["sensitivity", "exploration", "informed-start"] | None = None
+    """In place of the learning curves, what decides the outcome: for IL and MF-Q epsilon, budget, id embedding and
+    stored mean action; for value methods their exploration and discount; for actor-critics their start and rate."""
     scale_target: bool = False
     """Scale mu and sigma with the number of agents; without --agents a thousand to a million of them."""
 
@@ -183,10 +252,10 @@ class GaussianSqueezeOptions(Options):
         super().__post_init__()
         known_names("settings", self.settings, SETTINGS)
         not_used(self, "quick", "full")
-        not_used(self, "study", "settings", "algorithms", "full")
+        not_used(self, "study", "settings", "full")
         not_used(self, "scale_target", "settings")
-        if self.study and len(self.agents) > 1:
-            raise ValueError(f"agents: got {self.agents}, allowed is one number with --study")
+        if self.study:
+            known_names("algorithms", self.algorithms, STUDIES[self.study].algorithms)
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
         if (self.mu, self.sigma) != (400.0, 200.0) and self.out == OUT:
@@ -205,7 +274,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse(GaussianSqueezeOptions, arguments)
     if options.study:
-        study(replace(options, out=options.out / "study"))
+        study(STUDIES[options.study], replace(options, out=options.out / options.study.replace("-", "_")))
     elif options.scale_target:
         scaling(replace(options, out=options.out / "scaling"))
     else:
@@ -220,12 +289,12 @@ def curves(options: GaussianSqueezeOptions) -> None:
     draw_curves(read_result(path, [*GROUP, "seed", "step"]), options)
 
 
-def study(options: GaussianSqueezeOptions) -> None:
-    """The sensitivity study: every schedule, budget, embedding and mean action."""
+def study(chosen: Study, options: GaussianSqueezeOptions) -> None:
+    """One study: every cell of it."""
     path = options.out / "study.csv"
     if not options.figures_only:
-        train(study_sections(options), path, STUDY_KEYS, options)
-    draw_study(read_result(path, [*STUDY_KEYS, "seed", "step"]), options)
+        train(study_sections(chosen, options), path, chosen.keys, options)
+    draw_study(chosen, read_result(path, [*chosen.keys, "seed", "step"]), options)
 
 
 def scaling(options: GaussianSqueezeOptions) -> None:
@@ -258,21 +327,19 @@ def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
     ]
 
 
-def study_sections(options: GaussianSqueezeOptions) -> list[Section]:
-    """Every schedule, budget, embedding and mean action, at one number of agents."""
-    game = options.game(options.agents[0] if options.agents else STUDY_AGENTS)
-    count = 2 if options.quick else STUDY_SEEDS
+def study_sections(chosen: Study, options: GaussianSqueezeOptions) -> list[Section]:
+    """A section for each cell of a study, for its settings are its own."""
     sections = []
-    for schedule, base in STUDY_SCHEDULES.items():
-        jobs: list[TrainingJob] = []
-        budgets = (80, 160) if options.quick else STUDY_STEPS
-        for steps, embedding, variant in product(budgets, STUDY_EMBEDDINGS, STUDY_VARIANTS.items()):
-            (label, stored), played = variant
-            cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=count)
-            labels: dict[str, Label] = {"algorithm": label, "schedule": schedule, "steps": steps}
-            labels |= {"embedding": embedding, "stored": stored}
-            jobs += jobs_of(labels, label.removesuffix("-noise"), game, cell, options)
-        sections.append(Section(schedule, jobs, sources(base)))
+    for labels, full in chosen.cells(options.algorithms or chosen.algorithms):
+        quick = replace(full, steps=QUICK.steps, evaluations=QUICK.evaluations, seed_count=QUICK.seed_count)
+        settings = quick if options.quick else full
+        algorithm = str(labels["algorithm"]).removesuffix("-noise")
+        jobs = [
+            job
+            for agents in options.agents or chosen.agents
+            for job in jobs_of(labels, algorithm, options.game(agents), settings, options)
+        ]
+        sections.append(Section(", ".join(map(str, labels.values())), jobs, sources(settings)))
     return sections
 
 
@@ -334,15 +401,20 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     report(summary, options.out, ["curves.csv", "summary.csv"], drawn)
 
 
-def draw_study(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
-    """The summary and the figure of the study."""
+def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
+    """The summary and the figure of a study."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     optimum = optima(table, options)
-    summary = summarise(table, optimum, by=STUDY_KEYS)
-    write_csv(summary, options.out / "summary.csv", keys=STUDY_KEYS)
-    scores = final_scores(table, optimum, by=STUDY_KEYS).rename(columns={"greedy": "value"})
-    report(summary, options.out, ["study.csv", "summary.csv"], {"study": figures.study(scores)})
+    summary = summarise(table, optimum, by=chosen.keys)
+    write_csv(summary, options.out / "summary.csv", keys=chosen.keys)
+    scores = final_scores(table, optimum, by=chosen.keys)
+    if options.study == "sensitivity":
+        figure = figures.study(scores.rename(columns={"greedy": "value"}))
+    else:
+        row = chosen.keys[1]
+        figure = figures.final_rewards(summary, scores, row=row, columns=chosen.keys[2:])
+    report(summary, options.out, ["study.csv", "summary.csv"], {"study": figure})
 
 
 def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:

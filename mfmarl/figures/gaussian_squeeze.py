@@ -1,6 +1,8 @@
 """The figures of the Gaussian Squeeze experiment: learning curves and final rewards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -90,56 +92,60 @@ def learning_curves(
 
 
 @house_style()
-def final_rewards(summary: pd.DataFrame, scores: pd.DataFrame) -> Figure:
+def final_rewards(
+    summary: pd.DataFrame, scores: pd.DataFrame, *, row: str = "settings", columns: Sequence[str] = ("agents",)
+) -> Figure:
     """Final reward over G*, greedy beside sampled: every seed, the mean and its interval.
 
     Args:
         summary: of `mfmarl.evaluation.final_scores.summarise`; the intervals drawn are the table's.
         scores: of `mfmarl.evaluation.final_scores.final_scores`, from the same curves.
+        row: the column of both whose values have a row of panels each.
+        columns: the columns of both whose values, all combinations that occur, have a column of panels each.
 
     Raises:
         ValueError: a missing column, or a setting of the summary without scores.
     """
     kinds = {"greedy": True, "sampled": False}
+    panel_keys = [row, *columns]
     ends = [f"{kind}{end}" for kind in kinds for end in ("", "_low", "_high")]
-    require_columns("summary", summary, ["settings", "algorithm", "agents", "n", *ends])
-    require_columns("scores", scores, ["settings", "algorithm", "agents", "seed", *kinds])
-    rows, sizes = list(summary["settings"].unique()), sorted(summary["agents"].unique())
+    require_columns("summary", summary, [*panel_keys, "algorithm", "n", *ends])
+    require_columns("scores", scores, [*panel_keys, "algorithm", "seed", *kinds])
+    rows, sizes = list(summary[row].unique()), sorted(set(map(tuple, summary[list(columns)].to_numpy(object))))
     styles = looks(summary["algorithm"])
     figure = page(1.0 + len(rows) * (0.5 + 0.3 * len(styles)))
     grid = figure.subplots(len(rows), len(sizes), squeeze=False, sharex=True, sharey=True)
-    for row, settings in enumerate(rows):
-        for column, agents in enumerate(sizes):
-            axes = grid[row, column]
-            panel = summary[(summary["settings"] == settings) & (summary["agents"] == agents)]
-            share_axis(axes, [look.label for look in styles.values()])
-            for line in panel.to_dict("records"):
-                name = str(line["algorithm"])
-                same = (scores[["settings", "agents"]] == [settings, agents]).all(axis=1)
-                runs = scores[same & (scores["algorithm"] == name)].sort_values("seed")
-                if runs.empty:
-                    raise ValueError(f"scores lacks {settings}, {name}, agents = {agents}, which summary has")
-                y = list(styles).index(name)
-                for kind, filled in kinds.items():
-                    interval = Interval(*(float(line[f"{kind}{end}"]) for end in ("", "_low", "_high")))
-                    shift = -0.19 if filled else 0.19
-                    draw_runs(
-                        axes,
-                        y + shift,
-                        runs[kind].to_list(),
-                        interval,
-                        styles[name],
-                        height=0.2,
-                        filled=filled,
-                    )
-            seeds = count_label(panel["n"]) if len(panel) else "not run"
-            axes.set_title(f"{settings}, N = {agents} ({seeds})")
+    for (value, size), axes in zip(product(rows, sizes), grid.flat, strict=True):
+        key = [value, *size]
+        panel = summary[(summary[panel_keys] == key).all(axis=1)]
+        share_axis(axes, [look.label for look in styles.values()])
+        for line in panel.to_dict("records"):
+            name = str(line["algorithm"])
+            same = (scores[[*panel_keys, "algorithm"]] == [*key, name]).all(axis=1)
+            runs = scores[same].sort_values("seed")
+            if runs.empty:
+                raise ValueError(f"scores lacks {key} of {name}, which summary has")
+            y = list(styles).index(name)
+            for kind, filled in kinds.items():
+                interval = Interval(*(float(line[f"{kind}{end}"]) for end in ("", "_low", "_high")))
+                shift = -0.19 if filled else 0.19
+                draw_runs(axes, y + shift, runs[kind].to_list(), interval, styles[name], height=0.2, filled=filled)
+        seeds = count_label(panel["n"]) if len(panel) else "not run"
+        first, *others = map(_titled, panel_keys, key)
+        one_line = f"{first}, {others[0]} ({seeds})"
+        axes.set_title(one_line if len(others) == 1 else f"{first} ({seeds})\n{', '.join(others)}")
     for axes in grid[-1]:
         axes.set_xlabel("final G / G*")
     handles = [handle(Look(f"{kind} play", "0.3", "-", "o"), filled=filled) for kind, filled in kinds.items()]
     handles.append(optimum_handle())
     legend_below(figure, handles, 3, f"Faint dots: seeds. Marks: {INTERVAL_NOTE}")
     return figure
+
+
+def _titled(column: str, value: Any) -> str:
+    """A value in the title of a panel: text stands for itself, a number is named."""
+    name = "N" if column == "agents" else column.replace("_", " ")
+    return value if isinstance(value, str) else f"{name} = {value:g}"
 
 
 def _draw_curve(axes: Axes, panel: pd.DataFrame, name: str, look: Look, metric: str) -> int:
