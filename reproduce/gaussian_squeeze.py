@@ -195,9 +195,9 @@ def exploration(algorithms: Sequence[str]) -> Iterator[Cell]:
     """
     schedules = {
         "epsilon 1 to 0.005": None,
-        "Boltzmann, slow": (1000.0, 0.0017, 0.0),  # as FMQ's, but 1 at half of the run
-        "Boltzmann, FMQ's": (1000.0, 0.006, 0.0),
-        "FMQ's, min_temp 1": (1000.0, 0.006, 1.0),
+        "Boltzmann to 0, slow": (1000.0, 0.0017, 0.0),  # as FMQ's, but 1 at half of the run
+        "Boltzmann to 0, FMQ's": (1000.0, 0.006, 0.0),
+        "Boltzmann to 1, FMQ's": (1000.0, 0.006, 1.0),
     }
     for (name, schedule), discount, algorithm in product(schedules.items(), (0.0, 0.95), algorithms):
         if discount == 0 or algorithm not in ("fmq", "rec-fmq"):
