@@ -30,6 +30,7 @@ from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv, write_csv
 from mfmarl.jobs.armies import army_file, keep, policy_path, trained_seeds
+from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import at_least
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
@@ -325,7 +326,7 @@ def film(options: BattleOptions) -> None:
     left, _, right = stem.partition("-battle-")[0].partition("-v-")
     names = (left, right) if right else ("blue", "orange")
     for path in recording.write(battle, options.out / "replays" / stem, options.film, names):
-        print(f"written: {path}")
+        say(f"written: {path}")
 
 
 def sizes(options: BattleOptions) -> list[int]:

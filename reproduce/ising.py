@@ -28,6 +28,7 @@ from mfmarl.environments.ising import Ising
 from mfmarl.environments.ising_arguments import checked_size, temperature_tuple
 from mfmarl.evaluation.intervals import bootstrap_interval, interval_columns
 from mfmarl.files import write_csv
+from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.jobs.snapshots import SnapshotJob
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
@@ -240,7 +241,7 @@ def draw(options: IsingOptions) -> None:
         around = table[table["size"].isin(CUMULANTS) & table["temperature"].between(min(WIDE), max(WIDE))]
         around = around[around["order"] == "checkerboard"]
         drawn["binder"] = figures.binder(cumulants(around), found, CRITICAL_TEMPERATURE)
-        print(found.to_string(index=False, float_format="{:.5f}".format), "\n")
+        say(found.to_string(index=False, float_format="{:.5f}".format) + "\n")
     film(snapshots[snapshots["kind"] == "ordering"], options.out / "ordering.gif")
     report(summary, options.out, [*files, "ordering.gif"], drawn)
 

@@ -147,7 +147,7 @@ def test_bad_frames_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"il must have all seeds at the same values of step"):
         figures.learning_curves(curves.iloc[1:], OPTIMUM, UNIFORM)
     summary, scores = finals()
-    with pytest.raises(ValueError, match=r"scores lacks appendix, il, agents = 100"):
+    with pytest.raises(ValueError, match=r"scores lacks il with appendix, N = 100"):
         figures.final_rewards(summary, scores.query("algorithm != 'il'"))
     with pytest.raises(ValueError, match=r"frame has no rows"):
         figures.study(study_frame().iloc[:0])

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation.final_scores import GROUP
+from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.scripting.options import main
 from reproduce import gaussian_squeeze
-from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, GaussianSqueezeOptions
+from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, STUDIES, GaussianSqueezeOptions
 from tests.support import written
 
 HERE = ["--workers", "1", "--accelerator", "cpu"]
@@ -95,22 +97,43 @@ def test_appendix_is_what_the_appendix_states() -> None:
         assert job.steps * game.agents // 500 == 120_000, "gradient steps"
     assert jobs["rec-fmq"].agent["frequency_rate"] == 0.01
     assert jobs["fmq"].agent["heuristic_weight"] == 5
-    assert "exploration" not in jobs["fmq"].agent
+    assert jobs["fmq"].agent["exploration"] == Boltzmann(1000.0, 0.006, 1.0)
     assert {name for name, job in jobs.items() if "discount" not in job.agent} == {"fmq", "rec-fmq"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("mode", "table", "figure", "cells"),
-    [("--study", "study/study.csv", "study/study", 32), ("--scale-target", "scaling/curves.csv", "scaling/scaling", 4)],
-)
-def test_other_experiments_write_what_they_say(mode: str, table: str, figure: str, cells: int, tmp_path: Path) -> None:
-    sizes = ["20"] if mode == "--study" else ["20", "40"]
-    assert main(lambda: gaussian_squeeze.run([mode, "--quick", "--agents", *sizes, "--out", str(tmp_path), *HERE])) == 0
-    rows = read_csv(tmp_path / table)
-    keys = [name for name in rows.columns if name in {"settings", *gaussian_squeeze.STUDY_KEYS}]
-    assert len(rows[keys].drop_duplicates()) == cells
-    assert {(tmp_path / f"{figure}.{kind}").is_file() for kind in ("png", "pdf")} == {True}
+@pytest.mark.parametrize(("study", "cells"), [("sensitivity", 32), ("exploration", 24), ("informed-start", 9)])
+def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: Path) -> None:
+    words = ["--study", study, "--quick", "--agents", "20", "--out", str(tmp_path), *HERE]
+    assert main(lambda: gaussian_squeeze.run(words)) == 0
+    out = tmp_path / study.replace("-", "_")
+    assert len(read_csv(out / "study.csv")[[*STUDIES[study].keys]].drop_duplicates()) == cells
+    assert read_csv(out / "summary.csv")["n"].eq(2).all()
+    assert {"study.png", "study.pdf"} < set(written(out))
+
+
+@pytest.mark.slow
+def test_scaling_writes_what_it_says(tmp_path: Path) -> None:
+    words = ["--scale-target", "--quick", "--agents", "20", "40", "--out", str(tmp_path), *HERE]
+    assert main(lambda: gaussian_squeeze.run(words)) == 0
+    out = tmp_path / "scaling"
+    assert len(read_csv(out / "curves.csv")[[*GROUP]].drop_duplicates()) == 4
+    assert {"scaling.png", "scaling.pdf"} < set(written(out))
+
+
+def test_a_study_varies_what_it_names_and_nothing_else() -> None:
+    exploration = {tuple(labels.values()): settings for labels, settings in STUDIES["exploration"].cells(["il", "fmq"])}
+    assert len(exploration) == 4 * 2 + 4, "FMQ has discount 0 alone"
+    calibrated = SETTINGS["calibrated"]
+    assert exploration["il", "epsilon 1 to 0.005", 0.95] == replace(calibrated, seed_count=24)
+    il, fmq = (exploration[name, "Boltzmann to 1, FMQ's", 0.0] for name in ("il", "fmq"))
+    assert il == fmq == replace(calibrated, boltzmann=(1000.0, 0.006, 1.0), discount=0.0, seed_count=24)
+    assert fmq.exploration("fmq", 500) == SETTINGS["appendix"].exploration("fmq", 500), "the appendix's"
+    assert il.exploration("il", 500) == Boltzmann(10.0, 0.006, 0.01), "IL chooses by scaled rewards"
+    assert calibrated.exploration("fmq", 500) == calibrated.exploration("il", 500) == EpsilonGreedy(1.0, 0.005, 1600)
+    starts = [settings for _, settings in STUDIES["informed-start"].cells(["ac"])]
+    assert [settings.actor_learning_rate for settings in starts] == [1e-2, 1e-3, 1e-4]
+    assert {settings.start_bias for settings in starts} == {4.0}
 
 
 @pytest.mark.parametrize(
@@ -118,11 +141,12 @@ def test_other_experiments_write_what_they_say(mode: str, table: str, figure: st
     [
         (["--algorithms", "metropolis"], "algorithm must be one of il, fmq, rec-fmq, maac, ac, mf-q, mf-ac or path"),
         (["--agents", "0"], "agents must be"),
-        (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated, informed-start"),
+        (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated"),
         (["--quick", "--settings", "appendix"], "settings: got ['appendix'], which --quick does not use"),
-        (["--study", "--algorithms", "il"], "algorithms: got ['il'], which --study does not use"),
-        (["--study", "--agents", "100", "500"], "agents: got [100, 500], allowed is one number with --study"),
-        (["--study", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
+        (["--study", "all"], "study: got all, allowed is sensitivity or exploration or informed-start"),
+        (["--study", "exploration", "--algorithms", "ac"], "algorithms: got ac, allowed are il, fmq, rec-fmq, mf-q"),
+        (["--study", "sensitivity", "--settings", "calibrated"], "which --study does not use"),
+        (["--study", "exploration", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
         (["--scale-target", "--settings", "calibrated"], "which --scale-target does not use"),
         (["--sigma", "-1"], "sigma must be"),
         (["--figures-only"], "figures_only: there is no"),

@@ -77,7 +77,12 @@ class Fitting(pl.Callback):
                 module.lr_scheduler_step(config.scheduler, None)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """At the epoch's last round the schedulers step that step once an epoch."""
+        """After a round all parameters are numbers; after an epoch's last its schedulers step.
+
+        Raises:
+            FloatingPointError: a parameter is NaN or infinite.
+        """
+        check_parameters(trainer, pl_module)
         if trainer.is_last_batch:
             for config in self.of_epoch(trainer, monitoring=False):
                 pl_module.lr_scheduler_step(config.scheduler, None)
@@ -131,6 +136,16 @@ def count_steps(trainer: pl.Trainer, steps: int) -> None:
     for tracker in (progress.total, progress.current):
         tracker.ready += steps
         tracker.completed += steps
+
+
+def check_parameters(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Raise FloatingPointError if training made a parameter NaN or infinite, as a loss that is not finite does."""
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and not parameter.detach().isfinite().all():
+            played = trainer.datamodule.steps_played  # type: ignore[attr-defined]
+            raise FloatingPointError(
+                f"{name} is NaN or infinite after step {played}, {trainer.global_step} gradient steps into training"
+            )
 
 
 def check_one_rank(trainer: pl.Trainer) -> None:

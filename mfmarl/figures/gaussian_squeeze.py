@@ -124,7 +124,8 @@ def final_rewards(
             same = (scores[[*panel_keys, "algorithm"]] == [*key, name]).all(axis=1)
             runs = scores[same].sort_values("seed")
             if runs.empty:
-                raise ValueError(f"scores lacks {key} of {name}, which summary has")
+                where = ", ".join(map(_titled, panel_keys, key))
+                raise ValueError(f"scores lacks {name} with {where}, which summary has")
             y = list(styles).index(name)
             for kind, filled in kinds.items():
                 interval = Interval(*(float(line[f"{kind}{end}"]) for end in ("", "_low", "_high")))

@@ -21,6 +21,7 @@ from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import clear, read_rows
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.signals import terminable
 from mfmarl.jobs.workers import Place
 
 Runner = Callable[[Sequence[Job], Progress], dict[str, str]]  # does jobs; returns why some failed, by name
@@ -68,7 +69,7 @@ def launch(
         for job in left:
             job.check()
         prepare(left, place, fresh=execution.fresh)
-        with Progress(jobs, done, patient=interactive) as progress:
+        with terminable(), Progress(jobs, done, patient=interactive) as progress:
             failures = do(left, progress)
         if failures:
             raise JobsFailedError(report(failures, jobs, place))
@@ -140,7 +141,8 @@ def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
 
 def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> str:
     """The message of JobsFailedError."""
-    parts = [f"{len(failures)} of {len(jobs)} jobs failed; the others are done."]
+    others = "; the others are done" if len(failures) < len(jobs) else ""
+    parts = [f"{len(failures)} of {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} failed{others}."]
     folders = {job.name: place.folder(job) for job in jobs}
     for number, (name, reason) in enumerate(failures.items()):
         log = folders[name] / "log.txt"

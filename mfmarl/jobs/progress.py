@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Job
 
 LINE_SECONDS = 10.0
@@ -96,4 +97,4 @@ class Progress:
             unit_scale=self.total >= SCALED,
             bar_format=f"{{percentage:3.0f}}%  {counts}  {{rate_fmt}}  {{remaining}} left",
         )
-        print(f"{line}  {jobs}", file=self.stream, flush=True)
+        say(f"{line}  {jobs}", self.stream)

@@ -99,10 +99,17 @@ class CurveRecorder(pl.Callback):
         self.scores: dict[str, list[Tensor]] = {}  # one float64 tensor [runs] an evaluation
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record an evaluation; validation is over by now."""
+        """Record an evaluation; validation is over by now.
+
+        Raises:
+            FloatingPointError: a score is NaN or infinite.
+        """
         scores: Mapping[str, Tensor] = pl_module.scores  # type: ignore[assignment]
-        self.steps.append(rounds_of(trainer).steps_played)
+        played = rounds_of(trainer).steps_played
+        self.steps.append(played)
         for column, values in scores.items():
+            if not values.isfinite().all():
+                raise FloatingPointError(f"{column} is NaN or infinite at the evaluation after step {played}")
             self.scores.setdefault(column, []).append(values.detach().to("cpu", torch.float64).clone())
 
     def frame(self, labels: Mapping[str, object], runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.signals import Terminated, die_of_sigterm
 
 PRELOADED = "mfmarl.jobs.training"  # Lightning with it; the server of workers ignores one that it cannot import
 
@@ -66,12 +67,19 @@ def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: 
     for job in jobs:
         try:
             place.run(job, partial(progress.update, job))
-        except Exception as error:
-            if reraise:
+        except Terminated:
+            raise
+        except (Exception, SystemExit) as error:
+            if reraise and isinstance(error, Exception):
                 raise
-            failures[job.name] = f"{type(error).__name__}: {error}"
+            failures[job.name] = reason(error)
         progress.finish(job)
     return failures
+
+
+def reason(error: BaseException) -> str:
+    """Why a job failed. A ValueError says all itself."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 @contextmanager
@@ -189,17 +197,17 @@ def main_hidden() -> Iterator[None]:
 def serve(connection: Connection[Any, Any], place: Place) -> None:
     """A worker's main loop: do the jobs that arrive on the connection, and answer with progress and outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_of_sigterm()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    while True:
-        job: Job = connection.recv()
-        try:
-            place.run(job, connection.send)
-        except ValueError as error:
-            connection.send(str(error))
-        except Exception as error:
-            connection.send(f"{type(error).__name__}: {error}")
-        else:
-            connection.send(None)
+    with suppress(EOFError, ConnectionError):  # the other process is gone
+        while True:
+            job: Job = connection.recv()
+            outcome = None
+            try:
+                place.run(job, connection.send)
+            except (Exception, SystemExit) as error:
+                outcome = reason(error)
+            connection.send(outcome)
 
 
 def end_with_parent() -> None:

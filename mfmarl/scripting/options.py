@@ -37,8 +37,10 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
+from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, at_least
 from mfmarl.jobs.launch import JobsFailedError
+from mfmarl.jobs.signals import Terminated, terminable
 
 AnySettings = TypeVar("AnySettings")
 
@@ -109,21 +111,23 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
 
 
 def main(function: Callable[[], object]) -> int:
-    """Call a script's `function` and return its exit code: 0 done, 1 a job failed, 2 bad input, 130 Ctrl-C.
+    """Call a script's `function` and return its exit code.
 
-    Bad input is any ValueError; it becomes one line on stderr.
+    0 done, 1 a job failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError: one line on stderr.
     """
+    open_streams()
     try:
-        function()
+        with terminable():
+            function()
     except ValueError as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        say(f"error: {' '.join(str(error).split())}", sys.stderr)
         return 2
     except JobsFailedError as error:
-        print("error:", error, file=sys.stderr)
+        say(f"error: {error}", sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, Terminated) as stopped:
+        say("\nstopped; the same command goes on from here", sys.stderr)
+        return 143 if isinstance(stopped, Terminated) else 130
     return 0
 
 

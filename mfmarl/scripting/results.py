@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from mfmarl.files import read_csv, write_csv
+from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.launch import launch
 from mfmarl.scripting.options import Options
@@ -84,10 +85,10 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
     for name, figure in drawn.items():
         figures.save(figure, out / name)
-    print(with_intervals(table).to_string(index=False, float_format="{:.6g}".format))
-    print("\nwritten:")
+    say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format))
+    say("\nwritten:")
     for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
-        print(f"  {out / name}")
+        say(f"  {out / name}")
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:

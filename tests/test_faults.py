@@ -1,0 +1,122 @@
+"""Faults by their kind: how a run ends when something outside it goes wrong, and what it says."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.folder import folder, found
+from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.launch import JobsFailedError, launch
+from tests.test_launch import TOY, job, options
+
+# A script of jobs as those in reproduce/ are, with the number of workers on its command line.
+SCRIPT = """
+import signal
+import sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
+sys.path.insert(0, {root!r})
+from tests.test_launch import job, launch, main, options
+from mfmarl.jobs.console import say
+
+def run():
+    launch({jobs}, Path(sys.argv[1]), options(workers=int(sys.argv[2]), checkpoint_seconds=0))
+    say("a table")
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))
+"""
+LONG = '[job("a", steps=3000), job("b", "mf-q", steps=3000)]'
+SHORT = '[job("a"), job("b")]'
+
+
+def script(tmp_path: Path, jobs: str) -> list[str]:
+    """The command of a script that does so many jobs in tmp_path/out, without the number of workers."""
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT.format(root=str(TOY.parents[1]), jobs=jobs))
+    return [sys.executable, str(file), str(tmp_path / "out")]
+
+
+def rows(out: Path, jobs: Sequence[TrainingJob]) -> list[bytes]:
+    return [(folder(each, out, "32") / "rows.csv").read_bytes() for each in jobs]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_script_says_so_and_goes_on_from_its_checkpoint(
+    number: signal.Signals, code: int, workers: int, tmp_path: Path
+) -> None:
+    jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000)]
+    process = subprocess.Popen([*script(tmp_path, LONG), str(workers)], stderr=subprocess.PIPE, text=True)
+    checkpoint = folder(jobs[0], tmp_path / "out", "32") / "checkpoint.ckpt"
+    while not checkpoint.exists():
+        assert process.poll() is None, "it ended without a checkpoint"
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, error = process.communicate()
+    assert process.returncode == code
+    assert error.endswith("\nstopped; the same command goes on from here\n")
+    assert "Traceback" not in error
+    assert found(jobs[0], checkpoint.parent, Hardware()) == "checkpoint"
+    launch(jobs, tmp_path / "out", options())
+    launch(jobs, tmp_path / "whole", options())
+    assert rows(tmp_path / "out", jobs) == rows(tmp_path / "whole", jobs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nobody_has_to_listen(workers: int, tmp_path: Path) -> None:
+    """The readers of both streams are gone before the script writes, or the streams are closed."""
+    jobs = [job("a"), job("b")]
+    launch(jobs, tmp_path / "heard", options())
+    command = [*script(tmp_path, SHORT), str(workers)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert subprocess.call(command, stdout=writer, stderr=writer) == 0
+    assert rows(tmp_path / "out", jobs) == rows(tmp_path / "heard", jobs)
+    command[2] = str(tmp_path / "closed")
+    assert subprocess.call(["bash", "-c", '"$@" >&- 2>&- <&-', "bash", *command]) == 0
+    assert rows(tmp_path / "closed", jobs) == rows(tmp_path / "heard", jobs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_method_that_exits_is_a_failed_job(workers: int, tmp_path: Path) -> None:
+    jobs = [job("exits", f"{TOY}:Exits"), job("good")]
+    with pytest.raises(JobsFailedError, match=r"1 of 2 jobs failed; the others are done\.\nexits: SystemExit: 0"):
+        launch(jobs, tmp_path, options(workers=workers))
+    assert rows(tmp_path, jobs[1:])
+
+
+def test_a_report_of_failures_counts_what_is_done(tmp_path: Path) -> None:
+    jobs = [job("one", f"{TOY}:Breaks"), job("other", f"{TOY}:Breaks", seeds=(3,))]
+    with pytest.raises(JobsFailedError, match=r"^2 of 2 jobs failed\.\n"):
+        launch(jobs, tmp_path, options())
+    with pytest.raises(JobsFailedError, match=r"^1 of 1 job failed\.\n"):
+        launch(jobs[:1], tmp_path, options())
+
+
+def test_sigterm_to_a_worker_is_a_failed_job(tmp_path: Path) -> None:
+    jobs = [job("terminated", f"{TOY}:Terminated"), job("good"), job("last")]
+    with pytest.raises(JobsFailedError, match="terminated: its worker was killed by SIGTERM"):
+        launch(jobs, tmp_path, options(workers=2))
+    assert rows(tmp_path, jobs[1:])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "message"),
+    [
+        ("InfiniteLoss", "FloatingPointError: network.* is NaN or infinite after step 60, 12 gradient steps into"),
+        ("NoScore", "FloatingPointError: greedy_reward is NaN or infinite at the evaluation after step 20"),
+    ],
+)
+def test_what_is_not_finite_ends_the_job_where_it_appears(algorithm: str, message: str, tmp_path: Path) -> None:
+    broken = job("broken", f"{TOY}:{algorithm}")
+    with pytest.raises(JobsFailedError, match=message):
+        launch([broken], tmp_path, options())
+    assert not (folder(broken, tmp_path, "32") / "rows.csv").exists()
