@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 
 @contextmanager
@@ -16,9 +19,9 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; what is written there becomes `path` at the end.
 
     The temporary path has the ending of `path`, by which some libraries choose a format. If the block raises, the
-    temporary file is removed and `path` is left as it was. A kill may leave it behind, see `remove_partial`.
+    temporary file is removed and `path` is left as it was. A kill may leave it behind, see `remove_abandoned`.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}@{host()}.partial{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as written:
@@ -30,9 +33,22 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def remove_partial(directory: Path) -> None:
-    """Remove the temporary files that killed processes left in `directory`."""
+    """Remove all temporary files in `directory`, in which nobody else may be writing."""
     for partial in directory.glob(".*.partial*"):
         partial.unlink(missing_ok=True)
+
+
+def remove_abandoned(directory: Path) -> None:
+    """Remove the temporary files anywhere in `directory` of processes of this machine that are gone."""
+    for partial in directory.rglob(".*.partial*"):
+        writer = re.search(r"\.(\d+)@([\w-]+)\.partial", partial.name)
+        if writer and writer[2] == host() and not psutil.pid_exists(int(writer[1])):
+            partial.unlink(missing_ok=True)
+
+
+def host() -> str:
+    """The name of this machine, in letters of which file names are made."""
+    return re.sub(r"[^\w-]", "-", platform.node())
 
 
 def write_text(text: str, path: Path) -> None:

@@ -222,7 +222,7 @@ def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(tmp_path: Path) -> N
     assert reports[0] == 4 * GAME.agents, "it goes on where it was saved"
     assert (tmp_path / "stopped/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
     for name in ("whole", "stopped"):
-        assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["job.json", "log.txt", "rows.csv"]
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == [".lock", "job.json", "log.txt", "rows.csv"]
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mfmarl.files import host
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError, launch
+from mfmarl.jobs.locks import locked
 from tests.test_launch import TOY, job, options
 
 # A script of jobs as those in reproduce/ are, with the number of workers on its command line.
@@ -120,3 +123,52 @@ def test_what_is_not_finite_ends_the_job_where_it_appears(algorithm: str, messag
     with pytest.raises(JobsFailedError, match=message):
         launch([broken], tmp_path, options())
     assert not (folder(broken, tmp_path, "32") / "rows.csv").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mfmarl.jobs.workers.HELD_SECONDS", 0.05)
+    jobs = [job("held", steps=400), job("free"), job("also-free")]
+    held, free = (folder(each, tmp_path, "32") for each in jobs[:2])
+    held.mkdir(parents=True)
+    with ThreadPoolExecutor() as pool:
+        with locked(held):
+            launched = pool.submit(launch, jobs, tmp_path, options(workers=workers))
+            while not (free / "rows.csv").exists():
+                time.sleep(0.01)
+            with pytest.raises(ValueError, match=f"{held.name} is being worked on by process {os.getpid()} on "):
+                launch(jobs[:1], tmp_path, options(fresh=True))
+            assert not launched.done()
+            assert not (held / "rows.csv").exists()
+        assert [len(frame) for frame in launched.result(timeout=60)] == [20, 20, 20]
+    message = f"{held.name} is being worked on by process {os.getpid()} on "
+    assert capfd.readouterr().err.count(message) == 1, "said once"
+
+
+def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from mfmarl.jobs.locks import locked
+with locked(Path({str(tmp_path)!r})):
+    os._exit(9)
+"""
+    assert subprocess.call([sys.executable, "-c", code]) == 9
+    assert (tmp_path / ".holder").exists()
+    with locked(tmp_path):
+        pass
+    assert not (tmp_path / ".holder").exists()
+
+
+def test_what_killed_calls_left_half_written_goes_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / "jobs").mkdir()
+    writers = (f"{gone.pid}@{host()}", f"{os.getppid()}@{host()}", f"{gone.pid}@other-host")
+    files = [tmp_path / place / f".curves.{writer}.partial.csv" for writer in writers for place in (".", "jobs")]
+    for file in files:
+        file.touch()
+    launch([job("a")], tmp_path, options())
+    assert [file.exists() for file in files] == [False] * 2 + [True] * 4

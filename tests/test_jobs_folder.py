@@ -50,7 +50,7 @@ def test_rows_are_one_a_seed_and_evaluation_with_labels_first(tmp_path: Path) ->
     assert rows[scores].notna().all(axis=None)
     assert rows[scores].gt(0).all(axis=None)
     assert (reports[0], reports[-1], job().work) == (0, 200 * 2 * 20, 200 * 2 * 20)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["job.json", "log.txt", "rows.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "job.json", "log.txt", "rows.csv"]
 
 
 def test_seeds_apart_give_the_bytes_of_seeds_together(tmp_path: Path) -> None:
@@ -107,6 +107,7 @@ def test_kill_9_and_the_same_again_gives_the_bytes_of_a_whole_run(tmp_path: Path
     run(long, tmp_path / "whole")
     assert (tmp_path / "killed/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
     assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == [
+        ".lock",
         "job.json",
         "log.txt",
         "rows.csv",

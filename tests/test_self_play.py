@@ -291,7 +291,7 @@ def job(algorithm: str, seed: int = 0, **agent: Any) -> TrainingJob:
     return TrainingJob("a-job", labels, algorithm, SMALL, (seed,), {"learning_rate": 1e-3, **agent}, data)
 
 
-FILES = ["job.json", "log.txt", "policy.safetensors", "rows.csv"]
+FILES = [".lock", "job.json", "log.txt", "policy.safetensors", "rows.csv"]
 
 
 @pytest.mark.parametrize("algorithm", ["battle-mf-q", "battle-mf-ac", "battle-released-mf-ac"])

@@ -28,6 +28,7 @@ from mfmarl.files import read_csv, remove_partial, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
 from mfmarl.jobs.job import Job
+from mfmarl.jobs.locks import locked
 
 SAVED = ("policy.safetensors", "agent.safetensors")  # what agents leave, see Agent.file
 
@@ -66,29 +67,39 @@ def run(
 
     Raises:
         CorruptCheckpointError: files of an earlier call cannot be read; they are left as they are.
+        HeldError: another process does this job.
         Exception: what the job raised; its traceback is in the log.
     """
-    hardware = hardware or Hardware()
-    left = found(job, directory, hardware)
-    if left == "rows":
-        progress(job.work)
-        return
-    if left != "checkpoint":
-        clear(job, directory)
-        progress(0)  # what a job reports first counts as done by earlier calls
     directory.mkdir(parents=True, exist_ok=True)
-    remove_partial(directory)
+    with locked(directory):
+        hardware = hardware or Hardware()
+        left = found(job, directory, hardware)
+        if left == "rows":
+            progress(job.work)
+            return
+        if left == "nothing":
+            clear(job, directory)
+            progress(0)  # what a job reports first counts as done by earlier calls
+        remove_partial(directory)
+        finish(
+            job,
+            Attempt(
+                directory,
+                hardware,
+                lambda done, total: progress(job.work * done // total),
+                directory / job.checkpoint_name,
+                left == "checkpoint",
+                checkpoint_seconds,
+                logger,
+            ),
+        )
+
+
+def finish(job: Job, attempt: Attempt) -> None:
+    """Do what is left of `job`, and write its rows."""
+    directory, hardware = attempt.directory, attempt.hardware
     record = {"fingerprint": job.fingerprint, "precision": hardware.precision}
     write_json(record, directory / "job.json")
-    attempt = Attempt(
-        directory,
-        hardware,
-        lambda done, total: progress(job.work * done // total),
-        directory / job.checkpoint_name,
-        left == "checkpoint",
-        checkpoint_seconds,
-        logger,
-    )
     with logged(directory / "log.txt"), computing(hardware):
         frame = job.do(attempt)
     write_json({**record, **attempt.times()}, directory / "job.json")
@@ -102,6 +113,13 @@ def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "
     Raises:
         CorruptCheckpointError: a file cannot be read; one line that says what to do.
     """
+    try:
+        return _found(job, directory, hardware)
+    except FileNotFoundError:  # whoever does the job now has just finished it
+        return _found(job, directory, hardware)
+
+
+def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
     record, rows, checkpoint = (directory / name for name in ("job.json", "rows.csv", job.checkpoint_name))
     if not record.exists():
         return "nothing"
@@ -140,6 +158,8 @@ def readable(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while `path` is read into one line that says what to do."""
     try:
         yield
+    except FileNotFoundError:
+        raise
     except Exception as error:
         state = "is of an earlier version" if isinstance(error, EarlierVersionError) else "is damaged"
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

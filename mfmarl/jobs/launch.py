@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,11 +16,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mfmarl.files import check_writable
+from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
 from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import clear, read_rows
 from mfmarl.jobs.job import Job
+from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.signals import terminable
 from mfmarl.jobs.workers import Place
@@ -125,17 +127,21 @@ def available(out: Path, execution: Execution) -> list[Place]:
 
 
 def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
-    """Make the folder of all jobs, and clear theirs if `fresh`.
+    """Make the folder of all jobs, tidy up what killed calls left anywhere, and clear the jobs' folders if `fresh`.
 
     Raises:
-        ValueError: it cannot be made.
+        ValueError: it cannot be made, or another call is doing one of the jobs that are to start over.
     """
     try:
         (place.out / "jobs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"out: cannot write to {place.out}: {error.strerror}") from error
-    if fresh:
-        for job in jobs:
+    remove_abandoned(place.out)
+    with ExitStack() as held:
+        begun = [job for job in jobs if fresh and place.folder(job).exists()]
+        for job in begun:
+            held.enter_context(locked(place.folder(job)))
+        for job in begun:
             clear(job, place.folder(job))
 
 

@@ -78,6 +78,13 @@ class Progress:
         self.finished += 1
         self.update(job, self.work.get(job.name, 0))
 
+    def say(self, text: str) -> None:
+        """A line about something else, above the bar."""
+        if self.bar is not None:
+            self.bar.write(text, file=self.stream)
+        else:
+            say(text, self.stream)
+
     def show(self) -> None:
         """Bring bar or lines up to date."""
         done = sum(self.work.values())

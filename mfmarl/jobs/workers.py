@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -26,9 +27,11 @@ from mfmarl.jobs.execution import Hardware, LoggerName
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
+from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.signals import Terminated, die_of_sigterm
 
+HELD_SECONDS = 1.0  # between looks at a job that another call is doing
 PRELOADED = "mfmarl.jobs.training"  # Lightning with it; the server of workers ignores one that it cannot import
 
 
@@ -64,17 +67,48 @@ class Place:
 def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: bool = False) -> dict[str, str]:
     """Do one job after the other in this process; return why jobs failed, by name, or raise the first exception."""
     failures = {}
-    for job in jobs:
+    waiting = Waiting(jobs, progress)
+    while waiting:
+        job = waiting.next()
         try:
             place.run(job, partial(progress.update, job))
         except Terminated:
             raise
+        except HeldError as held:
+            waiting.put_back(job, held)
+            continue
         except (Exception, SystemExit) as error:
             if reraise and isinstance(error, Exception):
                 raise
             failures[job.name] = reason(error)
         progress.finish(job)
     return failures
+
+
+class Waiting:
+    """Jobs that wait to be done, the first first. Those that another call is doing come last, and are waited for."""
+
+    def __init__(self, jobs: Sequence[Job], progress: Progress) -> None:
+        self.jobs = deque(jobs)
+        self.progress = progress
+        self.held: set[str] = set()  # what was said to be held by others
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs)
+
+    def next(self) -> Job:
+        """The next job; some time passes first if it was held when last tried."""
+        job = self.jobs.popleft()
+        if job.name in self.held:
+            time.sleep(HELD_SECONDS)
+        return job
+
+    def put_back(self, job: Job, held: HeldError) -> None:
+        """Try this job again later."""
+        self.jobs.append(job)
+        if job.name not in self.held:
+            self.progress.say(f"{held}; waiting for it after the other jobs")
+        self.held.add(job.name)
 
 
 def reason(error: BaseException) -> str:
@@ -106,11 +140,11 @@ def share_out(jobs: Sequence[Job], workers: list[Worker], progress: Progress) ->
 
     A worker that was killed costs the job it was doing, and is replaced in the list.
     """
-    waiting = deque(jobs)
+    waiting = Waiting(jobs, progress)
     failures = {}
     busy: dict[Any, Worker] = {}
     for worker in workers:
-        worker.start(waiting.popleft())
+        worker.start(waiting.next())
         busy[worker.connection] = worker
     while busy:
         for connection in wait(list(busy)):
@@ -119,15 +153,18 @@ def share_out(jobs: Sequence[Job], workers: list[Worker], progress: Progress) ->
             if isinstance(message, int):
                 progress.update(job, message)
                 continue
-            if message is not None:
-                failures[job.name] = message
-            progress.finish(job)
+            if isinstance(message, HeldError):
+                waiting.put_back(job, message)
+            else:
+                if message is not None:
+                    failures[job.name] = message
+                progress.finish(job)
             del busy[connection]
             if not waiting:
                 continue
             if worker.process.exitcode is not None:
                 workers[workers.index(worker)] = worker = Worker(worker.place, need_main=worker.need_main)
-            worker.start(waiting.popleft())
+            worker.start(waiting.next())
             busy[worker.connection] = worker
     return failures
 
@@ -164,8 +201,8 @@ class Worker:
         with suppress(BrokenPipeError):  # `receive` notices a dead worker, and how it ended
             self.connection.send(job)
 
-    def receive(self) -> tuple[Job, int | str | None]:
-        """The job, with the work done so far, or None when it is done, or why it failed."""
+    def receive(self) -> tuple[Job, int | str | HeldError | None]:
+        """The job, with the work done so far, or None when it is done, or why it failed or could not begin."""
         assert self.job is not None
         try:
             return self.job, self.connection.recv()
@@ -202,9 +239,11 @@ def serve(connection: Connection[Any, Any], place: Place) -> None:
     with suppress(EOFError, ConnectionError):  # the other process is gone
         while True:
             job: Job = connection.recv()
-            outcome = None
+            outcome: str | HeldError | None = None
             try:
                 place.run(job, connection.send)
+            except HeldError as held:
+                outcome = held
             except (Exception, SystemExit) as error:
                 outcome = reason(error)
             connection.send(outcome)
