@@ -264,10 +264,18 @@ class GaussianSqueezeOptions(Options):
             self.game(agents)
 
     def game(self, agents: int) -> GaussianSqueeze:
-        """The game that so many agents play."""
-        if self.scale_target:
-            return GaussianSqueeze.scaled(agents, self.mu, self.sigma)
-        return GaussianSqueeze(agents, self.mu, self.sigma)
+        """The game that so many agents play.
+
+        Raises:
+            ValueError: there is none, or none whose rewards are shares of an optimum.
+        """
+        make = GaussianSqueeze.scaled if self.scale_target else GaussianSqueeze
+        game = make(agents, self.mu, self.sigma)
+        if not game.optimum()[1] > 0:
+            raise ValueError(
+                f"mu and sigma: got {self.mu} and {self.sigma}, by which {agents} agents never earn anything"
+            )
+        return game
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

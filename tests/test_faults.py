@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import host
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
@@ -172,3 +174,29 @@ def test_what_killed_calls_left_half_written_goes_and_what_is_being_written_stay
         file.touch()
     launch([job("a")], tmp_path, options())
     assert [file.exists() for file in files] == [False] * 2 + [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("game", "message"),
+    [
+        ({"agents": 10**12}, "agents must be from 2 to 10000000, got 1000000000000"),
+        ({"agents": 100, "mu": 1e200}, r"mu must be from -1e\+15 to 1e\+15, got 1e\+200"),
+        ({"agents": 100, "mu": float("nan")}, "mu must be from"),
+        ({"agents": 100, "sigma": float("inf")}, r"sigma must be positive and at most 1e\+15, got inf"),
+    ],
+)
+def test_games_at_the_edge_are_refused(game: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GaussianSqueeze(**game)  # type: ignore[arg-type]
+
+
+def test_uniform_play_of_many_agents_needs_memory_in_proportion() -> None:
+    """At N = 20 thousand the sum is close to normal, and its expected G to that integral in closed form."""
+    agents = 20_000
+    game = GaussianSqueeze(agents, mu=4.5 * agents, sigma=2 * agents**0.5)
+    mean, variance, sigma2 = 4.5 * agents, 8.25 * agents, game.sigma**2
+    normal = mean / (1 + 2 * variance / sigma2) ** 0.5
+    tracemalloc.start()
+    assert game.uniform_play_reward() == pytest.approx(normal, rel=1e-4)
+    assert tracemalloc.get_traced_memory()[1] < 200 * 9 * agents
+    tracemalloc.stop()

@@ -149,6 +149,8 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
         (["--study", "exploration", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
         (["--scale-target", "--settings", "calibrated"], "which --scale-target does not use"),
         (["--sigma", "-1"], "sigma must be"),
+        (["--mu=-1e6"], "mu and sigma: got -1000000.0 and 200.0, by which 100 agents never earn anything"),
+        (["--sigma", "1e-320", "--mu", "0.5"], "by which 100 agents never earn anything"),
         (["--figures-only"], "figures_only: there is no"),
     ],
 )
