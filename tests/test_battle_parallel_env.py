@@ -1,6 +1,9 @@
 """The PettingZoo face of Battle under PettingZoo's own tests, and against the battles behind it."""
 
+import copy
+import pickle
 import warnings
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.utils.env_checker import data_equivalence
+from pettingzoo.utils import wrappers
 from pettingzoo.utils.conversions import parallel_to_aec
+from pettingzoo.utils.wrappers import BaseParallelWrapper
 
 from mfmarl.environments.battle import parallel_env as battle_pettingzoo
 from mfmarl.environments.battle.battles import Battles
@@ -19,7 +24,7 @@ from mfmarl.environments.battle.scripts import rush
 with warnings.catch_warnings():
     # Its package of tests imports games of its own, which tell of a new way to make them.
     warnings.filterwarnings("ignore", "The old environment creation API", DeprecationWarning)
-    from pettingzoo.test import max_cycles_test, parallel_api_test, parallel_seed_test
+    from pettingzoo.test import api_test, max_cycles_test, parallel_api_test, parallel_seed_test
 
 SEEDS = range(5)
 
@@ -167,5 +172,51 @@ def test_what_cannot_be_is_refused() -> None:
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"^actions must have one for every living agent, got none for blue_1$"):
         env.step(dict.fromkeys(env.agents[:-1], 6))
-    with pytest.raises(ValueError, match=r"^actions must be in 0 \.\. 20, got 21$"):
+    with pytest.raises(ValueError, match=r"^action of red_0 must be a whole number from 0 to 20, got 21$"):
         env.step(dict.fromkeys(env.agents, 21))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])  # noqa: S301
+def test_a_copy_plays_the_same_rounds(copied: Callable[[Any], Any]) -> None:
+    env = BattleParallelEnv(agents=8, max_cycles=5, render_mode="rgb_array")
+    env.reset(seed=9)
+    other = copied(env)
+    assert (other.possible_agents, other.max_cycles, other.render_mode) == (env.possible_agents, 5, "rgb_array")
+    assert data_equivalence(env.reset(seed=3), other.reset(seed=3))
+    actions = dict.fromkeys(env.agents, 4)
+    assert data_equivalence(env.step(actions), other.step(actions))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    one, other = BattleParallelEnv(agents=2), BattleParallelEnv(agents=2)
+    assert data_equivalence(one.reset(seed=3), other.reset(seed=np.uint8(3)))  # type: ignore[arg-type]
+    assert data_equivalence(
+        one.step(dict.fromkeys(one.agents, 20)),
+        other.step(dict.fromkeys(other.agents, np.int64(20))),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("wrong", [1.5, 2.0, "3", -1, None, 10**30])
+def test_what_is_no_number_is_refused_in_both_styles(wrong: Any) -> None:
+    parallel, aec = BattleParallelEnv(agents=2), battle_pettingzoo.env(agents=2)
+    for env in (parallel, aec):
+        if wrong is not None:
+            with pytest.raises(ValueError, match=r"^seed must be a whole number from 0 to 9223372036854775807, got"):
+                env.reset(seed=wrong)
+        env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"^action of red_0 must be a whole number from 0 to 20, got"):
+        parallel.step(dict.fromkeys(parallel.agents, wrong))
+    with pytest.raises(ValueError, match=r"must be a whole number from 0 to 20, got"):  # noqa: PT012 - of all agents
+        for _ in aec.possible_agents:
+            aec.step(wrong)
+    with pytest.raises(ValueError, match=r"^actions must be of red_0, blue_0 and so on, got one for green_0"):
+        parallel.step({**dict.fromkeys(parallel.agents, 0), "green_0": 0})
+
+
+def test_pettingzoos_wrappers_wrap_it() -> None:
+    wrapped = BaseParallelWrapper(BattleParallelEnv(agents=4, max_cycles=3, render_mode="rgb_array"))
+    parallel_api_test(wrapped, num_cycles=20)
+    aec = wrappers.OrderEnforcingWrapper(wrappers.AssertOutOfBoundsWrapper(battle_pettingzoo.env(agents=4)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Observation", UserWarning)  # it is a dictionary, which is unusual
+        api_test(aec, num_cycles=30)

@@ -3,11 +3,13 @@
 For other libraries' learners; it is several times slower than `Battles`, which it wraps.
 """
 
+import operator
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
@@ -28,12 +30,13 @@ _CELL = 8  # pixels
 AgentObservation = dict[str, NDArray[np.float32]]
 
 
-class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignore[misc]
+class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # type: ignore[misc]
     """Two armies, `red_0 .. red_{N-1}` and `blue_0 .. blue_{N-1}`; which stands on the left is drawn.
 
     An agent observes `{"view": [13, 13, 7], "features": [34]}` float32 and has 21 actions, see `Observation` and
     `mfmarl.environments.battle.game`. It is terminated when it dies, with a last observation of zeros, and all are
-    when an army is annihilated; the living are truncated after `max_cycles` steps.
+    when an army is annihilated; the living are truncated after `max_cycles` steps. A copy, by pickle or deepcopy, is a
+    new environment of the same arguments, before its first reset.
 
     Args:
         agents: N of one army.
@@ -54,6 +57,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
     def __init__(self, agents: int = 64, max_cycles: int = 400, render_mode: str | None = None) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f'render_mode must be None or "rgb_array", got {render_mode!r}')
+        EzPickle.__init__(self, agents, max_cycles, render_mode)
         self.render_mode = render_mode
         self.max_cycles = max_cycles
         self.possible_agents = [f"{army}_{agent}" for army in ARMIES for agent in range(agents)]
@@ -83,9 +87,13 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, AgentObservation], dict[str, dict[str, Any]]]:
-        """Begin a round; without a seed the last one's generator goes on. There are no options."""
+        """Begin a round; without a seed the last one's generator goes on. There are no options.
+
+        Raises:
+            ValueError: a seed that is no whole number from 0 to 2^63 - 1.
+        """
         if seed is not None:
-            self._generator.manual_seed(seed)
+            self._generator.manual_seed(_whole_number("seed", seed, 2**63 - 1))
         game = Battle(self._battles.game.agents, self.max_cycles)
         if game != self._battles.game:
             self._battles = Battles(game)
@@ -105,12 +113,15 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
         """Act jointly.
 
         Raises:
-            ValueError: not every living agent has an action in 0 .. 20.
+            ValueError: not every living agent has an action in 0 .. 20, or somebody has one who is no agent.
         """
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise ValueError(f"actions must have one for every living agent, got none for {missing[0]}")
-        joint = [int(actions[agent]) if agent in actions else 0 for agent in self.possible_agents]
+        if unknown := sorted(set(actions) - set(self.possible_agents)):
+            raise ValueError(f"actions must be of red_0, blue_0 and so on, got one for {unknown[0]}")
+        own = {agent: _whole_number(f"action of {agent}", action, ACTIONS - 1) for agent, action in actions.items()}
+        joint = [own.get(agent, 0) for agent in self.possible_agents]
         outcome = self._battles.step(torch.tensor(joint).view(1, 2, -1))
         annihilated, done = bool(self._battles.annihilated), bool(outcome.done)
         everyone = dict(zip(self.possible_agents, outcome.rewards.flatten().tolist(), strict=True))
@@ -141,6 +152,21 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int]):  # type: ignor
             for agent, view, feature in zip(self.possible_agents, views, features, strict=True)
         }
         return {agent: everyone[agent] for agent in self.agents}
+
+
+def _whole_number(name: str, value: Any, largest: int) -> int:
+    """The value as an int.
+
+    Raises:
+        ValueError: it is none from 0 to `largest`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= largest:
+        raise ValueError(f"{name} must be a whole number from 0 to {largest}, got {value!r}")
+    return number
 
 
 def picture(units: Units, map_size: int, battle: int = 0, cell: int = _CELL) -> NDArray[np.uint8]:
