@@ -1,5 +1,6 @@
 """Faults by their kind: how a run ends when something outside it goes wrong, and what it says."""
 
+import math
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from mfmarl import figures
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import host
 from mfmarl.jobs.execution import Hardware
@@ -19,6 +22,7 @@ from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError, launch
 from mfmarl.jobs.locks import locked
+from mfmarl.scripting.results import with_intervals
 from tests.test_launch import TOY, job, options
 
 # A script of jobs as those in reproduce/ are, with the number of workers on its command line.
@@ -28,6 +32,7 @@ import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 sys.path.insert(0, {root!r})
+from mfmarl.scripting.results import with_intervals
 from tests.test_launch import job, launch, main, options
 from mfmarl.jobs.console import say
 
@@ -151,6 +156,7 @@ def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
 
 def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> None:
     code = f"""
+import math
 import os
 from pathlib import Path
 from mfmarl.jobs.locks import locked
@@ -200,3 +206,16 @@ def test_uniform_play_of_many_agents_needs_memory_in_proportion() -> None:
     assert game.uniform_play_reward() == pytest.approx(normal, rel=1e-4)
     assert tracemalloc.get_traced_memory()[1] < 200 * 9 * agents
     tracemalloc.stop()
+
+
+def test_one_seed_has_no_interval_in_a_table() -> None:
+    table = pd.DataFrame({"n": [1, 4], "x": [0.5, 0.5], "x_low": [math.nan, 0.25], "x_high": [math.nan, 0.75]})
+    assert with_intervals(table)["x"].tolist() == ["0.50", "0.50 [0.25, 0.75]"]
+
+
+def test_one_seed_is_drawn() -> None:
+    """Errors of Q over decades, of which one run reaches zero."""
+    one = {"method": "mf-q", "order": "checkerboard", "size": 4, "temperature": 1.0, "seed": 0}
+    rows = [{**one, "step": step, "order_parameter": 1.0, "q_error": q} for step, q in ((1, 1.0), (2, 1e-3), (3, 0.0))]
+    figure = figures.training(pd.DataFrame(rows))
+    assert figure.axes[1].get_ylim() == (0, 1.5)

@@ -68,7 +68,8 @@ def training(training: pd.DataFrame) -> Figure:
                     every = max(1, table.shape[1] // 6)
                     band = draw_band(axes, table, look, every=(place * every // len(lines), every))
                     counts.append(len(table))
-                    errors += [*band.estimate, *band.low] if metric == "q_error" else []
+                    ends = band.low[np.isfinite(band.low)]  # none of one seed
+                    errors += [*band.estimate, *ends] if metric == "q_error" else []
         above.set_title(f"tau = {float(temperature)}")
         above.set_xlim(left=0)
         below.set_xlabel("step (sweeps)")

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,10 +93,12 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a reader: `x`, `x_low` and `x_high` become one column, "0.80 [0.68, 0.89]"."""
+    """The table for a reader: `x`, `x_low` and `x_high` become one column, "0.80 [0.68, 0.89]", or "0.80" alone."""
     shown = table.copy()
     for name in [column.removesuffix("_low") for column in table.columns if str(column).endswith("_low")]:
         rows = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-        shown[name] = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in rows]
+        shown[name] = [
+            f"{value:.2f}" if isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in rows
+        ]
         shown = shown.drop(columns=[f"{name}_low", f"{name}_high"])
     return shown
