@@ -16,12 +16,14 @@ import pytest
 
 from mfmarl import figures
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.figures import film
 from mfmarl.files import host
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError, launch
 from mfmarl.jobs.locks import locked
+from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
 from tests.test_launch import TOY, job, options
 
@@ -32,6 +34,7 @@ import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 sys.path.insert(0, {root!r})
+from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
 from tests.test_launch import job, launch, main, options
 from mfmarl.jobs.console import say
@@ -219,3 +222,23 @@ def test_one_seed_is_drawn() -> None:
     rows = [{**one, "step": step, "order_parameter": 1.0, "q_error": q} for step, q in ((1, 1.0), (2, 1e-3), (3, 0.0))]
     figure = figures.training(pd.DataFrame(rows))
     assert figure.axes[1].get_ylim() == (0, 1.5)
+
+
+@pytest.mark.parametrize("side", [402, 406, 410, 414, 427])
+def test_a_film_has_whole_pixels(side: int) -> None:
+    """Some versions of matplotlib cut what is behind the point: 402 / 100 * 100 is 401.99."""
+    figure, _ = film.canvas(side, heading=0)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert (int(width), int(height)) == (side, side)
+
+
+def test_a_logger_writes_whatever_rank_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytorch_lightning.utilities.rank_zero.rank_zero_only.rank", 3)
+    launch([job("a")], tmp_path, options(logger="csv"))
+    assert len(list(tmp_path.rglob("metrics.csv"))) == 1
+
+
+def test_a_script_draws_whatever_backend_a_notebook_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://not_installed.backend")
+    assert main(lambda: None) == 0
+    assert os.environ["MPLBACKEND"] == "agg"

@@ -37,7 +37,8 @@ def canvas(side: int, heading: int) -> tuple[Figure, Axes]:
         heading: pixels above it, for text.
     """
     height = side + heading
-    figure = Figure(figsize=(side / 100, height / 100), dpi=100)
+    # A little more than whole pixels: writers cut off what is behind the point, and 407 / 100 * 100 is below 407.
+    figure = Figure(figsize=((side + 1e-6) / 100, (height + 1e-6) / 100), dpi=100)
     axes = figure.add_axes((0, 0, 1, side / height))
     axes.set_axis_off()
     return figure, axes

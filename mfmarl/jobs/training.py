@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from mfmarl.algorithms.agent import Agent
@@ -78,6 +79,8 @@ def train(
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
     """`Trainer.fit`, but Ctrl-C stays a KeyboardInterrupt: Lightning exits and ignores the next one."""
     on_interrupt = signal.getsignal(signal.SIGINT)
+    # RANK or SLURM_PROCID may say that this is another rank, and loggers would keep quiet.
+    rank, rank_zero_only.rank = rank_zero_only.rank, 0  # type: ignore[attr-defined]
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as ended:
@@ -86,6 +89,8 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
                 signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
         raise
+    finally:
+        rank_zero_only.rank = rank  # type: ignore[attr-defined]
 
 
 class CurveRecorder(pl.Callback):

@@ -24,6 +24,7 @@ What `train` and `draw` are made of is in `results`.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import sys
 import typing
@@ -116,6 +117,7 @@ def main(function: Callable[[], object]) -> int:
     0 done, 1 a job failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError: one line on stderr.
     """
     open_streams()
+    os.environ["MPLBACKEND"] = "agg"  # no window: what a notebook has set here may not even be installed
     try:
         with terminable():
             function()
