@@ -24,6 +24,7 @@ What `train` and `draw` are made of is in `results`.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import re
 import sys
@@ -42,6 +43,8 @@ from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, at_least
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.signals import Terminated, terminable
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
 
 AnySettings = TypeVar("AnySettings")
 
@@ -114,7 +117,8 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
 def main(function: Callable[[], object]) -> int:
     """Call a script's `function` and return its exit code.
 
-    0 done, 1 a job failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError: one line on stderr.
+    0 done, 1 a job failed or a disk is full, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError: one
+    line on stderr.
     """
     open_streams()
     os.environ["MPLBACKEND"] = "agg"  # no window: what a notebook has set here may not even be installed
@@ -126,6 +130,12 @@ def main(function: Callable[[], object]) -> int:
         return 2
     except JobsFailedError as error:
         say(f"error: {error}", sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        say(f"error: {error.strerror}{where}; with room again the same command goes on from here", sys.stderr)
         return 1
     except (KeyboardInterrupt, Terminated) as stopped:
         say("\nstopped; the same command goes on from here", sys.stderr)
