@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
+from mfmarl.algorithms import algorithm_class
+from mfmarl.custom import is_in_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
@@ -119,7 +121,8 @@ class BattleOptions(Options):
     """Rounds of each pairing and evaluation; without it as many as the settings say."""
     replay: list[str] = field(default_factory=list)
     """Play and film one battle of two armies in sampled play, instead of all else: each the name of a file in policies/
-    such as mf-q-64-seed-0, a path, rush or random. Or film one replay file again."""
+    such as mf-q-64-seed-0, a path, rush or random; --algorithms names the classes of custom ones. Or film one replay
+    file again."""
     film: Literal["gif", "mp4"] = "gif"
     """Of --replay; mp4 needs ffmpeg."""
 
@@ -309,16 +312,18 @@ def film(options: BattleOptions) -> None:
     """One battle, as a film and as a replay file."""
     # MAgent2 and matplotlib take seconds to import.
     from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
-    from mfmarl.policies import Policy  # noqa: PLC0415
+    from mfmarl.policies import Policy, load_army  # noqa: PLC0415
     from mfmarl.tournament import recording  # noqa: PLC0415
 
     recording.check_kind(options.film)
     name, *others = (army.removesuffix(".npz") for army in options.replay)
     if others:
         armies = (army_file(options.out, name), army_file(options.out, others[0]))
-        trained = [Policy.load(army).about.get("agents") for army in armies if army not in SCRIPTED]
-        agents = next((int(str(each)) for each in trained if each and not options.agents), sizes(options)[0])
-        battle = recording.record(Battle(agents), armies, "sampled", options.seed)
+        custom = [algorithm_class(name, "battle") for name in options.algorithms if is_in_file(name)]
+        trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
+        fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
+        agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])
+        battle = recording.record(Battle(agents), armies, "sampled", options.seed, custom)
         stem = "-v-".join(Path(army).stem for army in armies) + (f"-battle-{options.seed}" if options.seed else "")
     else:
         battle, stem = Replay.load(Path(f"{name}.npz")), Path(name).name

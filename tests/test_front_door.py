@@ -33,7 +33,7 @@ from mfmarl import (
     train,
 )
 from mfmarl.jobs import progress
-from mfmarl.jobs.library import digest
+from mfmarl.jobs.library import sources_of
 from mfmarl.jobs.progress import Progress
 from mfmarl.tournament.fights import AnyArmy
 
@@ -199,7 +199,7 @@ def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.Monk
         return scope["Mine"]  # type: ignore[no-any-return]
 
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    one, again, other = map(digest, map(made, ("1", "1", "2")))
+    one, again, other = (sources_of([made(body)]) for body in ("1", "1", "2"))
     assert one == again != other
 
 

@@ -4,16 +4,14 @@ from mfmarl.algorithms.saved import load_agent
 agent = load_agent("agent.safetensors")
 """
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.agent import Agent
 from mfmarl.custom import is_in_file
-from mfmarl.values import custom_class, decode
+from mfmarl.values import custom_class, decode, read_weights, understood
 
 
 def load_agent(path: str | Path, device: torch.device | str = "cpu") -> Agent:
@@ -22,18 +20,11 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> Agent:
     Raises:
         ValueError: no such file, or one that is no agent.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"agent: there is no file {path}")
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            about = json.loads(file.metadata()["agent"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    about, weights = read_weights(path, "agent", device)
+    with understood(path, "agent"):
         arguments = {name: decode(value) for name, value in about["arguments"].items()}
         agent: Agent = saved_class(about["class"])(**arguments)
         agent.load_state_dict(weights)
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"agent: {path} is no agent: {reason}") from error
     return agent.to(device)
 
 

@@ -15,6 +15,7 @@ import torch
 
 from mfmarl import __version__
 from mfmarl.algorithms import algorithm_class
+from mfmarl.custom import is_in_file, sources
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
 from mfmarl.jobs.execution import Attempt
@@ -146,20 +147,24 @@ class TrainingJob(Job):
         return [*self.runs[0], "step"]
 
     def description(self) -> dict[str, object]:
-        """All fields that determine the rows, and the file of a custom class."""
+        """All fields that determine the rows, and the file of a custom class with the modules beside it."""
         names = [each.name for each in fields(self) if each.name not in ("name", "unit", "keep")]
         content = {name: getattr(self, name) for name in names}
-        file, _, _ = self.algorithm.rpartition(":")
-        if file.endswith(".py"):
+        if is_in_file(self.algorithm):
+            file = Path(self.algorithm.rpartition(":")[0])
             try:
-                content["source"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+                digests = sources(file)
             except OSError as error:
                 raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
+            content["source"] = digests.pop(file.name)
+            content |= {"helpers": digests} if digests else {}
         return content
 
     def check(self) -> None:
-        """Raise ValueError unless the algorithm loads."""
-        self.load()
+        """Raise ValueError unless the algorithm loads, and what a custom one learns can be stored if it is to be."""
+        cls = self.load()
+        if (self.keep or cls.always_saved) and not cls.__module__.startswith("mfmarl."):
+            cls(self.environment, self.seeds, **self.agent).check_saved()
 
     def load(self) -> type[Agent]:
         """The algorithm's class."""

@@ -66,7 +66,7 @@ def duel_job(
             path = policy_path(name, seed)
             if name not in SCRIPTED and not path.exists():
                 raise ValueError(f"seeds: there is no {path}; train {name} with seed {seed} first")
-            armies[entrant(name, seed)] = Army(name) if name in SCRIPTED else Army.of_file(path)
+            armies[entrant(name, seed)] = Army(name) if name in SCRIPTED else Army.of_file(path, name)
     one = blocks[0][0]
     labels: dict[str, Label] = {"algorithm": one.algorithm, "opponent": one.opponent, "agents": environment.agents}
     name = job_name("duel", *labels.values())  # whatever the seeds: the rows of a pairing replace its earlier ones
