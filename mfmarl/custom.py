@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 Base = TypeVar("Base")
 
@@ -156,6 +156,18 @@ def constructor_keywords(cls: type) -> dict[str, bool]:
         if not any(one.kind is one.VAR_KEYWORD for one in parameters):
             break
     return {name: needed for name, needed in named.items() if name not in getattr(cls, "refuses", ())}
+
+
+def constructor_type(cls: type, name: str) -> Any:
+    """The type of a keyword argument as the constructor that names it declares it; Any if it declares none."""
+    for base in cls.__mro__:
+        constructor = vars(base).get("__init__")
+        if constructor is not None and name in inspect.signature(constructor).parameters:
+            try:
+                return get_type_hints(constructor).get(name, Any)
+            except NameError:  # a type that is imported for type checkers alone
+                return Any
+    return Any
 
 
 def name_in_file(cls: type) -> str:

@@ -192,7 +192,7 @@ def play(name: str, settings: Settings, options: BattleOptions) -> None:
 def train(name: str, settings: Settings, options: BattleOptions) -> None:
     """Self-play of every algorithm and seed; the trained armies go to policies/."""
     jobs = [
-        training_job(name, method, agents, seed, settings)
+        training_job(name, method, agents, seed, settings, options.method)
         for agents in sizes(options)
         for seed in range(options.seed, options.seed + settings.seed_count)
         for method in options.algorithms or METHODS
@@ -204,11 +204,13 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
         keep(trained, policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
 
 
-def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> TrainingJob:
-    """Self-play of one algorithm and seed."""
+def training_job(
+    name: str, method: str, agents: int, seed: int, settings: Settings, custom: Mapping[str, object] | None = None
+) -> TrainingJob:
+    """Self-play of one algorithm and seed; `custom` is the option --method."""
     labels: dict[str, Label] = {"settings": name, "algorithm": method, "agents": agents}
     algorithm = settings.methods.get(method, method)
-    agent, data = arguments_of(algorithm, settings.arguments(), "battle")
+    agent, data = arguments_of(algorithm, settings.arguments(), "battle", custom)
     seeds = (seed,)
     name = job_name(*labels.values(), seeds=seeds)
     return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")

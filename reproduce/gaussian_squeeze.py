@@ -311,7 +311,7 @@ def jobs_of(
     count = options.seeds or (min(count, LARGE_MAAC_SEEDS) if large_maac else count)
     together = 1 if large_maac else settings.seeds_a_job
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
-    agent, data = arguments_of(algorithm, settings.arguments(algorithm, game.agents))
+    agent, data = arguments_of(algorithm, settings.arguments(algorithm, game.agents), method=options.method)
     return [
         TrainingJob(job_name(*labels.values(), seeds=block), labels, algorithm, game, block, agent, data)
         for block in seed_blocks(options.seed, count, together)

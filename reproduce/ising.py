@@ -196,7 +196,8 @@ class Cell:
         labels |= {"method": self.method, "order": self.order, "size": self.size}
         algorithm, settings = METHODS.get(self.method, self.method), self.settings
         start = "up" if self.method == "mcmc" else settings.start
-        agent, data = arguments_of(algorithm, {**values(settings), "order": self.order, "start": start}, "lattice")
+        numbers = {**values(settings), "order": self.order, "start": start}
+        agent, data = arguments_of(algorithm, numbers, "lattice", options.method)
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
         job, count = (SnapshotJob, 1) if self.kind else (TrainingJob, options.seeds or settings.seed_count)
         for block in seed_blocks(options.seed, count, settings.seeds_a_job):

@@ -234,7 +234,7 @@ class Case:
         """All runs of the line as one stack."""
         game = GAMES[self.game]
         seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
-        agent, data = arguments_of(self.algorithm, self.settings.arguments(self.algorithm, game))
+        agent, data = arguments_of(self.algorithm, self.settings.arguments(self.algorithm, game), method=options.method)
         name = job_name(*self.labels.values(), seeds=seeds)
         return TrainingJob(name, self.labels, self.algorithm, game, seeds, agent, data)
 

@@ -83,6 +83,14 @@ def test_printed_yaml_reads_back(arguments: str, tmp_path: Path, capsys: pytest.
     assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml")]) == parse(ToyOptions, arguments.split())
 
 
+def test_options_of_custom_classes_come_from_the_command_line_and_yaml(tmp_path: Path) -> None:
+    algorithms = ["--algorithms", "some/file.py:Mine"]
+    given = parse(ToyOptions, [*algorithms, "--method.slowness", "1e-1", "--method.kind=fast"])
+    assert given.method == {"slowness": 0.1, "kind": "fast"}
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump({"method": {"slowness": 0.1, "kind": "slow"}}))
+    assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method["kind"] == "slow"
+
+
 def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(yaml.safe_dump({"seeds": 5, "agents": [7], "quick": True}))
     options = parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), "--seeds", "2"])
@@ -112,6 +120,8 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         ("--precision 16", "precision: got 16, allowed is 32 or 64 or bf16-mixed"),
         ("--checkpoint-seconds nan", "checkpoint_seconds: got nan, allowed is a number"),
         ("--checkpoint-seconds -1", "checkpoint_seconds: got -1.0, allowed is 0 or more"),
+        ("--method.slowness 1 --algorithms il", "method: got slowness, but --algorithms names no path/to/file.py:"),
+        ("--method 3", "method: got 3, allowed is a mapping of names to values"),
         ("--out {file}/below", "is not a directory"),
         ("--config {file}.missing", "does not exist"),
         ("--config {unknown}", "typo"),

@@ -53,6 +53,8 @@ class Options(Execution):
     """All of it at a size that ends within a minute; without --out the results go to results/quick/."""
     algorithms: list[str] = field(default_factory=list)
     """Algorithms by name, or path/to/file.py:Class for a custom one; without it those of the paper."""
+    method: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the custom classes among --algorithms, e.g. --method.slowness 0.3; their constructors name them."""
     agents: list[int] = field(default_factory=list)
     """Numbers of agents; without it those of the paper."""
     seeds: int | None = None
@@ -70,6 +72,8 @@ class Options(Execution):
         at_least("seed", self.seed, 0)
         for name in ("settings", "algorithms", "agents"):
             named_once(name, getattr(self, name))
+        if self.method and not any(map(is_in_file, self.algorithms)):
+            raise ValueError(f"method: got {', '.join(self.method)}, but --algorithms names no path/to/file.py:Class")
         not_used(self, "quick", "settings")
         check_writable(self.out)
 
@@ -164,10 +168,12 @@ def allowed(kind: Any) -> str:
         return " or ".join(str(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is list:
         return "a list, each " + allowed(typing.get_args(kind)[0])
+    if typing.get_origin(kind) is dict:
+        return "a mapping of names to values"
     if typing.get_args(kind):
         return " or ".join(allowed(one) for one in typing.get_args(kind))
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return words.get(kind) or str(kind.__name__)
+    return words.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def named_once(name: str, values: Sequence[object]) -> None:

@@ -42,9 +42,11 @@ class Section(NamedTuple):
 
 def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
     """Do all jobs, enter each section in provenance.json, and return the rows of each."""
+    given = {name: {"value": value, "source": f"--method.{name}"} for name, value in options.method.items()}
+    of_method = {"method": given} if given else {}
     rows = iter(launch([job for section in sections for job in section.jobs], options.out, options))
     for section in sections:
-        write_provenance(section.jobs, options, section.settings, section.name)
+        write_provenance(section.jobs, options, {**section.settings, **of_method}, section.name)
     return [pd.concat(islice(rows, len(section.jobs))) for section in sections]
 
 
