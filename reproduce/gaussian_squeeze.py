@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ from mfmarl.files import write_csv
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_names, main, not_used, parse
 from mfmarl.scripting.provenance import compute_seconds
-from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 
 OUT = Path("results/gaussian_squeeze")
@@ -123,7 +124,9 @@ INFORMED_START = replace(CALIBRATED, start_bias=4.0, epsilon_start=0.05)
 SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED, "informed-start": INFORMED_START}
 
 # --quick: the calibrated settings at a size that ends within a minute, and a rate that shows something by then.
-QUICK = replace(CALIBRATED, learning_rate=3e-3, steps=1000, evaluations=10, seed_count=2)
+QUICK_SIZE: dict[str, Any] = {"updates": None, "steps": 1000, "evaluations": 10, "seed_count": 2}
+QUICK = replace(CALIBRATED, learning_rate=3e-3, **QUICK_SIZE)
+QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 
 # --study: what decides the ranking of IL and MF-Q at N = 500.
 STUDY_AGENTS = 500
@@ -217,7 +220,10 @@ def curves(options: GaussianSqueezeOptions) -> None:
     path = options.out / "curves.csv"
     if not options.figures_only:
         train(curve_sections(options), path, GROUP, options)
-    draw_curves(read_result(path, [*GROUP, "seed", "step"]), options)
+    table = read_result(path, [*GROUP, "seed", "step"])
+    if (options.mu, options.sigma) == (400.0, 200.0):
+        table = with_baselines(table, path, options, GROUP)
+    draw_curves(table, options)
 
 
 def study(options: GaussianSqueezeOptions) -> None:
@@ -238,7 +244,8 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
     """Do the jobs, and bring the table at `path` up to date; `keys` name one setting."""
-    update(path, pd.concat(do(sections, options)), replacing=keys, keys=[*keys, "seed", "step"])
+    check_update(path, [job for section in sections for job in section.jobs], keys, options)
+    update(path, pd.concat(do(sections, options)), replacing=[*keys, "seed"], keys=[*keys, "seed", "step"])
 
 
 def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
@@ -254,7 +261,7 @@ def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
             ],
             sources(settings),
         )
-        for name, settings in options.chosen(SETTINGS, QUICK).items()
+        for name, settings in options.chosen(SETTINGS, QUICK, QUICK_SETTINGS).items()
     ]
 
 

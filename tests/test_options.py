@@ -66,11 +66,19 @@ def test_quick_has_an_out_of_its_own_unless_one_is_named() -> None:
     assert parse(QuickOptions, []).out == Path("results/toy")
 
 
-def test_quick_takes_the_place_of_the_settings() -> None:
-    assert ToyOptions(settings=["b"]).chosen({"a": 1, "b": 2}, 3) == {"b": 2}
-    assert ToyOptions(quick=True).chosen({"a": 1, "b": 2}, 3) == {"quick": 3}
-    with pytest.raises(ValueError, match=r"settings: got \['b'\], which --quick does not use"):
-        ToyOptions(quick=True, settings=["b"])
+def test_quick_takes_the_place_of_the_settings_or_makes_those_named_small() -> None:
+    settings, small = {"a": 1, "b": 2}, {"b": 20}
+    assert ToyOptions(settings=["b"]).chosen(settings, 3, small) == {"b": 2}
+    assert ToyOptions(quick=True).chosen(settings, 3, small) == {"quick": 3}
+    assert ToyOptions(quick=True, settings=["b"]).chosen(settings, 3, small) == {"quick-b": 20}
+    with pytest.raises(ValueError, match=r"^settings: got a, which --quick does not use$"):
+        ToyOptions(quick=True, settings=["b", "a"]).chosen(settings, 3, small)
+
+
+def test_only_the_folder_of_the_script_is_committed() -> None:
+    for out, committed in (("results/toy", True), ("results/toy/study", True), ("results/toys", False), ("toy", False)):
+        assert QuickOptions(out=Path(out)).committed == committed
+    assert not parse(QuickOptions, ["--quick"]).committed
 
 
 @pytest.mark.parametrize("arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"])
