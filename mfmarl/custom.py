@@ -5,7 +5,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -176,8 +176,30 @@ def name_in_file(cls: type) -> str:
 
 
 def text_name(cls: type) -> str:
-    """The name by its file, or, of a class in a notebook, its own alone: for people, not to find it by."""
+    """The name by its file, or, of a class in a notebook, that of its module: for people, not to find it by."""
     try:
         return name_in_file(cls)
     except (TypeError, OSError):
-        return cls.__qualname__
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def given_class(what: str, path: str | Path, needed: str, classes: Sequence[type], hint: str = "") -> type:
+    """The class that a file needs, which may have come from anywhere: one of those given, never run from its path.
+
+    Args:
+        what: the file is of, for the error.
+        path: of the file.
+        needed: the name of the class in it.
+        classes: that were given.
+        hint: where else it can be given, for the error.
+
+    Raises:
+        ValueError: it is not among those given.
+    """
+    own = needed.rpartition(":")[2].rpartition(".")[2]
+    for cls in classes:
+        if cls.__name__ == own:
+            return cls
+    raise ValueError(
+        f"{what}: {path} needs the class {needed}, which must be given: in Python by classes=[{own}]{hint}"
+    )

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from mfmarl.custom import text_name
+from mfmarl.custom import given_class, text_name
 from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
 from mfmarl.mean_field import boltzmann_policy
@@ -163,7 +163,8 @@ class Policy:
         """
         about, weights = read_weights(path, "policy", device)
         needed = class_needed(about)
-        custom = given(path, needed, classes) if needed else None
+        hint = ", on the command line by --algorithms path/to/file.py:Class"
+        custom = given_class("policy", path, needed, classes, hint) if needed else None
         with understood(path, "policy"):
             if custom is not None and "class" in about:
                 return _agents_policy(custom, about, weights, device)
@@ -248,22 +249,6 @@ def class_needed(about: Mapping[str, Any]) -> str:
     """The name of the custom class without which the army of a file's header cannot act, or nothing."""
     name = str(about.get("class") or about.get("network", "BattleNetwork"))
     return "" if name in NETWORKS else name
-
-
-def given(path: str | Path, needed: str, classes: Sequence[type]) -> type:
-    """The class of that name.
-
-    Raises:
-        ValueError: it is not among those that were given.
-    """
-    own = needed.rpartition(":")[2].rpartition(".")[2]
-    for cls in classes:
-        if cls.__name__ == own:
-            return cls
-    raise ValueError(
-        f"policy: the army of {path} acts by the class {needed}, which must be given: in Python by classes=[{own}], "
-        f"on the command line by --algorithms path/to/file.py:{own}"
-    )
 
 
 class Scripted:

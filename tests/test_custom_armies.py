@@ -136,7 +136,7 @@ def test_all_that_a_class_learned_comes_back(tmp_path: Path) -> None:
 def test_the_class_must_be_given(tmp_path: Path) -> None:
     train(Stays, GAME, [0], out=tmp_path, **RUNNING)
     army = str(policy_path(tmp_path, 2, "Stays", 0))
-    message = rf"^policy: the army of .* acts by the class {__file__}:Stays, which must be given: in Python by classes="
+    message = rf"^policy: .* needs the class {__file__}:Stays, which must be given: in Python by classes="
     for call in (
         lambda: fight(army, "rush", 1),
         lambda: record(GAME, (army, "rush"), "greedy", 0),

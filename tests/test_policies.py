@@ -271,11 +271,9 @@ def test_a_network_that_a_file_names_is_not_run_but_must_be_given(tmp_path: Path
     network: Any = cast(Any, cls)(False, Generator().manual_seed(0))
     Policy(network, Acting("epsilon", 0.1), ABOUT, uses_mean_action=False).save(tmp_path / "policy")
     (tmp_path / "trace").unlink()
-    with pytest.raises(
-        ValueError, match=r"^policy: the army of .*policy acts by the class .*own.py:Mine, which"
-    ) as bad:
+    with pytest.raises(ValueError, match=r"^policy: .*policy needs the class .*own.py:Mine, which") as bad:
         Policy.load(tmp_path / "policy")
-    assert "--algorithms path/to/file.py:Mine" in str(bad.value)
+    assert "classes=[Mine], on the command line by --algorithms path/to/file.py:Class" in str(bad.value)
     assert not (tmp_path / "trace").exists()
     loaded: Any = Policy.load(tmp_path / "policy", classes=[cls]).network
     assert type(loaded) is cls

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, count_steps
-from mfmarl.custom import name_in_file
+from mfmarl.custom import text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
 from mfmarl.values import decode, encode, write_weights
@@ -145,7 +145,7 @@ class Agent(pl.LightningModule):
         """
         described = self.check_plain()
         cls = type(self)
-        name = cls.__name__ if cls.__module__.startswith("mfmarl.") else name_in_file(cls)
+        name = cls.__name__ if cls.__module__.startswith("mfmarl.") else text_name(cls)
         write_weights(directory / self.file, "agent", {"class": name, "arguments": described}, self.state_dict())
 
 
