@@ -65,10 +65,12 @@ def run(
         logger: of Lightning.
 
     Raises:
+        ValueError: a precision in which the job is not done.
         CorruptCheckpointError: files of an earlier call cannot be read; they are left as they are.
         Exception: what the job raised; its traceback is in the log.
     """
     hardware = hardware or Hardware()
+    job.check_precision(hardware.precision)
     left = found(job, directory, hardware)
     if left == "rows":
         progress(job.work)

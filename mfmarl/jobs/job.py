@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 import pandas as pd
 import torch
@@ -18,7 +18,7 @@ from mfmarl.algorithms import algorithm_class
 from mfmarl.custom import is_in_file, sources
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
-from mfmarl.jobs.execution import Attempt
+from mfmarl.jobs.execution import Attempt, Precision
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
@@ -37,6 +37,7 @@ class Job(ABC):
     labels: Mapping[str, Label]
     unit: str = "agent-steps"  #: of `work`.
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
+    precisions: ClassVar[tuple[str, ...]] = get_args(Precision)  #: in which it can be done.
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -73,6 +74,11 @@ class Job(ABC):
 
     def check(self) -> None:  # noqa: B027 - most jobs can be done
         """Raise ValueError if the job cannot be done; called before any job begins."""
+
+    def check_precision(self, precision: str) -> None:
+        """Raise ValueError if the job is not done in this precision; called before any job begins."""
+        if precision not in self.precisions:
+            raise ValueError(f"precision: got {precision}, allowed for {self.name} is {' or '.join(self.precisions)}")
 
     def check_checkpoint(self, path: Path) -> None:
         """Raise some exception unless `path` is a whole checkpoint of such a job."""

@@ -97,6 +97,7 @@ class DuelJob(Job):
 
     unit = "agent-rounds"
     checkpoint_name: ClassVar[str] = "checkpoint.json"
+    precisions = ("32",)  #: in which networks act by their best action as it was trained.
 
     @property
     def work(self) -> int:
@@ -135,13 +136,7 @@ class DuelJob(Job):
             raise ValueError(f"got {len(content['rows'])} rows where {expected} were written")
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Play; the rows are those of tournament.csv.
-
-        Raises:
-            ValueError: a precision other than 32, in which networks act by their best action as it was trained.
-        """
-        if attempt.hardware.precision != "32":
-            raise ValueError(f"precision: got {attempt.hardware.precision}, allowed is 32: armies fight in float32")
+        """Play; the rows are those of tournament.csv."""
         armies = {name: army.load(attempt.hardware.torch_device) for name, army in self.armies.items()}
         done, rows = 0, cast(list[dict[str, Any]], [])
         if attempt.resume:
