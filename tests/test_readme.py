@@ -74,8 +74,13 @@ def test_scripts_and_options_of_the_readme_exist() -> None:
             assert re.search(rf"(?<![\w-]){name}(?![\w-])", help_of(words[1])), f"{option} of {words}"
 
 
-BLOCKS = [words for words in readme_commands() if is_script(words) and words[1].startswith("reproduce")]
 CELLS = [shlex.split(command) for command in re.findall(r"^\| `(python reproduce/[^`]*)`", README, re.M)]
+OF_EXAMPLES = [
+    shlex.split(command)
+    for path in sorted((ROOT / "examples").glob("*.py"))
+    for command in re.findall(r"^python reproduce/.*$", path.read_text().replace("\\\n", " "), re.M)
+]
+BLOCKS = [words for words in readme_commands() if is_script(words) and words[1].startswith("reproduce")] + OF_EXAMPLES
 REDRAWS = {"--figures-only", "--replay"}  # from committed files, to the same bytes
 OTHERWISE = {"--print_config", "--config", "--help"}
 
