@@ -1,6 +1,7 @@
-"""A custom method: hysteretic MF-Q. Run it beside MF-Q:
+r"""A custom method: hysteretic MF-Q. Run it, and see it beside the committed baselines:
 
-python reproduce/gaussian_squeeze.py --algorithms mf-q examples/my_method.py:HystereticMFQ
+python reproduce/gaussian_squeeze.py --settings calibrated --algorithms examples/my_method.py:HystereticMFQ \
+    --method.slowness 0.3 --out results/mine
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 
 class DenseNetwork(nn.Module):
-    """An MLP on all that an agent sees. A file builds it again by Class(uses_mean_action, generator)."""
+    """An MLP on all that an agent sees."""
 
     def __init__(self, uses_mean_action: bool, generator: Generator) -> None:
         super().__init__()

@@ -1,14 +1,19 @@
-"""Custom classes, named path/to/file.py:Class."""
+"""Custom classes, named path/to/file.py:Class, and the modules beside such a file."""
 
+import ast
+import hashlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 Base = TypeVar("Base")
 
 FILE_MODULE = "mfmarl_custom_"  #: how the modules of such files are called; no import finds them.
+# Packages whose code counts in a job by its version, or not at all.
+KNOWN = {"mfmarl", "torch", "pytorch_lightning", "lightning_fabric", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
 
 def is_in_file(name: str) -> bool:
@@ -18,7 +23,7 @@ def is_in_file(name: str) -> bool:
 
 
 def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
-    """The class that `path/to/file.py:Class` names; the file is run.
+    """The class that `path/to/file.py:Class` names; the file is run, and may import modules that lie beside it.
 
     Args:
         what: is looked for, for errors.
@@ -26,11 +31,13 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
         base: of the class.
 
     Raises:
-        ValueError: a file that is not there or does not load, or no such class in it.
+        ValueError: a file that is not there or does not load, no such class in it, or a module beside it that another
+            module of this process has the name of.
     """
     path, _, class_name = name.rpartition(":")
     if not Path(path).is_file():
         raise ValueError(f"{what} {name!r}: there is no file {path}")
+    make_importable(what, name, Path(path))
     module_name = f"{FILE_MODULE}{Path(path).stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
@@ -47,6 +54,84 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
         allowed = f"{base.__module__}.{base.__qualname__}"
         raise ValueError(f"{what} {name!r}: {class_name} must be a subclass of {allowed} in {path}")
     return found
+
+
+def make_importable(what: str, name: str, path: Path) -> None:
+    """Let the file that `name` names import the modules beside it.
+
+    Raises:
+        ValueError: an import of one of them would find another module.
+    """
+    beside = helpers(path)
+    folders = {str(folder) for folder in roots(path)} if beside else set()
+    sys.path += sorted(folders - set(sys.path))
+    for module, file in beside.items():
+        spec = importlib.util.find_spec(module) if "." not in module else None
+        if spec is not None and spec.origin is not None and Path(spec.origin).resolve() != file:
+            raise ValueError(f"{what} {name!r}: it imports {file}, but {spec.origin} has that name too; rename one")
+
+
+def helpers(path: Path) -> dict[str, Path]:
+    """The modules beside a file that it imports, anywhere in it, and those that they import: name to file.
+
+    Of a package that it imports, all. A file that does not parse has none; who loads it is told so.
+    """
+    found: dict[str, Path] = {}
+    waiting = [path.resolve()]
+    while waiting:
+        file = waiting.pop()
+        for module, its in imported(file):
+            if module not in found and its != path.resolve():
+                found[module] = its
+                waiting.append(its)
+    return dict(sorted(found.items()))
+
+
+def imported(path: Path) -> Iterator[tuple[str, Path]]:
+    """The modules that a file imports from beside it."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except SyntaxError:
+        return
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    # `from . import a` and `from .a import b` are of a package, whose folder the file lies in.
+    relative = any(isinstance(node, ast.ImportFrom) and node.level for node in nodes)
+    tops = {name.partition(".")[0] for name in names} - KNOWN
+    for root in roots(path):
+        for top in tops:
+            if (root / f"{top}.py").is_file():
+                yield top, root / f"{top}.py"
+            elif (root / top / "__init__.py").is_file():
+                yield from package(root / top)
+    if relative and (path.parent / "__init__.py").is_file():
+        yield from package(top_package(path.parent))
+
+
+def package(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The modules of a package."""
+    for file in folder.rglob("*.py"):
+        parts = file.relative_to(folder.parent).with_suffix("").parts
+        yield ".".join(parts).removesuffix(".__init__"), file
+
+
+def roots(path: Path) -> list[Path]:
+    """Where the imports of a file are looked for: its folder and, of a file in a package, that of the package."""
+    folder = path.resolve().parent
+    return [folder, top_package(folder).parent] if (folder / "__init__.py").is_file() else [folder]
+
+
+def top_package(folder: Path) -> Path:
+    """The outermost package that a package lies in."""
+    while (folder.parent / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
+
+
+def sources(path: Path) -> dict[str, str]:
+    """SHA-256 of a file and of the modules beside it that it imports, by name."""
+    files = {path.name: path, **helpers(path)}
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 
 def constructor_keywords(cls: type) -> dict[str, bool]:
@@ -73,6 +158,48 @@ def constructor_keywords(cls: type) -> dict[str, bool]:
     return {name: needed for name, needed in named.items() if name not in getattr(cls, "refuses", ())}
 
 
+def constructor_type(cls: type, name: str) -> Any:
+    """The type of a keyword argument as the constructor that names it declares it; Any if it declares none."""
+    for base in cls.__mro__:
+        constructor = vars(base).get("__init__")
+        if constructor is not None and name in inspect.signature(constructor).parameters:
+            try:
+                return get_type_hints(constructor).get(name, Any)
+            except NameError:  # a type that is imported for type checkers alone
+                return Any
+    return Any
+
+
 def name_in_file(cls: type) -> str:
     """The name of a class by its file, from which `class_in_file` finds it."""
     return f"{inspect.getfile(cls)}:{cls.__name__}"
+
+
+def text_name(cls: type) -> str:
+    """The name by its file, or, of a class in a notebook, that of its module: for people, not to find it by."""
+    try:
+        return name_in_file(cls)
+    except (TypeError, OSError):
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def given_class(what: str, path: str | Path, needed: str, classes: Sequence[type], hint: str = "") -> type:
+    """The class that a file needs, which may have come from anywhere: one of those given, never run from its path.
+
+    Args:
+        what: the file is of, for the error.
+        path: of the file.
+        needed: the name of the class in it.
+        classes: that were given.
+        hint: where else it can be given, for the error.
+
+    Raises:
+        ValueError: it is not among those given.
+    """
+    own = needed.rpartition(":")[2].rpartition(".")[2]
+    for cls in classes:
+        if cls.__name__ == own:
+            return cls
+    raise ValueError(
+        f"{what}: {path} needs the class {needed}, which must be given: in Python by classes=[{own}]{hint}"
+    )

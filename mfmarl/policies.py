@@ -6,25 +6,22 @@ policy = Policy.load("results/battle/policies/mf-q-64-seed-0.safetensors")
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 
-from mfmarl.custom import class_in_file, is_in_file, name_in_file
+from mfmarl.custom import given_class, text_name
 from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
-from mfmarl.files import atomic
 from mfmarl.mean_field import boltzmann_policy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.networks.battle_released import ActorCriticPerceptron
+from mfmarl.values import decode, read_weights, understood, write_weights
 
 NETWORKS: dict[str, type[nn.Module]] = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
 
@@ -61,34 +58,33 @@ class Acting:
         return sample(boltzmann_policy(outputs, self.value), uniform)
 
 
-def network_name(network: nn.Module) -> str:
-    """What a file calls a network: the class's name, or path/to/file.py:Class of a custom one."""
-    cls = type(network)
-    return cls.__name__ if NETWORKS.get(cls.__name__) is cls else name_in_file(cls)
+class ActingAgent(Protocol):
+    """What a file asks of an agent that it keeps whole, see `mfmarl.algorithms.battle.BattleAgent`."""
 
+    network: nn.Module
+    uses_mean_action: bool
 
-def rebuilt(name: str, uses_mean_action: bool, weights: Mapping[str, Tensor]) -> nn.Module:
-    """The network of that name with these weights.
+    @property
+    def acting(self) -> Acting:
+        """How the trained army acts when not greedily."""
+        ...
 
-    A custom class is built as those here are, by Class(uses_mean_action, generator).
+    @property
+    def acts_itself(self) -> bool:
+        """Whether the class itself says how its army acts, greedily or not."""
+        ...
 
-    Raises:
-        Exception: there is no such class, or it does not fit the weights.
-    """
-    cls = class_in_file("network", name, nn.Module) if is_in_file(name) else NETWORKS[name]
-    network = cls(uses_mean_action, Generator())
-    network.load_state_dict(weights)
-    return network
+    def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Actions of an army's living agents in one battle."""
+        ...
 
+    def check_plain(self) -> dict[str, Any]:
+        """The arguments of the constructor as plain data."""
+        ...
 
-def check_loads_again(network: nn.Module, uses_mean_action: bool) -> None:
-    """Raise ValueError, before hours of training, for a network whose file could not be loaded."""
-    name = network_name(network)
-    try:
-        rebuilt(name, uses_mean_action, network.state_dict())
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"network: {name} must be made by Class(uses_mean_action, generator), got {reason}") from error
+    def state_dict(self) -> dict[str, Any]:
+        """All parameters and buffers."""
+        ...
 
 
 class Policy:
@@ -142,41 +138,117 @@ class Policy:
 
     def save(self, path: Path) -> None:
         """Write the file, weights in bfloat16."""
-        weights = {
-            name: value.to("cpu", torch.bfloat16).contiguous() for name, value in self.network.state_dict().items()
-        }
+        cls = type(self.network)
+        known = NETWORKS.get(cls.__name__) is cls
         about = {
-            "network": network_name(self.network),
+            "network": cls.__name__ if known else text_name(cls),
             "uses_mean_action": self.uses_mean_action,
             "acting": asdict(self.acting),
             **self.about,
         }
-        header = {"policy": json.dumps(about)}
-        with atomic(path) as temporary:
-            save_file(weights, temporary, metadata=header)
+        write_weights(path, "policy", about, {k: v.to(torch.bfloat16) for k, v in self.network.state_dict().items()})
 
     @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Policy:
-        """Read what `save` wrote; nothing is unpickled. The file of a custom network is run.
+    def load(cls, path: str | Path, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Policy:
+        """Read what `save` wrote. Nothing is unpickled, and no code is run that a file names.
+
+        Args:
+            path: of the file.
+            device: for the network.
+            classes: custom classes that may act. A file that needs one holds its name alone: the class of the method,
+                or, of a policy that was made by hand, of the network, built by Class(uses_mean_action, generator).
 
         Raises:
-            ValueError: no such file, or one that is no policy.
+            ValueError: no such file, one that is no policy, or one that needs a class that is not among `classes`.
         """
-        if not Path(path).is_file():
-            raise ValueError(f"policy: there is no file {path}")
-        try:
-            with safe_open(path, "pt", device=str(device)) as file:
-                about = json.loads(file.metadata()["policy"])
-                weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - it is no dict
+        about, weights = read_weights(path, "policy", device)
+        needed = class_needed(about)
+        hint = ", on the command line by --algorithms path/to/file.py:Class"
+        custom = given_class("policy", path, needed, classes, hint) if needed else None
+        with understood(path, "policy"):
+            if custom is not None and "class" in about:
+                return _agents_policy(custom, about, weights, device)
             acting = Acting(**about.pop("acting"))
             # The first files do not say whether the network sees the mean action; its weights do.
             guess = any(key.startswith("mean_action") for key in weights)
             uses_mean_action = bool(about.pop("uses_mean_action", guess))
-            network = rebuilt(about.pop("network", "BattleNetwork"), uses_mean_action, weights)
-        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(f"policy: {path} is no policy: {reason}") from error
+            name = about.pop("network", "BattleNetwork")
+            network = (custom or NETWORKS[name])(uses_mean_action, Generator())
+            network.load_state_dict({key: value.float() for key, value in weights.items()})
         return cls(network.to(device), acting, about, uses_mean_action=uses_mean_action)
+
+
+class AgentsPolicy(Policy):
+    """The trained army of a custom method, which acts as the method's class says.
+
+    Args:
+        agent: with what it learned.
+        rounds: of self-play that it learned by, which `act` is told.
+        about: see Policy.
+    """
+
+    def __init__(self, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
+        super().__init__(agent.network, agent.acting, about, uses_mean_action=agent.uses_mean_action)
+        self.agent, self.rounds = agent, rounds
+
+    @torch.no_grad()
+    def act(
+        self,
+        views: Tensor,
+        features: Tensor,
+        alive: Tensor,
+        mean_action: Tensor,
+        generators: Sequence[Generator],
+        evaluation: Evaluation,
+    ) -> Tensor:
+        """See Policy. A class that overrides `act` knows one way to act, which both evaluations are."""
+        if not self.agent.acts_itself:
+            return super().act(views, features, alive, mean_action, generators, evaluation)
+        device = next(self.network.parameters()).device
+        actions = torch.zeros(alive.shape, dtype=torch.int64)
+        for battle, (living, generator) in enumerate(zip(alive, generators, strict=True)):
+            uniform = torch.rand(len(living), generator=generator)
+            if living.any():
+                seen = (views[battle], features[battle], mean_action[battle].expand(len(living), -1), uniform)
+                view, feature, mean, draws = (each[living].to(device) for each in seen)
+                actions[battle, living] = self.agent.act(0, view, feature, mean, draws, self.rounds).cpu()
+        return actions
+
+    def save(self, path: Path) -> None:
+        """Write the file, weights as they are."""
+        save_agent(path, self.agent, self.rounds, self.about)
+
+
+def save_agent(path: Path, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
+    """Write an army that only its class can let act: all that it learned, and how the class is called and built.
+
+    Args:
+        path: of the file.
+        agent: of the class.
+        rounds: of self-play that it learned by.
+        about: see Policy.
+
+    Raises:
+        ValueError: it was built by an argument that is no plain data.
+    """
+    header = {"class": text_name(type(agent)), "arguments": agent.check_plain(), "rounds": rounds, **about}
+    write_weights(path, "policy", header, agent.state_dict())
+
+
+def _agents_policy(
+    cls: type, about: dict[str, Any], weights: Mapping[str, Tensor], device: torch.device | str
+) -> AgentsPolicy:
+    arguments = {name: decode(value, run_files=False) for name, value in about.pop("arguments").items()}
+    agent = cls(**arguments)
+    agent.load_state_dict(weights)
+    del about["class"]
+    return AgentsPolicy(agent.to(device).eval().requires_grad_(False), about.pop("rounds"), about)
+
+
+def class_needed(about: Mapping[str, Any]) -> str:
+    """The name of the custom class without which the army of a file's header cannot act, or nothing."""
+    name = str(about.get("class") or about.get("network", "BattleNetwork"))
+    return "" if name in NETWORKS else name
 
 
 class Scripted:
@@ -204,11 +276,16 @@ class Scripted:
         return self.script(views, features, generators)
 
 
-def load_army(source: str, device: torch.device | str = "cpu") -> Policy | Scripted:
+def load_army(source: str, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Policy | Scripted:
     """The army of a file, or the scripted one of that name.
 
+    Args:
+        source: the file or the name.
+        device: for the network.
+        classes: custom classes that may act, see `Policy.load`.
+
     Raises:
-        ValueError: neither a policy's file nor a script's name.
+        ValueError: neither a policy's file nor a script's name, or a file that needs another class.
     """
     if source in OPPONENTS:
         return Scripted(source)
@@ -216,4 +293,4 @@ def load_army(source: str, device: torch.device | str = "cpu") -> Policy | Scrip
         raise ValueError(
             f"army must be the file of a policy or {' or '.join(OPPONENTS)}, got {source!r}, which is none"
         )
-    return Policy.load(source, device)
+    return Policy.load(source, device, classes)

@@ -3,19 +3,29 @@
 Numbers, text and lists stay what they are. A tuple, a mapping, a dataclass and a class become a mapping with one of
 the keys `tuple`, `mapping`, `dataclass` and `class`. A class is told by its name, and a custom one by
 `path/to/file.py:Class`; to find that one again its file is run.
+
+Trained agents and armies are files of weights, safetensors, with such plain data as JSON in the header.
 """
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import partial
 from importlib import import_module
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from mfmarl.custom import class_in_file, is_in_file, name_in_file
+from mfmarl.files import atomic
 
 # Our own classes that arguments are made of. Files hold the name alone, so that a module may move.
 _MODULES = {
@@ -58,25 +68,31 @@ def encode(value: object) -> Any:
     )
 
 
-def decode(plain: Any) -> Any:
+def decode(plain: Any, *, run_files: bool = True) -> Any:
     """What `encode` made `plain` of.
+
+    Args:
+        plain: the plain data.
+        run_files: run the file of a custom class that is not imported yet; else it is an error.
 
     Raises:
         ValueError: it is of nothing, or names a class that is not there.
     """
     if plain is None or isinstance(plain, bool | int | float | str):
         return plain
+    inner = partial(decode, run_files=run_files)
     if isinstance(plain, list):
-        return [decode(item) for item in plain]
+        return [inner(item) for item in plain]
     match plain:
         case {"tuple": items}:
-            return tuple(decode(item) for item in items)
+            return tuple(inner(item) for item in items)
         case {"mapping": pairs}:
-            return {decode(key): decode(item) for key, item in pairs}
+            return {inner(key): inner(item) for key, item in pairs}
         case {"class": name}:
-            return named_class(name)
+            return named_class(name, run_files=run_files)
         case {"dataclass": name, "fields": content}:
-            return named_class(name)(**{key: decode(item) for key, item in content.items()})
+            cls = named_class(name, run_files=run_files)
+            return cls(**{key: inner(item) for key, item in content.items()})
     raise ValueError(f"value: got {plain!r}, which stands for nothing")
 
 
@@ -97,25 +113,25 @@ def class_name(cls: type) -> str:
     return name
 
 
-def named_class(name: str) -> type:
+def named_class(name: str, *, run_files: bool = True) -> type:
     """The class of a name that `class_name` gave.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or its file is not imported and must not be run.
     """
     if name in _MODULES:
         found: type = getattr(import_module(_MODULES[name]), name)
         return found
     if not is_in_file(name):
         raise ValueError(f"class must be one of {', '.join(_MODULES)} or path/to/file.py:Class, got {name!r}")
-    return custom_class("class", name, object)
+    return custom_class("class", name, object, run_files=run_files)
 
 
-def custom_class(what: str, name: str, base: type) -> type:
+def custom_class(what: str, name: str, base: type, *, run_files: bool = True) -> type:
     """As `class_in_file`; a file that runs or was imported is not run again, so that its class stays one.
 
     Raises:
-        ValueError: there is no such class.
+        ValueError: there is no such class, or its file is not imported and must not be run.
     """
     path, _, own = name.rpartition(":")
     for module in list(sys.modules.values()):
@@ -123,4 +139,47 @@ def custom_class(what: str, name: str, base: type) -> type:
         found = getattr(module, own, None) if file and Path(file).name == Path(path).name else None
         if isinstance(found, type) and issubclass(found, base) and Path(str(file)).resolve() == Path(path).resolve():
             return found
+    if not run_files:
+        raise ValueError(f"{what} {name!r} must be imported first: no file is run that another one names")
     return class_in_file(what, name, base)
+
+
+def write_weights(path: Path, what: str, about: Mapping[str, object], weights: Mapping[str, Tensor]) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: of the file.
+        what: the file is of: policy or agent.
+        about: what `read_weights` is to give back, any JSON.
+        weights: by name.
+    """
+    apart = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
+    with atomic(path) as temporary:
+        save_file(apart, temporary, metadata={what: json.dumps(about)})
+
+
+def read_weights(
+    path: str | Path, what: str, device: torch.device | str = "cpu"
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `write_weights` was given: the description and the weights. Nothing is unpickled, nothing is run.
+
+    Raises:
+        ValueError: no such file, or one of something else.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{what}: there is no file {path}")
+    with understood(path, what), safe_open(path, "pt", device=str(device)) as file:
+        about = json.loads(file.metadata()[what])
+        if not isinstance(about, dict):
+            raise ValueError(f"its header must be an object, got {type(about).__name__}")
+        return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+
+
+@contextmanager
+def understood(path: str | Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is understood into one line."""
+    try:
+        yield
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{what}: {path} is no {what}: {reason}") from error

@@ -19,10 +19,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 
+from mfmarl.algorithms import algorithm_class
+from mfmarl.custom import is_in_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
@@ -35,7 +37,7 @@ from mfmarl.jobs.execution import at_least
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
-from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
@@ -94,7 +96,9 @@ class ReleasedCode(Settings):
 
 APPENDIX = Settings()
 SETTINGS = {"appendix": APPENDIX, "released-code": ReleasedCode()}
-QUICK = replace(APPENDIX, steps=10, evaluations=5, seed_count=1, tournament_rounds=4)
+QUICK_SIZE: dict[str, Any] = {"steps": 10, "evaluations": 5, "seed_count": 1, "tournament_rounds": 4}
+QUICK = replace(APPENDIX, **QUICK_SIZE)
+QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 QUICK_AGENTS = 8
 
 
@@ -111,7 +115,7 @@ class BattleOptions(Options):
     agents: list[int] = field(default_factory=list)
     """Agents of an army, one tournament for each; without it 64."""
     opponents: list[str] = field(default_factory=list)
-    """Armies in policies/ that those of --algorithms fight too, all seeds that are there; they are not trained."""
+    """Armies in policies/ of --out, else the committed ones, that those of --algorithms fight too, with all seeds."""
     only: Literal["training", "tournament"] | None = None
     """Only train, or only let the armies in policies/ fight; without it both."""
     rounds: int | None = None
@@ -120,7 +124,8 @@ class BattleOptions(Options):
     """Rounds of each pairing and evaluation; without it as many as the settings say."""
     replay: list[str] = field(default_factory=list)
     """Play and film one battle of two armies in sampled play, instead of all else: each the name of a file in policies/
-    such as mf-q-64-seed-0, a path, rush or random. Or film one replay file again."""
+    such as mf-q-64-seed-0, a path, rush or random; --algorithms names the classes of custom ones. Or film one replay
+    file again."""
     film: Literal["gif", "mp4"] = "gif"
     """Of --replay; mp4 needs ffmpeg."""
 
@@ -172,8 +177,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
         film(options)
         return
     if not options.figures_only:
-        for name, settings in options.chosen(SETTINGS, QUICK).items():
-            play(name, options.adjusted(settings), options)
+        chosen = options.chosen(SETTINGS, QUICK, QUICK_SETTINGS)
+        adjusted = {name: options.adjusted(settings) for name, settings in chosen.items()}
+        if options.only != "tournament":
+            jobs = [job for name, settings in adjusted.items() for job in training_jobs(name, settings, options)]
+            check_update(options.out / "curves.csv", jobs, GROUP, options)
+        for name, settings in adjusted.items():
+            play(name, settings, options)
     draw(options)
 
 
@@ -189,12 +199,7 @@ def play(name: str, settings: Settings, options: BattleOptions) -> None:
 
 def train(name: str, settings: Settings, options: BattleOptions) -> None:
     """Self-play of every algorithm and seed; the trained armies go to policies/."""
-    jobs = [
-        training_job(name, method, agents, seed, settings)
-        for agents in sizes(options)
-        for seed in range(options.seed, options.seed + settings.seed_count)
-        for method in options.algorithms or METHODS
-    ]
+    jobs = training_jobs(name, settings, options)
     [rows] = do([Section(name, jobs, sources(settings))], options)
     update(options.out / "curves.csv", rows, replacing=[*GROUP, "seed"], keys=[*GROUP, "seed", "step"])
     for job in [] if isinstance(settings, ReleasedCode) else jobs:
@@ -202,11 +207,23 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
         keep(trained, policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
 
 
-def training_job(name: str, method: str, agents: int, seed: int, settings: Settings) -> TrainingJob:
-    """Self-play of one algorithm and seed."""
+def training_jobs(name: str, settings: Settings, options: BattleOptions) -> list[TrainingJob]:
+    """Self-play of every algorithm and seed."""
+    return [
+        training_job(name, method, agents, seed, settings, options.method)
+        for agents in sizes(options)
+        for seed in range(options.seed, options.seed + settings.seed_count)
+        for method in options.algorithms or METHODS
+    ]
+
+
+def training_job(
+    name: str, method: str, agents: int, seed: int, settings: Settings, custom: Mapping[str, object] | None = None
+) -> TrainingJob:
+    """Self-play of one algorithm and seed; `custom` is the option --method."""
     labels: dict[str, Label] = {"settings": name, "algorithm": method, "agents": agents}
     algorithm = settings.methods.get(method, method)
-    agent, data = arguments_of(algorithm, settings.arguments(), "battle")
+    agent, data = arguments_of(algorithm, settings.arguments(), "battle", custom)
     seeds = (seed,)
     name = job_name(*labels.values(), seeds=seeds)
     return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")
@@ -221,18 +238,23 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
     drawn_up = []
     for agents in sizes(options):
         seeds = dict.fromkeys(learners, own)
-        seeds |= {name: trained_seeds(options.out, agents, name) for name in options.opponents}
+        seeds |= {name: trained_seeds(home(options, agents, name), agents, name) for name in options.opponents}
         drawn_up += [
             (agents, schedule(pairing, seeds, settings.tournament_rounds))
             for pairing in pairings([*seeds, *SCRIPTED])
             if set(pairing) & set(learners)
         ]
     path = options.out / "tournament.csv"
-    if path.exists() and not options.fresh:
+    if path.exists() and (options.committed or not options.fresh):
         played = read_csv(path)
         for agents, fixtures in drawn_up:
-            check_none_is_lost(played, agents, fixtures)
+            check_none_is_lost(played, agents, fixtures, exactly=options.committed)
     return drawn_up
+
+
+def home(options: BattleOptions, agents: int, name: str) -> Path:
+    """The folder of results whose armies of that name enter: the committed one, if --out has none of an opponent."""
+    return OUT if name in options.opponents and is_guest(options.out, agents, name) else options.out
 
 
 def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings, options: BattleOptions) -> None:
@@ -245,13 +267,18 @@ def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings,
 
     options = replace(options, precision="32")
     jobs = [
-        duel_job([*lock_steps(fixtures)], Battle(agents), partial(policy_path, options.out, agents))
+        duel_job([*lock_steps(fixtures)], Battle(agents), partial(army_path, options, agents))
         for agents, fixtures in drawn_up
     ]
     [rows] = do([Section("tournament", jobs, sources(settings))], options)
     keys = ["algorithm", "opponent", "agents", "evaluation"]
     path = options.out / "tournament.csv"
     update(path, rows, replacing=keys, keys=[*keys, "seed", "opponent_seed", "round"])
+
+
+def army_path(options: BattleOptions, agents: int, name: str, seed: int) -> Path:
+    """File of an army that enters."""
+    return policy_path(home(options, agents, name), agents, name, seed)
 
 
 def draw(options: BattleOptions) -> None:
@@ -262,20 +289,44 @@ def draw(options: BattleOptions) -> None:
     drawn: dict[str, Figure] = {}
     fought = (options.out / "tournament.csv").exists()
     if not fought or (options.out / "curves.csv").exists():
-        curves = longest(read_result(options.out / "curves.csv", [*GROUP, "seed", "step"]))
+        path = options.out / "curves.csv"
+        curves = longest(with_baselines(read_result(path, [*GROUP, "seed", "step"]), path, options, GROUP))
         shown = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
         files += ["curves.csv"]
         drawn |= {
             sized("learning_curves", agents): battle.learning_curves(some) for agents, some in curves.groupby("agents")
         }
     if fought:
-        rounds = read_result(options.out / "tournament.csv", COLUMNS)
+        rounds = with_committed_rounds(read_result(options.out / "tournament.csv", COLUMNS), options)
         table, shown = summarise_pairings(rounds), ratings(rounds)
         write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
         write_csv(shown, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
         files += ["tournament.csv", "pairings.csv", "ratings.csv"]
         drawn |= {"ratings": battle.ratings(shown), **tournament_figures(table)}
     report(shown, options.out, files, drawn)
+
+
+def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.DataFrame:
+    """The rounds and, of committed armies that have fought in them, the committed rounds against each other."""
+    path = OUT / "tournament.csv"
+    if options.committed or not path.exists():
+        return rounds
+    known = read_csv(path)
+    parts = [rounds]
+    for agents, some in rounds.groupby("agents"):
+        guests = {name for name in {*some["algorithm"], *some["opponent"]} if is_guest(options.out, agents, name)}
+        both = known["algorithm"].isin(guests) & known["opponent"].isin(guests) & (known["agents"] == agents)
+        parts.append(known[both])
+    together = pd.concat(parts, ignore_index=True)
+    pairing = ["algorithm", "opponent", "agents", "evaluation"]
+    new = ~pd.MultiIndex.from_frame(together[pairing]).isin(pd.MultiIndex.from_frame(rounds[pairing]))
+    return together[new | (together.index < len(rounds))]
+
+
+def is_guest(out: Path, agents: Any, name: str) -> bool:
+    """Whether an entrant's armies are not of this folder: a script, or a committed opponent."""
+    here = policy_path(out, agents, name, "*")
+    return not any(here.parent.glob(here.name))
 
 
 def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:
@@ -310,16 +361,18 @@ def film(options: BattleOptions) -> None:
     """One battle, as a film and as a replay file."""
     # MAgent2 and matplotlib take seconds to import.
     from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
-    from mfmarl.policies import Policy  # noqa: PLC0415
+    from mfmarl.policies import Policy, load_army  # noqa: PLC0415
     from mfmarl.tournament import recording  # noqa: PLC0415
 
     recording.check_kind(options.film)
     name, *others = (army.removesuffix(".npz") for army in options.replay)
     if others:
-        armies = (army_file(options.out, name), army_file(options.out, others[0]))
-        trained = [Policy.load(army).about.get("agents") for army in armies if army not in SCRIPTED]
-        agents = next((int(str(each)) for each in trained if each and not options.agents), sizes(options)[0])
-        battle = recording.record(Battle(agents), armies, "sampled", options.seed)
+        armies = (army_file(name, options.out, OUT), army_file(others[0], options.out, OUT))
+        custom = [algorithm_class(name, "battle") for name in options.algorithms if is_in_file(name)]
+        trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
+        fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
+        agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])
+        battle = recording.record(Battle(agents), armies, "sampled", options.seed, custom)
         stem = "-v-".join(Path(army).stem for army in armies) + (f"-battle-{options.seed}" if options.seed else "")
     else:
         battle, stem = Replay.load(Path(f"{name}.npz")), Path(name).name

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ from mfmarl.files import write_csv
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_names, main, not_used, parse
 from mfmarl.scripting.provenance import compute_seconds
-from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 
 OUT = Path("results/gaussian_squeeze")
@@ -132,7 +132,9 @@ CALIBRATED = replace(
 SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED}
 
 # --quick: the calibrated settings at a size that ends within a minute, and a rate that shows something by then.
-QUICK = replace(CALIBRATED, learning_rate=3e-3, steps=1000, evaluations=10, seed_count=2)
+QUICK_SIZE: dict[str, Any] = {"updates": None, "steps": 1000, "evaluations": 10, "seed_count": 2}
+QUICK = replace(CALIBRATED, learning_rate=3e-3, **QUICK_SIZE)
+QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 
 # --scale-target: mu, sigma and rewards in proportion to N; as many gradient steps and remembered joint steps at each.
 SCALING = replace(CALIBRATED, evaluations=20, evaluation_steps=2, seed_count=2, full_seed_count=2, seeds_a_job=1)
@@ -294,7 +296,10 @@ def curves(options: GaussianSqueezeOptions) -> None:
     path = options.out / "curves.csv"
     if not options.figures_only:
         train(curve_sections(options), path, GROUP, options)
-    draw_curves(read_result(path, [*GROUP, "seed", "step"]), options)
+    table = read_result(path, [*GROUP, "seed", "step"])
+    if (options.mu, options.sigma) == (400.0, 200.0):
+        table = with_baselines(table, path, options, GROUP)
+    draw_curves(table, options)
 
 
 def study(chosen: Study, options: GaussianSqueezeOptions) -> None:
@@ -315,7 +320,8 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
     """Do the jobs, and bring the table at `path` up to date; `keys` name one setting."""
-    update(path, pd.concat(do(sections, options)), replacing=keys, keys=[*keys, "seed", "step"])
+    check_update(path, [job for section in sections for job in section.jobs], keys, options)
+    update(path, pd.concat(do(sections, options)), replacing=[*keys, "seed"], keys=[*keys, "seed", "step"])
 
 
 def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
@@ -331,7 +337,7 @@ def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
             ],
             sources(settings),
         )
-        for name, settings in options.chosen(SETTINGS, QUICK).items()
+        for name, settings in options.chosen(SETTINGS, QUICK, QUICK_SETTINGS).items()
     ]
 
 
@@ -339,7 +345,7 @@ def study_sections(chosen: Study, options: GaussianSqueezeOptions) -> list[Secti
     """A section for each cell of a study, for its settings are its own."""
     sections = []
     for labels, full in chosen.cells(options.algorithms or chosen.algorithms):
-        quick = replace(full, steps=QUICK.steps, evaluations=QUICK.evaluations, seed_count=QUICK.seed_count)
+        quick = replace(full, **QUICK_SIZE)
         settings = quick if options.quick else full
         algorithm = str(labels["algorithm"]).removesuffix("-noise")
         jobs = [
@@ -386,7 +392,7 @@ def jobs_of(
     count = options.seeds or (min(count, LARGE_MAAC_SEEDS) if large_maac else count)
     together = 1 if large_maac else settings.seeds_a_job
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
-    agent, data = arguments_of(algorithm, settings.arguments(algorithm, game.agents))
+    agent, data = arguments_of(algorithm, settings.arguments(algorithm, game.agents), method=options.method)
     return [
         TrainingJob(job_name(*labels.values(), seeds=block), labels, algorithm, game, block, agent, data)
         for block in seed_blocks(options.seed, count, together)

@@ -32,7 +32,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.jobs.snapshots import SnapshotJob
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
-from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
@@ -153,9 +153,11 @@ def train(options: IsingOptions) -> None:
             f"{cell.order}, {cell.size} x {cell.size}": sources(cell.settings) for cell in some
         }
         sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
+    for section, name in zip(sections, ("training.csv", "equilibrium.csv"), strict=False):
+        check_update(options.out / name, section.jobs, [*KEYS, "temperature"], options)
     training, equilibrium, snapshots = (rows.drop(columns="part") for rows in do(sections, options))
-    update(options.out / "training.csv", training, replacing=KEYS, keys=[*RUN, "step"])
-    update(options.out / "equilibrium.csv", averaged(equilibrium), replacing=KEYS, keys=RUN)
+    update(options.out / "training.csv", training, replacing=RUN, keys=[*RUN, "step"])
+    update(options.out / "equilibrium.csv", averaged(equilibrium), replacing=RUN, keys=RUN)
     update(options.out / "snapshots.csv", snapshots, replacing=["kind", *KEYS], keys=[*PICTURE, "row"])
 
 
@@ -197,7 +199,8 @@ class Cell:
         labels |= {"method": self.method, "order": self.order, "size": self.size}
         algorithm, settings = METHODS.get(self.method, self.method), self.settings
         start = "up" if self.method == "mcmc" else settings.start
-        agent, data = arguments_of(algorithm, {**values(settings), "order": self.order, "start": start}, "lattice")
+        numbers = {**values(settings), "order": self.order, "start": start}
+        agent, data = arguments_of(algorithm, numbers, "lattice", options.method)
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
         job, count = (SnapshotJob, 1) if self.kind else (TrainingJob, options.seeds or settings.seed_count)
         for block in seed_blocks(options.seed, count, settings.seeds_a_job):
@@ -218,8 +221,10 @@ def draw(options: IsingOptions) -> None:
     """The tables beside the exact values, and all figures."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    table = read_result(options.out / "equilibrium.csv", RUN)
-    training = read_result(options.out / "training.csv", [*RUN, "step"])
+    table, training = (
+        with_baselines(read_result(path, columns), path, options, KEYS, "method")
+        for path, columns in ((options.out / "equilibrium.csv", RUN), (options.out / "training.csv", [*RUN, "step"]))
+    )
     snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "row", "spins"])
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")

@@ -30,7 +30,7 @@ from mfmarl.evaluation.intervals import proportion_interval
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_methods, known_names, main, parse
-from mfmarl.scripting.results import Section, do, read_result, report, update
+from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
 
 OUT = Path("results/matrix_games")
@@ -184,7 +184,9 @@ def train(options: MatrixGamesOptions) -> None:
     """Do all jobs, and bring the table up to date."""
     lines = cases(options)
     [(name, settings)] = options.chosen(SETTINGS, QUICK).items()
-    [rows] = do([Section(name, [line.job(options) for line in lines], sources(settings))], options)
+    jobs = [line.job(options) for line in lines]
+    check_update(options.out / "table.csv", jobs, KEYS, options)
+    [rows] = do([Section(name, jobs, sources(settings))], options)
     runs = dict(iter(rows.groupby(list(KEYS))))
     found = table(lines, [runs[tuple(line.labels.values())] for line in lines])
     update(options.out / "table.csv", found, replacing=KEYS, keys=KEYS)
@@ -234,7 +236,7 @@ class Case:
         """All runs of the line as one stack."""
         game = GAMES[self.game]
         seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
-        agent, data = arguments_of(self.algorithm, self.settings.arguments(self.algorithm, game))
+        agent, data = arguments_of(self.algorithm, self.settings.arguments(self.algorithm, game), method=options.method)
         name = job_name(*self.labels.values(), seeds=seeds)
         return TrainingJob(name, self.labels, self.algorithm, game, seeds, agent, data)
 
@@ -265,7 +267,8 @@ def draw(options: MatrixGamesOptions) -> None:
     """The figure beside the table."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    result = read_result(options.out / "table.csv", KEYS)
+    path = options.out / "table.csv"
+    result = with_baselines(read_result(path, KEYS), path, options, ["part", "game", "algorithm"])
     drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
     report(result.drop(columns="source"), options.out, ["table.csv", "provenance.json"], drawn)
 

@@ -164,6 +164,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def measure(options: TheoryOptions) -> None:
     """Do all measurements and write their rows, a file a subject."""
+    given = {"seeds": options.seeds, "seed": options.seed or None, "quick": options.quick or None}
+    for name, value in given.items():
+        if options.committed and value is not None and (options.out / "toy.csv").exists():
+            raise ValueError(f"{name}: got {value}, but {options.out} is committed; name another --out")
     cpu = replace(options, accelerator="cpu")
     sections = []
     for file in FILES:

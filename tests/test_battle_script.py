@@ -29,6 +29,7 @@ ORDER = ["mf-q", "il", "mf-ac", "ac", "rush", "random"]
 ROUNDS = 4
 RELEASED = SETTINGS["released-code"]
 TOY = Path(__file__).with_name("toy.py")
+OWN = f"{TOY.parents[1] / 'examples/my_battle_method.py'}:HystereticBattleMFQ"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -303,6 +304,77 @@ def test_opponents_fight_with_all_their_seeds_and_are_not_trained(one: Path, tmp
         battle.tournament(settings, fewer)
 
 
+def test_opponents_are_committed_armies_unless_the_folder_has_its_own(
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(TOY.parents[1])
+    options = BattleOptions(out=tmp_path, agents=[8], algorithms=["ac"], opponents=["mf-q"], tournament_rounds=4)
+    drawn_up = battle.tournament(options.adjusted(APPENDIX), options)
+    met = {fixture.seed for _, fixtures in drawn_up for fixture in fixtures if fixture.algorithm == "mf-q"}
+    assert met == {0, 1}, "those of results/battle"
+    committed = Path("results/battle/policies/mf-q-8-seed-1.safetensors")
+    assert battle.army_path(options, 8, "mf-q", 1) == committed
+    assert battle.army_path(options, 8, "ac", 1).is_relative_to(tmp_path), "these are trained"
+    own = replace(options, out=one, agents=[4], opponents=["il"])
+    assert battle.army_path(own, 4, "il", 3) == one / "policies/il-4-seed-3.safetensors"
+
+
+def test_committed_armies_that_were_met_bring_their_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(TOY.parents[1])
+    known = read_csv(Path("results/battle/tournament.csv"))
+    met = known[(known["agents"] == 8) & (known["algorithm"] == "mf-q") & known["opponent"].isin(["rush", "il"])]
+    rounds = met.assign(algorithm="some/file.py:Mine")
+    together = battle.with_committed_rounds(rounds, BattleOptions(out=tmp_path))
+    assert set(together["agents"]) == {8}
+    pairs = set(together[["algorithm", "opponent"]].itertuples(index=False, name=None))
+    assert pairs == {("some/file.py:Mine", "rush"), ("some/file.py:Mine", "il"), ("il", "il"), ("il", "rush")}
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies/il-8-seed-0.safetensors").touch()
+    own = battle.with_committed_rounds(rounds, BattleOptions(out=tmp_path))
+    pd.testing.assert_frame_equal(own, rounds.reset_index(drop=True), check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--algorithms", OWN, "--opponents", "mf-q"],
+            "HystereticBattleMFQ, 64, but results/battle/curves.csv is",
+        ),
+        (
+            ["--rounds", "10"],
+            "holds appendix, ac, 64 with 2000 steps and 100 evaluations, and this call would",
+        ),
+        (
+            ["--seeds", "2"],
+            "curves.csv holds 5 seeds of appendix, ac, 64, of which this call would lose 3",
+        ),
+        (["--agents", "16"], "curves.csv is committed and holds no appendix, ac, 16; name another --out"),
+        (
+            ["--only", "tournament", "--tournament-rounds", "100"],
+            "tournament.csv has 400 rounds of mf-q v mf-q with 64",
+        ),
+        (["--only", "tournament", "--seeds", "4", "--fresh"], "seeds: tournament.csv has rounds of mf-q v mf-q with "),
+    ],
+)
+def test_committed_rows_are_not_replaced(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(TOY.parents[1])
+    monkeypatch.setattr(scripting_results, "launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: battle.run([*HERE, *arguments])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_quick_and_settings_together_are_the_quick_size_of_those_settings(tmp_path: Path) -> None:
+    options = BattleOptions(out=tmp_path, quick=True, settings=["released-code"])
+    ((name, settings),) = options.chosen(SETTINGS, battle.QUICK, battle.QUICK_SETTINGS).items()
+    assert (name, settings.steps, settings.capacity) == ("quick-released-code", 10, 80_000)
+    assert battle.training_job(name, "ac", 8, 0, settings).algorithm == "battle-released-ac"
+
+
 def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
     job = battle.training_job("appendix", "mf-q", 64, 2, APPENDIX)
     assert job.agent["exploration"] == EpsilonGreedy(1.0, 0.05, 2000)
@@ -345,7 +417,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--opponents", "il"], "opponents: got il, but --algorithms names nobody to fight them"),
         (["--algorithms", "mf-q", "--opponents", "rush"], "opponents: got rush, allowed are mf-q, "),
         (["--algorithms", "mf-q", "--opponents", "mf-q"], "algorithms and opponents: got ['mf-q', 'mf-q'], each may"),
-        (["--algorithms", "mf-q", "--opponents", "il"], "policies/il-64-seed-0.safetensors; train il first"),
+        (["--agents", "4", "--algorithms", "mf-q", "--opponents", "il"], "policies/il-4-seed-0.safetensors; train il"),
         (["--algorithms", "a/x.py:Mine", "b/x.py:Mine"], "got two whose armies would be x-Mine-64-seed-0.safetensors"),
         (["--rounds", "-1"], "rounds: got -1, allowed is 1 or more"),
         (["--tournament-rounds", "0"], "tournament_rounds: got 0, allowed is 1 or more"),

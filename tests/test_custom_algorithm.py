@@ -1,5 +1,6 @@
-"""A method that are custom: a file, and its name on the command line."""
+"""A custom method: a file, and its name on the command line."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import torch
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.custom import helpers
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.battle.game import Battle
 from mfmarl.jobs.job import TrainingJob
+from mfmarl.scripting import results
+from reproduce import gaussian_squeeze, ising, matrix_games
 from tests.support import done
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -111,3 +115,87 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     with pytest.raises(ValueError, match=f"^{message}$") as raised:
         algorithm_class(name.format(file=file), "stateless")
     assert len(str(raised.value).splitlines()) == 1
+
+
+HELPED = """
+from mfmarl.algorithms.q_learning import MFQ
+
+class Mine(MFQ):
+    def losses(self, batch):
+        import {name}
+        return [{name}.rate() * each for each in super().losses(batch)]
+"""
+
+
+def helped(folder: Path, name: str, rate: float) -> str:
+    """A method whose file imports a module beside it, which imports another one."""
+    folder.mkdir(exist_ok=True)
+    (folder / "mine.py").write_text(HELPED.format(name=name))
+    (folder / f"{name}.py").write_text(f"import {name}_too\ndef rate():\n    return {name}_too.RATE\n")
+    (folder / f"{name}_too.py").write_text(f"RATE = {rate}\n")
+    return f"{folder / 'mine.py'}:Mine"
+
+
+def test_a_module_beside_the_file_is_imported_and_counts(tmp_path: Path) -> None:
+    name = helped(tmp_path, "helper_of_mine", 1.0)
+    arguments: dict[str, object] = {"learning_rate": 0.1}
+    with_help = job(name, **arguments)
+    scores = ["greedy_reward", "sampled_reward", "training_reward"]
+    rows = done(with_help, tmp_path / "own")[scores]
+    pd.testing.assert_frame_equal(rows, done(job("mf-q", **arguments), tmp_path / "plain")[scores])
+    before = with_help.fingerprint
+    helped(tmp_path, "helper_of_mine", 0.5)
+    assert with_help.fingerprint != before, "a helper's helper was edited"
+    helped(tmp_path, "helper_of_mine", 1.0)
+    (tmp_path / "not_imported.py").write_text("1")
+    assert with_help.fingerprint == before
+
+
+def test_two_modules_of_one_name_are_not_confused(tmp_path: Path) -> None:
+    algorithm_class(helped(tmp_path / "one", "helper_of_two", 1.0), "stateless")
+    algorithm_class(helped(tmp_path / "one", "helper_of_two", 2.0), "stateless")
+    with pytest.raises(
+        ValueError, match=r"^algorithm '.*two/mine.py:Mine': it imports .*two/helper_of_two.*, but .*one"
+    ):
+        algorithm_class(helped(tmp_path / "two", "helper_of_two", 1.0), "stateless")
+
+
+def test_all_of_a_package_counts(tmp_path: Path) -> None:
+    (tmp_path / "lab" / "inner").mkdir(parents=True)
+    for path in ("__init__.py", "inner/__init__.py", "inner/rates.py"):
+        (tmp_path / "lab" / path).write_text("")
+    (tmp_path / "lab/method.py").write_text("import torch\nfrom .inner import rates")
+    (tmp_path / "beside.py").write_text("import lab.inner.rates\nimport torch")
+    everything = {"lab", "lab.inner", "lab.inner.rates", "lab.method"}
+    assert set(helpers(tmp_path / "beside.py")) == everything
+    assert set(helpers(tmp_path / "lab/method.py")) == everything - {"lab.method"}
+    (tmp_path / "beside.py").write_text("import (")
+    assert helpers(tmp_path / "beside.py") == {}
+
+
+COMMITTED = [
+    (gaussian_squeeze.run, ["--settings", "calibrated", "--algorithms", "il", "--agents", "100", "--seeds", "8"]),
+    (ising.run, ["--algorithms", "mcmc", "--orders", "checkerboard"]),
+    (matrix_games.run, ["--algorithms", "rec-fmq"]),
+]
+
+
+@pytest.mark.parametrize(("script", "arguments"), COMMITTED)
+def test_jobs_of_this_package_keep_the_fingerprints_of_the_committed_results(
+    script: Callable[[list[str]], None], arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: dict[str, str] = {}
+
+    def note(jobs: list[TrainingJob], *_: object) -> None:
+        asked.update({one.name: one.fingerprint for one in jobs})
+        raise InterruptedError
+
+    monkeypatch.setattr(results, "launch", note)
+    with pytest.raises(InterruptedError):
+        script([*arguments, "--out", str(tmp_path)])
+    name = script.__module__.rpartition(".")[2]
+    sections = json.loads((Path(__file__).parents[1] / f"results/{name}/provenance.json").read_text())
+    calls = [call["jobs"] for section in sections.values() for call in section]
+    recorded = {name: job["fingerprint"] for jobs in calls for name, job in jobs.items() if name in asked}
+    assert recorded
+    assert recorded == {name: asked[name] for name in recorded}

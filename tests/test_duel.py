@@ -13,8 +13,9 @@ from torch import Generator, Tensor
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle, Start
 from mfmarl.environments.battle.scripts import OPPONENTS
-from mfmarl.jobs.execution import Hardware
+from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import found, run
+from mfmarl.jobs.launch import launch
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy, Scripted
 from mfmarl.tournament.duel import Army, DuelJob, entrant, play_block
@@ -259,5 +260,10 @@ def test_an_army_that_moved_is_the_same_job(tmp_path: Path) -> None:
 
 
 def test_armies_fight_in_float32(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^precision: got bf16-mixed, allowed is 32"):
+    message = r"^precision: got bf16-mixed, allowed for .* is 32$"
+    with pytest.raises(ValueError, match=message):
         run(job(tmp_path), tmp_path / "duel", Hardware(precision="bf16-mixed"))
+    assert not (tmp_path / "duel").exists()
+    with pytest.raises(ValueError, match=message):
+        launch([job(tmp_path)], tmp_path / "out", Execution(precision="bf16-mixed", workers=1))
+    assert not (tmp_path / "out").exists()

@@ -32,8 +32,9 @@ from mfmarl import (
     launch,
     train,
 )
+from mfmarl.custom import class_in_file
 from mfmarl.jobs import progress
-from mfmarl.jobs.library import digest
+from mfmarl.jobs.library import sources_of
 from mfmarl.jobs.progress import Progress
 from mfmarl.tournament.fights import AnyArmy
 
@@ -199,8 +200,37 @@ def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.Monk
         return scope["Mine"]  # type: ignore[no-any-return]
 
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    one, again, other = map(digest, map(made, ("1", "1", "2")))
+    one, again, other = (sources_of([made(body)]) for body in ("1", "1", "2"))
     assert one == again != other
+
+
+def test_the_file_of_a_custom_game_and_the_modules_beside_it_tell_jobs_apart(tmp_path: Path) -> None:
+    def found(best: str, more: str = "") -> dict[str, str]:
+        (tmp_path / "game_best.py").write_text(f"BEST = {best}")
+        (tmp_path / "game.py").write_text(f"from game_best import BEST\nclass Game:\n    best = BEST\n{more}")
+        return sources_of([class_in_file("game", f"{tmp_path / 'game.py'}:Game", object)])
+
+    first = found("3")
+    assert set(first) == {"mfmarl_custom_game.Game", "game_best"}
+    assert found("3") == first
+    assert found("4") != first
+    assert found("3", "# edited") != first
+
+
+def test_an_unguarded_script_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "from dataclasses import dataclass\nfrom pathlib import Path\n"
+        "from mfmarl import Execution, GaussianSqueeze, TrainingJob, launch\n"
+        "@dataclass(frozen=True)\nclass Own(GaussianSqueeze):\n    pass\n"
+        "data = {'steps': 2, 'evaluations': 1}\n"
+        "jobs = [TrainingJob(name, {'algorithm': 'il'}, 'il', Own(4), (0,), {}, data) for name in 'ab']\n"
+        f"launch(jobs, Path({str(tmp_path)!r}), Execution(workers=2, accelerator='cpu'))\n"
+    )
+    ended = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert (
+        'exit code 1: it imports this script, whose work must stand under `if __name__ == "__main__":`' in ended.stderr
+    )
 
 
 def test_an_exception_is_raised_as_it_is() -> None:

@@ -1,21 +1,28 @@
 """The script of Gaussian Squeeze at toy size: what it writes, that it repeats, its settings, what it refuses."""
 
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
+from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
+from mfmarl.scripting.results import with_baselines
 from reproduce import gaussian_squeeze
 from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, STUDIES, GaussianSqueezeOptions
 from tests.support import written
 
+ROOT = Path(__file__).parents[1]
 HERE = ["--workers", "1", "--accelerator", "cpu"]
 TABLES = ["curves.csv", "summary.csv"]
 STEPS = (10, 20, 30, 40)
@@ -142,7 +149,6 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
         (["--algorithms", "metropolis"], "algorithm must be one of il, fmq, rec-fmq, maac, ac, mf-q, mf-ac or path"),
         (["--agents", "0"], "agents must be"),
         (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated"),
-        (["--quick", "--settings", "appendix"], "settings: got ['appendix'], which --quick does not use"),
         (["--study", "all"], "study: got all, allowed is sensitivity or exploration or informed-start"),
         (["--study", "exploration", "--algorithms", "ac"], "algorithms: got ac, allowed are il, fmq, rec-fmq, mf-q"),
         (["--study", "sensitivity", "--settings", "calibrated"], "which --study does not use"),
@@ -163,6 +169,71 @@ def test_bad_input_is_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "seeds: results/gaussian_squeeze/curves.csv holds 5 seeds of appendix, "),
+        (["--settings", "calibrated", "--agents", "50"], "curves.csv is committed and holds no calibrated, fmq, 50;"),
+        (["--settings", "calibrated", "--algorithms", f"{ROOT}/examples/my_method.py:HystereticMFQ"], "is committed"),
+    ],
+)
+def test_committed_rows_are_not_replaced(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(scripting_results, "launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*HERE, *arguments])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.endswith("name another --out\n")
+
+
+def test_fewer_seeds_delete_none_and_another_budget_is_refused(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(results / "curves.csv", tmp_path)
+    before = (tmp_path / "curves.csv").read_bytes()
+    some = ["--algorithms", "il"]
+    assert main(lambda: gaussian_squeeze.run(arguments(tmp_path, *some, "--seeds", "1"))) == 0
+    assert (tmp_path / "curves.csv").read_bytes() == before
+    monkeypatch.setattr(gaussian_squeeze, "QUICK", replace(gaussian_squeeze.QUICK, steps=20))
+    capsys.readouterr()
+    assert main(lambda: gaussian_squeeze.run(arguments(tmp_path, *some))) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"^error: out: .*curves.csv holds quick, il, 10 with 40 steps and 4 eval.*20 and 4; name", error)
+    assert (tmp_path / "curves.csv").read_bytes() == before
+
+
+def test_a_custom_method_is_drawn_beside_the_committed_baselines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    own = f"{ROOT}/examples/my_method.py:HystereticMFQ"
+    known = read_csv(Path("results/gaussian_squeeze/curves.csv"))
+    like = known[(known["settings"] == "calibrated") & (known["agents"] == 500) & (known["seed"] == 0)]
+    rows = pd.concat([like[like["algorithm"] == "mf-q"].assign(algorithm=own), like[like["algorithm"] == "il"]])
+    options = GaussianSqueezeOptions(out=tmp_path)
+    drawn = with_baselines(rows, tmp_path / "curves.csv", options, GROUP)
+    assert set(map(tuple, drawn[list(GROUP)].drop_duplicates().to_numpy())) == {
+        ("calibrated", name, 500) for name in (own, *METHODS)
+    }
+    assert drawn.loc[drawn["algorithm"] == "il", "seed"].eq(0).all(), "its own rows of IL, not the committed ones"
+    assert drawn.loc[drawn["algorithm"] == "mf-q", "seed"].nunique() == 96
+    short = rows[rows["step"] < rows["step"].max()]
+    assert len(with_baselines(short, tmp_path / "curves.csv", options, GROUP)) == len(short), "another budget"
+    plain = rows[rows["algorithm"] == "il"]
+    assert with_baselines(plain, tmp_path / "curves.csv", options, GROUP) is plain
+
+
+def test_quick_and_settings_together_are_the_quick_size_of_those_settings(tmp_path: Path) -> None:
+    options = GaussianSqueezeOptions(out=tmp_path, quick=True, settings=["informed-start"], algorithms=["mf-ac"])
+    (section,) = gaussian_squeeze.curve_sections(options)
+    assert section.name == "quick-informed-start"
+    jobs: list[Any] = [*section.jobs]
+    assert {job.data["steps"] for job in jobs} == {1000}
+    assert {job.agent["start_bias"] for job in jobs} == {4.0}
 
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

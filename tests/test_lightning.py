@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 
+from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.actor_critic import AC
 from mfmarl.algorithms.agent import Agent
 from mfmarl.algorithms.battle import BattleIL
@@ -418,6 +419,17 @@ def test_a_kept_agent_plays_as_it_did(kind: str, tmp_path: Path) -> None:
         load_agent(tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match="agent: there is no file"):
         load_agent(tmp_path / "nothing")
+
+
+def test_a_kept_agent_of_a_custom_class_needs_the_class(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("from mfmarl import MFQ\n\nclass Mine(MFQ):\n    pass\n")
+    name = f"{tmp_path / 'own.py'}:Mine"
+    cls: Any = algorithm_class(name)
+    cls(GaussianSqueeze(4), [0]).save(tmp_path)
+    (tmp_path / "own.py").write_text("raise SystemExit('run')")
+    with pytest.raises(ValueError, match=rf"^agent: .* needs the class {name}, which must be given: .*\[Mine\]$"):
+        load_agent(tmp_path / "agent.safetensors")
+    assert type(load_agent(tmp_path / "agent.safetensors", classes=[cls])) is cls
 
 
 def test_a_job_keeps_its_agent_if_asked_to(tmp_path: Path) -> None:

@@ -66,11 +66,19 @@ def test_quick_has_an_out_of_its_own_unless_one_is_named() -> None:
     assert parse(QuickOptions, []).out == Path("results/toy")
 
 
-def test_quick_takes_the_place_of_the_settings() -> None:
-    assert ToyOptions(settings=["b"]).chosen({"a": 1, "b": 2}, 3) == {"b": 2}
-    assert ToyOptions(quick=True).chosen({"a": 1, "b": 2}, 3) == {"quick": 3}
-    with pytest.raises(ValueError, match=r"settings: got \['b'\], which --quick does not use"):
-        ToyOptions(quick=True, settings=["b"])
+def test_quick_takes_the_place_of_the_settings_or_makes_those_named_small() -> None:
+    settings, small = {"a": 1, "b": 2}, {"b": 20}
+    assert ToyOptions(settings=["b"]).chosen(settings, 3, small) == {"b": 2}
+    assert ToyOptions(quick=True).chosen(settings, 3, small) == {"quick": 3}
+    assert ToyOptions(quick=True, settings=["b"]).chosen(settings, 3, small) == {"quick-b": 20}
+    with pytest.raises(ValueError, match=r"^settings: got a, which --quick does not use$"):
+        ToyOptions(quick=True, settings=["b", "a"]).chosen(settings, 3, small)
+
+
+def test_only_the_folder_of_the_script_is_committed() -> None:
+    for out, committed in (("results/toy", True), ("results/toy/study", True), ("results/toys", False), ("toy", False)):
+        assert QuickOptions(out=Path(out)).committed == committed
+    assert not parse(QuickOptions, ["--quick"]).committed
 
 
 @pytest.mark.parametrize("arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"])
@@ -81,6 +89,14 @@ def test_printed_yaml_reads_back(arguments: str, tmp_path: Path, capsys: pytest.
     printed = capsys.readouterr().out
     (tmp_path / "f.yaml").write_text(printed)
     assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml")]) == parse(ToyOptions, arguments.split())
+
+
+def test_options_of_custom_classes_come_from_the_command_line_and_yaml(tmp_path: Path) -> None:
+    algorithms = ["--algorithms", "some/file.py:Mine"]
+    given = parse(ToyOptions, [*algorithms, "--method.slowness", "1e-1", "--method.kind=fast"])
+    assert given.method == {"slowness": 0.1, "kind": "fast"}
+    (tmp_path / "f.yaml").write_text(yaml.safe_dump({"method": {"slowness": 0.1, "kind": "slow"}}))
+    assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method["kind"] == "slow"
 
 
 def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
@@ -112,6 +128,8 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         ("--precision 16", "precision: got 16, allowed is 32 or 64 or bf16-mixed"),
         ("--checkpoint-seconds nan", "checkpoint_seconds: got nan, allowed is a number"),
         ("--checkpoint-seconds -1", "checkpoint_seconds: got -1.0, allowed is 0 or more"),
+        ("--method.slowness 1 --algorithms il", "method: got slowness, but --algorithms names no path/to/file.py:"),
+        ("--method 3", "method: got 3, allowed is a mapping of names to values"),
         ("--out {file}/below", "is not a directory"),
         ("--config {file}.missing", "does not exist"),
         ("--config {unknown}", "typo"),

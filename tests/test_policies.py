@@ -9,10 +9,9 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from mfmarl.algorithms import algorithm_class
-from mfmarl.environments.battle.game import Battle
+from mfmarl.custom import class_in_file
 from mfmarl.environments.battle.scripts import random, rush
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.networks.battle_released import ActorCriticPerceptron
@@ -252,45 +251,33 @@ def test_chances_and_temperatures_are_in_their_ranges(kind: str, value: float) -
 
 
 OWN = """
-from mfmarl.algorithms.battle import BattleIL
+from pathlib import Path
+
 from mfmarl.networks.battle import BattleNetwork
 from torch import nn
+
+Path(__file__).with_name("trace").touch()
 
 class Mine(BattleNetwork):
     def __init__(self, uses_mean_action, generator):
         super().__init__(uses_mean_action, generator)
         self.bias = nn.Parameter(self.head[-1].bias.detach() + 2)
-
-class Wide(BattleNetwork):
-    def __init__(self, uses_mean_action, generator, width):
-        super().__init__(uses_mean_action, generator)
-
-class WithMine(BattleIL):
-    def make_network(self):
-        return Mine(self.uses_mean_action, self.start_generator)
-
-class WithWide(BattleIL):
-    def make_network(self):
-        return Wide(self.uses_mean_action, self.start_generator, 3)
 """
 
 
-def test_a_network_of_ones_own_is_saved_and_loaded(tmp_path: Path) -> None:
+def test_a_network_that_a_file_names_is_not_run_but_must_be_given(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
-    agent: Any = cast(Any, algorithm_class(f"{tmp_path / 'own.py'}:WithMine", "battle"))(Battle(2), (0,))
-    agent.save(tmp_path)
-    loaded = Policy.load(tmp_path / "policy.safetensors")
-    assert type(loaded.network).__name__ == "Mine"
-    torch.testing.assert_close(loaded.network.bias, agent.network.bias.detach(), rtol=1e-2, atol=0)
-
-
-def test_a_network_that_could_not_be_loaded_is_refused_before_it_is_trained(tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text(OWN)
-    wide = cast(Any, algorithm_class(f"{tmp_path / 'own.py'}:WithWide", "battle"))
-    with pytest.raises(
-        ValueError, match=r"^network: .*own.py:Wide must be made by Class\(uses_mean_action, generator\)"
-    ):
-        wide(Battle(2), (0,))
+    cls = class_in_file("network", f"{tmp_path / 'own.py'}:Mine", nn.Module)
+    network: Any = cast(Any, cls)(False, Generator().manual_seed(0))
+    Policy(network, Acting("epsilon", 0.1), ABOUT, uses_mean_action=False).save(tmp_path / "policy")
+    (tmp_path / "trace").unlink()
+    with pytest.raises(ValueError, match=r"^policy: .*policy needs the class .*own.py:Mine, which") as bad:
+        Policy.load(tmp_path / "policy")
+    assert "classes=[Mine], on the command line by --algorithms path/to/file.py:Class" in str(bad.value)
+    assert not (tmp_path / "trace").exists()
+    loaded: Any = Policy.load(tmp_path / "policy", classes=[cls]).network
+    assert type(loaded) is cls
+    torch.testing.assert_close(loaded.bias, network.bias.detach(), rtol=1e-2, atol=0)
 
 
 def test_files_that_do_not_say_are_guessed_from_their_weights(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the README says: its commands exist, and the numbers of its tables are those of the committed results."""
 
+import importlib
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.figures.style import looks
+from mfmarl.scripting import results as scripting_results
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,6 +72,50 @@ def test_scripts_and_options_of_the_readme_exist() -> None:
         for option in (word for word in words[2:] if word.startswith("--")):
             name = re.escape(option.split("=")[0].removesuffix("+"))
             assert re.search(rf"(?<![\w-]){name}(?![\w-])", help_of(words[1])), f"{option} of {words}"
+
+
+CELLS = [shlex.split(command) for command in re.findall(r"^\| `(python reproduce/[^`]*)`", README, re.M)]
+OF_EXAMPLES = [
+    shlex.split(command)
+    for path in sorted((ROOT / "examples").glob("*.py"))
+    for command in re.findall(r"^python reproduce/.*$", path.read_text().replace("\\\n", " "), re.M)
+]
+BLOCKS = [words for words in readme_commands() if is_script(words) and words[1].startswith("reproduce")] + OF_EXAMPLES
+REDRAWS = {"--figures-only", "--replay"}  # from committed files, to the same bytes
+OTHERWISE = {"--print_config", "--config", "--help"}
+
+
+class ReachedError(Exception):
+    """A command was not refused."""
+
+
+@pytest.mark.parametrize("words", [*BLOCKS, *CELLS], ids=lambda words: " ".join(words[2:5]))
+def test_commands_are_not_refused_and_leave_committed_rows_alone(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (REDRAWS | OTHERWISE) & set(words):
+        pytest.skip("it trains nothing")
+    monkeypatch.chdir(ROOT)
+    begun: list[Path] = []
+
+    def launch(jobs: object, out: Path, *_: object) -> None:
+        begun.append(out)
+        raise ReachedError
+
+    monkeypatch.setattr(scripting_results, "launch", launch)
+    script = importlib.import_module(words[1].removesuffix(".py").replace("/", "."))
+    with pytest.raises(ReachedError):
+        script.run(words[2:])
+    if words in BLOCKS:
+        (out,) = begun
+        assert not is_tracked(out), "a block is what a reader tries"
+
+
+def is_tracked(folder: Path) -> bool:
+    """Whether files of a folder are committed."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    return bool(subprocess.run(["git", "ls-files", folder], cwd=ROOT, check=True, capture_output=True).stdout)
 
 
 def label(name: str) -> str:

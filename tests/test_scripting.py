@@ -15,6 +15,8 @@ from mfmarl.scripting.provenance import commit
 from mfmarl.scripting.results import Section, do, update
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
 
+EXAMPLE = str(Path(__file__).parents[1] / "examples/my_method.py") + ":HystereticMFQ"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -73,6 +75,15 @@ def test_sections_are_done_together_and_entered_apart(tmp_path: Path) -> None:
     assert entered["second"][0]["settings"] == {"of": 2}
 
 
+def test_options_of_a_custom_class_are_in_provenance(tmp_path: Path) -> None:
+    agent, data = arguments_of(EXAMPLE, {"steps": 8, "evaluations": 2}, method={"slowness": 0.3})
+    job = TrainingJob("own", {"algorithm": EXAMPLE}, EXAMPLE, GaussianSqueeze(4), (0,), agent, data)
+    options = Options(out=tmp_path, workers=1, accelerator="cpu", algorithms=[EXAMPLE], method={"slowness": 0.3})
+    do([Section("first", [job], {"of": 1})], options)
+    (call,) = json.loads((tmp_path / "provenance.json").read_text())["first"]
+    assert call["settings"] == {"of": 1, "method": {"slowness": {"value": 0.3, "source": "--method.slowness"}}}
+
+
 def test_new_rows_take_the_place_of_those_that_agree_with_them(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     for algorithm, seeds in (("b", [0, 1, 2]), ("a", [0, 1]), ("b", [1])):
@@ -88,3 +99,36 @@ def test_provenance_names_the_commit_of_this_checkout() -> None:
     found = commit()
     assert found is not None
     assert len(str(found["id"])) == 40
+
+
+def test_options_of_a_custom_class_reach_it_and_no_other() -> None:
+    method: dict[str, object] = {"slowness": 1, "batch_size": 3, "learning_rate": 0.5}
+    agent, data = arguments_of(EXAMPLE, {"steps": 8, "learning_rate": 0.1}, method=method)
+    assert agent == {"slowness": 1.0, "learning_rate": 0.5}
+    assert isinstance(agent["slowness"], float)
+    assert data == {"steps": 8, "batch_size": 3}
+    assert arguments_of("mf-q", {"steps": 8}, method=method) == ({}, {"steps": 8})
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"slowness": "fast"}, "method.slowness: got fast, allowed is a number"),
+        ({"slownes": 1}, "method.slownes: HystereticMFQ and its data module take no such argument, allowed are .*"),
+        ({"exploration": {"start": 1.0}}, "method.exploration: got .*, allowed .*"),
+        ({"steps": 1}, "method.steps: HystereticMFQ and its data module take no such argument, allowed are .*"),
+    ],
+)
+def test_wrong_options_of_a_custom_class_are_refused(method: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        arguments_of(EXAMPLE, {"steps": 8}, method=method)
+
+
+def test_what_a_custom_class_lacks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from mfmarl import MFQ\n\nclass Mine(MFQ):\n    def __init__(self, environment, seeds, *, needed, **more):\n"
+        "        super().__init__(environment, seeds, **more)\n"
+    )
+    with pytest.raises(ValueError, match=r"^method: Mine needs needed, give --method.needed$"):
+        arguments_of(f"{tmp_path / 'mine.py'}:Mine", {})
+    assert arguments_of(f"{tmp_path / 'mine.py'}:Mine", {}, method={"needed": "anything"})[0] == {"needed": "anything"}

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mfmarl.environments.battle.game import Battle
 from mfmarl.tournament.duel import Army
-from mfmarl.tournament.jobs import LOCK_STEP, duel_job, lock_steps
+from mfmarl.tournament.jobs import LOCK_STEP, check_none_is_lost, duel_job, lock_steps
 from mfmarl.tournament.schedule import schedule
 
 GAME = Battle(4)
@@ -54,3 +55,27 @@ def test_a_duel_of_more_seeds_has_the_name_of_the_one_whose_rows_it_replaces(tmp
     )
     assert small.name == large.name == "duel-il-rush-4"
     assert small.fingerprint != large.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rounds", "message"),
+    [
+        ([0, 1], 4, "tournament_rounds: tournament.csv has 12 rounds of il v rush with 4 agents, and .* would bring 8"),
+        ([0], 6, r"seeds: tournament.csv has rounds of il v rush with seeds \[1\], which"),
+    ],
+)
+def test_rounds_are_not_replaced_by_fewer(seeds: list[int], rounds: int, message: str) -> None:
+    played = pd.DataFrame(schedule(("il", "rush"), {"il": [0, 1]}, 6)).assign(agents=4)
+    with pytest.raises(ValueError, match=f"^{message}.*name another --out$"):
+        check_none_is_lost(played, 4, schedule(("il", "rush"), {"il": seeds}, rounds))
+
+
+def test_committed_rounds_are_replaced_by_as_many_alone() -> None:
+    played = pd.DataFrame(schedule(("il", "rush"), {"il": [0, 1]}, 6)).assign(agents=4)
+    more = schedule(("il", "rush"), {"il": [0, 1]}, 8)
+    check_none_is_lost(played, 4, more)
+    check_none_is_lost(played, 4, schedule(("il", "rush"), {"il": [0, 1]}, 6), exactly=True)
+    with pytest.raises(ValueError, match="has 12 rounds of il v rush with 4 agents, and this call would bring 16"):
+        check_none_is_lost(played, 4, more, exactly=True)
+    with pytest.raises(ValueError, match="has 0 rounds of il v rush with 8 agents, and this call would bring 16"):
+        check_none_is_lost(played, 8, more, exactly=True)

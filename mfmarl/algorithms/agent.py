@@ -1,24 +1,21 @@
 """What all algorithms share: the base class, the loop of gradient steps, target networks, optimizers."""
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, count_steps
-from mfmarl.custom import name_in_file
+from mfmarl.custom import text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
-from mfmarl.files import atomic
-from mfmarl.values import decode, encode
+from mfmarl.values import decode, encode, write_weights
 
 BatchT = TypeVar("BatchT")
 
@@ -125,21 +122,31 @@ class Agent(pl.LightningModule):
         agent.load_state_dict(checkpoint["state_dict"])
         return agent if map_location is None else agent.to(map_location)
 
+    def check_plain(self) -> dict[str, Any]:
+        """The arguments as plain data.
+
+        Raises:
+            ValueError: one is none.
+        """
+        described = self.described()
+        for name, text in described.pop("not_plain").items():
+            raise ValueError(f"{name} must be plain data to be saved, see mfmarl/values.py, got {text}")
+        return described
+
+    def check_saved(self) -> None:
+        """Raise ValueError unless the agent could be saved, before it is trained."""
+        self.check_plain()
+
     def save(self, directory: Path) -> None:
         """Write the trained agent, as agent.safetensors; `mfmarl.algorithms.saved.load_agent` reads it.
 
         Raises:
             ValueError: it was built by an argument that is no plain data.
         """
-        described = self.described()
-        for name, text in described.pop("not_plain").items():
-            raise ValueError(f"{name} must be plain data to be saved, see mfmarl/values.py, got {text}")
+        described = self.check_plain()
         cls = type(self)
-        name = cls.__name__ if cls.__module__.startswith("mfmarl.") else name_in_file(cls)
-        header = {"agent": json.dumps({"class": name, "arguments": described})}
-        weights = {name: value.detach().cpu().clone() for name, value in self.state_dict().items()}
-        with atomic(directory / self.file) as temporary:
-            save_file(weights, temporary, metadata=header)
+        name = cls.__name__ if cls.__module__.startswith("mfmarl.") else text_name(cls)
+        write_weights(directory / self.file, "agent", {"class": name, "arguments": described}, self.state_dict())
 
 
 def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

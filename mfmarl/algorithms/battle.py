@@ -33,8 +33,9 @@ from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_field_value
 from mfmarl.networks.battle import BattleNetwork
-from mfmarl.policies import Acting, Policy, check_loads_again
+from mfmarl.policies import NETWORKS, Acting, Policy, save_agent
 from mfmarl.seeds import generators
+from mfmarl.values import decode
 
 
 class BattleAgent(Agent):
@@ -48,7 +49,7 @@ class BattleAgent(Agent):
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
 
     Raises:
-        ValueError: an argument out of its range, several seeds, or a custom network that no file could hold.
+        ValueError: an argument out of its range, or several seeds.
     """
 
     uses_mean_action = False
@@ -76,11 +77,10 @@ class BattleAgent(Agent):
         self.opponent_rate = opponent_rate
         (self.start_generator,) = generators(seeds, "start")
         self.network = self.make_network()
-        check_loads_again(self.network, self.uses_mean_action)
         self.opponent = _copy(self.network)
 
     def make_network(self) -> nn.Module:
-        """A network with the inputs of the method; a custom one is built by Class(uses_mean_action, generator)."""
+        """A network with the inputs of the method. It is called with view, feature and mean action, see `act`."""
         return BattleNetwork(self.uses_mean_action, self.start_generator)
 
     @torch.no_grad()
@@ -106,12 +106,50 @@ class BattleAgent(Agent):
 
     @property
     def acting(self) -> Acting:
-        """How the trained army acts when not greedily."""
+        """How the army acts when not greedily, in training and afterwards."""
         raise NotImplementedError
 
+    @property
+    def acts_itself(self) -> bool:
+        """Whether a custom class overrides `act` or `player`: its armies then always act by it, greedily or not."""
+        return self._overrides("act", "player")
+
+    @property
+    def kept_whole(self) -> bool:
+        """Whether a file must hold the whole agent, for its class to let it act: not only one of our networks."""
+        ours = type(self.network) in NETWORKS.values() and type(self.acting) is Acting
+        return self.acts_itself or self._overrides("make_network") or not ours
+
+    def _overrides(self, *names: str) -> bool:
+        return any(not str(getattr(self, name).__module__).startswith("mfmarl.") for name in names)
+
+    def check_saved(self) -> None:
+        """Raise ValueError unless the army could be stored and made again, before hours of training."""
+        if not self.kept_whole:
+            return
+        described = self.check_plain()
+        try:
+            again = type(self)(**{name: decode(value, run_files=False) for name, value in described.items()})
+            again.load_state_dict(self.state_dict())
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"algorithm: an army of {type(self).__name__} cannot be stored: {reason}") from error
+
     def save(self, directory: Path) -> None:
-        """Write the trained army, as policy.safetensors; `Policy.load` reads it."""
+        """Write the trained army, as policy.safetensors; `Policy.load` reads it.
+
+        Of a class that overrides `act`, `player` or `make_network` the file holds all parameters and buffers, the
+        constructor's arguments, and the name of the class, which must be given to load it.
+
+        Raises:
+            ValueError: an argument that no file can hold, or such a class that no Trainer has trained.
+        """
         about = {"algorithm": type(self).__name__, "agents": self.environment.agents, "seed": self.seeds[0]}
+        if self.kept_whole:
+            if self._trainer is None:
+                raise ValueError(f"save: {type(self).__name__} is told by its Trainer how long it learned, got none")
+            save_agent(directory / self.file, self, self.steps_played, about)
+            return
         policy = Policy(deepcopy(self.network), self.acting, about, uses_mean_action=self.uses_mean_action)
         policy.save(directory / self.file)
 
@@ -191,7 +229,12 @@ class BattleIL(ReplayingAgent):
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """See BattleAgent. Who explores needs no action values: early in training that is nearly everyone."""
+        """Epsilon-greedy by the schedule; a class that overrides `acting` acts by that, from the first round on.
+
+        Who explores needs no action values: early in training that is nearly everyone.
+        """
+        if type(self).acting is not BattleIL.acting:
+            return super().act(army, view, feature, mean_action, uniform, step)
         actions = self.exploration.explore(uniform, step, ACTIONS)
         greedy = actions < 0
         if greedy.any():

@@ -4,46 +4,42 @@ from mfmarl.algorithms.saved import load_agent
 agent = load_agent("agent.safetensors")
 """
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.agent import Agent
-from mfmarl.custom import is_in_file
-from mfmarl.values import custom_class, decode
+from mfmarl.custom import given_class
+from mfmarl.values import decode, read_weights, understood
 
 
-def load_agent(path: str | Path, device: torch.device | str = "cpu") -> Agent:
-    """Read what `Agent.save` wrote; nothing is unpickled. The file of a custom class is run.
+def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Agent:
+    """Read what `Agent.save` wrote. Nothing is unpickled, and no code is run that a file names.
+
+    Args:
+        path: of the file.
+        device: for the agent.
+        classes: custom ones, of which the file holds the name alone.
 
     Raises:
-        ValueError: no such file, or one that is no agent.
+        ValueError: no such file, one that is no agent, or one of a custom class that is not among `classes`.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"agent: there is no file {path}")
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            about = json.loads(file.metadata()["agent"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        arguments = {name: decode(value) for name, value in about["arguments"].items()}
-        agent: Agent = saved_class(about["class"])(**arguments)
+    about, weights = read_weights(path, "agent", device)
+    with understood(path, "agent"):
+        name = about["class"]
+        cls = our_class(name)
+    cls = cls or given_class("agent", path, name, classes)
+    with understood(path, "agent"):
+        arguments = {name: decode(value, run_files=False) for name, value in about["arguments"].items()}
+        agent: Agent = cls(**arguments)
         agent.load_state_dict(weights)
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"agent: {path} is no agent: {reason}") from error
     return agent.to(device)
 
 
-def saved_class(name: str) -> type[Agent]:
-    """The class that a file calls by its name alone, or, if it is custom, by path/to/file.py:Class."""
-    if is_in_file(name):
-        found: type[Agent] = custom_class("agent", name, Agent)
-        return found
-    for places in ALGORITHMS.values():
-        for key, place in places.items():
-            if place.endswith(f":{name}"):
-                return algorithm_class(key)
-    raise ValueError(f"class must be one of our algorithms or path/to/file.py:Class, got {name!r}")
+def our_class(name: str) -> type[Agent] | None:
+    """The class of this package that a file calls by its name alone, if it is one."""
+    keys = (key for places in ALGORITHMS.values() for key, place in places.items() if place.endswith(f":{name}"))
+    key = next(keys, None)
+    return None if key is None else algorithm_class(key)

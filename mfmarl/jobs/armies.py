@@ -33,18 +33,20 @@ def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
     return seeds
 
 
-def army_file(out: Path, name: str) -> str:
-    """The name of a script as it is, else the path of an army: in policies/, or where the name says.
+def army_file(name: str, *folders: Path) -> str:
+    """The name of a script as it is, else the path of an army: in policies/ of a folder, or where the name says.
+
+    Args:
+        name: of a script, an army or a file.
+        folders: of results, in the order in which they are looked through.
 
     Raises:
         ValueError: there is none of that name.
     """
-    kept = out / "policies" / f"{name}.safetensors"
     if name in SCRIPTED:
         return name
-    for path in (kept, Path(name)):
+    for path in (*(folder / "policies" / f"{name}.safetensors" for folder in folders), Path(name)):
         if path.is_file():
             return str(path)
-    raise ValueError(
-        f"replay: got {name}, allowed are {', '.join(SCRIPTED)}, a file, or the name of one in {kept.parent}"
-    )
+    places = " or ".join(str(folder / "policies") for folder in dict.fromkeys(folders))
+    raise ValueError(f"replay: got {name}, allowed are {', '.join(SCRIPTED)}, a file, or the name of one in {places}")

@@ -66,13 +66,15 @@ def run(
         logger: of Lightning.
 
     Raises:
+        ValueError: a precision in which the job is not done.
         CorruptCheckpointError: files of an earlier call cannot be read; they are left as they are.
         HeldError: another process does this job.
         Exception: what the job raised; its traceback is in the log.
     """
+    hardware = hardware or Hardware()
+    job.check_precision(hardware.precision)
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
-        hardware = hardware or Hardware()
         left = found(job, directory, hardware)
         if left == "rows":
             progress(job.work)

@@ -8,16 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 import pandas as pd
 import torch
 
 from mfmarl import __version__
 from mfmarl.algorithms import algorithm_class
+from mfmarl.custom import is_in_file, sources
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
-from mfmarl.jobs.execution import Attempt
+from mfmarl.jobs.execution import Attempt, Precision
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
@@ -36,6 +37,7 @@ class Job(ABC):
     labels: Mapping[str, Label]
     unit: str = "agent-steps"  #: of `work`.
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
+    precisions: ClassVar[tuple[str, ...]] = get_args(Precision)  #: in which it can be done.
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -72,6 +74,11 @@ class Job(ABC):
 
     def check(self) -> None:  # noqa: B027 - most jobs can be done
         """Raise ValueError if the job cannot be done; called before any job begins."""
+
+    def check_precision(self, precision: str) -> None:
+        """Raise ValueError if the job is not done in this precision; called before any job begins."""
+        if precision not in self.precisions:
+            raise ValueError(f"precision: got {precision}, allowed for {self.name} is {' or '.join(self.precisions)}")
 
     def check_checkpoint(self, path: Path) -> None:
         """Raise some exception unless `path` is a whole checkpoint of such a job."""
@@ -146,20 +153,24 @@ class TrainingJob(Job):
         return [*self.runs[0], "step"]
 
     def description(self) -> dict[str, object]:
-        """All fields that determine the rows, and the file of a custom class."""
+        """All fields that determine the rows, and the file of a custom class with the modules beside it."""
         names = [each.name for each in fields(self) if each.name not in ("name", "unit", "keep")]
         content = {name: getattr(self, name) for name in names}
-        file, _, _ = self.algorithm.rpartition(":")
-        if file.endswith(".py"):
+        if is_in_file(self.algorithm):
+            file = Path(self.algorithm.rpartition(":")[0])
             try:
-                content["source"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+                digests = sources(file)
             except OSError as error:
                 raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
+            content["source"] = digests.pop(file.name)
+            content |= {"helpers": digests} if digests else {}
         return content
 
     def check(self) -> None:
-        """Raise ValueError unless the algorithm loads."""
-        self.load()
+        """Raise ValueError unless the algorithm loads, and what a custom one learns can be stored if it is to be."""
+        cls = self.load()
+        if (self.keep or cls.always_saved) and not cls.__module__.startswith("mfmarl."):
+            cls(self.environment, self.seeds, **self.agent).check_saved()
 
     def load(self) -> type[Agent]:
         """The algorithm's class."""

@@ -69,6 +69,7 @@ def launch(
     if left:
         do = runner(len(left), places, execution, reraise=interactive)
         for job in left:
+            job.check_precision(execution.precision)
             job.check()
         prepare(left, place, fresh=execution.fresh)
         with terminable(), Progress(jobs, done, patient=interactive) as progress:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import operator
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class, kind_of
-from mfmarl.custom import FILE_MODULE, constructor_keywords, is_in_file, name_in_file
+from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, name_in_file, sources
 from mfmarl.environments import Battle, Game, Ising
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep, policy_path
@@ -43,8 +42,6 @@ SHORT: dict[Kind, dict[str, str]] = {
 }
 SEEDS_TOGETHER = 8  # trained as one stack; however many workers there are, so that jobs stay the same
 UNITS: dict[Kind, str] = {"stateless": "agent-steps", "lattice": "spin updates", "battle": "agent-rounds"}
-# Packages whose code counts in a job by its version, or not at all.
-KNOWN = {"mfmarl", "torch", "pytorch_lightning", "lightning_fabric", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
 
 def train(
@@ -257,19 +254,24 @@ def kept(out: str | Path | None) -> Iterator[Path]:
 
 
 def sources_of(classes: Iterable[type]) -> dict[str, str]:
-    """What these classes and those they extend hold from outside the packages in KNOWN: name to digest."""
+    """What these classes and those they extend hold from outside the packages in KNOWN: name to digest.
+
+    It is the file of a class and the modules beside it that it imports, or, in a notebook or at the prompt, the own
+    code of the class.
+    """
     bases = {base for cls in classes for base in cls.__mro__}
-    own = [base for base in bases if base.__module__.partition(".")[0] not in KNOWN]
-    return {f"{base.__module__}.{base.__qualname__}": digest(base) for base in sorted(own, key=str)}
-
-
-def digest(cls: type) -> str:
-    """SHA-256 of the file of a class, or, in a notebook or at the prompt, of its own code."""
-    try:
-        content = Path(inspect.getfile(cls)).read_bytes()
-    except (TypeError, OSError):
-        content = repr([(name, code_of(value)) for name, value in sorted(vars(cls).items())]).encode()
-    return hashlib.sha256(content).hexdigest()
+    found: dict[str, str] = {}
+    for base in sorted((base for base in bases if base.__module__.partition(".")[0] not in KNOWN), key=str):
+        name = f"{base.__module__}.{base.__qualname__}"
+        try:
+            file = Path(inspect.getfile(base))
+            digests = sources(file)
+        except (TypeError, OSError):
+            content = repr([(name, code_of(value)) for name, value in sorted(vars(base).items())]).encode()
+            found[name] = hashlib.sha256(content).hexdigest()
+        else:
+            found |= {name: digests.pop(file.name), **digests}
+    return found
 
 
 def code_of(value: object) -> object:

@@ -210,7 +210,8 @@ class Worker:
             self.process.join()
         code = self.process.exitcode or 0
         if code >= 0:
-            return self.job, f"its worker ended with exit code {code}"
+            guard = 'it imports this script, whose work must stand under `if __name__ == "__main__":`'
+            return self.job, f"its worker ended with exit code {code}" + (f": {guard}" if self.need_main else "")
         hint = ", often for a lack of memory" if -code == signal.SIGKILL else ""
         return self.job, f"its worker was killed by {signal.Signals(-code).name}{hint}"
 

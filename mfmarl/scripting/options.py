@@ -32,6 +32,7 @@ import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from docstring_parser import parse_from_object
@@ -56,9 +57,11 @@ class Options(Execution):
     settings: list[str] = field(default_factory=lambda: ["appendix"])
     """The settings to run, by name."""
     quick: bool = False
-    """All of it at a size that ends within a minute; without --out the results go to results/quick/."""
+    """All of it, or --settings, at a size that ends in a minute; without --out results go to results/quick/."""
     algorithms: list[str] = field(default_factory=list)
     """Algorithms by name, or path/to/file.py:Class for a custom one; without it those of the paper."""
+    method: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the custom classes among --algorithms, e.g. --method.slowness 0.3; their constructors name them."""
     agents: list[int] = field(default_factory=list)
     """Numbers of agents; without it those of the paper."""
     seeds: int | None = None
@@ -76,12 +79,39 @@ class Options(Execution):
         at_least("seed", self.seed, 0)
         for name in ("settings", "algorithms", "agents"):
             named_once(name, getattr(self, name))
-        not_used(self, "quick", "settings")
+        if self.method and not any(map(is_in_file, self.algorithms)):
+            raise ValueError(f"method: got {', '.join(self.method)}, but --algorithms names no path/to/file.py:Class")
         check_writable(self.out)
 
-    def chosen(self, settings: Mapping[str, AnySettings], quick: AnySettings) -> dict[str, AnySettings]:
-        """The settings to run, by name: those of --settings, or with --quick `quick`."""
-        return {"quick": quick} if self.quick else {name: settings[name] for name in self.settings}
+    @property
+    def committed(self) -> bool:
+        """Whether results go to the script's own folder, whose tables are committed: see `results.check_update`."""
+        own = type(self).out
+        return self.out == own or own in self.out.parents
+
+    def chosen(
+        self,
+        settings: Mapping[str, AnySettings],
+        quick: AnySettings,
+        quick_sizes: Mapping[str, AnySettings] = MappingProxyType({}),
+    ) -> dict[str, AnySettings]:
+        """The settings to run, by name: those of --settings, or with --quick `quick`.
+
+        Args:
+            settings: all there are.
+            quick: those of --quick alone.
+            quick_sizes: those of --quick and --settings together, by the name in --settings.
+
+        Raises:
+            ValueError: settings that have no quick size.
+        """
+        if not self.quick:
+            return {name: settings[name] for name in self.settings}
+        if self.settings == default_of(next(each for each in dataclasses.fields(self) if each.name == "settings")):
+            return {"quick": quick}
+        if without := [name for name in self.settings if name not in quick_sizes]:
+            raise ValueError(f"settings: got {', '.join(without)}, which --quick does not use")
+        return {f"quick-{name}": quick_sizes[name] for name in self.settings}
 
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -180,10 +210,12 @@ def allowed(kind: Any) -> str:
         return " or ".join(str(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is list:
         return "a list, each " + allowed(typing.get_args(kind)[0])
+    if typing.get_origin(kind) is dict:
+        return "a mapping of names to values"
     if typing.get_args(kind):
         return " or ".join(allowed(one) for one in typing.get_args(kind))
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return words.get(kind) or str(kind.__name__)
+    return words.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def named_once(name: str, values: Sequence[object]) -> None:

@@ -4,8 +4,9 @@ A script trains, then draws. Only what stands in the middle of each step is its 
 
     def train(options: ToyOptions) -> None:
         section = Section("appendix", [job(options, seed) for seed in range(5)], sources(APPENDIX))
+        check_update(options.out / "curves.csv", section.jobs, ["algorithm"], options)
         [rows] = do([section], options)
-        update(options.out / "curves.csv", rows, replacing=["algorithm"], keys=["algorithm", "seed", "step"])
+        update(options.out / "curves.csv", rows, replacing=["algorithm", "seed"], keys=["algorithm", "seed", "step"])
 
 
     def draw(options: ToyOptions) -> None:
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from mfmarl.custom import is_in_file
 from mfmarl.files import read_csv, write_csv
 from mfmarl.jobs.console import say
-from mfmarl.jobs.job import Job
+from mfmarl.jobs.job import Job, TrainingJob
 from mfmarl.jobs.launch import launch
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import write_provenance
@@ -44,9 +46,11 @@ class Section(NamedTuple):
 
 def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
     """Do all jobs, enter each section in provenance.json, and return the rows of each."""
+    given = {name: {"value": value, "source": f"--method.{name}"} for name, value in options.method.items()}
+    of_method = {"method": given} if given else {}
     rows = iter(launch([job for section in sections for job in section.jobs], options.out, options))
     for section in sections:
-        write_provenance(section.jobs, options, section.settings, section.name)
+        write_provenance(section.jobs, options, {**section.settings, **of_method}, section.name)
     return [pd.concat(islice(rows, len(section.jobs))) for section in sections]
 
 
@@ -64,6 +68,101 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
         new = pd.MultiIndex.from_frame(rows[list(replacing)])
         rows = pd.concat([earlier[~pd.MultiIndex.from_frame(earlier[list(replacing)]).isin(new)], rows])
     write_csv(rows, path, keys=keys)
+
+
+def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options) -> None:
+    """Refuse jobs, before they begin, whose rows are no match for those that the table holds of the same cell.
+
+    Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget is
+    refused. A table that counts runs in place of naming seeds takes as many or more. What lies in the script's own
+    folder is committed, and may only be made again: the cells that are there, with all their seeds.
+
+    Args:
+        path: of the table.
+        jobs: whose rows are to go there.
+        cell: the columns that name what is trained alike, but for the seed.
+        options: of the call.
+
+    Raises:
+        ValueError: such jobs; one line that names --out as the way.
+    """
+    if not path.exists():
+        return
+    held = read_csv(path)
+    if absent := [column for column in cell if column not in held.columns]:
+        raise ValueError(f"out: {path} lacks the columns {absent}; name another --out")
+    for key, own in planned(jobs).groupby(list(cell)):
+        name = ", ".join(map(str, key))
+        if options.committed and own["custom"].any():
+            raise ValueError(f"algorithms: got {name}, but {path} is committed; name another --out")
+        earlier = held[(held[list(cell)] == list(key)).all(axis=1)]
+        if earlier.empty and options.committed:
+            raise ValueError(f"out: {path} is committed and holds no {name}; name another --out")
+        counted = "seed" not in held.columns
+        seeds = {seed for count in earlier["runs"] for seed in range(count)} if counted else set(earlier["seed"])
+        if (options.committed or counted) and (lost := seeds - set(own["seed"])):
+            raise ValueError(
+                f"seeds: {path} holds {len(seeds)} seeds of {name}, of which this call would lose {len(lost)}; "
+                "train at least those, or name another --out"
+            )
+        if "step" in held.columns:
+            budgets = set(earlier.groupby("seed")["step"].agg(["max", "count"]).itertuples(index=False, name=None))
+            for steps, evaluations in budgets - {(own["step"].iloc[0], own["evaluations"].iloc[0])}:
+                raise ValueError(
+                    f"out: {path} holds {name} with {steps} steps and {evaluations} evaluations, and this call would "
+                    f"bring {own['step'].iloc[0]} and {own['evaluations'].iloc[0]}; name another --out"
+                )
+
+
+def planned(jobs: Sequence[Job]) -> pd.DataFrame:
+    """A row a run of the jobs: what names it, how long it is, and whether its method is custom."""
+    rows = [
+        {
+            **job.labels,
+            **run,
+            "step": job.steps,
+            "evaluations": job.evaluations,
+            "custom": is_in_file(job.algorithm),
+        }
+        for job in jobs
+        if isinstance(job, TrainingJob)
+        for run in job.runs
+    ]
+    return pd.DataFrame(rows)
+
+
+def with_baselines(
+    rows: pd.DataFrame, path: Path, options: Options, cell: Sequence[str], method: str = "algorithm"
+) -> pd.DataFrame:
+    """The rows of a table and, where they hold custom methods, the committed rows of the baselines beside them.
+
+    Args:
+        rows: of the table.
+        path: of the table, in --out.
+        options: of the call.
+        cell: the columns that name what is trained alike, but for the seed.
+        method: the one of them that names the method.
+
+    Returns:
+        `rows`, and the committed rows of methods that `rows` do not hold, where all other columns of `cell` and the
+        last step are those of a custom method. Rows of --quick stay alone: no committed ones are so short.
+    """
+    theirs = type(options).out / path.relative_to(options.out)
+    custom = rows[rows[method].map(lambda name: is_in_file(str(name)))]
+    if custom.empty or options.committed or options.quick or not theirs.exists():
+        return rows
+    known = read_csv(theirs)
+    own = pd.MultiIndex.from_frame(rows[list(cell)])
+    known = known[~pd.MultiIndex.from_frame(known[list(cell)]).isin(own)]
+    alike = [column for column in cell if column != method]
+
+    def conditions(frame: pd.DataFrame) -> pd.MultiIndex:
+        columns = frame[alike]
+        if "step" in frame.columns:
+            columns = columns.assign(last=frame.groupby(list(cell))["step"].transform("max"))
+        return pd.MultiIndex.from_frame(columns)
+
+    return pd.concat([rows, known[conditions(known).isin(conditions(custom))]], ignore_index=True)
 
 
 def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:

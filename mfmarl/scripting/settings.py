@@ -14,10 +14,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mfmarl.custom import constructor_keywords
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from mfmarl.custom import constructor_keywords, constructor_type, is_in_file
+from mfmarl.scripting.options import allowed
 
 if TYPE_CHECKING:
     from mfmarl.algorithms import Kind
+    from mfmarl.algorithms.agent import Agent
 
 
 def sourced(value: Any, source: str, *, script: bool = False) -> Any:
@@ -43,7 +47,10 @@ def values(settings: Any) -> dict[str, object]:
 
 
 def arguments_of(
-    algorithm: str, values: Mapping[str, object], kind: Kind = "stateless"
+    algorithm: str,
+    values: Mapping[str, object],
+    kind: Kind = "stateless",
+    method: Mapping[str, object] | None = None,
 ) -> tuple[dict[str, object], dict[str, object]]:
     """The keyword arguments of an algorithm, and those of its data module: the `values` that each of them names.
 
@@ -54,9 +61,11 @@ def arguments_of(
         algorithm: a key of ALGORITHMS, or path/to/file.py:Class.
         values: name to value.
         kind: of games that the algorithm must play.
+        method: the option --method; a custom algorithm takes its values in place of the settings', another ignores it.
 
     Raises:
-        ValueError: an unknown algorithm, one for other games, or a value that nobody takes.
+        ValueError: an unknown algorithm, one for other games, a value that nobody takes, or of `method` one that a
+            custom algorithm does not take or that has another type; or one that such an algorithm lacks.
     """
     from mfmarl.algorithms import ALGORITHMS, algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
 
@@ -66,6 +75,10 @@ def arguments_of(
     if unknown := [name for name in values if name not in known]:
         raise ValueError(f"settings: got {', '.join(unknown)}, which no algorithm and no data module takes")
     agent, data = constructor_keywords(cls), constructor_keywords(cls.data_module)
+    if is_in_file(algorithm):
+        values = {**values, **{name: _typed(cls, name, value) for name, value in (method or {}).items()}}
+        if lacking := [name for name, needed in agent.items() if needed and name not in values]:
+            raise ValueError(f"method: {cls.__name__} needs {lacking[0]}, give --method.{lacking[0]}")
     return {k: v for k, v in values.items() if k in agent}, {k: v for k, v in values.items() if k in data}
 
 
@@ -73,6 +86,29 @@ def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
     """`count` seeds from `first` on, in blocks of at most `together`, each to be one job."""
     last = first + count
     return [tuple(range(start, min(start + together, last))) for start in range(first, last, together)]
+
+
+def _typed(cls: type[Agent], name: str, value: object) -> object:
+    """A value of the option --method as the constructor of a class or of its data module means it."""
+    for owner in (cls, cls.data_module):
+        if name in set(constructor_keywords(owner)) - {"steps", "evaluations"}:
+            break
+    else:
+        own = {*constructor_keywords(cls), *constructor_keywords(cls.data_module)} - {"steps", "evaluations"}
+        raise ValueError(
+            f"method.{name}: {cls.__name__} and its data module take no such argument, allowed are "
+            f"{', '.join(sorted(own))}"
+        )
+    kind = constructor_type(owner, name)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument(f"--{name}", type=kind)
+    try:
+        parsed: object = parser.parse_object({name: value})[name]
+        if isinstance(parsed, Namespace):
+            raise ValueError(f"method.{name}: got {value}, allowed are numbers, text and lists of them")
+        return parsed
+    except ArgumentError as error:
+        raise ValueError(f"method.{name}: got {value}, allowed is {allowed(kind)}") from error
 
 
 def _sourced_value(settings: Any, field: dataclasses.Field[Any]) -> dict[str, object]:

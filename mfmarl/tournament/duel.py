@@ -13,14 +13,17 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
+from mfmarl.algorithms import algorithm_class
+from mfmarl.custom import is_in_file, sources
 from mfmarl.data.battle_round import play_round
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.observation import Observation
 from mfmarl.jobs.execution import Attempt
 from mfmarl.jobs.job import Job, Label
-from mfmarl.policies import Evaluation, Policy, Scripted, load_army
+from mfmarl.policies import Evaluation, Policy, Scripted, class_needed, load_army
 from mfmarl.tournament.schedule import Fixture
+from mfmarl.values import read_weights
 
 
 @dataclass(frozen=True)
@@ -30,24 +33,40 @@ class Army:
     Args:
         source: the file, or the script's name.
         digest: of the file; empty for a script.
+        custom: path/to/file.py:Class of the method, if its army cannot act without its class.
     """
 
     source: str
     digest: str = ""
+    custom: str = ""
 
     @classmethod
-    def of_file(cls, path: Path) -> Army:
-        """The army in a file."""
-        return cls(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    def of_file(cls, path: Path, algorithm: str = "") -> Army:
+        """The army in a file, of an algorithm that may be path/to/file.py:Class."""
+        custom = algorithm if is_in_file(algorithm) and class_needed(read_weights(path, "policy")[0]) else ""
+        return cls(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), custom)
+
+    @property
+    def content(self) -> object:
+        """What determines how it acts, wherever its file lies."""
+        if self.custom:
+            return [self.digest, self.custom.rpartition(":")[2], sources(Path(self.custom.rpartition(":")[0]))]
+        return self.digest or self.source
 
     def check(self) -> None:
-        """Raise ValueError unless the army is there, and is the one that it was."""
+        """Raise ValueError unless the army is there, is the one that it was, and can act."""
         if not self.digest:
             Scripted(self.source)
         elif not Path(self.source).is_file():
             raise ValueError(f"armies: there is no file {self.source}")
-        elif Army.of_file(Path(self.source)) != self:
+        elif hashlib.sha256(Path(self.source).read_bytes()).hexdigest() != self.digest:
             raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
+        else:
+            load_army(self.source, classes=self.classes())
+
+    def classes(self) -> list[type]:
+        """The class without which it cannot act."""
+        return [algorithm_class(self.custom, "battle")] if self.custom else []
 
     def load(self, device: torch.device) -> Policy | Scripted:
         """The army, ready to act.
@@ -56,7 +75,7 @@ class Army:
             ValueError: as `check`.
         """
         self.check()
-        return load_army(self.source, device)
+        return load_army(self.source, device, self.classes())
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,7 @@ class DuelJob(Job):
 
     unit = "agent-rounds"
     checkpoint_name: ClassVar[str] = "checkpoint.json"
+    precisions = ("32",)  #: in which networks act by their best action as it was trained.
 
     @property
     def work(self) -> int:
@@ -100,7 +120,7 @@ class DuelJob(Job):
             "labels": self.labels,
             "environment": self.environment,
             "blocks": self.blocks,
-            "armies": {name: army.digest or army.source for name, army in self.armies.items()},
+            "armies": {name: army.content for name, army in self.armies.items()},
         }
 
     def check(self) -> None:
@@ -116,13 +136,7 @@ class DuelJob(Job):
             raise ValueError(f"got {len(content['rows'])} rows where {expected} were written")
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Play; the rows are those of tournament.csv.
-
-        Raises:
-            ValueError: a precision other than 32, in which networks act by their best action as it was trained.
-        """
-        if attempt.hardware.precision != "32":
-            raise ValueError(f"precision: got {attempt.hardware.precision}, allowed is 32: armies fight in float32")
+        """Play; the rows are those of tournament.csv."""
         armies = {name: army.load(attempt.hardware.torch_device) for name, army in self.armies.items()}
         done, rows = 0, cast(list[dict[str, Any]], [])
         if attempt.resume:

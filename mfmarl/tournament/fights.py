@@ -6,6 +6,7 @@ rounds = fight("results/battle/policies/mf-q-64-seed-0.safetensors", "rush", rou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -30,6 +31,7 @@ def fight(
     *,
     environment: Battle | None = None,
     evaluation: Evaluation = "greedy",
+    classes: Sequence[type] = (),
 ) -> pd.DataFrame:
     """Play rounds of Battle between two trained or scripted armies.
 
@@ -42,17 +44,18 @@ def fight(
         rounds: how many.
         environment: the game. None: of as many agents as the army, else the opponent, trained with.
         evaluation: how both act: `greedy`, or `sampled` as at the end of training.
+        classes: custom methods whose armies only their class can let act: that override `act` or `make_network`.
 
     Returns:
         A row a round: seat, first, evaluation, round, result (of `army`), reward, opponent_reward, survivors,
         opponent_survivors, steps.
 
     Raises:
-        ValueError: an army that is none, no rounds, or another evaluation.
+        ValueError: an army that is none, or whose class was not given, no rounds, or another evaluation.
     """
     if evaluation not in get_args(Evaluation):
         raise ValueError(f"evaluation must be greedy or sampled, got {evaluation!r}")
-    armies = [_loaded(each) for each in (army, opponent)]
+    armies = [_loaded(each, classes) for each in (army, opponent)]
     if environment is None:
         trained = [each.about["agents"] for each in armies if isinstance(each, Policy) and "agents" in each.about]
         environment = Battle(int(str(trained[0]))) if trained else Battle()
@@ -67,5 +70,5 @@ def fight(
     return pd.DataFrame(rows).drop(columns=["algorithm", "opponent", "seed", "opponent_seed"])
 
 
-def _loaded(army: AnyArmy) -> Policy | Scripted:
-    return army if isinstance(army, Policy | Scripted) else load_army(str(army))
+def _loaded(army: AnyArmy, classes: Sequence[type]) -> Policy | Scripted:
+    return army if isinstance(army, Policy | Scripted) else load_army(str(army), classes=classes)

@@ -15,13 +15,19 @@ from mfmarl.tournament.schedule import Fixture
 LOCK_STEP = 8  # battles that are played side by side, so that one call of a network serves them all
 
 
-def check_none_is_lost(played: pd.DataFrame, agents: int, fixtures: Sequence[Fixture]) -> None:
-    """Raise ValueError if these would replace rounds already played and lack one of their training seeds.
+def check_none_is_lost(
+    played: pd.DataFrame, agents: int, fixtures: Sequence[Fixture], *, exactly: bool = False
+) -> None:
+    """Refuse rounds that would take the place of more rounds, or of rounds of seeds that they lack.
 
     Args:
         played: tournament.csv as it is.
         agents: of an army.
         fixtures: of a pairing.
+        exactly: refuse any other number of rounds, and a pairing that was not played.
+
+    Raises:
+        ValueError: such rounds; one line that names --out as the way.
     """
     one, two = fixtures[0].algorithm, fixtures[0].opponent
     earlier = played[(played["algorithm"] == one) & (played["opponent"] == two) & (played["agents"] == agents)]
@@ -31,6 +37,11 @@ def check_none_is_lost(played: pd.DataFrame, agents: int, fixtures: Sequence[Fix
                 f"seeds: tournament.csv has rounds of {one} v {two} with seeds {sorted(lost)}, which "
                 "this call would replace; play at least those seeds, or name another --out"
             )
+    if len(earlier) > len(fixtures) or (exactly and len(earlier) != len(fixtures)):
+        raise ValueError(
+            f"tournament_rounds: tournament.csv has {len(earlier)} rounds of {one} v {two} with {agents} agents, and "
+            f"this call would bring {len(fixtures)}; name another --out"
+        )
 
 
 def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:
@@ -66,7 +77,7 @@ def duel_job(
             path = policy_path(name, seed)
             if name not in SCRIPTED and not path.exists():
                 raise ValueError(f"seeds: there is no {path}; train {name} with seed {seed} first")
-            armies[entrant(name, seed)] = Army(name) if name in SCRIPTED else Army.of_file(path)
+            armies[entrant(name, seed)] = Army(name) if name in SCRIPTED else Army.of_file(path, name)
     one = blocks[0][0]
     labels: dict[str, Label] = {"algorithm": one.algorithm, "opponent": one.opponent, "agents": environment.agents}
     name = job_name("duel", *labels.values())  # whatever the seeds: the rows of a pairing replace its earlier ones

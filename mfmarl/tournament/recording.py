@@ -7,6 +7,7 @@ write(replay, "results/battle/replays/mf-q-v-rush", "gif", ("MF-Q", "rush"))
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -22,7 +23,9 @@ from mfmarl.tournament.duel import fight
 __all__ = ["Kind", "check_kind", "record", "write"]
 
 
-def record(game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: int) -> Replay:
+def record(
+    game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: int, classes: Sequence[type] = ()
+) -> Replay:
     """Play a battle to its end and record it.
 
     Equal arguments give equal recordings on one machine. On another machine a network's last digits may choose another
@@ -33,10 +36,11 @@ def record(game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: 
         armies: files of policies, or names of scripts: rush or random.
         evaluation: how both act, `greedy` or `sampled`; scripts act one way only.
         seed: of the start (who stands left, who moves first) and of all that the armies draw; in 0 .. 2^61 - 1.
+        classes: custom methods whose armies only their class can let act.
 
     Raises:
-        ValueError: armies that are not two, one that is neither a policy nor a script, another evaluation, or a seed
-            out of its range. It is raised before anything is played.
+        ValueError: armies that are not two, one that is neither a policy nor a script or whose class was not given,
+            another evaluation, or a seed out of its range. It is raised before anything is played.
     """
     if len(armies) != 2:
         raise ValueError(f"armies must be two, got {len(armies)}")
@@ -44,7 +48,7 @@ def record(game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: 
         raise ValueError(f"evaluation must be {' or '.join(get_args(Evaluation))}, got {evaluation!r}")
     if not 0 <= seed < 2**61:
         raise ValueError(f"seed must be in 0 .. 2^61 - 1, got {seed}")
-    policies = [load_army(name) for name in armies]
+    policies = [load_army(name, classes=classes) for name in armies]
     battles, chance = Battles(game), generators((seed,), "evaluation")
     battles.reset(chance)
     fight(battles, policies, chance, evaluation)

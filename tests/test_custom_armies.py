@@ -1,0 +1,199 @@
+"""Custom methods of Battle play the tournament and the film as they trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from mfmarl import Battle, BattleAC, BattleMFQ, EpsilonGreedy, fight, train
+from mfmarl.algorithms.battle import BattleAgent
+from mfmarl.environments.battle.game import ACTIONS, FEATURES
+from mfmarl.environments.battle.recorded import play
+from mfmarl.jobs.armies import policy_path
+from mfmarl.jobs.job import TrainingJob
+from mfmarl.policies import Acting, Policy
+from mfmarl.tournament.jobs import duel_job, lock_steps
+from mfmarl.tournament.recording import record
+from mfmarl.tournament.schedule import schedule
+from tests.support import done
+
+GAME = Battle(2, max_steps=6)
+STAY = 6  # the middle of the 13 moves
+RUNNING: dict[str, Any] = {"steps": 2, "evaluations": 1, "batch_size": 4, "samples_per_update": 8}
+LAST_STEP = 2  # rounds of self-play that every army here has learned by
+
+
+class Stays(BattleMFQ):
+    """Never moves, whatever it learns."""
+
+    moves: Tensor
+
+    def __init__(self, environment: Battle, seeds: Any, *, still: int = STAY, **like_mfq: Any) -> None:
+        super().__init__(environment, seeds, **like_mfq)
+        self.register_buffer("moves", torch.tensor([-1]))
+        self.still = still
+
+    def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
+        self.moves[0] = self.still
+        assert uniform.shape == (len(view),)
+        assert mean_action.shape == (len(view), ACTIONS)
+        assert step <= LAST_STEP
+        return self.moves.expand(len(view))
+
+
+class StaysByLogits(BattleAC):
+    """Acts by another rule than its baseline, which `acting` states."""
+
+    @property
+    def acting(self) -> Acting:
+        return Acting("temperature", 1e-4)
+
+    def make_network(self) -> nn.Module:
+        return Still(self.uses_mean_action, self.start_generator)
+
+
+class AtRandom(BattleMFQ):
+    """Acts at random, in training too, though its exploration is greedy."""
+
+    @property
+    def acting(self) -> Acting:
+        return Acting("epsilon", 1.0)
+
+
+class Still(nn.Module):
+    """Prefers to stay."""
+
+    def __init__(self, uses_mean_action: bool, generator: Generator, most: float = 1.0) -> None:
+        super().__init__()
+        self.layer = nn.Linear(FEATURES, ACTIONS)
+        with torch.no_grad():
+            self.layer.weight.zero_()
+            self.layer.bias.zero_()
+            self.layer.bias[STAY] = most
+
+    def forward(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        values: Tensor = self.layer(feature)
+        return values
+
+
+class StaysByNetwork(BattleMFQ):
+    """Its network is no other's, and takes an argument of its own."""
+
+    def make_network(self) -> nn.Module:
+        return Still(self.uses_mean_action, self.start_generator, most=3.0)
+
+
+STAYERS: dict[type[BattleAgent], dict[str, Any]] = {
+    Stays: {},
+    StaysByLogits: {"learning_rate": 1e-9},
+    StaysByNetwork: {"learning_rate": 1e-9, "exploration": EpsilonGreedy(0.0, 0.0)},
+}
+
+
+@pytest.mark.parametrize("cls", STAYERS)
+def test_who_stays_earns_the_same_in_self_play_tournament_and_film(cls: type[BattleAgent], tmp_path: Path) -> None:
+    rows = train(cls, GAME, [0], out=tmp_path, **RUNNING, **STAYERS[cls])
+    per_step = -0.005 * GAME.agents
+    assert (rows["reward"] / rows["steps"]).tolist() == pytest.approx([per_step])
+    army = policy_path(tmp_path, GAME.agents, cls.__name__, 0)
+    for evaluation in ("greedy", "sampled"):
+        met = fight(army, army, 4, environment=GAME, evaluation=evaluation, classes=[cls])
+        assert (met["reward"] / met["steps"]).tolist() == pytest.approx([per_step] * 4)
+        filmed = [frame.units.positions for frame in play(record(GAME, (str(army),) * 2, evaluation, 0, [cls]))]
+        assert all(positions.equal(filmed[0]) for positions in filmed)
+
+
+def test_what_is_overridden_last_decides_in_training_too(tmp_path: Path) -> None:
+    greedy = EpsilonGreedy(0.0, 0.0)
+    seen = {}
+    for cls in (AtRandom, BattleMFQ):
+        agent: Any = cls(GAME, [0], exploration=greedy)
+        views = (torch.zeros(2100, 13, 13, 7), torch.zeros(2100, FEATURES), torch.zeros(2100, ACTIONS))
+        actions = agent.act(0, *views, (torch.arange(2100) + 0.5) / 2100, 0)
+        seen[cls] = len(actions.unique())
+    assert seen == {AtRandom: ACTIONS, BattleMFQ: 1}
+    train(AtRandom, GAME, [0], out=tmp_path, exploration=greedy, **RUNNING)
+    policy = Policy.load(policy_path(tmp_path, 2, "AtRandom", 0))
+    assert policy.acting == Acting("epsilon", 1.0), "plain values need no class"
+
+
+def test_all_that_a_class_learned_comes_back(tmp_path: Path) -> None:
+    train(Stays, GAME, [0], out=tmp_path, still=3, learning_rate=1e-3, **RUNNING)
+    path = policy_path(tmp_path, 2, "Stays", 0)
+    policy: Any = Policy.load(path, classes=[nn.Linear, Stays])
+    assert type(policy).__name__ == "AgentsPolicy"
+    assert policy.about == {"algorithm": "Stays", "agents": 2, "seed": 0}
+    assert (policy.rounds, policy.agent.still, policy.agent.moves.item()) == (2, 3, 3)
+    fresh = Stays(GAME, [0])
+    assert not policy.network.head[-1].bias.equal(fresh.network.head[-1].bias)  # type: ignore[index,union-attr]
+    policy.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_the_class_must_be_given(tmp_path: Path) -> None:
+    train(Stays, GAME, [0], out=tmp_path, **RUNNING)
+    army = str(policy_path(tmp_path, 2, "Stays", 0))
+    message = rf"^policy: .* needs the class {__file__}:Stays, which must be given: in Python by classes="
+    for call in (
+        lambda: fight(army, "rush", 1),
+        lambda: record(GAME, (army, "rush"), "greedy", 0),
+        lambda: Policy.load(army, classes=[BattleMFQ]),
+        lambda: duel(tmp_path, "Stays").check(),
+    ):
+        with pytest.raises(ValueError, match=message) as raised:
+            call()
+        assert "\n" not in str(raised.value)
+
+
+def duel(out: Path, name: str) -> Any:
+    """The army against rush."""
+    fixtures = schedule((name, "rush"), {name: [0]}, 4)
+    return duel_job([*lock_steps(fixtures)], GAME, lambda *_: policy_path(out, 2, "Stays", 0))
+
+
+def test_a_duel_knows_the_class_by_its_file_whose_edit_makes_another_duel(tmp_path: Path) -> None:
+    train(Stays, GAME, [0], out=tmp_path, **RUNNING)
+    file = tmp_path / "mine.py"
+    file.write_text(Path(__file__).read_text())
+    job = duel(tmp_path, f"{file}:Stays")
+    rows = done(job, tmp_path / "job")
+    assert rows["reward"].tolist() == pytest.approx((-0.005 * 2 * rows["steps"]).tolist(), abs=0.31)
+    first = job.fingerprint
+    file.write_text(Path(__file__).read_text() + "\n# another\n")
+    assert duel(tmp_path, f"{file}:Stays").fingerprint != first
+
+
+def test_what_no_file_can_hold_is_refused_before_training() -> None:
+    class Odd(EpsilonGreedy):
+        """No file holds a class that is inside a function."""
+
+    agent = {"exploration": Odd(0.5, 0.5)}
+    job = TrainingJob("a", {"algorithm": "a"}, f"{__file__}:Stays", GAME, (0,), agent, dict(RUNNING))
+    with pytest.raises(ValueError, match=r"^exploration must be plain data to be saved, .*Odd"):
+        job.check()
+    TrainingJob("a", {"algorithm": "a"}, "battle-mf-q", GAME, (0,), agent, dict(RUNNING)).check()
+    job = TrainingJob("a", {"algorithm": "a"}, f"{__file__}:Grows", GAME, (0,), {}, dict(RUNNING))
+    with pytest.raises(ValueError, match=r"^algorithm: an army of Grows cannot be stored: .*size mismatch"):
+        job.check()
+
+
+class Grows(Stays):
+    """Another network each time it is made."""
+
+    made = 0
+
+    def make_network(self) -> nn.Module:
+        Grows.made += 1
+        return nn.Linear(FEATURES, Grows.made)
+
+
+def test_the_armies_of_this_package_are_stored_as_ever(tmp_path: Path) -> None:
+    train("mf-q", GAME, [0], out=tmp_path, **RUNNING)
+    policy = Policy.load(policy_path(tmp_path, 2, "mf-q", 0))
+    assert type(policy) is Policy
+    pd.testing.assert_frame_equal(
+        fight(policy, "rush", 4, environment=GAME), fight(policy, "rush", 4, environment=GAME, classes=[Stays])
+    )
