@@ -134,6 +134,16 @@ class MFQ(IL):
         self.iterations = iterations if fixed_point == "iterated" else 0
         self.damping = damping
 
+    def setup(self, stage: str) -> None:
+        """Refuse to iterate over other neighbours than those that `mean_policy` has.
+
+        Raises:
+            ValueError: `iterated` with a neighbourhood that is not Eq. 11.
+        """
+        neighbourhood = self.trainer.datamodule.neighbourhood  # type: ignore[attr-defined]
+        if self.iterations and not neighbourhood.follows_from_total:
+            raise ValueError(f"fixed_point must be one-shot with {neighbourhood}: iterated is of all others alone")
+
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         assert mean_action is not None
         temperature = self.exploration.temperature(self.step)
