@@ -64,7 +64,7 @@ class FMQ(IL):
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         played = actions.unsqueeze(-1)
-        received = reward.to(self.best.dtype).view(-1, 1, 1).expand(played.shape)
+        received = reward.to(self.best.dtype).view(len(reward), -1, 1).expand(played.shape)
         best = self.best.gather(-1, played)
         counted = self.best_count.gather(-1, played)
         counted = counted.masked_fill(received > best, 0.0) + (received >= best)
@@ -117,7 +117,7 @@ class RecFMQ(IL):
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         played = actions.unsqueeze(-1)
-        received = reward.to(self.best.dtype).view(-1, 1, 1).expand(played.shape)
+        received = reward.to(self.best.dtype).view(len(reward), -1, 1).expand(played.shape)
         best = self.best.gather(-1, played)
         frequency = self.frequency.gather(-1, played)
         frequency = frequency.lerp((received >= best).to(frequency.dtype), self.frequency_rate)

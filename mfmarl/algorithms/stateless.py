@@ -73,7 +73,12 @@ class StatelessAgent(Agent):
         raise NotImplementedError
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step as it is played: actions `[seeds, agents]`, reward `[seeds]` float64, unscaled."""
+        """See one joint step as it is played.
+
+        Args:
+            actions: `[seeds, agents]` int64.
+            reward: unscaled, `[seeds]` float64, or `[seeds, agents]` of a game that pays each agent its own.
+        """
 
     def losses(self, batch: Batch) -> list[Tensor]:
         """One loss `[seeds]` an optimizer, in the order of `configure_optimizers`."""

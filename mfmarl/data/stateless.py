@@ -11,7 +11,7 @@ from mfmarl.data.metrics import MeanByRun
 from mfmarl.data.neighbourhood import JointStep, Neighbourhood, Noise, check_neighbourhood
 from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_positive, cut
 from mfmarl.data.stateless_replay import Batch, ReplayBuffer
-from mfmarl.environments import Environment
+from mfmarl.environments import Environment, pays_each_agent
 from mfmarl.mean_field import mean_action
 from mfmarl.seeds import generators
 
@@ -47,7 +47,7 @@ class Policy(Protocol):
         ...
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step: `[seeds, agents]` int64 and `[seeds]` float64."""
+        """See one joint step: `[seeds, agents]` int64, and `[seeds]` float64 or `[seeds, agents]`."""
         ...
 
 
@@ -121,6 +121,7 @@ class ReplayDataModule(RoundsDataModule):
             raise ValueError(f"stored_mean_action must be left out with a neighbourhood, got {stored_mean_action!r}")
         else:
             check_neighbourhood(neighbourhood, environment.agents, environment.actions)
+        self._pays_each_agent = pays_each_agent(environment)
         self.batch_size = batch_size
         self.samples_per_update = samples_per_update
         self.capacity = max(capacity // environment.agents, 1)
@@ -176,6 +177,8 @@ class ReplayDataModule(RoundsDataModule):
     def evaluate(self, policy: Policy) -> dict[str, Tensor]:
         """Mean reward `[seeds]` of greedy play, of sampled play, and of training since the last evaluation.
 
+        Of a game that pays each agent its own reward, the mean over agents.
+
         Greedy and sampled play both go on from the last joint action of training, learning switched off.
         """
         agents = self.environment.agents
@@ -223,7 +226,9 @@ class ReplayDataModule(RoundsDataModule):
         """
         agents, actions = self.environment.agents, self.environment.actions
         kind = torch.uint8 if actions <= 256 else torch.int64
-        columns = {"action": ((agents,), kind), "reward": ((), torch.float32)}
+        rewards: tuple[int, ...] = (agents,) if self._pays_each_agent else ()
+        columns: dict[str, tuple[tuple[int, ...], torch.dtype]]
+        columns = {"action": ((agents,), kind), "reward": (rewards, torch.float32)}
         if policy.uses_mean_action and self.neighbourhood.follows_from_total:
             columns |= {"before": ((agents,), kind), "total": ((actions,), torch.float32)}
         elif policy.uses_mean_action:
@@ -265,7 +270,7 @@ class ReplayDataModule(RoundsDataModule):
         whole = Batch(
             agent=agent,
             action=buffer.elements("action", rows, agent).long(),
-            reward=buffer.steps("reward", rows),
+            reward=buffer.elements("reward", rows, agent) if self._pays_each_agent else buffer.steps("reward", rows),
             mean_action=mean,
             joint_action=buffer.steps("action", group_rows).long() if policy.uses_joint_action else None,
         )

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class, kind_of
 from mfmarl.custom import FILE_MODULE, constructor_keywords, is_in_file, name_in_file
-from mfmarl.environments import Battle, Game, Ising
+from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep, policy_path
 from mfmarl.jobs.execution import Execution
@@ -149,6 +149,7 @@ def check_game(environment: object) -> Kind:
     lacking = [each for each in needed if not hasattr(environment, each)]
     if lacking:
         raise ValueError(f"environment must have {', '.join(needed)}; {environment!r} lacks {', '.join(lacking)}")
+    pays_each_agent(cast(Environment, environment))
     return "stateless"
 
 
