@@ -51,6 +51,7 @@ _PLACES = {
     "AgentNetwork": "mfmarl.networks.stacked",
     "BattleNetwork": "mfmarl.networks.battle",
     "Boltzmann": "mfmarl.exploration",
+    "Copies": "mfmarl.networks.stacked",
     "EpsilonGreedy": "mfmarl.exploration",
     # equations
     "action_counts": "mfmarl.mean_field",

@@ -48,6 +48,7 @@ from mfmarl.mean_field import mean_field_value as mean_field_value
 from mfmarl.mean_field import mean_policy as mean_policy
 from mfmarl.networks.battle import BattleNetwork as BattleNetwork
 from mfmarl.networks.stacked import AgentNetwork as AgentNetwork
+from mfmarl.networks.stacked import Copies as Copies
 from mfmarl.policies import Policy as Policy
 from mfmarl.tournament.fights import fight as fight
 
