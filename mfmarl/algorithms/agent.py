@@ -43,11 +43,13 @@ class Agent(pl.LightningModule):
     always_saved: ClassVar[bool] = False  #: in its job's folder, asked for or not.
     scores: dict[str, Tensor]  #: `[seeds]` (or `[conditions, seeds]`) float64 a score, after each evaluation.
     arguments: dict[str, Any]  #: of the constructor, by name, as they were given.
+    made_at: Tensor  #: the state of torch's global generator before it was made.
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        """Note the arguments, from which a checkpoint or a file makes the agent again."""
+        """Note the arguments, from which a checkpoint makes the agent again, and where torch's global generator is."""
         agent = super().__new__(cls)
         object.__setattr__(agent, "arguments", by_name(cls, arguments, named))
+        object.__setattr__(agent, "made_at", torch.default_generator.get_state())
         return agent
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:

@@ -160,7 +160,7 @@ def check_together(agent: Any, data: object) -> None:
 
 def check_start(agent: Any) -> None:
     """Raise ValueError if a custom agent, made again, starts elsewhere when torch's global generator does."""
-    if not agent.is_custom:
+    if not agent.is_custom or torch.equal(agent.made_at, torch.default_generator.get_state()):  # nobody drew from it
         return
     starts = []
     for seed in (0, 1):
