@@ -16,7 +16,7 @@ class Consensus:
     draws: int = 0  # uniform draws a joint step: none, the reward is deterministic
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """The common reward: `[..., agents]` int64 to `[...]` float64."""
+        """The common reward: `[..., agents]` int64 to `[...]` float64. `[..., agents]` would pay each agent its own."""
         return action_counts(actions, self.actions).amax(-1).double() / self.agents
 
 

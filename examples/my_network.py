@@ -1,10 +1,25 @@
-"""A custom network in Battle: MF-Q on dense layers in place of convolutions."""
+"""Custom networks of plain torch layers: MF-Q on one hidden layer; and in Battle on dense layers, not convolutions."""
+
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from mfmarl import Battle, BattleMFQ, train
+from mfmarl import MFQ, Battle, BattleMFQ, Copies, GaussianSqueeze, train
 from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
+
+
+class ShallowMFQ(MFQ):
+    """MF-Q whose network has a hidden layer of 50. Seeds train side by side, each with a copy of its own."""
+
+    def make_network(self, *_: Any) -> nn.Module:
+        """The networks of all seeds, each from one-hot ids and mean actions to action values."""
+        agents, actions = self.environment.agents, self.environment.actions
+
+        def one() -> nn.Module:
+            return nn.Sequential(nn.Linear(agents + actions, 50), nn.Tanh(), nn.Linear(50, actions))
+
+        return Copies(one, agents, self.start_generators)
 
 
 class DenseNetwork(nn.Module):
@@ -15,8 +30,6 @@ class DenseNetwork(nn.Module):
         self.uses_mean_action = uses_mean_action
         inputs = VIEW[0] * VIEW[1] * VIEW[2] + FEATURES + uses_mean_action * ACTIONS
         self.layers = nn.Sequential(nn.Linear(inputs, 64), nn.ReLU(), nn.Linear(64, ACTIONS))
-        for parameter in self.parameters():  # from the seed's generator: the global one is never used
-            nn.init.uniform_(parameter, -(inputs**-0.5), inputs**-0.5, generator)
 
     def forward(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
         """Action values `[batch, 21]`; a view is `[batch, 13, 13, 7]`, a feature `[batch, 34]`."""
@@ -29,9 +42,10 @@ class DenseMFQ(BattleMFQ):
     """MF-Q whose network is the one above."""
 
     def make_network(self) -> nn.Module:
-        """A network that starts from this run's seed."""
+        """A network. What torch draws for its layers in here is drawn from this run's own generator."""
         return DenseNetwork(self.uses_mean_action, self.start_generator)
 
 
 if __name__ == "__main__":
+    print(train(ShallowMFQ, GaussianSqueeze(20, 80, 40), range(2), steps=1000, evaluations=5, learning_rate=1e-2))
     print(train(DenseMFQ, Battle(8), range(1), steps=4, evaluations=4).T)

@@ -38,7 +38,12 @@ _PLACES = {
     "ReplayingAgent": "mfmarl.algorithms.battle",
     "StatelessAgent": "mfmarl.algorithms.stateless",
     "Transition": "mfmarl.data.sweeps",
-    # data modules
+    # data modules, and whose actions count in the mean action
+    "Army": "mfmarl.data.neighbourhood",
+    "Graph": "mfmarl.data.neighbourhood",
+    "JointStep": "mfmarl.data.neighbourhood",
+    "Neighbourhood": "mfmarl.data.neighbourhood",
+    "Noise": "mfmarl.data.neighbourhood",
     "ReplayDataModule": "mfmarl.data.stateless",
     "SelfPlayDataModule": "mfmarl.data.self_play",
     "SweepDataModule": "mfmarl.data.sweeps",
@@ -46,6 +51,7 @@ _PLACES = {
     "AgentNetwork": "mfmarl.networks.stacked",
     "BattleNetwork": "mfmarl.networks.battle",
     "Boltzmann": "mfmarl.exploration",
+    "Copies": "mfmarl.networks.stacked",
     "EpsilonGreedy": "mfmarl.exploration",
     # equations
     "action_counts": "mfmarl.mean_field",

@@ -17,6 +17,11 @@ from mfmarl.algorithms.q_learning import IL as IL
 from mfmarl.algorithms.q_learning import MFQ as MFQ
 from mfmarl.algorithms.stateless import StatelessAgent as StatelessAgent
 from mfmarl.data.army_replay import BattleBatch as BattleBatch
+from mfmarl.data.neighbourhood import Army as Army
+from mfmarl.data.neighbourhood import Graph as Graph
+from mfmarl.data.neighbourhood import JointStep as JointStep
+from mfmarl.data.neighbourhood import Neighbourhood as Neighbourhood
+from mfmarl.data.neighbourhood import Noise as Noise
 from mfmarl.data.self_play import SelfPlayDataModule as SelfPlayDataModule
 from mfmarl.data.stateless import ReplayDataModule as ReplayDataModule
 from mfmarl.data.stateless_replay import Batch as Batch
@@ -43,6 +48,7 @@ from mfmarl.mean_field import mean_field_value as mean_field_value
 from mfmarl.mean_field import mean_policy as mean_policy
 from mfmarl.networks.battle import BattleNetwork as BattleNetwork
 from mfmarl.networks.stacked import AgentNetwork as AgentNetwork
+from mfmarl.networks.stacked import Copies as Copies
 from mfmarl.policies import Policy as Policy
 from mfmarl.tournament.fights import fight as fight
 

@@ -11,6 +11,9 @@ other, a scripted rush and a random army. It writes to results/battle
     replays/         with --replay: battles as films, and as actions from which the engine plays them again
     ratings, learning_curves, win_rates, win_rate_bars, rewards (.png, .pdf); all but the first for each number of
     agents, which their names end in unless it is 64
+
+A custom method, `--algorithms path/to/file.py:Class --opponents mf-q`, trains under the same settings, and its armies
+fight those that are named; it is a subclass of BattleAgent, see examples/my_battle_method.py.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Without options it trains the six methods of the paper with 100, 500 and 1000 agents under two settings, `appendix`
 and `calibrated`, and writes curves, tables, figures and provenance to results/gaussian_squeeze. An interrupted run
 goes on where it stopped. --study NAME asks what decides the outcome; --scale-target goes to a million agents.
+
+A custom method, `--algorithms mf-q path/to/file.py:Class`, runs under the same settings and seeds, and gets rows and
+lines of its own; it is a subclass of StatelessAgent, see examples/my_method.py.
 """
 
 from __future__ import annotations

@@ -10,6 +10,9 @@ two temperatures, and lattices of 8, 16 and 32 around the critical point; and wr
     references.csv                  Onsager, mean field and Kaufman
     order_parameter, energy, training, binder, spins (.png, .pdf), ordering.gif
 
+A custom method, `--algorithms mf-q path/to/file.py:Class`, runs in the orders that `--orders` names and gets rows and
+lines of its own; it is a subclass of LatticeAgent, see examples/my_ising_method.py.
+
 Temperatures are the paper's tau, half of the physical one: the critical point is 1 / ln(1 + sqrt 2) = 1.1346.
 """
 
@@ -112,7 +115,7 @@ class IsingOptions(Options):
     agents: list[int] = field(default_factory=list)
     """Number of spins of the lattice, the square of an even number; without it 400."""
     orders: list[str] = field(default_factory=lambda: list(ORDERS))
-    """Orders of updates of MF-Q: checkerboard, simultaneous, released-code."""
+    """Orders of updates of MF-Q and of custom methods: checkerboard, simultaneous, released-code."""
     temperatures: list[float] = field(default_factory=list)
     """Temperatures tau at which to compare; without it those of the settings."""
 
@@ -168,7 +171,7 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
     training = replace(base, temperatures=TRAINING.temperatures) if options.quick else TRAINING
     compared = replace(base, temperatures=tuple(options.temperatures) or base.temperatures)
     for method in methods:
-        for order in options.orders if method == "mf-q" else ("checkerboard",):
+        for order in ("checkerboard",) if method == "mcmc" else options.orders:
             yield Cell("training", method, order, options.size, training)
             slow = order == "released-code" and not options.quick
             settings = replace(SLOW, temperatures=compared.temperatures) if slow else compared
@@ -225,6 +228,8 @@ def draw(options: IsingOptions) -> None:
         with_baselines(read_result(path, columns), path, options, KEYS, "method")
         for path, columns in ((options.out / "equilibrium.csv", RUN), (options.out / "training.csv", [*RUN, "step"]))
     )
+    if "q_error" not in training.columns:  # nobody learned
+        training["q_error"] = np.nan
     snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "row", "spins"])
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
@@ -234,9 +239,10 @@ def draw(options: IsingOptions) -> None:
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
     infinite = truth["size"].isna()
     compared = table[table["size"] == options.size]
+    in_equilibrium = table["method"].eq("mcmc") | table["order"].eq("checkerboard")  # the others' energy is another
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE),
-        "energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE),
+        **({"energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE)} if in_equilibrium.any() else {}),
         "training": figures.training(training[training["size"] == options.size]),
         "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"]),
     }

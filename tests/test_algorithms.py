@@ -17,12 +17,15 @@ from mfmarl.algorithms.actor_critic import AC, MAAC
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.stateless import StatelessAgent
+from mfmarl.data.neighbourhood import Graph
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment, GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING, STOCHASTIC_CLIMBING
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from tests.support import same
+from tests.test_neighbourhood import Shaken, Slow
+from tests.test_own_rewards import Minority
 
 EXAMPLE = f"{Path(__file__).parents[1] / 'examples/my_method.py'}:HystereticMFQ"
 NAMES = {**{name: name for name in ALGORITHMS["stateless"]}, "example": EXAMPLE}
@@ -103,6 +106,13 @@ CASES = {
     "iterated": Case("mf-q", agent={"fixed_point": "iterated", "exploration": Boltzmann(1.0, 0.01, 0.1)}),
     "same": Case("mf-q", agent={"embedding": "diverse"}, data={"stored_mean_action": "same"}),
     "noise": Case("mf-ac", agent={"embedding": "none"}, data={"stored_mean_action": "noise"}),
+    "average": Case("mf-q", data={"neighbourhood": Slow()}),
+    "average of the same step": Case("mf-ac", data={"neighbourhood": Slow(same_step=True)}),
+    "drawn for each agent": Case("mf-q", data={"neighbourhood": Shaken()}),
+    "ring": Case("mf-ac", data={"neighbourhood": Graph(tuple(((j - 1) % 7, (j + 1) % 7) for j in range(7)))}),
+    "own rewards": Case("mf-q", Minority(51)),
+    "own rewards of fmq": Case("fmq", Minority(51)),
+    "own rewards of maac": Case("maac", Minority(51)),
     "grouped": Case("maac", agent={"hidden": (16, 48)}, data={"agents_per_joint_step": 6}),
 }
 SEEDS = (4, 0, 9)

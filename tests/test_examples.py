@@ -17,6 +17,7 @@ PRINTS = {
     "my_game": "mf-q",
     "my_ising_method": "Glauber    0.8            0.9",
     "my_method": "HystereticMFQ",
+    "my_neighbourhood": "ExponentialAverage {200:",
     "my_network": "DenseMFQ",
     "plain_trainer": "the best, loaded again, of seeds (0, 1, 2, 3): ",
     "quickstart": "best possible: 423.0",

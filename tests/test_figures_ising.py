@@ -260,7 +260,7 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
     equilibrium, references, exact = equilibrium_frame(), references_frame(), exact_frame((20,))
     with pytest.raises(ValueError, match=r"equilibrium must be of one lattice size, got \[8, 16\]"):
         ising.order_parameter(equilibrium_frame(sizes=(16, 8)), references, CRITICAL)
-    with pytest.raises(ValueError, match=r"order of mf-q must be one of \['checkerboard', .* got \['spiral'\]"):
+    with pytest.raises(ValueError, match=r"order of all but mcmc must be one of \['checkerboard', .* got \['spiral'\]"):
         ising.order_parameter(equilibrium.assign(order="spiral"), references, CRITICAL)
     with pytest.raises(ValueError, match=r"references: curve must be one of .* got \['Bethe'\]"):
         ising.order_parameter(equilibrium, references.assign(curve="Bethe"), CRITICAL)
@@ -275,8 +275,8 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
         ising.energy(equilibrium.query("order == 'simultaneous'"), exact, CRITICAL)
     with pytest.raises(ValueError, match=r"training must be of one lattice size, got \[10, 20\]"):
         ising_training.training(pd.concat([training_frame(), training_frame().assign(size=10)]))
-    with pytest.raises(ValueError, match=r"training must hold mcmc, or mf-q in one of"):
-        ising_training.training(training_frame().assign(method="il"))
+    with pytest.raises(ValueError, match=r"training must hold mcmc, or another method in one of"):
+        ising_training.training(training_frame().assign(method="il", order="spiral"))
     with pytest.raises(ValueError, match=r"method must be one of \['mf-q', 'mcmc'\], got \['il'\]"):
         ising_spins.spins(snapshots_frame().assign(method="il"))
     for spins in ("++x", "++"):
@@ -438,3 +438,17 @@ def test_a_method_of_one_s_own_is_drawn_beside_the_others() -> None:
         assert "Mine" in labels
     alone = ising.order_parameter(mine, references, CRITICAL)
     assert alone.legends[0].get_texts()[0].get_text() == "Mine"
+
+
+def test_a_custom_method_has_a_line_in_each_of_its_orders() -> None:
+    equilibrium, frame = equilibrium_frame(), training_frame()
+    mine = equilibrium.query("method == 'mf-q'").assign(method="my/own.py:Mine")
+    mine["order_parameter"] /= 2
+    figure = ising.order_parameter(pd.concat([equilibrium, mine]), references_frame(), CRITICAL)
+    for axes, order in zip(figure.axes, ORDERS, strict=True):
+        assert_drawn(axes, mine[mine["order"] == order], "temperature", "order_parameter")
+    learning = frame.query("method == 'mf-q'").assign(method="my/own.py:Mine", order_parameter=0.123)
+    figure = ising_training.training(pd.concat([frame, learning]))
+    assert len(figure.axes[0].get_lines()) == 7
+    labels, _ = legend(figure)
+    assert {f"Mine, {order}" for order in ORDERS} < set(labels)

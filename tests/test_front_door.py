@@ -26,6 +26,7 @@ from mfmarl import (
     GaussianSqueeze,
     Ising,
     Metropolis,
+    Policy,
     TabularMFQ,
     TrainingJob,
     fight,
@@ -296,3 +297,36 @@ def test_equations_refuse_what_they_are_not_defined_for() -> None:
         mfmarl.mean_action(torch.zeros(1, dtype=torch.int64), torch.ones(1, 3), agents=1)
     with pytest.raises(ValueError, match=r"^agents must be at least 2, since .*, got 1$"):
         mfmarl.mean_policy(torch.ones(1, 3))
+
+
+class Nudged(MFQ):
+    """A custom class in a file."""
+
+
+@pytest.mark.parametrize("cls", [MFQ, Nudged])
+def test_trained_agents_are_returned_on_request(cls: type[MFQ], tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"steps": 20, "evaluations": 2, "learning_rate": 1e-2, "samples_per_update": 8}
+    game = GaussianSqueeze(8, 36.0, 18.0)
+    rows, agents = train(cls, game, range(10), keep=True, **arguments)
+    assert rows.equals(train(cls, game, range(10), **arguments))
+    assert [agent.seeds for agent in agents] == [tuple(range(8)), (8, 9)]
+    assert all(type(agent) is cls for agent in agents)
+    start = cls(game, range(8), learning_rate=1e-2)
+    assert not torch.equal(agents[0].network.identity, start.network.identity)  # type: ignore[arg-type]
+    _, again = train(cls, game, range(10), keep=True, out=tmp_path, **arguments)
+    assert torch.equal(again[1].network.identity, agents[1].network.identity)
+
+
+def test_trained_armies_and_spins_are_returned_on_request() -> None:
+    _, [army] = train("mf-q", Battle(8), [0], steps=1, evaluations=1, keep=True)
+    assert isinstance(army, Policy)
+    _, [spins] = train("mf-q", Ising(4), [0, 1], temperatures=(1.0,), steps=4, evaluations=1, keep=True)
+    assert spins.q_table.any()
+
+
+def test_what_no_file_could_hold_is_refused_before_training() -> None:
+    class Local(MFQ):
+        """Inside a function."""
+
+    with pytest.raises(ValueError, match=r"keep: no file can hold a trained Local: class .*Local must be at the top"):
+        train(Local, GaussianSqueeze(8), [0], steps=4, evaluations=1, keep=True)

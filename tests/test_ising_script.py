@@ -336,6 +336,28 @@ def test_jobs_are_what_the_options_say() -> None:
     assert seeds == [tuple(range(11))]
 
 
+GLAUBER = f"{Path(__file__).parents[1] / 'examples/my_ising_method.py'}:Glauber"
+
+
+def test_orders_hold_for_a_custom_class_which_gets_rows_and_lines_of_its_own(tmp_path: Path) -> None:
+    chosen = ["--quick", "--algorithms", GLAUBER, "--orders", "simultaneous", "released-code"]
+    ising.run(arguments(tmp_path, *chosen))
+    for table in ("training", "equilibrium", "summary"):
+        rows = read_csv(tmp_path / f"{table}.csv")
+        assert set(rows["method"]) == {GLAUBER}
+        assert set(rows["order"]) == {"simultaneous", "released-code"}
+    assert (tmp_path / "order_parameter.png").exists()
+    assert not (tmp_path / "energy.png").exists()  # in these orders the energy is not that of the equilibrium
+    ising.run(arguments(tmp_path, "--quick", "--algorithms", GLAUBER, "--orders", "checkerboard"))
+    assert set(read_csv(tmp_path / "training.csv")["order"]) == set(ising.ORDERS)
+    assert (tmp_path / "energy.png").exists()
+
+
+def test_one_method_alone_is_drawn(tmp_path: Path) -> None:
+    ising.run(arguments(tmp_path, "--quick", "--algorithms", "mcmc"))
+    assert {each.stem for each in tmp_path.glob("*.png")} == {*FIGURES} - {"binder"}
+
+
 TOY = Path(__file__).with_name("toy.py")
 
 

@@ -69,7 +69,10 @@ class AC(StatelessAgent):
         self.actor_target = deepcopy(self.actor).requires_grad_(False)
 
     def make_critic(self, hidden: Sequence[int], embedding: Embedding, start_bias: float) -> nn.Module:
-        """The critic Q, and through `uses_mean_action` whether it sees the mean action."""
+        """The critic Q of all seeds, and through `uses_mean_action` whether it sees the mean action.
+
+        A custom one of plain torch layers is made by Copies, see there.
+        """
         return AgentNetwork(
             self.environment.agents,
             self.environment.actions if self.uses_mean_action else 0,

@@ -40,11 +40,13 @@ class Agent(pl.LightningModule):
     always_saved: ClassVar[bool] = False  #: in its job's folder, asked for or not.
     scores: dict[str, Tensor]  #: `[seeds]` (or `[conditions, seeds]`) float64 a score, after each evaluation.
     arguments: dict[str, Any]  #: of the constructor, by name, as they were given.
+    made_at: Tensor  #: the state of torch's global generator before it was made.
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        """Note the arguments, from which a checkpoint or a file makes the agent again."""
+        """Note the arguments, from which a checkpoint makes the agent again, and where torch's global generator is."""
         agent = super().__new__(cls)
         object.__setattr__(agent, "arguments", by_name(cls, arguments, named))
+        object.__setattr__(agent, "made_at", torch.default_generator.get_state())
         return agent
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
@@ -82,6 +84,11 @@ class Agent(pl.LightningModule):
         """Those of `configure_optimizers`, without Lightning's wrapper: it costs a third of a small gradient step."""
         optimizers = self.optimizers(use_pl_optimizer=False)
         return cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers])
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether its class is not of this package."""
+        return not type(self).__module__.startswith("mfmarl.")
 
     def count_steps(self, steps: int) -> None:
         """Count towards `global_step` what was learned without an optimizer."""
@@ -187,6 +194,7 @@ def descend(
     optimizers: Sequence[Optimizer],
     follow: Callable[[], None],
     shape: Sequence[int] = (),
+    check: Callable[[Sequence[Tensor]], None] = lambda losses: None,
 ) -> None:
     """A gradient step for each minibatch, after which target networks follow.
 
@@ -197,16 +205,18 @@ def descend(
         optimizers: in the order of the losses.
         follow: moves the target networks.
         shape: that each loss must have: `[seeds]`, or none for a scalar.
+        check: looks at the losses of the first minibatch too.
 
     Raises:
         ValueError: the first minibatch's losses are not one an optimizer of this shape.
     """
     checked = False
-    parameters = [[each for group in optimizer.param_groups for each in group["params"]] for optimizer in optimizers]
+    parameters = [_trainable(each for group in one.param_groups for each in group["params"]) for one in optimizers]
     for batch in batches:
         found = losses(batch)
         if not checked:
             check_losses(found, len(optimizers), shape)
+            check(found)
             checked = True
         # All gradients first, then the steps: an actor's loss may depend on the critic as it was.
         gradients: list[Sequence[Tensor | None]] = [
@@ -234,6 +244,26 @@ def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
             raise ValueError(f"losses: number {number} must be {kind}, got {got}")
         if not loss.requires_grad:
             raise ValueError(f"losses: number {number} must depend on what is trained, got one without a gradient")
+
+
+def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> None:
+    """Raise ValueError if the losses `[seeds]` of two seeds depend on the same numbers.
+
+    Args:
+        losses: of two seeds or more, of which the first two are looked at.
+        parameters: all that are trained, by name. A seed's own is a whole one, or its part of `[seeds, ...]`.
+    """
+    seeds, values = len(losses[0]), list(parameters.values())
+    for loss in losses:
+        both = [torch.autograd.grad(loss[seed], values, retain_graph=True, allow_unused=True) for seed in (0, 1)]
+        for name, first, second in zip(parameters, *both, strict=True):
+            if first is None or second is None or not (first.any() and second.any()):
+                continue
+            if len(first) != seeds or first[1:].any() or second[:1].any() or second[2:].any():
+                raise ValueError(
+                    f"losses: all seeds share {name}, but each run needs parameters of its own: "
+                    "mfmarl.Copies makes a copy of plain torch layers for each"
+                )
 
 
 def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_field_value
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import NETWORKS, Acting, Policy, save_agent
-from mfmarl.seeds import generators
+from mfmarl.seeds import generators, plain_layers_from
 from mfmarl.values import decode
 
 
@@ -76,11 +76,15 @@ class BattleAgent(Agent):
         self.learning_rate, self.discount = learning_rate, discount
         self.opponent_rate = opponent_rate
         (self.start_generator,) = generators(seeds, "start")
-        self.network = self.make_network()
+        with plain_layers_from(self.start_generator):
+            self.network = self.make_network()
         self.opponent = _copy(self.network)
 
     def make_network(self) -> nn.Module:
-        """A network with the inputs of the method. It is called with view, feature and mean action, see `act`."""
+        """A network with the inputs of the method. It is called with view, feature and mean action, see `act`.
+
+        Plain torch layers made here start from this run's generator.
+        """
         return BattleNetwork(self.uses_mean_action, self.start_generator)
 
     @torch.no_grad()
@@ -301,7 +305,8 @@ class BattleAC(ReplayingAgent):
             raise ValueError(f"temperature must be positive, got {temperature}")
         check_weights(entropy_weight, value_weight)
         self.temperature, self.entropy_weight, self.value_weight = temperature, entropy_weight, value_weight
-        self.critic = self.make_network()
+        with plain_layers_from(self.start_generator):
+            self.critic = self.make_network()
         self.critic_target, self.actor_target = _copy(self.critic), _copy(self.network)
 
     @property

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.core.optimizer import _configure_optimizers, _configure_schedulers_automatic_opt
 from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch.optim import Optimizer
@@ -30,6 +31,7 @@ class Fitting(pl.Callback):
         check_one_rank(trainer)
         check_together(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
         if stage == "fit":
+            check_start(pl_module)
             limit_epochs(trainer)
             # Lightning drops `monitor` under manual optimization, and asks the module for its optimizers just once.
             pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]
@@ -169,6 +171,24 @@ def check_together(agent: Any, data: object) -> None:
         own, other = getattr(agent, name), getattr(data, name)
         if own != other:
             raise ValueError(f"{name} of agent and data module must be the same, got {own} and {other}")
+
+
+def check_start(agent: Any) -> None:
+    """Raise ValueError if a custom agent, made again, starts elsewhere when torch's global generator does."""
+    if not agent.is_custom or torch.equal(agent.made_at, torch.default_generator.get_state()):  # nobody drew from it
+        return
+    starts = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            made = type(agent)(**agent.arguments)
+        starts.append({name: each.detach() for name, each in [*made.named_parameters(), *made.named_buffers()]})
+    for name, values in starts[0].items():
+        if not torch.allclose(values, starts[1][name], rtol=0, atol=0, equal_nan=True):
+            raise ValueError(
+                f"{name} of {type(agent).__name__} starts from torch's global generator: make it by mfmarl.Copies, in "
+                "Battle in make_network, or draw it from the seed's own start generator"
+            )
 
 
 def limit_epochs(trainer: pl.Trainer) -> None:

@@ -8,6 +8,7 @@ with each joint step, so they learn with discount 0.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from mfmarl.algorithms.q_learning import IL
@@ -55,7 +56,7 @@ class FMQ(IL):
         self.heuristic_weight = heuristic_weight
         shape = (len(seeds), environment.agents, environment.actions)
         for name, start in (("best", float("-inf")), ("best_count", 0.0), ("count", 0.0)):
-            self.register_buffer(name, self.network.identity.new_full(shape, start))
+            self.register_buffer(name, torch.full(shape, start))
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         frequency = self.best_count / self.count.clamp(min=1)
@@ -64,7 +65,7 @@ class FMQ(IL):
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         played = actions.unsqueeze(-1)
-        received = reward.to(self.best.dtype).view(-1, 1, 1).expand(played.shape)
+        received = reward.to(self.best.dtype).view(len(reward), -1, 1).expand(played.shape)
         best = self.best.gather(-1, played)
         counted = self.best_count.gather(-1, played)
         counted = counted.masked_fill(received > best, 0.0) + (received >= best)
@@ -108,8 +109,8 @@ class RecFMQ(IL):
             raise ValueError(f"frequency_rate must be in (0, 1], got {frequency_rate}")
         self.frequency_rate = frequency_rate
         shape = (len(seeds), environment.agents, environment.actions)
-        self.register_buffer("best", self.network.identity.new_full(shape, float("-inf")))
-        self.register_buffer("frequency", self.network.identity.new_ones(shape))
+        self.register_buffer("best", torch.full(shape, float("-inf")))
+        self.register_buffer("frequency", torch.ones(shape))
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         values = super().preferences(None) / self.reward_scale
@@ -117,7 +118,7 @@ class RecFMQ(IL):
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         played = actions.unsqueeze(-1)
-        received = reward.to(self.best.dtype).view(-1, 1, 1).expand(played.shape)
+        received = reward.to(self.best.dtype).view(len(reward), -1, 1).expand(played.shape)
         best = self.best.gather(-1, played)
         frequency = self.frequency.gather(-1, played)
         frequency = frequency.lerp((received >= best).to(frequency.dtype), self.frequency_rate)

@@ -50,17 +50,24 @@ class IL(StatelessAgent):
         super().__init__(environment, seeds, **general)
         self.learning_rate = learning_rate
         self.exploration = exploration
-        self.network = AgentNetwork(
-            environment.agents,
-            environment.actions if self.uses_mean_action else 0,
-            environment.actions,
+        self.network = self.make_network(hidden, embedding, start_bias)
+        self.target = deepcopy(self.network).requires_grad_(False)
+        self.is_table = hidden is None
+
+    def make_network(self, hidden: Sequence[int] | None, embedding: Embedding, start_bias: float) -> nn.Module:
+        """The Q-network of all seeds, and through `uses_mean_action` whether it sees the mean action.
+
+        A custom one of plain torch layers is made by Copies, see there.
+        """
+        return AgentNetwork(
+            self.environment.agents,
+            self.environment.actions if self.uses_mean_action else 0,
+            self.environment.actions,
             hidden,
             self.start_generators,
             embedding=embedding,
             start_bias=start_bias,
         )
-        self.target = deepcopy(self.network).requires_grad_(False)
-        self.is_table = hidden is None
 
     @torch.no_grad()
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
@@ -133,6 +140,16 @@ class MFQ(IL):
             raise ValueError(f"iterations must be at least 1, got {iterations}")
         self.iterations = iterations if fixed_point == "iterated" else 0
         self.damping = damping
+
+    def setup(self, stage: str) -> None:
+        """Refuse to iterate over other neighbours than those that `mean_policy` has.
+
+        Raises:
+            ValueError: `iterated` with a neighbourhood that is not Eq. 11.
+        """
+        neighbourhood = self.trainer.datamodule.neighbourhood  # type: ignore[attr-defined]
+        if self.iterations and not neighbourhood.follows_from_total:
+            raise ValueError(f"fixed_point must be one-shot with {neighbourhood}: iterated is of all others alone")
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         assert mean_action is not None

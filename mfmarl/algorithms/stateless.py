@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import Agent, check_discount, check_rate, descend, follower
+from mfmarl.algorithms.agent import Agent, check_discount, check_independent, check_rate, descend, follower
 from mfmarl.data.stateless import ReplayDataModule, Round
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
@@ -54,6 +54,7 @@ class StatelessAgent(Agent):
         self.reward_scale = reward_scale
         self.target_rate = target_rate
         self.step = 0
+        self._is_checked = False
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
         """Exploring actions.
@@ -73,7 +74,12 @@ class StatelessAgent(Agent):
         raise NotImplementedError
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step as it is played: actions `[seeds, agents]`, reward `[seeds]` float64, unscaled."""
+        """See one joint step as it is played.
+
+        Args:
+            actions: `[seeds, agents]` int64.
+            reward: unscaled, `[seeds]` float64, or `[seeds, agents]` of a game that pays each agent its own.
+        """
 
     def losses(self, batch: Batch) -> list[Tensor]:
         """One loss `[seeds]` an optimizer, in the order of `configure_optimizers`."""
@@ -98,4 +104,10 @@ class StatelessAgent(Agent):
     def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
         """Play a round, and make a gradient step for each minibatch that it yields."""
         follow = follower(self.networks(), self.target_rate)
-        descend(experience(self), self.losses, optimizers, follow, [len(self.seeds)])
+        descend(experience(self), self.losses, optimizers, follow, [len(self.seeds)], self.check_independent)
+
+    def check_independent(self, losses: Sequence[Tensor]) -> None:
+        """Once, of a custom class: raise ValueError if the seeds of a stack share parameters."""
+        if self.is_custom and len(self.seeds) > 1 and not self._is_checked:
+            check_independent(losses, {name: each for name, each in self.named_parameters() if each.requires_grad})
+        self._is_checked = True

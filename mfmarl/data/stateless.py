@@ -8,15 +8,21 @@ import torch
 from torch import Tensor
 
 from mfmarl.data.metrics import MeanByRun
+from mfmarl.data.neighbourhood import JointStep, Neighbourhood, Noise, check_neighbourhood
 from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_positive, cut
 from mfmarl.data.stateless_replay import Batch, ReplayBuffer
-from mfmarl.environments import Environment
-from mfmarl.mean_field import action_counts, mean_action
+from mfmarl.environments import Environment, pays_each_agent
+from mfmarl.mean_field import mean_action
 from mfmarl.seeds import generators
 
 StoredMeanAction = Literal["previous", "same", "noise"]
 Round = Callable[["Policy"], Iterator[Batch]]
 
+NAMED: dict[str, Neighbourhood] = {  # what settings name, see `stored_mean_action`
+    "previous": Neighbourhood(),
+    "same": Neighbourhood(same_step=True),
+    "noise": Noise(),
+}
 BLOCKS_A_ROUND = 4
 _UNIFORMS_A_BLOCK = 1 << 21  # bounds a block of uniform draws to 8 MB a seed
 
@@ -33,7 +39,7 @@ class Policy(Protocol):
         ...
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions `[seeds, agents]` int64, given Eq. 11's `[seeds, agents, D]` and a draw an agent."""
+        """Exploring actions `[seeds, agents]` int64, given a mean action `[seeds, agents, D]` and a draw an agent."""
         ...
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
@@ -41,7 +47,7 @@ class Policy(Protocol):
         ...
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step: `[seeds, agents]` int64 and `[seeds]` float64."""
+        """See one joint step: `[seeds, agents]` int64, and `[seeds]` float64 or `[seeds, agents]`."""
         ...
 
 
@@ -63,9 +69,11 @@ class ReplayDataModule(RoundsDataModule):
         capacity: of the replay buffer in samples. 10^6: appendix C.1.
         agents_per_joint_step: how many of the samples come from one joint step; divides `batch_size`. 1: our
             choice; more make a critic of joint actions cheaper.
-        stored_mean_action: which mean action is stored with a^j, and thus learned from. `previous`: that of
-            the joint step before, which the choice started from; `same`: of the same joint step; `noise`: a
-            control, random numbers in place of the mean action in play and in learning.
+        neighbourhood: whose actions count in the mean action, and how, in play, in what is learned from, and in
+            evaluation. None: as `stored_mean_action` names it.
+        stored_mean_action: the name of a neighbourhood. `previous`: Eq. 11, all others; learned from is the mean
+            action of the joint step before, which the choice started from; `same`: that of the same joint step;
+            `noise`: a control, random numbers in place of the mean action in play and in learning.
         block_steps: joint steps whose random numbers are drawn together, 50: our choice; four such blocks make a round,
             so that Lightning's cost is below a tenth.
         evaluation_steps: joint steps of greedy and of sampled play at an evaluation, 10: our choice.
@@ -87,6 +95,7 @@ class ReplayDataModule(RoundsDataModule):
         samples_per_update: int = 500,
         capacity: int = 1_000_000,
         agents_per_joint_step: int = 1,
+        neighbourhood: Neighbourhood | None = None,
         stored_mean_action: StoredMeanAction = "previous",
         block_steps: int = 50,
         evaluation_steps: int = 10,
@@ -104,19 +113,27 @@ class ReplayDataModule(RoundsDataModule):
                 f"batch_size must be None or a positive multiple of agents_per_joint_step, "
                 f"got {batch_size} and {agents_per_joint_step}"
             )
-        if stored_mean_action not in ("previous", "same", "noise"):
+        if stored_mean_action not in NAMED:
             raise ValueError(f"stored_mean_action must be previous, same or noise, got {stored_mean_action!r}")
+        if neighbourhood is None:
+            neighbourhood = NAMED[stored_mean_action]
+        elif stored_mean_action != "previous":
+            raise ValueError(f"stored_mean_action must be left out with a neighbourhood, got {stored_mean_action!r}")
+        else:
+            check_neighbourhood(neighbourhood, environment.agents, environment.actions)
+        self._pays_each_agent = pays_each_agent(environment)
         self.batch_size = batch_size
         self.samples_per_update = samples_per_update
         self.capacity = max(capacity // environment.agents, 1)
         self.agents_per_joint_step = agents_per_joint_step
-        self.stored_mean_action = stored_mean_action
+        self.neighbourhood = neighbourhood
         draws = environment.agents + environment.draws
         self.block_steps = max(1, min(block_steps, _UNIFORMS_A_BLOCK // draws))
         self.evaluation_steps = evaluation_steps
         self.training_reward = MeanByRun(len(seeds))
         self.generators["evaluation"] = generators(seeds, "evaluation")
         self._previous = (self._uniforms("training", environment.agents) * environment.actions).long()
+        self._mean: Tensor | None = None  # the mean action last acted under
         self._buffer = LateBuffer(self._make_buffer)
 
     def rounds(self) -> list[Round]:
@@ -133,27 +150,24 @@ class ReplayDataModule(RoundsDataModule):
     def play(self, policy: Policy, steps: int) -> Iterator[Batch]:
         """Play `steps` joint steps with `policy`, yielding a minibatch whenever a gradient step is due."""
         buffer = self._buffer.of(policy)
-        agents, actions = self.environment.agents, self.environment.actions
+        agents = self.environment.agents
         self._previous = self._previous.to(policy.device)
         uniform = self._uniforms("training", steps, agents + self.environment.draws).to(policy.device)
         due = [self._updates(self.steps_played + step + 1) for step in range(steps)]
         draws = self._minibatch_uniforms(sum(due)).to(policy.device)
-        noise = self._noise("training", steps).to(policy.device) if self._is_noise(policy) else None
+        noise = self._noise(policy, "training", steps)
         rewards = []
         for step in range(steps):
-            before = self._previous
-            total, mean = self._mean_action(policy, before, noise, step)
+            seen = self._seen(self._previous, noise[:, step], self._mean)
+            stored, mean = self._mean_action(policy, seen)
             action = policy.act(mean, uniform[:, step, :agents], self.steps_played)
             reward = self.environment.reward(action, uniform[:, step, agents:])
             policy.observe(action, reward)
-            entries = {"action": action, "reward": reward}
-            if total is not None:
-                if self.stored_mean_action == "same":
-                    before, total = action, action_counts(action, actions)
-                entries |= {"before": before, "total": total}
-            buffer.push(**entries)
+            if self.neighbourhood.same_step:
+                stored, _ = self._mean_action(policy, self._seen(action, noise[:, step], mean))
+            buffer.push(action=action, reward=reward, **stored)
             rewards.append(reward)
-            self._previous = action
+            self._previous, self._mean = action, mean
             self.steps_played += 1
             if due[step]:
                 draw, draws = draws[:, : due[step]], draws[:, due[step] :]
@@ -163,19 +177,20 @@ class ReplayDataModule(RoundsDataModule):
     def evaluate(self, policy: Policy) -> dict[str, Tensor]:
         """Mean reward `[seeds]` of greedy play, of sampled play, and of training since the last evaluation.
 
+        Of a game that pays each agent its own reward, the mean over agents.
+
         Greedy and sampled play both go on from the last joint action of training, learning switched off.
         """
         agents = self.environment.agents
-        noise = None
-        if self._is_noise(policy):
-            noise = self._noise("evaluation", self.evaluation_steps).to(policy.device)
+        noise = self._noise(policy, "evaluation", self.evaluation_steps)
         uniform = self._uniforms("evaluation", self.evaluation_steps, agents + self.environment.draws)
         uniform = uniform.to(policy.device)
         scores = {}
         for name in ("greedy_reward", "sampled_reward"):
             previous, metric = self._previous.to(policy.device), MeanByRun(len(self.generators["training"]))
+            mean = self._mean
             for step in range(self.evaluation_steps):
-                _, mean = self._mean_action(policy, previous, noise, step)
+                _, mean = self._mean_action(policy, self._seen(previous, noise[:, step], mean))
                 if name == "greedy_reward":
                     previous = policy.act_greedily(mean)
                 else:
@@ -187,10 +202,11 @@ class ReplayDataModule(RoundsDataModule):
         return scores
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: buffer, generators, the last joint action, steps played, rewards so far."""
+        """Everything that play depends on: buffer, generators, last actions and mean action, steps, rewards so far."""
         return {
             **super().state_dict(),
             "previous": self._previous,
+            "mean_action": self._mean,
             "buffer": self._buffer.state_dict(),
             "training_reward": self.training_reward.state_dict(),
         }
@@ -198,21 +214,25 @@ class ReplayDataModule(RoundsDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from `state_dict`'s return."""
         super().load_state_dict(state_dict)
-        self._previous = state_dict["previous"]
+        self._previous, self._mean = state_dict["previous"], state_dict["mean_action"]
         self._buffer.load_state_dict(state_dict["buffer"])
         self.training_reward.load_state_dict(state_dict["training_reward"])
 
     def _make_buffer(self, policy: Policy) -> ReplayBuffer:
         """An empty buffer with the columns that the policy learns from.
 
-        With the mean action these are the two that Eq. 11 is rebuilt from: the agents' actions `before` and their
-        `total`.
+        With the mean action these are the two that Eq. 11 is rebuilt from, the agents' actions `before` and their
+        `total`; or, of a neighbourhood with a mean action of its own, that.
         """
         agents, actions = self.environment.agents, self.environment.actions
         kind = torch.uint8 if actions <= 256 else torch.int64
-        columns = {"action": ((agents,), kind), "reward": ((), torch.float32)}
-        if policy.uses_mean_action:
+        rewards: tuple[int, ...] = (agents,) if self._pays_each_agent else ()
+        columns: dict[str, tuple[tuple[int, ...], torch.dtype]]
+        columns = {"action": ((agents,), kind), "reward": (rewards, torch.float32)}
+        if policy.uses_mean_action and self.neighbourhood.follows_from_total:
             columns |= {"before": ((agents,), kind), "total": ((actions,), torch.float32)}
+        elif policy.uses_mean_action:
+            columns["mean_action"] = ((agents, actions), torch.float32)
         capacity = 1 if self.batch_size is None else min(self.capacity, self.steps)
         return ReplayBuffer(capacity, len(self.generators["training"]), columns, policy.device)
 
@@ -242,13 +262,15 @@ class ReplayDataModule(RoundsDataModule):
         group_rows = buffer.rows(group)
         rows = group_rows.repeat_interleave(agent.shape[1] // group.shape[1], 1)
         mean = None
-        if policy.uses_mean_action:
+        if policy.uses_mean_action and self.neighbourhood.follows_from_total:
             own = buffer.elements("before", rows, agent).long()
             mean = mean_action(own, buffer.steps("total", rows), agents)
+        elif policy.uses_mean_action:
+            mean = buffer.elements("mean_action", rows, agent)
         whole = Batch(
             agent=agent,
             action=buffer.elements("action", rows, agent).long(),
-            reward=buffer.steps("reward", rows),
+            reward=buffer.elements("reward", rows, agent) if self._pays_each_agent else buffer.steps("reward", rows),
             mean_action=mean,
             joint_action=buffer.steps("action", group_rows).long() if policy.uses_joint_action else None,
         )
@@ -259,22 +281,26 @@ class ReplayDataModule(RoundsDataModule):
         for fields in zip(*parts, strict=True):
             yield Batch(*fields)
 
-    def _mean_action(
-        self, policy: Policy, previous: Tensor, noise: Tensor | None, step: int
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Totals `[seeds, D]` of the last joint action, or of `noise`, and Eq. 11 from them; None if unused."""
+    def _seen(self, actions: Tensor, uniform: Tensor, before: Tensor | None) -> JointStep:
+        """What the neighbourhood makes a mean action of."""
+        before = None if before is None else before.to(actions.device)
+        return JointStep(actions, self.environment.actions, uniform, before)
+
+    def _mean_action(self, policy: Policy, seen: JointStep) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What the buffer stores of a mean action, and it itself `[seeds, agents, D]`; nothing if it is not used."""
         if not policy.uses_mean_action:
-            return None, None
-        total = action_counts(previous, self.environment.actions) if noise is None else noise[:, step]
-        return total, mean_action(previous, total.unsqueeze(1), self.environment.agents)
+            return {}, None
+        if self.neighbourhood.follows_from_total:
+            total = self.neighbourhood.total(seen)
+            mean = mean_action(seen.actions, total.unsqueeze(1), self.environment.agents)
+            return {"before": seen.actions, "total": total}, mean
+        mean = self.neighbourhood.mean_action(seen).expand(*seen.actions.shape, -1)
+        return {"mean_action": mean}, mean
 
-    def _is_noise(self, policy: Policy) -> bool:
-        return policy.uses_mean_action and self.stored_mean_action == "noise"
-
-    def _noise(self, stream: str, steps: int) -> Tensor:
-        """Totals `[seeds, steps, D]` that say nothing: N times a point drawn evenly from the simplex."""
-        exponential = -torch.log1p(-self._uniforms(stream, steps, self.environment.actions))
-        return exponential / exponential.sum(-1, keepdim=True) * self.environment.agents
+    def _noise(self, policy: Policy, stream: str, steps: int) -> Tensor:
+        """The draws that the neighbourhood takes, `[seeds, steps, draws]`."""
+        draws = self.neighbourhood.draws(self.environment.agents, self.environment.actions)
+        return self._uniforms(stream, steps, draws * policy.uses_mean_action).to(policy.device)
 
     def _uniforms(self, stream: str, *shape: int) -> Tensor:
         """Draws in [0, 1), `[seeds, *shape]`, each seed's from its own generator."""

@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     agent: Tensor  #: `[seeds, B]` int64, the agent j.
     action: Tensor  #: `[seeds, B]` int64, its action a^j.
     reward: Tensor  #: `[seeds, B]` float32, its reward r^j, unscaled.
-    mean_action: Tensor | None  #: `[seeds, B, D]` the stored mean action abar^j of its neighbours (Eq. 11).
+    mean_action: Tensor | None  #: `[seeds, B, D]` the mean action abar^j of its neighbours (Eq. 11).
     joint_action: Tensor | None  #: `[seeds, G, N]` int64, the actions of all agents.
 
 
@@ -69,10 +69,10 @@ class ReplayBuffer:
         return values.index_select(0, rows.view(-1)).view(*rows.shape, *values.shape[1:])
 
     def elements(self, column: str, rows: Tensor, index: Tensor) -> Tensor:
-        """Entry `index` `[seeds, n]` of a vector column in the joint steps at `rows` `[seeds, n]`."""
+        """Entries `index` `[seeds, n]` of a column of one an agent, in the joint steps at `rows`: `[seeds, n, ...]`."""
         values = self._columns[column]
-        flat = torch.add(index, rows, alpha=values.shape[-1])
-        return values.view(-1).index_select(0, flat.view(-1)).view(rows.shape)
+        flat = torch.add(index, rows, alpha=values.shape[2])
+        return values.flatten(0, 2).index_select(0, flat.view(-1)).view(*rows.shape, *values.shape[3:])
 
     def state_dict(self) -> dict[str, Any]:
         """What is stored so far, as tensors and ints."""

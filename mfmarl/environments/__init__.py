@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from mfmarl.environments.battle.game import Battle
@@ -9,7 +10,7 @@ from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.environments.ising import Ising
 from mfmarl.environments.matrix_game import MatrixGame
 
-__all__ = ["Battle", "Environment", "Game", "GaussianSqueeze", "Ising", "MatrixGame"]
+__all__ = ["Battle", "Environment", "Game", "GaussianSqueeze", "Ising", "MatrixGame", "pays_each_agent"]
 
 
 class Game(Protocol):
@@ -22,7 +23,7 @@ class Game(Protocol):
 
 
 class Environment(Game, Protocol):
-    """A repeated game with a common reward: stateless, and the same reward for every agent."""
+    """A repeated game without a state. It pays all agents a common reward, or each its own, as a minority game does."""
 
     @property
     def actions(self) -> int:
@@ -42,6 +43,21 @@ class Environment(Game, Protocol):
             noise: `[..., draws]` uniform in [0, 1).
 
         Returns:
-            `[...]` float64.
+            `[...]` float64, the common reward; or `[..., agents]`, the reward of each agent.
         """
         ...
+
+
+def pays_each_agent(environment: Environment) -> bool:
+    """Whether a game pays each agent its own reward, in place of a common one.
+
+    Raises:
+        ValueError: its rewards have neither shape.
+    """
+    agents = environment.agents
+    reward = environment.reward(torch.zeros(2, agents, dtype=torch.int64), torch.zeros(2, environment.draws))
+    shape = list(getattr(reward, "shape", ()))
+    if shape not in ([2], [2, agents]):
+        name, allowed = type(environment).__name__, f"[2], a common reward, or [2, {agents}], one an agent"
+        raise ValueError(f"environment: reward of {name} for 2 seeds must be {allowed}, got {shape}")
+    return shape == [2, agents]

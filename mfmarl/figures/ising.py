@@ -46,14 +46,14 @@ SIZE_MARKERS = "os^Dvph"
 
 @house_style()
 def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critical_temperature: float) -> Figure:
-    """Order parameter against temperature at one lattice size: MF-Q and MCMC, a panel for each order of updates.
+    """Order parameter against temperature at one lattice size: methods and MCMC, a panel for each order of updates.
 
-    The panel of the checkerboard order is the large one. Beside it, in the orders that occur, also the sublattice
+    The panel of the checkerboard order is the large one. Beside it, in the orders that occur, also MF-Q's sublattice
     order parameter: it is large and the plain one small where the two sublattices point opposite ways.
 
     Args:
         equilibrium: method, order, size, temperature (tau), seed, order_parameter and sublattice_order_parameter
-            (both 0 to 1). Methods other than mf-q in one order of updates, which is drawn as checkerboard.
+            (both 0 to 1). The order of mcmc is its own affair: it is drawn in every panel.
         references: curve ("Onsager, infinite lattice" or "mean field"), temperature, order_parameter.
         critical_temperature: tau_c of the infinite lattice.
 
@@ -66,10 +66,11 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
     require_columns("references", references, ["curve", "temperature", "order_parameter"])
     size = only_value("equilibrium", equilibrium, "size", "lattice size")
     methods = methods_in(equilibrium)
-    learned = equilibrium[equilibrium["method"] == "mf-q"]
-    orders = [order for order in ORDERS if order in set(learned["order"])] or ["checkerboard"]
-    if unknown := sorted(set(learned["order"]) - set(ORDERS)):
-        raise ValueError(f"equilibrium: order of mf-q must be one of {list(ORDERS)}, got {unknown}")
+    ordered = equilibrium[equilibrium["method"] != "mcmc"]
+    learned = ordered[ordered["method"] == "mf-q"]
+    orders = [order for order in ORDERS if order in set(ordered["order"])] or ["checkerboard"]
+    if unknown := sorted(set(ordered["order"]) - set(ORDERS)):
+        raise ValueError(f"equilibrium: order of all but mcmc must be one of {list(ORDERS)}, got {unknown}")
     if unknown := sorted(set(references["curve"]) - set(CURVES)):
         raise ValueError(f"references: curve must be one of {list(CURVES)}, got {unknown}")
     hollow = replace(LOOKS["mf-q"], label="MF-Q, sublattice order parameter", line=(0, (4, 1.5)))
@@ -85,12 +86,14 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
             )
         axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
         for method, look in reversed(methods.items()):
-            if method == "mf-q" or (method != "mcmc" and order != "checkerboard"):
-                continue
             others = equilibrium[equilibrium["method"] == method]
+            if method != "mcmc":
+                others = others[others["order"] == order]
+            if method == "mf-q" or others.empty:
+                continue
             table = by_seed(others, "temperature", metrics[0], name_of(others))
-            size_of_marks = MARKERS.get(method, 5.0)
-            draw_band(axes, table, look, size=size_of_marks, strength=1 if order == "checkerboard" else 0.35)
+            strength = 0.35 if method == "mcmc" and order != "checkerboard" else 1
+            draw_band(axes, table, look, size=MARKERS.get(method, 5.0), strength=strength)
             counts.append(len(table))
         runs = learned[learned["order"] == order]
         axes.set_title(ORDERS[order])
@@ -110,12 +113,12 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))
     handles = [handle(look) for look in methods.values()]
-    if set(orders) - {"checkerboard"}:
+    if set(learned["order"]) - {"checkerboard"}:
         handles.insert(1, handle(hollow, filled=False))
     for curve, line in CURVES.items():
         if curve in set(references["curve"]):
             handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
-    dots = " Faint dots: seeds." if set(orders) - {"checkerboard"} else ""
+    dots = " Faint dots: seeds." if set(learned["order"]) - {"checkerboard"} else ""
     note = f"{size} x {size} sites.{dots} Marks: {INTERVAL_NOTE}; {count_label(counts)}"
     legend_below(figure, handles, len(handles), note)
     return figure
@@ -125,11 +128,11 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
 def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature: float) -> Figure:
     """Energy per site against temperature, a column for each lattice size, above its deviation from the exact one.
 
-    MF-Q in the checkerboard order, MCMC and whatever else there is. The deviation is in units of the energy, with the
-    interval of the mean: a band that leaves zero is a bias.
+    MCMC, and MF-Q and whatever else there is in the checkerboard order. The deviation is in units of the energy, with
+    the interval of the mean: a band that leaves zero is a bias.
 
     Args:
-        equilibrium: method, order, size, temperature (tau), seed, energy (a site). Methods but mf-q in one order.
+        equilibrium: method, order, size, temperature (tau), seed, energy (a site).
         exact: size, temperature, energy of the finite lattice; at least at every temperature that was measured,
             better denser, for the line.
         critical_temperature: tau_c of the infinite lattice.
@@ -140,8 +143,8 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
     """
     require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", "energy"])
     require_columns("exact", exact, ["size", "temperature", "energy"])
-    drawn = equilibrium[(equilibrium["method"] != "mf-q") | (equilibrium["order"] == "checkerboard")]
-    require_columns("equilibrium (mf-q in the checkerboard order, and others)", drawn, [])
+    drawn = equilibrium[(equilibrium["method"] == "mcmc") | (equilibrium["order"] == "checkerboard")]
+    require_columns("equilibrium (mcmc, and others in the checkerboard order)", drawn, [])
     methods = methods_in(drawn)
     sizes = sorted(drawn["size"].unique())
     figure = page(4.9)

@@ -21,6 +21,7 @@ from mfmarl.figures.style import (
     handle,
     house_style,
     legend_below,
+    looks,
     only_value,
     page,
     thousands,
@@ -38,22 +39,26 @@ def training(training: pd.DataFrame) -> Figure:
     """Order parameter, and below it the error of Q, against the step: a column for each temperature.
 
     Args:
-        training: of one lattice size: method (mf-q, mcmc), order, size, temperature (tau), seed, step (sweeps),
-            order_parameter, q_error (mean squared error of Q against the reward; missing for mcmc).
+        training: of one lattice size: method, order, size, temperature (tau), seed, step (sweeps), order_parameter,
+            q_error (mean squared error of Q against the reward; missing for mcmc and whoever has no Q).
 
     Raises:
-        ValueError: a missing column, several sizes, neither method, or seeds of one line that were not measured
+        ValueError: a missing column, several sizes, nothing to draw, or seeds of one line that were not measured
             once at the same steps.
     """
     columns = ["method", "order", "size", "temperature", "seed", "step", "order_parameter", "q_error"]
     require_columns("training", training, columns)
     size = only_value("training", training, "size", "lattice size")
+    custom = looks(set(training["method"]) - {"mf-q", "mcmc"})
     lines = {"MCMC": (MCMC, training["method"] == "mcmc")}
     for order, look in reversed(TRAINED.items()):
+        for method, own in custom.items():
+            style = replace(look, label=f"{own.label}, {order}", colour=own.colour)
+            lines[f"{method} {order}"] = (style, (training["method"] == method) & (training["order"] == order))
         lines[order] = (look, (training["method"] == "mf-q") & (training["order"] == order))
     lines = {name: (look, rows) for name, (look, rows) in lines.items() if rows.any()}
     if not lines:
-        raise ValueError(f"training must hold mcmc, or mf-q in one of {list(TRAINED)}")
+        raise ValueError(f"training must hold mcmc, or another method in one of {list(TRAINED)}")
     temperatures = sorted(training["temperature"].unique())
     figure = page(4.8)
     grid = figure.subplots(2, len(temperatures), squeeze=False, sharex="col", sharey="row")
@@ -80,7 +85,7 @@ def training(training: pd.DataFrame) -> Figure:
     grid[1, 0].set_ylabel("MSE(Q, reward)")
     _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
     note = f"{size} x {size} sites. Lines: {INTERVAL_NOTE}; {count_label(counts)}"
-    legend_below(figure, [handle(look) for look, _ in reversed(lines.values())], len(lines), note)
+    legend_below(figure, [handle(look) for look, _ in reversed(lines.values())], min(len(lines), 4), note)
     return figure
 
 

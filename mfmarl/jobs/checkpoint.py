@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-LAYOUT = 3  #: of checkpoints; one of another layout is refused.
+LAYOUT = 4  #: of checkpoints; one of another layout is refused.
 
 
 class EarlierVersionError(ValueError):

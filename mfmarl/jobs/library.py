@@ -15,21 +15,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class, kind_of
 from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, name_in_file, sources
-from mfmarl.environments import Battle, Game, Ising
+from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
-from mfmarl.jobs.armies import keep, policy_path
+from mfmarl.jobs.armies import keep as keep_army
+from mfmarl.jobs.armies import policy_path
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.seeds import generators
+from mfmarl.values import class_name, encode
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
@@ -44,6 +46,7 @@ SEEDS_TOGETHER = 8  # trained as one stack; however many workers there are, so t
 UNITS: dict[Kind, str] = {"stateless": "agent-steps", "lattice": "spin updates", "battle": "agent-rounds"}
 
 
+@overload
 def train(
     algorithm: type[Agent] | str,
     environment: Game,
@@ -53,8 +56,38 @@ def train(
     evaluations: int,
     out: str | Path | None = None,
     execution: Execution | None = None,
+    keep: Literal[False] = False,
     **arguments: Any,
-) -> pd.DataFrame:
+) -> pd.DataFrame: ...
+
+
+@overload
+def train(
+    algorithm: type[Agent] | str,
+    environment: Game,
+    seeds: Iterable[int],
+    *,
+    steps: int,
+    evaluations: int,
+    out: str | Path | None = None,
+    execution: Execution | None = None,
+    keep: Literal[True],
+    **arguments: Any,
+) -> tuple[pd.DataFrame, list[Any]]: ...
+
+
+def train(
+    algorithm: type[Agent] | str,
+    environment: Game,
+    seeds: Iterable[int],
+    *,
+    steps: int,
+    evaluations: int,
+    out: str | Path | None = None,
+    execution: Execution | None = None,
+    keep: bool = False,
+    **arguments: Any,
+) -> pd.DataFrame | tuple[pd.DataFrame, list[Any]]:
     """Train an algorithm on a game, and return its learning curves.
 
     The numbers are those of a `TrainingJob`: the same seed gives the same rows however seeds are stacked or spread.
@@ -70,10 +103,12 @@ def train(
             all is done. Each job has its folder and log in `out`/jobs; armies of Battle are copied to `out`/policies.
             Of a class in a notebook its own code tells jobs apart, not what it calls. None: nothing is kept.
         execution: how to run: workers, device, precision. None: in this process.
+        keep: return the trained agents too, which changes no row. With `out` their files stay in the jobs' folders.
         **arguments: keyword arguments of the algorithm or of its data module, as their constructors name them.
 
     Returns:
-        A row an evaluation of each run: algorithm, agents, temperature (of Ising), seed, step, and the scores.
+        A row an evaluation of each run: algorithm, agents, temperature (of Ising), seed, step, and the scores. With
+        `keep` the rows and the trained agents, one for each eight seeds, which its `seeds` names; of Battle armies.
 
     Raises:
         ValueError: an argument that is not allowed; one line that says what is.
@@ -98,9 +133,11 @@ def train(
     def job(block: tuple[int, ...]) -> TrainingJob:
         what = (job_name(*labels.values(), seeds=block), labels, name, environment, block, agent, data, conditions)
         if not sources:
-            return TrainingJob(*what, UNITS[kind])
-        return CustomJob(*what, UNITS[kind], cls=None if is_in_file(name) else cls, sources=sources)
+            return TrainingJob(*what, UNITS[kind], keep)
+        return CustomJob(*what, UNITS[kind], keep, cls=None if is_in_file(name) else cls, sources=sources)
 
+    if keep:
+        check_kept(cls, {"environment": environment, **agent})
     if out is None and execution.logger in ("csv", "tensorboard"):
         raise ValueError(f"execution: got logger {execution.logger}, whose files lie in out: give one")
     execution = checked_execution(execution, classes[is_in_file(name) :])
@@ -110,7 +147,9 @@ def train(
         rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
         if out is not None:
             keep_armies(jobs, directory, execution.precision)
-    return rows.sort_values(jobs[0].keys, ignore_index=True)
+        trained = [trained_by(job, directory, execution.precision) for job in jobs if keep]
+    rows = rows.sort_values(jobs[0].keys, ignore_index=True)
+    return (rows, trained) if keep else rows
 
 
 @dataclass(frozen=True)
@@ -146,6 +185,7 @@ def check_game(environment: object) -> Kind:
     lacking = [each for each in needed if not hasattr(environment, each)]
     if lacking:
         raise ValueError(f"environment must have {', '.join(needed)}; {environment!r} lacks {', '.join(lacking)}")
+    pays_each_agent(cast(Environment, environment))
     return "stateless"
 
 
@@ -235,12 +275,32 @@ def findable(cls: type) -> bool:
     return module != "__main__" and not module.startswith(FILE_MODULE) and "<locals>" not in cls.__qualname__
 
 
+def check_kept(cls: type[Agent], arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a file can hold a trained agent of this class, so that `keep` can return it."""
+    try:
+        if not cls.__module__.startswith("mfmarl."):
+            class_name(cls)
+        encode(arguments)
+    except ValueError as error:
+        raise ValueError(f"keep: no file can hold a trained {cls.__name__}: {error}") from error
+
+
+def trained_by(job: TrainingJob, out: Path, precision: str) -> Any:
+    """The trained agent of a job that kept it: a Policy of Battle, an Agent of other games."""
+    # As in `TrainingJob.do`: Lightning takes seconds to import.
+    from mfmarl.algorithms.saved import load_agent  # noqa: PLC0415
+    from mfmarl.policies import Policy  # noqa: PLC0415
+
+    path = folder(job, out, precision) / job.load().file
+    return Policy.load(path) if isinstance(job.environment, Battle) else load_agent(path)
+
+
 def keep_armies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:
     """Copy trained armies to `out`/policies, named as those in results/battle."""
     for job in jobs:
         trained = folder(job, out, precision) / "policy.safetensors"
         if trained.exists():
-            keep(trained, policy_path(out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
+            keep_army(trained, policy_path(out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from mfmarl.seeds import plain_layers_from
+
 Embedding = Literal["one-hot", "diverse", "none"]
 
 VECTOR = 16  # float32 numbers in the widest vector of a CPU
@@ -115,6 +117,36 @@ class AgentNetwork(nn.Module):
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))
         self._layers.append(getattr(self, name))
+
+
+class Copies(nn.Module):
+    """Plain torch layers in place of an AgentNetwork: one copy a seed, which starts from that seed's generator.
+
+    Seed s trained in a stack is bit for bit seed s trained alone, as everywhere; that the copies compute one after the
+    other makes a stack slower than an AgentNetwork's.
+
+    Args:
+        make: the network of one seed, from `[batch, agents + F]`, one-hot ids and features side by side, to
+            `[batch, outputs]`. It is called once a seed.
+        agents: N, the number of ids.
+        generators: one a seed.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module], agents: int, generators: Sequence[torch.Generator]) -> None:
+        super().__init__()
+        self.agents = agents
+        self.copies = nn.ModuleList()
+        for generator in generators:
+            with plain_layers_from(generator):
+                self.copies.append(make())
+
+    def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
+        """Outputs for the agents asked for; arguments and return as of AgentNetwork."""
+        device = next(self.parameters()).device
+        ids = torch.eye(self.agents, device=device)
+        ids = ids.expand(len(self.copies), -1, -1) if agent is None else ids[agent]
+        seen = ids if features is None else torch.cat([ids, features], -1)
+        return torch.stack([copy(own.clone()) for copy, own in zip(self.copies, seen, strict=True)])
 
 
 class JointActionLayer(nn.Module):
