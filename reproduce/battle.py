@@ -249,15 +249,15 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
         ]
     path = options.out / "tournament.csv"
     if path.exists() and (options.committed or not options.fresh):
-        played = read_csv(path)
+        played, exactly = read_csv(path), options.committed and not options.extend
         for agents, fixtures in drawn_up:
-            check_none_is_lost(played, agents, fixtures, exactly=options.committed)
+            check_none_is_lost(played, agents, fixtures, exactly=exactly)
     return drawn_up
 
 
 def home(options: BattleOptions, agents: int, name: str) -> Path:
     """The folder of results whose armies of that name enter: the committed one, if --out has none of an opponent."""
-    return OUT if name in options.opponents and is_guest(options.out, agents, name) else options.out
+    return options.home() if name in options.opponents and is_guest(options.out, agents, name) else options.out
 
 
 def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings, options: BattleOptions) -> None:
@@ -311,7 +311,7 @@ def draw(options: BattleOptions) -> None:
 
 def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.DataFrame:
     """The rounds and, of committed armies that have fought in them, the committed rounds against each other."""
-    path = OUT / "tournament.csv"
+    path = options.home() / "tournament.csv"
     if options.committed or not path.exists():
         return rounds
     known = read_csv(path)
@@ -370,7 +370,7 @@ def film(options: BattleOptions) -> None:
     recording.check_kind(options.film)
     name, *others = (army.removesuffix(".npz") for army in options.replay)
     if others:
-        armies = (army_file(name, options.out, OUT), army_file(others[0], options.out, OUT))
+        armies = (army_file(name, options.out, options.home()), army_file(others[0], options.out, options.home()))
         custom = [algorithm_class(name, "battle") for name in options.algorithms if is_in_file(name)]
         trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
         fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
@@ -382,7 +382,7 @@ def film(options: BattleOptions) -> None:
     left, _, right = stem.partition("-battle-")[0].partition("-v-")
     names = (left, right) if right else ("blue", "orange")
     for path in recording.write(battle, options.out / "replays" / stem, options.film, names):
-        say(f"written: {path}")
+        say(f"written: {path.absolute()}")
 
 
 def sizes(options: BattleOptions) -> list[int]:

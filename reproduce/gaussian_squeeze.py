@@ -263,8 +263,8 @@ class GaussianSqueezeOptions(Options):
             known_names("algorithms", self.algorithms, STUDIES[self.study].algorithms)
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
-        if (self.mu, self.sigma) != (400.0, 200.0) and self.out == OUT:
-            raise ValueError(f"mu and sigma: got {self.mu} and {self.sigma}, which need another out than {OUT}")
+        if (self.mu, self.sigma) != (400.0, 200.0) and self.committed:
+            raise ValueError(f"mu and sigma: got {self.mu} and {self.sigma}, which need another out than {self.home()}")
         for agents in self.agents or AGENTS:
             self.game(agents)
 

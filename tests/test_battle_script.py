@@ -345,10 +345,7 @@ def test_committed_armies_that_were_met_bring_their_rounds(tmp_path: Path, monke
             ["--rounds", "10"],
             "holds appendix, ac, 64 with 2000 steps and 100 evaluations, and this call would",
         ),
-        (
-            ["--seeds", "2"],
-            "curves.csv holds 5 seeds of appendix, ac, 64, of which this call would lose 3",
-        ),
+        (["--seeds", "2"], "seeds: tournament.csv has rounds of mf-q v mf-q with seeds [2, 3, 4], which this call"),
         (["--agents", "16"], "curves.csv is committed and holds no appendix, ac, 16; name another --out"),
         (
             ["--only", "tournament", "--tournament-rounds", "100"],

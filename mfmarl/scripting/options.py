@@ -70,6 +70,8 @@ class Options(Execution):
     """The first seed; the others count up from it."""
     out: Path = Path("results")
     """Directory of the results."""
+    extend: bool = False
+    """Let committed results grow: settings, sizes, methods and rounds that they lack may join them."""
     figures_only: bool = False
     """Only draw the figures again, from the tables in --out."""
 
@@ -86,8 +88,18 @@ class Options(Execution):
     @property
     def committed(self) -> bool:
         """Whether results go to the script's own folder, whose tables are committed: see `results.check_update`."""
-        own = type(self).out
-        return self.out == own or own in self.out.parents
+        own, out = self.home().resolve(), self.out.resolve()
+        return out == own or own in out.parents
+
+    @classmethod
+    def home(cls) -> Path:
+        """The folder of the script's committed results, in the checkout that the script lies in.
+
+        Called from the checkout it is a relative path, and so is that of a script that does not lie in reproduce/.
+        """
+        file = sys.modules[cls.__module__].__file__
+        checkout = Path(file).resolve().parents[1] if file and Path(file).parent.name == "reproduce" else Path.cwd()
+        return cls.out if checkout == Path.cwd() else checkout / cls.out
 
     def chosen(
         self,
@@ -121,7 +133,7 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     """Options from `arguments` (default: the command line's), --config FILE.yaml, and the class's defaults.
 
     Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options. With
-    --quick the default of `out` is results/quick/NAME in place of results/NAME.
+    --quick the default of `out` is results/quick/NAME in place of results/NAME, both in the script's checkout.
     Raises ValueError, one line, for an unknown option or YAML key and for a value that is not allowed; exits
     with code 0 after --help and --print_config.
     """
@@ -139,8 +151,9 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
     given = options(**values)
-    if given.quick and given.out == options.out:
-        given = dataclasses.replace(given, out=options.out.parent / "quick" / options.out.name)
+    if given.out == options.out:
+        own = options.home()
+        given = dataclasses.replace(given, out=own.parent / "quick" / own.name if given.quick else own)
     return given
 
 

@@ -75,7 +75,7 @@ def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: 
 
     Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget is
     refused. A table that counts runs in place of naming seeds takes as many or more. What lies in the script's own
-    folder is committed, and may only be made again: the cells that are there, with all their seeds.
+    folder is committed: custom methods are refused there, and cells that it lacks unless it is to --extend.
 
     Args:
         path: of the table.
@@ -96,15 +96,10 @@ def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: 
         if options.committed and own["custom"].any():
             raise ValueError(f"algorithms: got {name}, but {path} is committed; name another --out")
         earlier = held[(held[list(cell)] == list(key)).all(axis=1)]
-        if earlier.empty and options.committed:
-            raise ValueError(f"out: {path} is committed and holds no {name}; name another --out")
-        counted = "seed" not in held.columns
-        seeds = {seed for count in earlier["runs"] for seed in range(count)} if counted else set(earlier["seed"])
-        if (options.committed or counted) and (lost := seeds - set(own["seed"])):
-            raise ValueError(
-                f"seeds: {path} holds {len(seeds)} seeds of {name}, of which this call would lose {len(lost)}; "
-                "train at least those, or name another --out"
-            )
+        if earlier.empty and options.committed and not options.extend:
+            raise ValueError(f"out: {path} is committed and holds no {name}; name another --out, or --extend it")
+        if "seed" not in held.columns and (most := earlier["runs"].max()) > own["seed"].nunique():
+            raise ValueError(f"seeds: {path} counts {most} runs of {name}: make as many, or name another --out")
         if "step" in held.columns:
             budgets = set(earlier.groupby("seed")["step"].agg(["max", "count"]).itertuples(index=False, name=None))
             for steps, evaluations in budgets - {(own["step"].iloc[0], own["evaluations"].iloc[0])}:
@@ -147,7 +142,7 @@ def with_baselines(
         `rows`, and the committed rows of methods that `rows` do not hold, where all other columns of `cell` and the
         last step are those of a custom method. Rows of --quick stay alone: no committed ones are so short.
     """
-    theirs = type(options).out / path.relative_to(options.out)
+    theirs = options.home() / path.relative_to(options.out)
     custom = rows[rows[method].map(lambda name: is_in_file(str(name)))]
     if custom.empty or options.committed or options.quick or not theirs.exists():
         return rows
@@ -188,7 +183,7 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
     say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format))
     say("\nwritten:")
     for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
-        say(f"  {out / name}")
+        say(f"  {(out / name).absolute()}")
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
