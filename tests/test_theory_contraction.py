@@ -325,6 +325,16 @@ def test_policy_map_radius_of_identical_agents_and_by_differences() -> None:
     )
 
 
+def test_policy_map_radius_of_many_agents_as_of_the_whole_matrix() -> None:
+    generator = np.random.default_rng(0)
+    policies, jacobians = generator.dirichlet(np.ones(4), size=60), generator.normal(size=(60, 4, 4))
+    blocks = softmax_jacobian(policies, 0.5) @ jacobians / 59
+    whole = np.block([[np.zeros((4, 4)) if j == k else blocks[j] for k in range(60)] for j in range(60)])
+    expected = np.abs(np.linalg.eigvals(whole)).max()
+    assert policy_map_radius(policies, jacobians, 0.5) == pytest.approx(expected, rel=1e-9)
+    assert policy_map_radius(np.eye(4)[np.zeros(60, int)], jacobians, 0.5) == 0, "nobody moves"
+
+
 # Gaussian Squeeze
 
 

@@ -13,10 +13,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import LinearOperator, eigs
 
 from mfmarl.theory.arguments import distributions, non_negative, positive, real_array
 
 Array = NDArray[np.float64]
+LARGEST_DENSE = 200  # rows of a matrix whose eigenvalues are all computed
 Constant = Literal["fraction", "l2 operator", "l1 per action", "l2 per action"]
 
 #: The temperature over K above which the map contracts, by what K measures; each is attained, see `sharp_values`.
@@ -120,6 +122,21 @@ def policy_map_radius(policies: ArrayLike, jacobians: ArrayLike, temperature: fl
             f"policies and jacobians must be [N, D] and [N, D, D] with N at least 2, got {p.shape}, {jacobian.shape}"
         )
     blocks = softmax_jacobian(p, temperature) @ jacobian / (agents - 1)
+    if agents * actions > LARGEST_DENSE and blocks.any():
+        return _largest_eigenvalue(blocks)
     whole = np.broadcast_to(blocks[:, :, None, :], (agents, actions, agents, actions)).copy()
     whole[np.arange(agents), :, np.arange(agents), :] = 0
     return float(np.abs(np.linalg.eigvals(whole.reshape(agents * actions, -1))).max())
+
+
+def _largest_eigenvalue(blocks: Array) -> float:
+    """The same by Arnoldi's iteration, for which block j times the sum of all others' vectors is enough."""
+    agents, actions, _ = blocks.shape
+
+    def product(vector: Array) -> Array:
+        v = vector.reshape(agents, actions)
+        return np.asarray((blocks @ (v.sum(0) - v)[..., None]).ravel())
+
+    matrix = LinearOperator((agents * actions,) * 2, matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=agents * actions)  # any: it decides the rounding alone
+    return float(np.abs(eigs(matrix, k=4, v0=start, return_eigenvectors=False)).max())
