@@ -4,6 +4,7 @@
 
 is the claim, the quantity, what its setting must say, and how to print it. `show=` may be `interval` (the value and
 its interval, where it has one), `value`, `exact`, `low`, `high`, `n` or `percent` (of the value).
+In a table of Markdown `|` is written `\\|`.
 """
 
 import re
@@ -33,7 +34,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
     Raises:
         ValueError: as `filled_in`.
     """
-    claim, quantity, *details = address.split("; ")
+    claim, quantity, *details = address.replace("\\|", "|").split("; ")
     shown, form = "interval", ".3g"
     rows = frame[(frame["claim"] == claim) & (frame["quantity"] == quantity)]
     for detail in details:
