@@ -210,7 +210,7 @@ def portraits(frame: pd.DataFrame) -> Figure:
             label="last 4",
         ),
     ]
-    legend_below(figure, handles, 3, "two colours: two starts")
+    legend_below(figure, handles, 3, "tau = 0.3; two colours: two starts, orange on top where both end")
     return figure
 
 

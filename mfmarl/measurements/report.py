@@ -1,10 +1,10 @@
-"""Numbers of a README that come from rows, each between two comments of which the first says which row it is.
+r"""Numbers of a README that come from rows, each between two comments of which the first says which row it is.
 
 `<!-- TH-2; factor of a sweep; reading=sampled play of MF-Q; temperature=1.3; as=.3g -->0.958<!-- end -->`
 
 is the claim, the quantity, what its setting must say, and how to print it. `show=` may be `interval` (the value and
 its interval, where it has one), `value`, `exact`, `low`, `high`, `n` or `percent` (of the value).
-In a table of Markdown `|` is written `\\|`.
+In a table of Markdown `|` is written `\|`.
 """
 
 import re

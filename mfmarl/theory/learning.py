@@ -127,6 +127,8 @@ def best_response_values(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
 class MarkovGame:
     """N identical agents with two actions each; what the others do matters through how many of them choose action 1.
 
+    Arrays may be given as lists.
+
     Args:
         reward: `[S, 2, N]`, of an agent in state s that chooses a while k of the N - 1 others choose 1.
         transition: `[S, N + 1, S]`, probabilities of the next state when so many of all agents choose 1.
