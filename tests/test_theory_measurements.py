@@ -71,6 +71,7 @@ def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() 
     [
         ("TH-1; largest |e|", "README must name one row by 'TH-1; largest |e|', got 2"),
         ("TH-2; largest |e|; temperature=2", "got 0"),
+        ("TH-1; nothing; temperature=2; show=n", "got 0"),
         ("TH-1; largest |e|; temperature=2; show=median", "show must be one of interval, value"),
     ],
 )

@@ -44,7 +44,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
         elif name == "as":
             form = asked
         else:
-            rows = rows[[detail in str(setting).split("; ") for setting in rows["setting"]]]
+            rows = rows.loc[[detail in str(setting).split("; ") for setting in rows["setting"]]]
     if len(rows) != 1:
         raise ValueError(f"README must name one row by {address!r}, got {len(rows)}")
     if shown not in SHOWN:
