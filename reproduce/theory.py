@@ -29,7 +29,7 @@ Sizes = dict[str, object]
 
 
 class Measurement(NamedTuple):
-    """A measurement: a function of mfmarl/measurements/<file>.py, whose rows go to <file>.csv, and its sizes."""
+    """A measurement: the file <file>.csv that its rows go to, its function in mfmarl/measurements, and its sizes."""
 
     file: str
     function: str
@@ -45,91 +45,97 @@ TEMPERATURES = (0.6, 0.8, 0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8
 
 # All sizes are ours; what the paper fixes is said in the measurements.
 MEASUREMENTS: dict[str, Measurement] = {
-    "bounds": Measurement("approximation", "bounds", {"draws": 150}, {"draws": 20}),
+    "bounds": Measurement("approximation", "approximation.bounds", {"draws": 150}, {"draws": 20}),
     "growth": Measurement(
         "approximation",
-        "growth",
+        "approximation.growth",
         {"neighbours": (1, 2, 4, 8, 16, 32, 64, 128), "draws": 2000},
         {"neighbours": (1, 4, 16), "draws": 100},
     ),
     "pairwise": Measurement(
         "approximation",
-        "pairwise",
+        "approximation.pairwise",
         {"agents": (2, 3, 5, 10, 20, 50, 70, 90, 100, 110, 120, 150, 200, 250, 300, 350, 400, 500, 700, 1000)},
         {"agents": (2, 10, 100, 300)},
     ),
-    "squeeze": Measurement("approximation", "squeeze", {**SQUEEZE, "draws": 200}, {**QUICK_SQUEEZE, "draws": 20}),
-    "ising": Measurement("approximation", "ising", TABLES, QUICK_TABLES),
-    "thresholds": Measurement("contraction", "thresholds", {}, {}),
-    "constants": Measurement("contraction", "constants", {}, {}),
+    "squeeze": Measurement(
+        "approximation", "approximation.squeeze", {**SQUEEZE, "draws": 200}, {**QUICK_SQUEEZE, "draws": 20}
+    ),
+    "ising": Measurement("approximation", "approximation.ising", TABLES, QUICK_TABLES),
+    "thresholds": Measurement("contraction", "contraction.thresholds", {}, {}),
+    "constants": Measurement("contraction", "contraction.constants", {}, {}),
     "factors": Measurement(
         "contraction",
-        "factors",
-        {"temperatures": TEMPERATURES, "size": 32, "seeds": 5, "sweeps": 400},
-        {"temperatures": (0.8, 1.3, 2.2, 3.0), "size": 12, "seeds": 3, "sweeps": 100},
+        "contraction.factors",
+        {"temperatures": TEMPERATURES, "curve": 121, "size": 32, "seeds": 5, "sweeps": 400},
+        {"temperatures": (0.8, 1.3, 2.2, 3.0), "curve": 23, "size": 12, "seeds": 3, "sweeps": 100},
     ),
-    "cycles": Measurement("contraction", "cycles", {"sweeps": 3000}, {"sweeps": 600}),
-    "portraits": Measurement("contraction", "portraits", {"steps": 24}, {"steps": 24}),
+    "cycles": Measurement("contraction", "contraction.cycles", {"sweeps": 3000}, {"sweeps": 600}),
+    "portraits": Measurement("contraction", "contraction.portraits", {"steps": 24}, {"steps": 24}),
     "squeeze thresholds": Measurement(
         "contraction",
-        "squeeze_thresholds",
+        "squeeze_contraction.thresholds",
         {"agents": (10, 100, 1000), "dampings": (1.0, 0.5, 0.1)},
         {"agents": (10, 100), "dampings": (1.0, 0.5)},
     ),
     "bifurcation": Measurement(
         "contraction",
-        "bifurcation",
+        "squeeze_contraction.bifurcation",
         {"agents": 100, "temperatures": 120, "dampings": (1.0, 0.5)},
         {"agents": 100, "temperatures": 12, "dampings": (1.0, 0.5)},
     ),
-    "squeeze networks": Measurement("contraction", "squeeze_networks_contract", SQUEEZE, QUICK_SQUEEZE),
-    "ising tables": Measurement("contraction", "ising_tables_contract", TABLES, QUICK_TABLES),
+    "squeeze networks": Measurement("contraction", "squeeze_contraction.networks", SQUEEZE, QUICK_SQUEEZE),
+    "ising tables": Measurement("contraction", "contraction.ising_tables_contract", TABLES, QUICK_TABLES),
     "noise": Measurement(
         "learning",
-        "noise",
+        "stationary.noise",
         {"rates": (0.01, 0.03, 0.1, 0.3, 1.0), "seeds": 8, "visits": 1000},
         {"rates": (0.1, 1.0), "seeds": 3, "visits": 100},
     ),
     "value gap": Measurement(
         "learning",
-        "value_gap",
-        {"temperatures": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0), "seeds": 8, "visits": 500},
-        {"temperatures": (0.3, 1.0, 3.0), "seeds": 3, "visits": 50},
+        "stationary.value_gap",
+        {"temperatures": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0), "curve": 100, "seeds": 8, "visits": 500},
+        {"temperatures": (0.3, 1.0, 3.0), "curve": 20, "seeds": 3, "visits": 50},
     ),
     "best response": Measurement(
         "learning",
-        "best_response",
+        "stationary.best_response",
         {"agents": 100, "seeds": 8, "updates": 4000},
         {"agents": 100, "seeds": 3, "updates": 100},
     ),
     "markov game": Measurement(
         "learning",
-        "markov_game",
+        "markov_game.markov_game",
         {"seeds": 8, "updates": 8000, "evaluations": 20},
         {"seeds": 3, "updates": 300, "evaluations": 3},
     ),
+    "assumption": Measurement("learning", "markov_game.assumption", {}, {}),
+    "herding": Measurement(
+        "learning", "congestion.herding", {"dampings": (1.0, 0.5, 0.3, 0.1)}, {"dampings": (1.0, 0.5)}
+    ),
     "glie": Measurement(
         "learning",
-        "glie",
+        "glie.glie",
         {"size": 4, "seeds": 16, "steps": 100_000, "evaluations": 16},
         {"size": 4, "seeds": 4, "steps": 500, "evaluations": 5},
     ),
     "congestion": Measurement(
         "learning",
-        "congestion",
+        "congestion.congestion",
         {"agents": 100, "temperatures": (0.1, 0.2, 0.3, 0.4, 0.47, 0.6, 1.0), "seeds": 3, "steps": 1000},
         {"agents": 30, "temperatures": (0.2, 0.7), "seeds": 3, "steps": 200},
     ),
-    "table values": Measurement("toy", "table_values", {}, {}),
-    "times": Measurement("toy", "times", {"runs": 4000}, {"runs": 200}),
+    "table values": Measurement("toy", "toy.table_values", {}, {}),
+    "times": Measurement("toy", "toy.times", {"runs": 4000}, {"runs": 200}),
     "shares": Measurement(
         "toy",
-        "shares",
+        "toy.shares",
         {"temperatures": (0.5, 1.0, 2.0), "runs": 60, "sweeps": 400},
         {"temperatures": (1.0,), "runs": 20, "sweeps": 50},
     ),
-    "from zero": Measurement("toy", "learning", {"runs": 1000, "sweeps": 300}, {"runs": 100, "sweeps": 100}),
-    "one table": Measurement("toy", "one_table", {"sweeps": (0, 20, 1000)}, {"sweeps": (0, 20, 200)}),
+    "from zero": Measurement("toy", "toy.learning", {"runs": 1000, "sweeps": 300}, {"runs": 100, "sweeps": 100}),
+    "one table": Measurement("toy", "toy.one_table", {"sweeps": 1000}, {"sweeps": 1000}),
 }
 FILES = ("approximation", "contraction", "learning", "toy")
 
@@ -186,7 +192,7 @@ def jobs(file: str, options: TheoryOptions) -> list[MeasurementJob]:
         if options.seeds is not None and "seeds" in sizes:
             sizes["seeds"] = options.seeds
         if measurement.file == file:
-            function = f"mfmarl.measurements.{file}.{measurement.function}"
+            function = f"mfmarl.measurements.{measurement.function}"
             found.append(MeasurementJob(job_name(file, name), function, options.seed, sizes))
     return found
 

@@ -165,6 +165,55 @@ def test_kink_has_no_hessian_but_a_secant_curvature() -> None:
     assert secant_curvature(kink, one_hot(0, 0, 0, 1, count=2)).item() == pytest.approx(2 * (0.5 - 0.25) / (3 / 8))
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32, torch.float64])
+def test_one_hot_actions_of_every_type_are_the_same_actions(kind: torch.dtype) -> None:
+    """Neighbours on 0, 0, 1 of two actions, Q = |x|^2 / 2: e = 2/9, as by hand above."""
+    actions = one_hot(0, 0, 1, count=2).to(kind)
+
+    def values(action: Tensor) -> Tensor:
+        return action.square().sum(-1) / 2
+
+    for neighbours in (actions, actions.numpy(), actions.tolist()):
+        assert remainder(values, neighbours).item() == pytest.approx(2 / 9, abs=1e-6)
+        assert remainder_terms(values, neighbours).tolist() == pytest.approx([2 / 9, 2 / 9, 8 / 9], abs=1e-6)
+        assert secant_curvature(values, neighbours).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_only_the_symmetric_part_of_a_hessian_matters() -> None:
+    """Of H = (1, 3; -1, 1) the quadratic form is (x_0 + x_1)^2, constant on the simplex."""
+    skew = torch.tensor([[1.0, 3.0], [-1.0, 1.0]], dtype=torch_double)
+    for whole in (skew, skew.T, skew + 2 * torch.tensor([[0.0, 1.0], [-1.0, 0.0]])):
+        assert tangential_norm(whole).item() == pytest.approx(0, abs=1e-12)  # of (1, -1)/sqrt 2: (1 - 3 + 1 + 1)/2
+    upper = torch.tensor([[0.0, 2.0], [0.0, 0.0]], dtype=torch_double)  # x'Hx = 2 x_0 x_1: (1, -1)/sqrt 2 gives -1
+    assert tangential_norm(upper).item() == tangential_norm(upper.T).item() == pytest.approx(1, abs=1e-12)
+    assert remainder_bound(upper, torch.tensor([0.5, 0.5])).item() == pytest.approx(0.25, abs=1e-7)
+    neighbours = one_hot(0, 1, count=2)
+    assert remainder(quadratic(upper), neighbours).abs().item() == pytest.approx(0.25, abs=1e-12), "attained"
+
+
+def test_hessians_of_integers_and_of_numpy() -> None:
+    assert tangential_norm(torch.tensor([[4, 1], [1, -8]])).item() == pytest.approx(3, abs=1e-6)
+    assert tangential_norm(np.array([[4, 1], [1, -8]])).item() == pytest.approx(3, abs=1e-6)
+    assert remainder_bound(np.eye(2), np.array([0.5, 0.5])).item() == pytest.approx(0.25, abs=1e-12)
+    assert simplex_gap(torch.tensor([0, 1])).item() == 0
+
+
+def test_a_q_that_knows_nothing_of_its_argument_leaves_nothing() -> None:
+    """No derivative is recorded of any of these: they are zero."""
+    neighbours, bias = drawn(5, 4, count=3), torch.ones((), requires_grad=True)
+
+    def zero(action: Tensor) -> Tensor:
+        return torch.zeros(action.shape[:-1])
+
+    def biased(action: Tensor) -> Tensor:
+        return torch.ones(action.shape[:-1]) * bias
+
+    for values in (zero, biased):
+        assert hessian(values, neighbours.mean(-2)).tolist() == torch.zeros(5, 3, 3).tolist()
+        assert remainder_terms(values, neighbours).abs().max() == 0
+        assert remainder(values, neighbours).abs().max() == 0
+
+
 def brute_force_fit(game: GaussianSqueeze, own_action: int) -> float:
     """Least squares on the indicators of every other agent's action, over all joint actions."""
     others = game.agents - 1
@@ -184,6 +233,7 @@ def test_pairwise_fit_as_least_squares_over_all_joint_actions(agents: int, own_a
 
 def test_pairwise_fit_of_two_agents_is_perfect_and_of_many_far_from_it() -> None:
     assert pairwise_fit(GaussianSqueeze(2), 5) == pytest.approx(1, abs=1e-12)
+    assert pairwise_fit(GaussianSqueeze(5), np.int64(4)) == pairwise_fit(GaussianSqueeze(5), 4)  # type: ignore[arg-type]
     assert pairwise_fit(GaussianSqueeze(1000), 4) < 1e-3
     # Almost linear over what can be reached: each agent's share adds up.
     assert pairwise_fit(GaussianSqueeze(20, mu=0.0, sigma=1e6), 0) == pytest.approx(1, abs=1e-6)
@@ -226,6 +276,14 @@ def test_pairwise_fit_where_squares_of_rewards_underflow() -> None:
         (lambda: remainder(smooth, torch.full((2, 2), 0.5)), "neighbours must be one-hot"),
         (lambda: remainder(smooth, torch.ones(2, 2)), "neighbours must be one-hot"),
         (lambda: tangential_norm(torch.ones(2, 3)), "hessian must be [..., D, D], got shape [2, 3]"),
+        (lambda: tangential_norm(torch.tensor(2.0)), "hessian must be [..., D, D], got shape []"),
+        (lambda: tangential_norm(torch.full((2, 2), torch.nan)), "hessian must be finite"),
+        (lambda: tangential_norm(torch.ones(2, 2) * 1j), "hessian must be of real numbers"),
+        (lambda: remainder_bound(torch.tensor(2.0), torch.tensor([1.0])), "hessian must be [..., D, D], got shape []"),
+        (lambda: remainder_bound(torch.eye(2), torch.tensor(1.0)), "mean_action must be a distribution"),
+        (lambda: hessian(smooth, torch.tensor([torch.nan, 1.0])), "points must be finite"),
+        (lambda: pairwise_fit("a", 1), "game must be a GaussianSqueeze, got 'a'"),  # type: ignore[arg-type]
+        (lambda: pairwise_fit(GaussianSqueeze(5), 1.0), "own_action must be an integer from 0 to 9, got 1.0"),  # type: ignore[arg-type]
         (lambda: simplex_gap(torch.tensor([0.7, 0.7])), "mean_action must be a distribution"),
         (lambda: remainder_bound(torch.eye(2), torch.tensor([1.0])), "must have one D, got 2, 1"),
         (lambda: pairwise_fit(GaussianSqueeze(5), 10), "own_action must be an integer from 0 to 9, got 10"),

@@ -113,6 +113,33 @@ def test_play_forgets_its_start_above_the_critical_temperature_and_orders_below(
     assert below[-1] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("damping", [1.0, 0.7, 0.3])
+@pytest.mark.parametrize(
+    ("graph", "coupling", "expected"),
+    [
+        (path(2), 1.0, lambda d: 0.5),  # nu = 1/2: damping does not help
+        (path(2), -1.0, lambda d: 0.5),  # nor here, where one plays up and the other down
+        (complete(3), -1.0, lambda d: max(0.5, d / (2 - d))),  # nu = -1 and twice 1/2
+        (PENNIES, 1.0, lambda d: 0.5 * sqrt(d / (2 - d))),  # nu = +-i/2
+    ],
+)
+def test_critical_temperature_under_damping(
+    graph: Array, coupling: float, expected: Callable[[float], float], damping: float
+) -> None:
+    critical = critical_temperature(graph, coupling, damping)
+    assert critical == pytest.approx(expected(damping), abs=1e-9)
+    start = 1e-3 * starts(len(graph), 1)[0]
+    for temperature, settles in ((1.02 * critical, True), (0.98 * critical, False)):
+        play = iterate(graph, temperature, start, damping=damping, coupling=coupling, sweeps=4000)
+        assert (np.abs(play[-1]).max() < 1e-6) == settles
+
+
+def test_matching_pennies_are_not_calmed_by_damping_below_its_own_threshold() -> None:
+    assert critical_temperature(PENNIES, damping=0.3) == pytest.approx(0.21004, abs=1e-5)
+    assert period(iterate(PENNIES, 0.25, [0.3, 0.4], damping=0.3)) == 1
+    assert period(iterate(PENNIES, 0.2, [0.3, 0.4], damping=0.3)) != 1
+
+
 def test_one_sweep_by_hand_in_every_order() -> None:
     """A path of two at tau = 1/2: m_j <- tanh(m_k)."""
     together = iterate(path(2), 0.5, [0.3, 0.8], "synchronous", sweeps=1)
@@ -298,6 +325,16 @@ def test_policy_map_radius_of_identical_agents_and_by_differences() -> None:
     )
 
 
+def test_policy_map_radius_of_many_agents_as_of_the_whole_matrix() -> None:
+    generator = np.random.default_rng(0)
+    policies, jacobians = generator.dirichlet(np.ones(4), size=60), generator.normal(size=(60, 4, 4))
+    blocks = softmax_jacobian(policies, 0.5) @ jacobians / 59
+    whole = np.block([[np.zeros((4, 4)) if j == k else blocks[j] for k in range(60)] for j in range(60)])
+    expected = np.abs(np.linalg.eigvals(whole)).max()
+    assert policy_map_radius(policies, jacobians, 0.5) == pytest.approx(expected, rel=1e-9)
+    assert policy_map_radius(np.eye(4)[np.zeros(60, int)], jacobians, 0.5) == 0, "nobody moves"
+
+
 # Gaussian Squeeze
 
 
@@ -341,6 +378,38 @@ def test_contraction_temperature_from_both_sides() -> None:
     assert largest_slope(GaussianSqueeze(10), 0.1) < 1
 
 
+@pytest.mark.parametrize("damping", [0.95, 0.5])
+def test_contraction_temperature_under_damping_from_both_sides(damping: float) -> None:
+    """At T_c the damped slope 1 - d + d F' is 1 or -1 somewhere, and inside (-1, 1) everywhere above."""
+    game, y = GaussianSqueeze(100), np.linspace(0, 9, 20_001)
+    critical = contraction_temperature(game, damping)
+    for temperature, contracts in ((1.002 * critical, True), (0.998 * critical, False)):
+        slope = 1 - damping + damping * mean_number_map(game, y, temperature)[1]
+        assert (np.abs(slope).max() < 1) == contracts
+    assert flip_temperature(game, damping) <= critical < contraction_temperature(game)
+
+
+def test_numbers_are_looked_at_closely_whatever_the_game() -> None:
+    """Largest slopes and fixed points as on a grid of 200 000 numbers, for many agents and for a narrow G."""
+    games = ((GaussianSqueeze(20_000), 3000.0), (GaussianSqueeze(20_000), 0.5), (GaussianSqueeze(30, 40.0, 0.05), 2.0))
+    for game, temperature in games:
+        y = np.linspace(0, 9, 200_001)
+        gap = mean_number_map(game, y, temperature)[0] - y
+        slope = np.abs(mean_number_map(game, y, temperature)[1])
+        assert largest_slope(game, temperature) == pytest.approx(slope.max(), rel=2e-3)
+        crossings = y[:-1][np.sign(gap[:-1]) != np.sign(gap[1:])]
+        assert fixed_points(game, temperature) == pytest.approx(crossings, abs=5e-5)
+
+
+def test_fixed_points_that_come_in_close_pairs_are_told_apart() -> None:
+    """Just below the T at which the second and third appear they lie within one step of any grid."""
+    game = GaussianSqueeze(1000)
+    several = several_temperature(game)
+    first, second, third = fixed_points(game, several * (1 - 1e-9))
+    assert 0 < second - first < 1e-4 < third - first
+    assert len(fixed_points(game, several * (1 + 1e-9))) == 1
+
+
 def test_all_temperatures_have_the_rewards_unit() -> None:
     """G scales with x: mu, sigma and N - 1 twice as large double T, as do numbers seen by twice the agents."""
     small = GaussianSqueeze(41, mu=40.0, sigma=20.0)
@@ -378,7 +447,7 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: iterate(ring(3), 1.0, np.zeros(3), "backwards"), "order must be one of synchronous, one-at-a-time"),  # type: ignore[arg-type]
         (lambda: iterate(ring(3), 1.0, np.zeros(3), damping=0.0), "damping must be in (0, 1], got 0.0"),
         (lambda: iterate(ring(3), 1.0, np.zeros(3), sweeps=-1), "sweeps must be an integer of at least 0, got -1"),
-        (lambda: period(np.zeros(5)), "states must have at least 2 longest = 16 steps, got 5"),
+        (lambda: period(np.zeros(5)), "states must have at least 2 longest = 16 steps, got shape [5]"),
         (lambda: spin_factors(1.5, 1.0), "mean must be in [-1, 1], got 1.5"),
         (lambda: dobrushin_influence(-1, 1.0), "degree must be an integer of at least 0, got -1"),
         (lambda: dobrushin_temperature(2 * ring(3)), "adjacency must be of zeros and ones"),
@@ -388,6 +457,31 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: sufficient_temperature(1.0, "l3"), "measured must be one of fraction, l2 operator"),  # type: ignore[arg-type]
         (lambda: lipschitz_constants(np.ones(3)), "jacobian must be [..., D, D], got shape [3]"),
         (lambda: policy_map_radius(np.ones((1, 2)), np.ones((1, 2, 2)), 1.0), "[N, D] and [N, D, D] with N at least 2"),
+        (
+            lambda: critical_temperature(np.array([[0, 1j], [1j, 0]])),
+            "adjacency must be of real numbers, got complex128",
+        ),
+        (lambda: critical_temperature("a"), "adjacency must be of real numbers"),
+        (lambda: critical_temperature(ring(3), damping=2.0), "damping must be in (0, 1], got 2.0"),
+        (lambda: iterate(ring(3), [1.0, 2.0], np.zeros(3)), "temperature must be positive and finite, got shape [2]"),  # type: ignore[arg-type]
+        (lambda: measured_factor([]), "states must be [steps, ...] with at least one step, got shape [0]"),
+        (lambda: measured_factor(2.0), "states must be [steps, ...] with at least one step, got shape []"),
+        (lambda: measured_factor([1.0, np.nan]), "states must be finite"),
+        (lambda: spin_factors(0.5, [1.0, 2.0]), "temperature must be positive and finite, got shape [2]"),  # type: ignore[arg-type]
+        (lambda: spin_factors("a", 1.0), "mean must be in [-1, 1], got 'a'"),  # type: ignore[arg-type]
+        (lambda: spin_factors(0.5, 1.0, degree=-1), "degree must be an integer of at least 0, got -1"),
+        (lambda: spin_factors(0.5, 1.0, degree=2.5), "degree must be an integer of at least 0, got 2.5"),  # type: ignore[arg-type]
+        (lambda: mean_number_map(GaussianSqueeze(5), 9.5, 1.0), "number must be in [0, 9], got 9.5 to 9.5"),
+        (lambda: mean_number_map(GaussianSqueeze(5), np.nan, 1.0), "number must be finite"),
+        (lambda: mean_number_map(GaussianSqueeze(5), 1.0, [1.0]), "temperature must be positive and finite, got shape"),  # type: ignore[arg-type]
+        (lambda: iterate_number(GaussianSqueeze(5), 1.0, [1.0, -0.1]), "start must be in [0, 9], got -0.1 to 1"),
+        (lambda: iterate_number(GaussianSqueeze(5), 1.0, np.nan), "start must be finite"),
+        (lambda: iterate_number(GaussianSqueeze(5), 1.0, 1.0, steps=-1), "steps must be an integer of at least 0"),
+        (lambda: fixed_points(GaussianSqueeze(5), [1.0]), "temperature must be positive and finite, got shape [1]"),  # type: ignore[arg-type]
+        (lambda: flip_temperature("a"), "game must be a GaussianSqueeze, got 'a'"),  # type: ignore[arg-type]
+        (lambda: flip_temperature(GaussianSqueeze(5), "a"), "damping must be in (0, 1], got 'a'"),  # type: ignore[arg-type]
+        (lambda: contraction_temperature(GaussianSqueeze(5, sigma=1.0, actions=99)), "at most 62 actions, or sigma of"),
+        (lambda: softmax_jacobian([0.5, 0.5], [1.0, 2.0]), "temperature must be positive and finite, got shape [2]"),  # type: ignore[arg-type]
         (lambda: flip_temperature(GaussianSqueeze(10), 1.5), "damping must be in (0, 1], got 1.5"),
     ],
 )

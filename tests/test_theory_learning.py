@@ -119,6 +119,11 @@ def test_backup_by_hand() -> None:
     assert literal_q_values(game) == pytest.approx(nash_q_values(game), abs=1e-12), "alone, there is no mean action"
 
 
+def test_a_game_may_be_written_as_lists() -> None:
+    lists = MarkovGame([[[1.0], [2.0]], [[3.0], [4.0]]], [[[1, 0], [0, 1]]] * 2, 0.5)  # type: ignore[arg-type]
+    assert nash_q_values(lists).tolist() == pytest.approx(np.array([[[4.0], [6.0]], [[6.0], [8.0]]]))
+
+
 def test_literal_q_values_solve_their_own_equation_and_not_nashs() -> None:
     game = coupled_game()
     literal = literal_q_values(game)
@@ -196,19 +201,32 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
     ("call", "message"),
     [
         (lambda: StationarySite(1.5), "probability must be in [0, 1], got 1.5"),
-        (lambda: StationarySite(0.5, 0), "degree must be at least 1, got 0"),
+        (lambda: StationarySite(0.5, 0), "degree must be an integer of at least 1, got 0"),
+        (lambda: StationarySite(0.5, 2.5), "degree must be an integer of at least 1, got 2.5"),  # type: ignore[arg-type]
+        (lambda: StationarySite(0.5, True), "degree must be an integer of at least 1, got True"),
+        (lambda: StationarySite("a"), "probability must be in [0, 1], got 'a'"),  # type: ignore[arg-type]
+        (lambda: MarkovGame([[[1.0], [np.nan]]], [[[1], [1]]], 0.5), "reward must be finite"),  # type: ignore[arg-type]
+        (lambda: MarkovGame([[["a"], ["b"]]], [[[1], [1]]], 0.5), "reward must be of real numbers"),  # type: ignore[arg-type]
+        (
+            lambda: has_global_optima(coupled_game(), np.ones(3)),
+            "q_values must be [2, 2, 5] like reward, got shape [3]",
+        ),
+        (lambda: coupled_game().backup(np.ones(3)), "next_value must be [S] or [S, N], got shape [3]"),
+        (lambda: boltzmann_value_gap([1.0, 2.0], [1.0]), "temperature must be positive and finite, got shape [1]"),  # type: ignore[arg-type]
+        (lambda: boltzmann_value_gap([], 1.0), "values must be [..., D] with D at least 1, got shape [0]"),
+        (lambda: expected_visits(1.0, 1.5), "steps must be an integer of at least 0, got 1.5"),  # type: ignore[arg-type]
         (lambda: noise_floor(0.0, 1.0), "learning_rate must be in (0, 1], got 0.0"),
         (lambda: noise_floor(0.1, -1.0), "variance must be at least 0, got -1.0"),
         (lambda: boltzmann_value_gap([1.0, 2.0], 0.0), "temperature must be positive and finite, got 0.0"),
         (lambda: best_response_values(GaussianSqueeze(3), np.ones(4)), "opponents must be [10] or [2, 10], got [4]"),
-        (lambda: best_response_values(GaussianSqueeze(3), np.ones(10)), "opponents must be distributions"),
-        (lambda: coupled_game(1), "agents must be at least 2, got 1"),
+        (lambda: best_response_values(GaussianSqueeze(3), np.ones(10)), "opponents must be a distribution"),
+        (lambda: coupled_game(1), "agents must be an integer of at least 2, got 1"),
         (lambda: coupled_game(discount=1.0), "discount must be in [0, 1), got 1.0"),
         (lambda: MarkovGame(np.ones((2, 3, 2)), np.ones((2, 3, 2)), 0.5), "reward must be [states, 2, agents]"),
         (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 2, 1)), 0.5), "transition must be [1, 3, 1] like reward"),
-        (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 3, 1)) / 2, 0.5), "transition must be distributions"),
+        (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 3, 1)) / 2, 0.5), "transition must be a distribution"),
         (lambda: equilibria(coupled_game(10)), "at most 262144 profiles, got 2^20"),
-        (lambda: glie_temperature(-1), "step must be at least 0, got -1"),
+        (lambda: glie_temperature(-1), "step must be an integer of at least 0, got -1"),
         (lambda: glie_temperature(1, 0.0), "scale must be positive and finite, got 0.0"),
         (lambda: expected_visits(-1.0, 5), "gap must be at least 0, got -1.0"),
         (lambda: congestion_rewards([1]), "actions must be 0 or 1 of at least 2 agents, got shape [1]"),

@@ -8,7 +8,17 @@ import torch
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.figures.theory import of_quantity
-from mfmarl.measurements import approximation, contraction, learning, toy
+from mfmarl.mean_field import action_counts, chosen, mean_action
+from mfmarl.measurements import (
+    approximation,
+    congestion,
+    contraction,
+    glie,
+    markov_game,
+    squeeze_contraction,
+    stationary,
+    toy,
+)
 from mfmarl.measurements.report import against_exact, filled_in, number
 from mfmarl.measurements.rows import COLUMNS, mean_row, row, share_row, table
 from mfmarl.measurements.training import ising_tables, network_values
@@ -53,6 +63,7 @@ def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() 
     assert "as=.0f -->75%<!-- end -->" in filled
     assert "as=.1f -->2.0 [" in filled
     assert filled_in(filled, frame()) == filled
+    assert number(r"TH-1; largest \|e\|; temperature=1.5", frame()) == "0.25", "as it is written in a table"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +71,7 @@ def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() 
     [
         ("TH-1; largest |e|", "README must name one row by 'TH-1; largest |e|', got 2"),
         ("TH-2; largest |e|; temperature=2", "got 0"),
+        ("TH-1; nothing; temperature=2; show=n", "got 0"),
         ("TH-1; largest |e|; temperature=2; show=median", "show must be one of interval, value"),
     ],
 )
@@ -123,7 +135,7 @@ def test_thresholds_constants_and_cycles_are_the_exact_ones() -> None:
 
 
 def test_sampled_play_forgets_its_start_where_it_is_hot_only() -> None:
-    rows = contraction.factors(0, temperatures=(0.6, 3.0), size=16, seeds=1, sweeps=60)
+    rows = contraction.factors(0, curve=13, temperatures=(0.6, 3.0), size=16, seeds=1, sweeps=60)
     sampled = of_quantity(rows, "factor of a sweep").query("reading == 'sampled play of MF-Q'")
     cold, hot = sampled.sort_values("temperature")["value"]
     assert cold == pytest.approx(1, abs=0.01)
@@ -131,15 +143,17 @@ def test_sampled_play_forgets_its_start_where_it_is_hot_only() -> None:
 
 
 def test_noise_floor_and_value_gap_are_the_exact_ones() -> None:
-    noise = of_quantity(learning.noise(0, rates=(0.3, 1.0), seeds=2, visits=60), "mean squared error of Q")
+    noise = of_quantity(stationary.noise(0, rates=(0.3, 1.0), seeds=2, visits=60), "mean squared error of Q")
     assert noise["value"].to_numpy() == pytest.approx(noise["exact"].to_numpy(), rel=0.15)
-    gap = of_quantity(learning.value_gap(0, temperatures=(1.0, 4.0), seeds=2, visits=60), "value gap of Eq. 12")
+    gap = of_quantity(
+        stationary.value_gap(0, curve=5, temperatures=(1.0, 4.0), seeds=2, visits=60), "value gap of Eq. 12"
+    )
     assert gap["value"].to_numpy() == pytest.approx(gap["exact"].to_numpy(), rel=0.1)
     assert StationarySite(0.8).reward_variance == pytest.approx(noise["exact"].iloc[1])
 
 
 def test_a_network_nears_the_truth_of_its_own_target_only() -> None:
-    rows = of_quantity(learning.markov_game(0, seeds=1, updates=300, evaluations=1), "root mean squared error of Q")
+    rows = of_quantity(markov_game.markov_game(0, seeds=1, updates=300, evaluations=1), "root mean squared error of Q")
     last = rows[rows["update"] == 300].set_index(["target", "truth"])["value"]
     assert last["fresh", "Nash"] < 0.15 < last["fresh", "literal"]
     assert last["literal", "literal"] < 0.15 < last["literal", "Nash"]
@@ -148,16 +162,87 @@ def test_a_network_nears_the_truth_of_its_own_target_only() -> None:
 def test_congestion_is_paid_as_its_definition_says() -> None:
     """The reward of the measurement, from mean actions, against the theory's own function."""
     actions = torch.tensor([[0, 0, 1, 1, 1]])
-    from mfmarl.mean_field import action_counts, mean_action  # noqa: PLC0415
-
     after = mean_action(actions, action_counts(actions, 2).unsqueeze(-2), 5)
-    reward = after.gather(-1, (1 - actions).unsqueeze(-1)).squeeze(-1)
-    assert reward[0].tolist() == pytest.approx(congestion_rewards([0, 0, 1, 1, 1]).tolist())
+    assert chosen(after, 1 - actions)[0].tolist() == pytest.approx(congestion_rewards([0, 0, 1, 1, 1]).tolist())
+
+
+def test_herding_begins_at_the_exact_temperature() -> None:
+    rows = of_quantity(congestion.herding(0, dampings=(1.0, 0.3)), "congestion: herds below")
+    assert rows["value"].to_numpy() == pytest.approx(rows["exact"].to_numpy(), abs=2e-5)
+    assert rows["exact"].tolist() == pytest.approx([1 / 2, 0.3 / 3.4])
+
+
+def test_which_games_have_a_global_optimum() -> None:
+    """Congestion has none: for two agents or more no joint action pays all of them 1, as leaving alone would."""
+    frame = markov_game.assumption(0)
+    found = of_quantity(frame, "every stage game has a global optimum").set_index("game")["value"]
+    assert found["congestion"] == 0
+    assert (found.drop("congestion") == 1).all()
+    assert len(found) == 4
+    even = of_quantity(frame, "congestion: even play is paid, over what others do")
+    assert even["value"].tolist() == [0.5, 0.5]
+    paid = markov_game.stage_games()["congestion"].reward
+    assert paid.tolist() == [[[0, 0.25, 0.5, 0.75, 1], [1, 0.75, 0.5, 0.25, 0]]]
+
+
+def test_table_remainders_by_hand() -> None:
+    """Q = 16 f^2 has Q'' = 32 and M_t = 16: e = 16 f (1 - f) = 3, 4, 3 is the bound itself; a linear table has none."""
+    share = torch.arange(5).double() / 4
+    found = approximation.table_remainders(torch.stack([16 * share**2, 3 - 7 * share]))
+    assert found.curvature.tolist() == pytest.approx([16, 0], abs=1e-12)
+    assert found.error.tolist()[0] == found.bound.tolist()[0] == pytest.approx([3, 4, 3])
+    assert found.secant.tolist()[0] == pytest.approx([16, 16, 16])
+    assert found.error[1].abs().max() == found.bound[1].abs().max() == 0
+    drawn = torch.randn(500, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    some = approximation.table_remainders(drawn)
+    assert (some.error <= some.bound + 1e-12).all()
+    assert (some.secant.amax(-1) <= some.curvature + 1e-12).all()
+
+
+def test_rows_are_visited_where_one_of_their_entries_is() -> None:
+    frame = glie.glie(0, size=4, seeds=3, steps=1, evaluations=1)
+    entries = of_quantity(frame, "GLIE: share of entries never visited")["value"].item()
+    rows = of_quantity(frame, "GLIE: share of rows never visited")["value"].item()
+    # In the first sweep every site visits one entry, of one of its five rows: one of ten, and one of five.
+    assert (entries, rows) == (pytest.approx(0.9), pytest.approx(0.8))
+    assert of_quantity(frame, "GLIE: last sweep of all runs in which an entry was new")["value"].item() == 1
+
+
+def test_what_damping_does_not_calm() -> None:
+    frame = contraction.cycles(0, sweeps=800)
+    periods = of_quantity(frame, "period of play (0: above 64)").query("game == 'matching pennies' and damping == 0.3")
+    found = periods.set_index(["order", "temperature"])["value"]
+    assert found["synchronous", 0.25] == 1 != found["synchronous", 0.2]
+    settles = of_quantity(frame, "synchronous play near 0 settles above")
+    assert settles["value"].to_numpy() == pytest.approx(settles["exact"].to_numpy(), abs=1e-5)
+
+
+def test_networks_are_asked_at_corners_edges_and_in_play() -> None:
+    """K of a ReLU network is never below what it is at even play, nor T below a half of it."""
+    frame = squeeze_contraction.networks(0, agents=6, seeds=3, steps=60)
+    asked = of_quantity(frame, "GS network: mean actions at which K was looked for")["value"].item()
+    assert asked == 6 * (1 + 10 + 45 + 20 + 1)
+    k = of_quantity(frame, "GS network: K is at least").set_index("K")["value"]
+    enough = of_quantity(frame, "GS network: K asks for T above at least").set_index("K")["value"]
+    assert enough["l2 operator"] == pytest.approx(k["l2 operator"] / 2, rel=1e-5)
+    assert enough["l1 per action"] == k["l1 per action"]
+    each = of_quantity(frame, "GS network: play is locally stable for T above")["value"]
+    median = of_quantity(frame, "GS network: play is locally stable for T above, median")["value"].item()
+    assert median == pytest.approx(float(each.median()))
+    assert each.max() <= enough["l2 operator"] * 1.01
+
+
+def test_exact_curves_pass_through_their_peak() -> None:
+    frame = contraction.factors(0, temperatures=(1.0, 3.0), curve=5, size=8, seeds=1, sweeps=4)
+    curve = of_quantity(frame, "factor of a sweep, exact").query("reading == 'mean field map, synchronous'")
+    assert curve["temperature"].tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]
+    assert curve["value"].tolist()[2:] == pytest.approx([1, 0.8, 2 / 3])
+    assert curve["value"].iloc[1] < 1
 
 
 @pytest.mark.slow
 def test_synchronous_play_that_stores_the_paid_mean_action_herds() -> None:
-    rows = learning.congestion(0, agents=20, temperatures=(0.1,), seeds=1, steps=300)
+    rows = congestion.congestion(0, agents=20, temperatures=(0.1,), seeds=1, steps=300)
     swing = of_quantity(rows, "congestion: mean swing |m(t+1) - m(t)| / 2").set_index(["order", "stored"])["value"]
     assert swing["synchronous", "same"] > 0.9
     assert swing["ten groups in turn", "same"] < 0.3
@@ -172,10 +257,16 @@ def test_toy_example_is_played_as_enumerated() -> None:
     assert shares["value"].to_numpy() == pytest.approx(shares["exact"].to_numpy(), abs=0.08)
 
 
-def test_one_table_is_on_its_way_to_the_reward() -> None:
-    rows = of_quantity(toy.one_table(0, sweeps=(0, 30)), "one run: Q of the middle agent")
+def test_one_table_shows_the_papers_value_on_its_way_to_the_reward() -> None:
+    rows = of_quantity(toy.one_table(0, sweeps=200), "one run: Q of the middle agent")
+    start, middle, end = sorted(rows["sweep"].unique())
+    assert (start, end) == (0, 200)
     assert (rows.loc[rows["sweep"] == 0, "value"] == 0).all()
-    later = rows[rows["sweep"] == 30]
+    shown = rows.loc[rows["sweep"] == middle, "value"]
+    assert sum(f"{value:.2f}" == "0.82" for value in shown) == 1
+    later = rows[rows["sweep"] == 200]
     assert (later["value"].abs() <= later["exact"].abs() + 1e-6).all()
-    reached = {round(float(value), 4) for visits in range(31) for value in learned_table(visits).flatten()}
+    reached = {round(float(value), 4) for visits in range(201) for value in learned_table(visits).flatten()}
     assert {round(float(value), 4) for value in later["value"]} <= reached
+    with pytest.raises(ValueError, match=r"sweeps must be enough for an entry to come by 0\.82, got 2"):
+        toy.one_table(0, sweeps=2)

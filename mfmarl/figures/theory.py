@@ -57,7 +57,13 @@ def remainder(frame: pd.DataFrame) -> Figure:
     gaps = np.array([0.0, 1.0])
     left.plot(gaps, gaps / 2, color="black", linewidth=1.2, label="bound, (1 - |abar|²) / 2")
     left.axhline(1, color="black", linestyle="--", linewidth=1, label="from the paper's steps, 1")
-    left.set(xlabel="1 - |abar|²", ylabel="|e| / M_t", xlim=(0, 1), ylim=(-0.03, 1.06), title="Remainder of smooth Q")
+    left.set(
+        xlabel="1 - |abar|²   (M_t: largest of 17 points a way)",
+        ylabel="|e| / M_t",
+        xlim=(0, 1),
+        ylim=(-0.03, 1.06),
+        title="Remainder of smooth Q",
+    )
     left.legend(loc="upper left", bbox_to_anchor=(0, 0.93), frameon=False, fontsize=7.5, handlelength=1.8)
     growth = of_quantity(frame, "mean e against n")
     for number, (kind, rows) in enumerate(growth.sort_values("neighbours").groupby("values", sort=True)):
@@ -90,20 +96,27 @@ def factors(frame: pd.DataFrame) -> Figure:
     """The factor of a sweep against tau on the torus, in four readings, and the three thresholds."""
     figure = page(3.9)
     axes = figure.subplots()
-    rows = of_quantity(frame, "factor of a sweep")
+    rows, curves = of_quantity(frame, "factor of a sweep"), of_quantity(frame, "factor of a sweep, exact")
+    readings = [*sorted(curves["reading"].unique()), *sorted(set(rows["reading"]) - set(curves["reading"]))]
     handles = []
-    for number, (reading, part) in enumerate(rows.sort_values("temperature").groupby("reading", sort=True)):
+    for number, reading in enumerate(readings):
         colour, marker = COLOURS[number], MARKERS[number]
-        exact = part.dropna(subset="exact")
-        line: Line = "-" if "proof" not in str(reading) else (0, (4, 2))
-        axes.plot(exact["temperature"], exact["exact"], color=colour, linewidth=1.2, linestyle=line)
-        if "proof" in str(reading):
-            handles.append(Line2D([], [], color=colour, linestyle=line, label=str(reading)))
+        curve = curves[curves["reading"] == reading].sort_values("temperature")
+        part = rows[rows["reading"] == reading].sort_values("temperature")
+        if part.empty:
+            line: Line = (0, (4, 2))
+            axes.plot(curve["temperature"], curve["value"], color=colour, linewidth=1.2, linestyle=line)
+            handles.append(Line2D([], [], color=colour, linestyle=line, label=f"{reading} (nothing iterates it)"))
             continue
-        if exact.empty:
-            axes.plot(part["temperature"], part["value"], color=colour, linewidth=1.2)
-        _bars(axes, part["temperature"], part, colour, marker, str(reading))
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.2, label=str(reading)))
+        if curve.empty:  # joined for the eye
+            axes.plot(part["temperature"], part["value"], color=colour, linewidth=0.8, linestyle=(0, (1, 1.5)))
+        else:
+            axes.plot(curve["temperature"], curve["value"], color=colour, linewidth=1.2)
+        _bars(axes, part["temperature"], part, colour, marker, reading)
+        look: Line = (0, (1, 1.5)) if curve.empty else "-"
+        handles.append(
+            Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.2, linestyle=look, label=reading)
+        )
     axes.axhline(1, color="black", linewidth=0.8)
     marks = of_quantity(frame, "torus: contraction is sure above")
     for tau, name in zip(marks["value"], marks["reading"], strict=True):
@@ -120,7 +133,8 @@ def factors(frame: pd.DataFrame) -> Figure:
             ha="right" if crowded else "left",
         )
     axes.set(xlabel="temperature tau", ylabel="factor of a sweep", ylim=(0, 2.5))
-    note = "marks: measured; lines: exact (sampled play has none)"
+    runs = int(rows["n"].max())
+    note = f"marks: measured, sampled play with its 95% interval over {runs} runs; lines: exact; dots join marks"
     legend_below(figure, handles, 2, note)
     return figure
 
@@ -135,13 +149,12 @@ def bifurcation(frame: pd.DataFrame) -> Figure:
     dampings = sorted(rows["damping"].unique(), reverse=True)
     figure = page(3.6)
     grid = figure.subplots(1, len(dampings), squeeze=False, sharey=True)[0]
-    threshold = contracts.loc[contracts["agents"] == agents, "value"].iloc[0]
     handles = [
         Line2D(
             [], [], color=COLOURS[0], marker=".", linestyle="none", label="visited in the long run, from three starts"
         ),
         Line2D([], [], color=COLOURS[1], linestyle="--", label="flips to period 2 below (exact)"),
-        Line2D([], [], color="black", linestyle=":", label="contracts above, undamped (exact)"),
+        Line2D([], [], color="black", linestyle=":", label="contracts above (exact)"),
     ]
     for axes, damping in zip(grid, dampings, strict=True):
         part = rows[rows["damping"] == damping]
@@ -149,7 +162,8 @@ def bifurcation(frame: pd.DataFrame) -> Figure:
         flip = flips[(flips["agents"] == agents) & (flips["damping"] == damping)]
         if not flip.empty:
             axes.axvline(flip["value"].iloc[0], color=COLOURS[1], linestyle="--", linewidth=1.2)
-        axes.axvline(threshold, color="black", linestyle=":", linewidth=1.2)
+        above = contracts[(contracts["agents"] == agents) & (contracts["damping"] == damping)]
+        axes.axvline(above["value"].iloc[0], color="black", linestyle=":", linewidth=1.6)
         axes.set_xscale("log")
         name = "undamped" if damping == 1 else f"damping {damping:g}"
         axes.set(xlabel="temperature T (units of G)", title=f"N = {agents}, {name}")
@@ -196,7 +210,7 @@ def portraits(frame: pd.DataFrame) -> Figure:
             label="last 4",
         ),
     ]
-    legend_below(figure, handles, 3, "two colours: two starts")
+    legend_below(figure, handles, 3, "tau = 0.3; two colours: two starts, orange on top where both end")
     return figure
 
 

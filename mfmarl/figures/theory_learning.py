@@ -18,7 +18,7 @@ def errors(frame: pd.DataFrame) -> Figure:
     """Distance of MF-Q's Q to two exact tables against updates: a panel for each target that it learns from.
 
     Args:
-        frame: rows of `mfmarl.measurements.learning`.
+        frame: rows of `learning.csv` of results/theory.
     """
     rows = of_quantity(frame, "root mean squared error of Q")
     names = {"fresh": "target of Eq. 10: a fresh mean action at s'", "literal": "Algorithm 1's line: the stored one"}
@@ -43,7 +43,10 @@ def errors(frame: pd.DataFrame) -> Figure:
 
 @house_style()
 def noise_floor(frame: pd.DataFrame) -> Figure:
-    """What remains against stationary neighbours: error of Q against alpha, and value gap against T; lines exact."""
+    """What remains against stationary neighbours: error of Q against alpha, and value gap against T; lines exact.
+
+    The table learned with alpha = 1/n has no place on the axis of alpha: it is a band across it.
+    """
     figure = page(3.4)
     left, right = figure.subplots(1, 2)
     rows = of_quantity(frame, "mean squared error of Q")
@@ -52,19 +55,36 @@ def noise_floor(frame: pd.DataFrame) -> Figure:
     constant = constant.sort_values("alpha")
     variance = float((constant["exact"] * (2 - constant["alpha"]) / constant["alpha"]).iloc[0])
     alphas = np.geomspace(constant["alpha"].min(), 1, 100)
-    left.plot(alphas, alphas / (2 - alphas) * variance, color="black", linewidth=1, label="alpha / (2 - alpha) Var(r)")
+    left.plot(
+        alphas, alphas / (2 - alphas) * variance, color="black", linewidth=1, label="alpha / (2 - alpha) Var(r), exact"
+    )
     left.vlines(constant["alpha"], constant["low"], constant["high"], color=COLOURS[1], linewidth=1.8)
     left.plot(constant["alpha"], constant["value"], "s", color=COLOURS[1], label="MF-Q's table, constant alpha")
     for row in rows[rows["alpha"].astype(str) == "1/n"].itertuples():
         visits = int(row.visits)  # type: ignore[arg-type]
-        left.axhline(float(row.exact), color=COLOURS[0], linestyle="--", linewidth=1.2)  # type: ignore[arg-type]
-        left.plot([alphas[0]], [row.value], "o", color=COLOURS[0], label=f"MF-Q's table, alpha = 1/n, {visits} visits")
+        left.axhline(
+            float(row.exact),  # type: ignore[arg-type]
+            color="black",
+            linestyle="--",
+            linewidth=1.2,
+            label=f"Var(r) / n, exact for alpha = 1/n at n = {visits}",
+        )
+        left.axhspan(
+            float(row.low),  # type: ignore[arg-type]
+            float(row.high),  # type: ignore[arg-type]
+            color=COLOURS[0],
+            alpha=0.35,
+            linewidth=0,
+            label="MF-Q's table, alpha = 1/n (95% interval)",
+        )
     left.set_xscale("log")
     left.set_yscale("log")
     left.set(xlabel="learning rate alpha", ylabel="mean squared error of Q", title="Noise floor")
-    left.legend(frameon=False, fontsize=8)
+    left.set_ylim(top=20)
+    left.legend(frameon=False, fontsize=8, loc="upper left")
     gaps = of_quantity(frame, "value gap of Eq. 12").sort_values("temperature")
-    right.plot(gaps["temperature"], gaps["exact"], color="black", linewidth=1, label="q / (1 + exp(q/T)), exact")
+    curve = of_quantity(frame, "value gap of Eq. 12, exact").sort_values("temperature")
+    right.plot(curve["temperature"], curve["value"], color="black", linewidth=1, label="q / (1 + exp(q/T)), exact")
     right.vlines(gaps["temperature"], gaps["low"], gaps["high"], color=COLOURS[1], linewidth=1.8)
     right.plot(gaps["temperature"], gaps["value"], "s", color=COLOURS[1], label="MF-Q's play, table learned")
     right.set(xlabel="temperature T", ylabel="value lost against a best response", title="Boltzmann policy")
@@ -101,8 +121,12 @@ def herding(frame: pd.DataFrame) -> Figure:
         right.plot(part["temperature"], part["value"], color=COLOURS[number], marker=MARKERS[number], linewidth=1.2)
         if part["exact"].max() > 0:
             right.plot(part["temperature"], part["exact"], "x", color="black", markersize=7, zorder=3)
-    right.axvline(0.5, color="black", linestyle=":", linewidth=1.2)
-    right.annotate("T = 1/2", (0.5, 0.55), xytext=(4, 0), textcoords="offset points", fontsize=8)
+    herds = of_quantity(frame, "congestion: herds below")
+    below = float(herds.loc[herds["damping"] == 1, "exact"].iloc[0])
+    right.axvline(below, color="black", linestyle=":", linewidth=1.2)
+    right.annotate(
+        f"herds below\nT = {below:g} (exact)", (below, 0.55), xytext=(4, 0), textcoords="offset points", fontsize=8
+    )
     right.set(xlabel="temperature T", ylabel="mean swing of m between steps / 2", ylim=(-0.03, 1.06))
     handles.append(Line2D([], [], color="black", marker="x", linestyle="none", label="exact, infinitely many agents"))
     legend_below(figure, handles, 3)
@@ -127,7 +151,7 @@ def toy_tables(frame: pd.DataFrame) -> Figure:
         axes.imshow(lattice, cmap="Blues", vmin=-3, vmax=3)
         for r, c in np.ndindex(3, 3):
             axes.text(c, r, "↑" if lattice[r, c] > 0 else "↓", ha="center", va="center", fontsize=15)
-        axes.add_patch(_frame())
+        axes.add_patch(_frame(1, 1, "black"))
         axes.set(xticks=[], yticks=[], title=f"after {int(sweep)} sweeps" if sweep else "at the start")
         part = tables[tables["sweep"] == sweep]
         values = part.pivot(index="action", columns="neighbours up", values="value").loc[["up", "down"]]  # noqa: PD010
@@ -136,12 +160,19 @@ def toy_tables(frame: pd.DataFrame) -> Figure:
         for (r, c), value in np.ndenumerate(values.to_numpy()):
             text = f"{value:.2f}".replace("-0.00", "0.00")
             below.text(c, r, text, ha="center", va="center", fontsize=8, color=_ink(value))
+            if text == "0.82":
+                below.add_patch(_frame(c, r, COLOURS[1]))
         below.set_xticks(range(5), ["0", "1/4", "1/2", "3/4", "1"])
         below.set_yticks([0, 1], ["up", "down"] if column == 0 else ["", ""])
         below.set_xlabel("share of neighbours up")
         for each in (axes, below):
             each.grid(visible=False)
             each.tick_params(length=0)
+    figure.supxlabel(
+        "all at once, tau = 1/2 (our choice), alpha = 0.1; above: spins, the middle agent framed; below: its Q\n"
+        "framed below: the paper's 0.82, 5 visits that paid 2; entries that are met no more stay where they are",
+        fontsize=8,
+    )
     return figure
 
 
@@ -158,7 +189,17 @@ def toy_times(frame: pd.DataFrame) -> Figure:
     left.set(xlabel="sweeps", ylabel="probability of consensus", ylim=(-0.03, 1.03), title="Greedy play, table learned")
     left.legend(frameon=False, loc="lower right", title="lines: exact; marks: played")
     _time_bars(right, frame)
+    figure.supxlabel(
+        "random-site: a sweep is nine updates; learning with alpha = 0.1: sweeps until all agree and stay so, of runs"
+        "\nthat agree in each of the last 10 of 300 sweeps; released-code: paid after the move, no exact value\n"
+        f"95% intervals, n = {int(reached['n'].iloc[0])} runs with the table learned, {_learners(frame)} that learn",
+        fontsize=8,
+    )
     return figure
+
+
+def _learners(frame: pd.DataFrame) -> int:
+    return int(of_quantity(frame, "learning from Q = 0: share that agrees for good")["n"].iloc[0])
 
 
 def _time_bars(axes: Axes, frame: pd.DataFrame) -> None:
@@ -195,5 +236,5 @@ def _ink(value: float) -> str:
     return "white" if abs(value) > 1.6 else "black"
 
 
-def _frame() -> Rectangle:
-    return Rectangle((0.5, 0.5), 1, 1, fill=False, edgecolor="black", linewidth=2)
+def _frame(column: int, row: int, colour: str) -> Rectangle:
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=2, zorder=3)

@@ -1,50 +1,39 @@
 """TH-2 measured: factors and thresholds of the mean field map, of sampled play, and of what MF-Q learned."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import nan
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import brentq
-from torch import Tensor
+from scipy.optimize import bisect, brentq
 
 from mfmarl.algorithms.lattice import TabularMFQ
-from mfmarl.algorithms.q_learning import MFQ
-from mfmarl.environments import GaussianSqueeze, Ising
+from mfmarl.environments import Ising
 from mfmarl.environments.ising import split
-from mfmarl.mean_field import boltzmann_policy, mean_policy
-from mfmarl.measurements.rows import Row, Setting, mean_row, row, table
-from mfmarl.measurements.training import ising_tables, squeeze_networks
+from mfmarl.measurements.rows import Setting, mean_row, row, table
+from mfmarl.measurements.training import ising_tables
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE, mean_field_magnetisation
 from mfmarl.theory.contraction import (
     Order,
-    contraction_temperature,
     critical_temperature,
     dobrushin_temperature,
-    fixed_points,
-    flip_temperature,
     iterate,
-    iterate_number,
-    largest_slope,
     measured_factor,
     period,
-    several_temperature,
     spin_factors,
 )
 from mfmarl.theory.graphs import GRAPHS, torus
 from mfmarl.theory.softmax import (
     Constant,
-    lipschitz_constants,
-    policy_map_radius,
     sharp_values,
     softmax_jacobian,
     sufficient_temperature,
 )
 
 CLAIM = "TH-2"
+DAMPED = 0.3  # weight of the new mean in damped play
 PENNIES = np.array([[0.0, 1.0], [-1.0, 0.0]])
 PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
 
@@ -92,8 +81,12 @@ def constants(seed: int) -> pd.DataFrame:
     return table(rows)
 
 
-def factors(seed: int, *, temperatures: Sequence[float], size: int, seeds: int, sweeps: int) -> pd.DataFrame:
+def factors(
+    seed: int, *, temperatures: Sequence[float], curve: int, size: int, seeds: int, sweeps: int
+) -> pd.DataFrame:
     """The factor of a sweep against tau on the torus: of the mean field map in two orders, and of sampled play.
+
+    What is exact is also given at `curve` temperatures and at tau = 2, where it has its peak.
 
     Sampled play is MF-Q's own with its tables learned, on two lattices that start all up and all down and share every
     random draw: the factor by which the share of sites that differ falls.
@@ -101,24 +94,26 @@ def factors(seed: int, *, temperatures: Sequence[float], size: int, seeds: int, 
     rows = []
     lattice = torus(4)
     for tau in temperatures:
-        m = mean_field_magnetisation(tau)
-        # tanh'(2 m / tau) = 1 - m^2 at the fixed point.
-        exact = 2 / tau * (1 - m * m)
-        orders: tuple[tuple[Order, int], ...] = (("synchronous", 1), ("colour-by-colour", 2))
-        for order, power in orders:
+        for order, exact in _exact_factors(tau).items():
             found = measured_factor(iterate(lattice, tau, np.full(16, 0.99), order, sweeps=2000))
             setting = Setting({"reading": f"mean field map, {order}", "temperature": tau})
-            rows.append(row(CLAIM, "factor of a sweep", found, exact=exact**power, **setting))
-        proof = spin_factors(m, tau)
-        setting = Setting({"reading": "the proof's, at the m of play", "temperature": tau})
-        rows.append(row(CLAIM, "factor of a sweep", proof.own_relaxed, exact=proof.own_relaxed, **setting))
+            rows.append(row(CLAIM, "factor of a sweep", found, exact=exact, **setting))
         sampled = [_coupled_factor(tau, size, sweeps, seed + one) for one in range(seeds)]
         rows.append(mean_row(CLAIM, "factor of a sweep", sampled, reading="sampled play of MF-Q", temperature=tau))
+    for tau in sorted({*np.linspace(min(temperatures), max(temperatures), curve).tolist(), 2.0}):
+        lines = {f"mean field map, {order}": exact for order, exact in _exact_factors(tau).items()}
+        lines["the proof's, at the m of play"] = spin_factors(mean_field_magnetisation(tau), tau).own_relaxed
+        for reading, exact in lines.items():
+            setting = Setting({"reading": reading, "temperature": tau})
+            rows.append(row(CLAIM, "factor of a sweep, exact", exact, exact=exact, **setting))
     return table(rows)
 
 
 def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
-    """The period that play falls into at half the critical temperature, by game, order of updates and damping."""
+    """The period that play falls into at half the critical temperature, by game, order of updates and damping.
+
+    And what damping 0.3 does not calm: matching pennies below the tau at which damped play near 0 grows.
+    """
     row_of = np.arange(16)
     staggered = 0.5 - (row_of // 4 + row_of % 4) % 2
     games = {
@@ -129,13 +124,21 @@ def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
     }
     rows = []
     for name, (graph, coupling, start) in games.items():
-        tau = critical_temperature(graph, coupling) / 2
+        half = critical_temperature(graph, coupling) / 2
         for order in get_args(Order):
-            for damping in (1.0, 0.3):
+            for damping, tau in (
+                (1.0, half),
+                (DAMPED, half),
+                *(((DAMPED, 0.2),) if name == "matching pennies" else ()),
+            ):
                 play = iterate(graph, tau, start, order, damping=damping, coupling=coupling, sweeps=sweeps)
-                found = period(play, 64, 1e-7)
-                setting = Setting({"game": name, "order": order, "damping": damping})
-                rows.append(row(CLAIM, "period of play (0: above 64)", found, **setting))
+                setting = Setting({"game": name, "order": order, "damping": damping, "temperature": tau})
+                rows.append(row(CLAIM, "period of play (0: above 64)", period(play, 64, 1e-7), **setting))
+    for damping in (1.0, DAMPED):
+        exact = critical_temperature(PENNIES, damping=damping)
+        found = bisect(lambda t, d=damping: -1.0 if _grows(t, d) else 1.0, 0.05, 2.0, xtol=1e-6)
+        setting = Setting({"game": "matching pennies", "damping": damping})
+        rows.append(row(CLAIM, "synchronous play near 0 settles above", found, exact=exact, **setting))
     return table(rows)
 
 
@@ -156,69 +159,6 @@ def portraits(seed: int, *, steps: int) -> pd.DataFrame:
     return table(rows)
 
 
-def squeeze_thresholds(seed: int, *, agents: Sequence[int], dampings: Sequence[float]) -> pd.DataFrame:
-    """Where the mean number map of Gaussian Squeeze contracts and flips, and what play then earns."""
-    rows = []
-    for count in agents:
-        game = GaussianSqueeze(count)
-        contracts, several = contraction_temperature(game), several_temperature(game)
-        rows.append(row(CLAIM, "GS: contracts above", contracts, exact=contracts, agents=count))
-        rows.append(row(CLAIM, "GS: several fixed points below", several, exact=several, agents=count))
-        if contracts:
-            (point,) = fixed_points(game, contracts * 1.01)
-            earned = float(game.squeeze(torch.tensor(point * count, dtype=torch.float64))) / game.optimum()[1]
-            rows.append(row(CLAIM, "GS: mean number just above", point, exact=point, agents=count))
-            rows.append(row(CLAIM, "GS: G(N y) / G* just above", earned, exact=earned, agents=count))
-            slope = largest_slope(game, contracts * 1.01)
-            rows.append(row(CLAIM, "GS: largest slope just above", slope, exact=1 / 1.01, agents=count))
-        for damping in dampings:
-            flips = flip_temperature(game, damping)
-            rows.append(row(CLAIM, "GS: flips to period 2 below", flips, exact=flips, agents=count, damping=damping))
-    return table(rows)
-
-
-def bifurcation(seed: int, *, agents: int, temperatures: int, dampings: Sequence[float]) -> pd.DataFrame:
-    """Mean numbers that play visits in the long run against T, from three starts, with and without damping."""
-    game = GaussianSqueeze(agents)
-    rows = []
-    for temperature in np.geomspace(0.3, 60, temperatures).tolist():
-        for damping in dampings:
-            play = iterate_number(game, temperature, [0.5, 4.0, 8.0], damping=damping, steps=1500)[-8:]
-            for number, value in enumerate(sorted(set(play.round(4).flatten().tolist()))):
-                setting = Setting({"agents": agents, "temperature": temperature, "damping": damping, "point": number})
-                rows.append(row(CLAIM, "GS: mean number in the long run", value, **setting))
-    return table(rows)
-
-
-def squeeze_networks_contract(seed: int, *, agents: int, seeds: int, steps: int) -> pd.DataFrame:
-    """K of MF-Q's own networks on Gaussian Squeeze, the T that it asks for, and the T from which play converges."""
-    agent, _ = squeeze_networks(agents, tuple(range(seed, seed + seeds)), steps)
-    generator = torch.Generator().manual_seed(seed)
-    exponential = -torch.log1p(-torch.rand(seeds, agents, 10, generator=generator))
-    somewhere = exponential / exponential.sum(-1, keepdim=True)
-    found = lipschitz_constants(_jacobians(agent, somewhere).double().numpy())
-    even = torch.full((seeds, agents, 10), 0.1)
-    locally = lipschitz_constants(_jacobians(agent, even).double().numpy())
-    truth = [_network_threshold(agent, one) for one in range(seeds)]
-    rows: list[Row] = []
-    for name, largest, local in (
-        ("l2 operator", found.l2_operator, locally.l2_operator),
-        ("l1 per action", found.l1_per_action, locally.l1_per_action),
-        ("l2 per action", found.l2_per_action, locally.l2_per_action),
-    ):
-        how: Constant = name  # type: ignore[assignment]
-        k = np.maximum(largest.max(1), local.max(1))
-        setting = Setting({"agents": agents, "K": name})
-        rows.append(mean_row(CLAIM, "GS network: K", k.tolist(), **setting))
-        enough = [sufficient_temperature(float(one), how) for one in k]
-        rows.append(mean_row(CLAIM, "GS network: K asks for T above", enough, **setting))
-    rows.append(mean_row(CLAIM, "GS network: play converges for T above", truth, agents=agents))
-    rows.append(
-        row(CLAIM, "GS network: T that it was trained and is judged at", 0.0, exact=0.0, n=seeds, agents=agents)
-    )
-    return table(rows)
-
-
 def ising_tables_contract(seed: int, *, size: int, seeds: int, sweeps: int) -> pd.DataFrame:
     """K / 2 of MF-Q's own tables on the Ising model against the tau that they were learned at."""
     temperatures = (0.8, 1.2, 2.0)
@@ -232,6 +172,19 @@ def ising_tables_contract(seed: int, *, size: int, seeds: int, sweeps: int) -> p
         rows.append(mean_row(CLAIM, "Ising table: T > K/2 asks for tau above", asked, exact=2.0, **setting))
         rows.append(mean_row(CLAIM, "Ising table: mean K/2", (k.mean(1) / 2).tolist(), exact=2.0, **setting))
     return table(rows)
+
+
+def _exact_factors(tau: float) -> dict[Order, float]:
+    """Of the mean field map on the torus: tanh'(2 m / tau) = 1 - m^2 at the fixed point, squared where colours act."""
+    m = mean_field_magnetisation(tau)
+    slope = 2 / tau * (1 - m * m)
+    return {"synchronous": slope, "colour-by-colour": slope**2}
+
+
+def _grows(tau: float, damping: float) -> bool:
+    """Whether a small mean of matching pennies grows under damped synchronous play."""
+    size = np.linalg.norm(iterate(PENNIES, tau, [1e-6, 2e-6], damping=damping, sweeps=2000), axis=-1)
+    return bool(size[-1] > size[1000] or size[-1] > 1e-3)
 
 
 def _slope(measured: Constant, temperature: float) -> float:
@@ -268,43 +221,3 @@ def _coupled_factor(tau: float, size: int, sweeps: int, seed: int) -> float:
     last = int(open_sweeps[-1]) if len(open_sweeps) else 0
     first = last // 2
     return nan if last - first < 1 else (apart[last] / apart[first]) ** (1 / (last - first))
-
-
-def _jacobians(agent: MFQ, mean_action: Tensor) -> Tensor:
-    """`dQ_j(a)/dabar(b)` of all agents at `mean_action` `[seeds, N, D]`: `[seeds, N, D, D]`."""
-    at = mean_action.clone().requires_grad_()
-    values = agent.network(None, at)
-    rows = [torch.autograd.grad(values[..., a].sum(), at, retain_graph=True)[0] for a in range(values.shape[-1])]
-    return torch.stack(rows, -2)
-
-
-@lru_cache(maxsize=1)
-def _temperatures() -> tuple[float, ...]:
-    return tuple(np.geomspace(100, 1e-3, 16).tolist())
-
-
-def _network_threshold(agent: MFQ, seed: int) -> float:
-    """The lowest T of a grid from which up play from even policies rests at a point with spectral radius below 1."""
-    threshold = _temperatures()[0]
-    for temperature in _temperatures():
-        radius = _network_radius(agent, seed, temperature)
-        if not radius < 1:
-            return threshold
-        threshold = temperature
-    return threshold
-
-
-def _network_radius(agent: MFQ, seed: int, temperature: float) -> float:
-    policies = torch.full((len(agent.seeds), agent.environment.agents, agent.environment.actions), 0.1)
-    with torch.no_grad():
-        for _ in range(300):
-            following = boltzmann_policy(agent.network(None, mean_policy(policies)), temperature)
-            change = float((following - policies)[seed].abs().max())
-            policies = policies + (following - policies) / 2
-            if change < 1e-5:
-                break
-    if change >= 1e-5:
-        return float("inf")
-    jacobians = _jacobians(agent, mean_policy(policies))[seed].double().numpy()
-    probabilities = policies[seed].double().numpy()
-    return policy_map_radius(probabilities / probabilities.sum(-1, keepdims=True), jacobians, temperature)

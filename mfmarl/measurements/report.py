@@ -1,9 +1,10 @@
-"""Numbers of a README that come from rows, each between two comments of which the first says which row it is.
+r"""Numbers of a README that come from rows, each between two comments of which the first says which row it is.
 
 `<!-- TH-2; factor of a sweep; reading=sampled play of MF-Q; temperature=1.3; as=.3g -->0.958<!-- end -->`
 
 is the claim, the quantity, what its setting must say, and how to print it. `show=` may be `interval` (the value and
 its interval, where it has one), `value`, `exact`, `low`, `high`, `n` or `percent` (of the value).
+In a table of Markdown `|` is written `\|`.
 """
 
 import re
@@ -33,7 +34,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
     Raises:
         ValueError: as `filled_in`.
     """
-    claim, quantity, *details = address.split("; ")
+    claim, quantity, *details = address.replace("\\|", "|").split("; ")
     shown, form = "interval", ".3g"
     rows = frame[(frame["claim"] == claim) & (frame["quantity"] == quantity)]
     for detail in details:
@@ -43,7 +44,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
         elif name == "as":
             form = asked
         else:
-            rows = rows[[detail in str(setting).split("; ") for setting in rows["setting"]]]
+            rows = rows.loc[[detail in str(setting).split("; ") for setting in rows["setting"]]]
     if len(rows) != 1:
         raise ValueError(f"README must name one row by {address!r}, got {len(rows)}")
     if shown not in SHOWN:

@@ -16,6 +16,8 @@ from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import chosen
 from mfmarl.theory.approximation import Values
 
+SAMPLES = 64  # of a gradient step on batches drawn elsewhere than from a data module
+
 
 @lru_cache(maxsize=1)
 def squeeze_networks(agents: int, seeds: tuple[int, ...], steps: int) -> tuple[MFQ, ReplayDataModule]:
@@ -69,3 +71,8 @@ def ising_tables(
 def descend(agent: MFQ, batches: Iterator[Batch], optimizer: torch.optim.Optimizer) -> None:
     """MF-Q's gradient steps on batches that were drawn elsewhere than from its data module."""
     agent.learn(lambda _policy: batches, [optimizer])
+
+
+def slow_down(optimizer: torch.optim.Optimizer, rate: float, done: float) -> None:
+    """Let the learning rate fall linearly over the second half of training."""
+    optimizer.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - done) + 0.002)

@@ -19,10 +19,11 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.theory.arguments import integer, real_tensor, squeeze_game
 
 Values: TypeAlias = Callable[[Tensor], Tensor]
 """Q of Eq. 5 at a fixed state and own action: actions `[..., D]` to values `[...]`."""
@@ -31,25 +32,23 @@ SMALLEST_PROBABILITY = 1e-290
 LARGEST_LOGARITHM = 177.0  # its exponential to the fourth power is still a float
 
 
-def mean_neighbour_action(neighbours: Tensor) -> Tensor:
+def mean_neighbour_action(neighbours: Tensor | ArrayLike) -> Tensor:
     """Mean action abar of Eq. 6: one-hot actions `[..., n, D]` to their mean `[..., D]`.
+
+    Actions may be floats, integers or bools, in torch or numpy; what are no floats become torch's default float.
 
     Raises:
         ValueError: neighbours that are not one-hot, or none of them.
     """
-    if neighbours.dim() < 2 or neighbours.shape[-2] < 1 or neighbours.shape[-1] < 1:
-        raise ValueError(f"neighbours must be [..., n, D] with n at least 1, got shape {list(neighbours.shape)}")
-    if not (((neighbours == 0) | (neighbours == 1)).all() and (neighbours.sum(-1) == 1).all()):
-        raise ValueError("neighbours must be one-hot in the last dimension, got rows that are not")
-    return neighbours.mean(-2)
+    return _one_hot(neighbours).mean(-2)
 
 
-def remainder(values: Values, neighbours: Tensor) -> Tensor:
+def remainder(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
     """What Eq. 8 drops, `e = (1/n) sum_k Q(a^k) - Q(abar)`.
 
     Args:
         values: Q.
-        neighbours: `[..., n, D]` one-hot, floating.
+        neighbours: `[..., n, D]` one-hot, as of `mean_neighbour_action`.
 
     Returns:
         e `[...]`; positive for a convex Q.
@@ -57,11 +56,11 @@ def remainder(values: Values, neighbours: Tensor) -> Tensor:
     Raises:
         ValueError: as `mean_neighbour_action`.
     """
-    mean = mean_neighbour_action(neighbours)
-    return values(neighbours).mean(-1) - values(mean)
+    actions = _one_hot(neighbours)
+    return values(actions).mean(-1) - values(actions.mean(-2))
 
 
-def remainder_terms(values: Values, neighbours: Tensor) -> Tensor:
+def remainder_terms(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
     """`R_k = 2 [Q(a^k) - Q(abar) - grad Q(abar) . delta_k]` of Eq. 7, whose mean is `2 e`.
 
     Arguments and errors as of `remainder`.
@@ -69,73 +68,81 @@ def remainder_terms(values: Values, neighbours: Tensor) -> Tensor:
     Returns:
         R `[..., n]`.
     """
-    mean = mean_neighbour_action(neighbours).detach().requires_grad_()
+    actions = _one_hot(neighbours)
+    mean = actions.mean(-2).detach().requires_grad_()
     at_mean = values(mean)
-    (slope,) = torch.autograd.grad(at_mean.sum(), mean, materialize_grads=True)
-    delta = neighbours - mean.detach().unsqueeze(-2)
+    slope = _gradient(at_mean, mean)
+    delta = actions - mean.detach().unsqueeze(-2)
     first_order = (delta * slope.unsqueeze(-2)).sum(-1)
-    return 2 * (values(neighbours) - at_mean.unsqueeze(-1) - first_order).detach()
+    return 2 * (values(actions) - at_mean.unsqueeze(-1) - first_order).detach()
 
 
-def hessian(values: Values, points: Tensor) -> Tensor:
+def hessian(values: Values, points: Tensor | ArrayLike) -> Tensor:
     """Second derivatives of Q at `points` `[..., D]`: `[..., D, D]`, by automatic differentiation.
 
     Of a ReLU network they are 0 almost everywhere, although it is not linear: see `secant_curvature`.
     """
-    at = points.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(values(at).sum(), at, create_graph=True)
-    rows: list[Tensor] = []
-    for component in gradient.unbind(-1):
-        if not component.requires_grad:  # a linear Q
-            rows.append(torch.zeros_like(at))
-            continue
-        rows += torch.autograd.grad(component.sum(), at, retain_graph=True, materialize_grads=True)
-    return torch.stack(rows, -2).detach()
+    at = real_tensor("points", points).detach().clone().requires_grad_()
+    gradient = _gradient(values(at), at, create_graph=True)
+    return torch.stack([_gradient(component, at) for component in gradient.unbind(-1)], -2).detach()
 
 
-def tangential_norm(hessian: Tensor) -> Tensor:
-    """M_t, the spectral norm of `P H P` with `P = I - 1 1'/D`: symmetric `[..., D, D]` to `[...]`.
+def tangential_norm(hessian: Tensor | ArrayLike) -> Tensor:
+    """M_t, the spectral norm of `P H P` with `P = I - 1 1'/D` and H made symmetric: `[..., D, D]` to `[...]`.
 
-    Eq. 25 takes all eigenvalues; those of directions that leave the simplex do not matter.
+    Eq. 25 takes all eigenvalues; those of directions that leave the simplex do not matter. Nor does the part of a
+    matrix that is not symmetric: `x' H x = x' (H + H') x / 2`.
+
+    Raises:
+        ValueError: a Hessian of another shape, or that is not finite.
     """
-    if hessian.dim() < 2 or hessian.shape[-1] != hessian.shape[-2]:
-        raise ValueError(f"hessian must be [..., D, D], got shape {list(hessian.shape)}")
-    size = hessian.shape[-1]
-    projection = torch.eye(size, dtype=hessian.dtype, device=hessian.device) - 1 / size
-    eigenvalues: Tensor = torch.linalg.eigvalsh(projection @ hessian @ projection)
+    matrix = real_tensor("hessian", hessian)
+    if matrix.dim() < 2 or matrix.shape[-1] != matrix.shape[-2] or not matrix.shape[-1]:
+        raise ValueError(f"hessian must be [..., D, D], got shape {list(matrix.shape)}")
+    size = matrix.shape[-1]
+    projection = torch.eye(size, dtype=matrix.dtype, device=matrix.device) - 1 / size
+    symmetric = (matrix + matrix.mT) / 2
+    eigenvalues: Tensor = torch.linalg.eigvalsh(projection @ symmetric @ projection)
     return eigenvalues.abs().amax(-1)
 
 
-def simplex_gap(mean_action: Tensor) -> Tensor:
+def simplex_gap(mean_action: Tensor | ArrayLike) -> Tensor:
     """`1 - |abar|^2 = (1/n) sum_k |delta_k|^2`: `[..., D]` to `[...]`, from 0 to `1 - 1/D`.
 
     With n independent neighbours of one policy p its mean is `(1 - |p|^2) (1 - 1/n)`, which grows with n.
+
+    Raises:
+        ValueError: a mean action that is no distribution.
     """
-    total = mean_action.sum(-1)
-    if not ((mean_action >= -1e-6).all() and torch.isclose(total, torch.ones_like(total), atol=1e-4).all()):
+    mean = real_tensor("mean_action", mean_action)
+    total = mean.sum(-1)
+    is_one = torch.isclose(total, torch.ones_like(total), atol=1e-4).all()
+    if mean.dim() < 1 or not ((mean >= -1e-6).all() and is_one):
         raise ValueError("mean_action must be a distribution in the last dimension, got one that is not")
-    return (1 - mean_action.square().sum(-1)).clamp(min=0)
+    return (1 - mean.square().sum(-1)).clamp(min=0)
 
 
-def remainder_bound(hessian: Tensor, mean_action: Tensor) -> Tensor:
+def remainder_bound(hessian: Tensor | ArrayLike, mean_action: Tensor | ArrayLike) -> Tensor:
     """`(M_t / 2) (1 - |abar|^2)`, within which e of `remainder` lies.
 
     Args:
-        hessian: `[..., D, D]` symmetric: of a quadratic Q, or any one with the largest M_t between abar and the a^k.
+        hessian: `[..., D, D]`: of a quadratic Q, or any one with the largest M_t between abar and the a^k.
         mean_action: abar `[..., D]`; leading dimensions are broadcast.
 
     Returns:
         The bound `[...]`.
 
     Raises:
-        ValueError: shapes that do not fit, or a mean action that is no distribution.
+        ValueError: shapes that do not fit, a Hessian that is not finite, or a mean action that is no distribution.
     """
-    if hessian.shape[-1] != mean_action.shape[-1]:
-        raise ValueError(f"hessian and mean_action must have one D, got {hessian.shape[-1]}, {mean_action.shape[-1]}")
-    return tangential_norm(hessian) / 2 * simplex_gap(mean_action)
+    largest, gap = tangential_norm(hessian), simplex_gap(mean_action)
+    sizes = np.shape(hessian)[-1], np.shape(mean_action)[-1]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"hessian and mean_action must have one D, got {sizes[0]}, {sizes[1]}")
+    return largest / 2 * gap
 
 
-def secant_curvature(values: Values, neighbours: Tensor) -> Tensor:
+def secant_curvature(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
     """`2 |e| / (1 - |abar|^2)`, the least M_t of which the bound holds; 0 where all neighbours agree.
 
     Of a Q that is not M-smooth it takes the place of M_t, and grows without limit as abar nears a kink.
@@ -163,11 +170,10 @@ def pairwise_fit(game: GaussianSqueeze, own_action: int) -> float:
     Raises:
         ValueError: an own action out of range, or so many agents that the probabilities of sums that pay underflow.
     """
-    if type(own_action) is not int or not 0 <= own_action < game.actions:
-        raise ValueError(f"own_action must be an integer from 0 to {game.actions - 1}, got {own_action!r}")
+    own = integer("own_action", own_action, 0, squeeze_game(game).actions - 1)
     others = game.agents - 1
     weight = _uniform_sum(others, game.actions)
-    reward = _rewards_in_unit(game, own_action, weight)
+    reward = _rewards_in_unit(game, own, weight)
     mean = float(weight @ reward)
     variance = float(weight @ (reward - mean) ** 2)
     # Given a^k the others' sum is a^k and the sum of n - 1 more.
@@ -175,6 +181,26 @@ def pairwise_fit(game: GaussianSqueeze, own_action: int) -> float:
     conditional = np.array([rest @ reward[action : action + len(rest)] for action in range(game.actions)])
     explained = others * float(((conditional - mean) ** 2).mean())
     return 1.0 if variance == 0 else min(explained / variance, 1.0)
+
+
+def _one_hot(neighbours: Tensor | ArrayLike) -> Tensor:
+    """Neighbours `[..., n, D]` as floats, or a ValueError."""
+    actions = real_tensor("neighbours", neighbours)
+    if actions.dim() < 2 or actions.shape[-2] < 1 or actions.shape[-1] < 1:
+        raise ValueError(f"neighbours must be [..., n, D] with n at least 1, got shape {list(actions.shape)}")
+    if not (((actions == 0) | (actions == 1)).all() and (actions.sum(-1) == 1).all()):
+        raise ValueError("neighbours must be one-hot in the last dimension, got rows that are not")
+    return actions
+
+
+def _gradient(values: Tensor, at: Tensor, *, create_graph: bool = False) -> Tensor:
+    """Derivative of the sum of `values`; 0 of what does not depend on `at`, such as a slope of a linear Q."""
+    if not values.requires_grad:
+        return torch.zeros_like(at)
+    (slope,) = torch.autograd.grad(
+        values.sum(), at, retain_graph=True, create_graph=create_graph, materialize_grads=True
+    )
+    return slope
 
 
 def _rewards_in_unit(game: GaussianSqueeze, own_action: int, weight: NDArray[np.float64]) -> NDArray[np.float64]:

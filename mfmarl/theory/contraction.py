@@ -8,7 +8,8 @@ Contraction says nothing of value: it makes the fixed point unique, which at N =
 """
 
 from collections.abc import Callable
-from math import atanh, sqrt, tanh
+from functools import lru_cache
+from math import atanh, ceil, sqrt, tanh
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.environments.ising_arguments import checked_finite, temperature_array
+from mfmarl.theory.arguments import integer, number, positive, rate, real_array, squeeze_game
 from mfmarl.theory.graphs import checked_adjacency, colours
 
 Array = NDArray[np.float64]
@@ -24,6 +25,9 @@ Order = Literal["synchronous", "one-at-a-time", "colour-by-colour"]
 
 LOWEST = 1e-6  # of the temperature at which contraction is plain: below it no further change of behaviour is sought
 RATIO = 1.05  # of temperatures looked at one after the other
+REACH = 8  # sigmas from mu beyond which G' is at most 1e-25 of its largest: F is flat there at any T looked at
+A_SIGMA = 100  # numbers looked at within one
+MOST_NUMBERS = 100_000
 
 
 class SpinFactors(NamedTuple):
@@ -36,22 +40,29 @@ class SpinFactors(NamedTuple):
 
 def spin_factors(mean: float, temperature: float, coupling: float = 1.0, degree: int = 4) -> SpinFactors:
     """The three factors at m = `mean` (the first) and at their largest (the others)."""
-    temperature_array(temperature)
-    if not -1 <= mean <= 1:
-        raise ValueError(f"mean must be in [-1, 1], got {mean}")
-    strength = degree * abs(checked_finite("coupling", coupling)) / 2
-    return SpinFactors(strength * abs(mean) / temperature, 0.0, strength / temperature)
+    m = number("mean", mean, "in [-1, 1]", lambda x: -1 <= x <= 1)
+    largest = (
+        integer("degree", degree, 0) * abs(number("coupling", coupling)) / 2 / positive("temperature", temperature)
+    )
+    return SpinFactors(largest * abs(m), 0.0, largest)
 
 
-def critical_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
+def critical_temperature(adjacency: ArrayLike, coupling: float = 1.0, damping: float = 1.0) -> float:
     """tau_c = |lambda| rho(A) / 2, rho the spectral radius: above it `m -> tanh((lambda/2) A m / tau)` goes to 0.
 
     For symmetric or non-negative A it does so from every start and below tau_c from almost none; for other matrices
     tau_c says so of starts near 0. rho is 4 on the torus, 2 on a ring, N - 1 on the complete graph, sqrt n on a star of
     n leaves, 2 cos(pi / (N + 1)) on a path, and the sum of two such on a grid.
+
+    Under damping d, of synchronous play that starts near 0, it is where the largest `|1 - d + d nu / tau|` is 1, nu the
+    eigenvalues of (lambda/2) A: the largest `[(1 - d) Re nu + sqrt((1 - d)^2 (Re nu)^2 + d (2 - d) |nu|^2)] / (2 - d)`.
+    That is nu where nu > 0, which damping does not help; |nu| d / (2 - d) where nu < 0, as in anti-coordination; and
+    |nu| sqrt(d / (2 - d)) where nu is imaginary, as in matching pennies.
     """
-    matrix = checked_adjacency(adjacency)
-    return abs(checked_finite("coupling", coupling)) * float(np.abs(np.linalg.eigvals(matrix)).max()) / 2
+    nu = number("coupling", coupling) / 2 * np.linalg.eigvals(checked_adjacency(adjacency))
+    d = rate("damping", damping)
+    kept = (1 - d) * nu.real
+    return float((kept + np.sqrt(kept**2 + d * (2 - d) * np.abs(nu) ** 2)).max()) / (2 - d)
 
 
 def iterate(
@@ -83,16 +94,11 @@ def iterate(
         ValueError: an argument that is not as said here.
     """
     matrix = checked_adjacency(adjacency)
-    temperature_array(temperature)
-    checked_finite("coupling", coupling)
-    means = np.array(start, np.float64)
+    temperature, coupling = positive("temperature", temperature), number("coupling", coupling)
+    damping, sweeps = rate("damping", damping), integer("sweeps", sweeps, 0)
+    means = real_array("start", start)
     if means.shape[-1:] != matrix.shape[:1]:
         raise ValueError(f"start must be [..., N] with N = {len(matrix)}, got shape {list(means.shape)}")
-    if not np.isfinite(means).all():
-        raise ValueError("start must be finite, got an infinity or NaN")
-    checked_damping(damping)
-    if type(sweeps) is not int or sweeps < 0:
-        raise ValueError(f"sweeps must be an integer of at least 0, got {sweeps!r}")
     if order == "synchronous":
         groups = [np.arange(len(matrix))]
     elif order == "one-at-a-time":
@@ -113,9 +119,9 @@ def iterate(
 
 def period(states: ArrayLike, longest: int = 8, tolerance: float = 1e-9) -> int:
     """The least p for which the last states `[steps, ...]` repeat after p steps; 0 if none up to `longest` does."""
-    trail = np.asarray(states, np.float64)
-    if len(trail) < 2 * longest:
-        raise ValueError(f"states must have at least 2 longest = {2 * longest} steps, got {len(trail)}")
+    trail, longest = real_array("states", states), integer("longest", longest, 1)
+    if trail.ndim < 1 or len(trail) < 2 * longest:
+        raise ValueError(f"states must have at least 2 longest = {2 * longest} steps, got shape {list(trail.shape)}")
     last = trail[-longest:]
     for length in range(1, longest + 1):
         if np.abs(last - trail[-longest - length : -length]).max() <= tolerance:
@@ -132,8 +138,13 @@ def measured_factor(states: ArrayLike, smallest: float = 1e-10) -> float:
     Args:
         states: `[steps, ...]`, which have come to rest, or whose limit is 0: see `smallest`.
         smallest: distances from there on are rounding.
+
+    Raises:
+        ValueError: no states, or states that are not finite.
     """
-    trail = np.asarray(states, np.float64)
+    trail, smallest = real_array("states", states), positive("smallest", smallest)
+    if trail.ndim < 1 or not trail.size:
+        raise ValueError(f"states must be [steps, ...] with at least one step, got shape {list(trail.shape)}")
     distance = np.linalg.norm((trail - trail[-1]).reshape(len(trail), -1), axis=1)
     above = int(np.argmax(distance <= smallest))
     if above < 4:
@@ -148,10 +159,8 @@ def dobrushin_influence(degree: int, temperature: float, coupling: float = 1.0) 
 
     It is largest where these cancel: `tanh(lambda / (2 tau))` for odd d and `tanh(lambda / tau) / 2` for even d.
     """
-    temperature_array(temperature)
-    if type(degree) is not int or degree < 0:
-        raise ValueError(f"degree must be an integer of at least 0, got {degree!r}")
-    strength = abs(checked_finite("coupling", coupling)) / temperature
+    degree = integer("degree", degree, 0)
+    strength = abs(number("coupling", coupling)) / positive("temperature", temperature)
     if degree == 0:
         return 0.0
     return tanh(strength / 2) if degree % 2 else tanh(strength) / 2
@@ -170,7 +179,7 @@ def dobrushin_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
     matrix = checked_adjacency(adjacency)
     if not np.isin(matrix, (0.0, 1.0)).all():
         raise ValueError("adjacency must be of zeros and ones, got another weight")
-    strength = abs(checked_finite("coupling", coupling))
+    strength = abs(number("coupling", coupling))
     bounds = [0.0]
     for degree in set(matrix.sum(1).astype(int).tolist()):
         if degree % 2 and degree > 1:
@@ -181,65 +190,83 @@ def dobrushin_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
 
 
 def mean_number_map(game: GaussianSqueeze, number: ArrayLike, temperature: float) -> tuple[Array, Array]:
-    """F(y) and its slope F'(y) for mean numbers y `[...]` in [0, D - 1] of the other agents."""
-    temperature_array(temperature)
-    y = np.asarray(number, np.float64)[..., None]
-    action = np.arange(game.actions, dtype=np.float64)
-    total = action + (game.agents - 1) * y
-    closeness = np.exp(-(((total - game.mu) / game.sigma) ** 2))
-    reward = total * closeness
-    derivative = closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)
-    policy = np.exp((reward - reward.max(-1, keepdims=True)) / temperature)
-    policy /= policy.sum(-1, keepdims=True)
-    mean = (policy * action).sum(-1)
-    covariance = (policy * (action - mean[..., None]) * derivative).sum(-1)
-    return mean, np.asarray((game.agents - 1) * covariance / temperature)
+    """F(y) and its slope F'(y) for mean numbers y `[...]` in [0, D - 1] of the other agents.
+
+    Raises:
+        ValueError: numbers out of range, or a temperature that is not positive.
+    """
+    return _answer(game, _checked_numbers("number", number, game), positive("temperature", temperature))
 
 
 def iterate_number(
     game: GaussianSqueeze, temperature: float, start: ArrayLike, *, damping: float = 1.0, steps: int = 1000
 ) -> Array:
-    """Steps of `y <- (1 - d) y + d F(y)` from `start` `[...]`: `[steps + 1, ...]`."""
-    checked_damping(damping)
-    states = np.empty((steps + 1, *np.shape(start)))
-    states[0] = start
+    """Steps of `y <- (1 - d) y + d F(y)` from `start` `[...]` in [0, D - 1]: `[steps + 1, ...]`.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+    begin, temperature = _checked_numbers("start", start, game), positive("temperature", temperature)
+    damping, steps = rate("damping", damping), integer("steps", steps, 0)
+    states = np.empty((steps + 1, *begin.shape))
+    states[0] = begin
     for step in range(steps):
-        states[step + 1] = (1 - damping) * states[step] + damping * mean_number_map(game, states[step], temperature)[0]
+        states[step + 1] = (1 - damping) * states[step] + damping * _answer(game, states[step], temperature)[0]
     return states
 
 
 def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
     """All y with F(y) = y that a fine grid tells apart, increasing; there is at least one."""
-    grid = _numbers(game)
-    gap = mean_number_map(game, grid, temperature)[0] - grid
-    roots = grid[gap == 0].tolist()
-    for left in np.flatnonzero(gap[:-1] * gap[1:] < 0).tolist():
-        roots.append(
-            brentq(
-                lambda y: float(mean_number_map(game, y, temperature)[0] - y), grid[left], grid[left + 1], rtol=1e-14
-            )
+    grid, temperature = _numbers(squeeze_game(game)), positive("temperature", temperature)
+
+    def gap(y: float) -> float:
+        return float(_answer(game, np.asarray(y), temperature)[0]) - y
+
+    gaps = _answer(game, grid, temperature)[0] - grid
+    sign, size = np.sign(gaps), np.abs(gaps)
+    brackets = [(float(grid[one]), float(grid[one + 1])) for one in np.flatnonzero(sign[:-1] * sign[1:] < 0)]
+    # Between numbers of one sign two roots may hide where F comes close to y.
+    alike = (sign[:-2] == sign[1:-1]) & (sign[1:-1] == sign[2:]) & (sign[1:-1] != 0)
+    for one in np.flatnonzero(alike & (size[1:-1] < size[:-2]) & (size[1:-1] < size[2:])):
+        around = (float(grid[one]), float(grid[one + 2]))
+        nearest = minimize_scalar(
+            lambda y, side=float(sign[one]): side * gap(y), bounds=around, method="bounded", options={"xatol": 1e-12}
         )
-    return np.array(sorted(roots))
+        if nearest.fun < 0:
+            brackets += [(around[0], nearest.x), (nearest.x, around[1])]
+    roots = [brentq(gap, *bracket, rtol=1e-14) for bracket in brackets]
+    return np.array(sorted([*roots, *grid[gaps == 0].tolist()]))
 
 
-def largest_slope(game: GaussianSqueeze, temperature: float) -> float:
-    """Largest |F'(y)| over all y in [0, D - 1]: below 1 the map contracts."""
-    grid = _numbers(game)
-    slopes = np.abs(mean_number_map(game, grid, temperature)[1])
-    best = int(slopes.argmax())
+def largest_slope(game: GaussianSqueeze, temperature: float, damping: float = 1.0) -> float:
+    """Largest `|1 - d + d F'(y)|` over all y in [0, D - 1]: below 1 the map with damping d contracts."""
+    grid, temperature = _numbers(squeeze_game(game)), positive("temperature", temperature)
+    d = rate("damping", damping)
+
+    def slopes(y: Array) -> Array:
+        return np.asarray(np.abs(1 - d + d * _answer(game, y, temperature)[1]))
+
+    on_grid = slopes(grid)
+    best = int(on_grid.argmax())
     around = (float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)]))
-    finer = minimize_scalar(
-        lambda y: -abs(float(mean_number_map(game, y, temperature)[1])), bounds=around, method="bounded"
-    )
-    return max(float(slopes[best]), -float(finer.fun))
+    finer = minimize_scalar(lambda y: -float(slopes(np.asarray(y))), bounds=around, method="bounded")
+    return max(float(on_grid[best]), -float(finer.fun))
 
 
-def contraction_temperature(game: GaussianSqueeze) -> float:
-    """The T of which at all higher ones |F'| < 1 everywhere, so that synchronous play converges from every start.
+def contraction_temperature(game: GaussianSqueeze, damping: float = 1.0) -> float:
+    """The T of which at all higher ones |1 - d + d F'| < 1 everywhere, so that play converges from every start.
 
-    0 where F contracts at every temperature, as for N = 10, whose agents cannot reach mu.
+    0 where the map contracts at every temperature, as for N = 10, whose agents cannot reach mu.
+
+    Args:
+        game: whose F.
+        damping: d, the weight of the new mean number, in (0, 1]. 1: all at once.
+
+    Raises:
+        ValueError: a damping out of range.
     """
-    return _largest_temperature(game, _plainly_contracting(game), lambda t: largest_slope(game, t) >= 1)
+    d, highest = rate("damping", damping), _plainly_contracting(squeeze_game(game))
+    return _largest_temperature(game, highest, lambda t: largest_slope(game, t, d) >= 1)
 
 
 def flip_temperature(game: GaussianSqueeze, damping: float = 1.0) -> float:
@@ -257,13 +284,13 @@ def flip_temperature(game: GaussianSqueeze, damping: float = 1.0) -> float:
     Raises:
         ValueError: a damping out of range.
     """
-    threshold = 1 - 2 / checked_damping(damping)
+    threshold = 1 - 2 / rate("damping", damping)
 
     def flips(temperature: float) -> bool:
-        return bool(mean_number_map(game, fixed_points(game, temperature), temperature)[1].min() <= threshold)
+        return bool(_answer(game, fixed_points(game, temperature), temperature)[1].min() <= threshold)
 
-    # Above the contraction temperature no slope is below -1.
-    return _largest_temperature(game, contraction_temperature(game), flips)
+    # Above the contraction temperature no slope is as low.
+    return _largest_temperature(game, contraction_temperature(game, damping), flips)
 
 
 def several_temperature(game: GaussianSqueeze) -> float:
@@ -274,11 +301,37 @@ def several_temperature(game: GaussianSqueeze) -> float:
     return _largest_temperature(game, contraction_temperature(game), lambda t: len(fixed_points(game, t)) > 1)
 
 
-def _plainly_contracting(game: GaussianSqueeze) -> float:
-    """|Cov(a, G')| is at most half the range of a times max |G'|, which is below 1 + (range / sigma)^2 everywhere."""
-    total = np.linspace(0, game.agents * (game.actions - 1), len(_numbers(game)))
+def _answer(game: GaussianSqueeze, number: Array, temperature: float) -> tuple[Array, Array]:
+    """`mean_number_map` of arguments that are known to be right."""
+    y = number[..., None]
+    action = np.arange(game.actions, dtype=np.float64)
+    total = action + (game.agents - 1) * y
     closeness = np.exp(-(((total - game.mu) / game.sigma) ** 2))
-    steepest = np.abs(closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)).max()
+    reward = total * closeness
+    derivative = closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)
+    with np.errstate(over="ignore"):  # of the coldest play
+        policy = np.exp((reward - reward.max(-1, keepdims=True)) / temperature)
+    policy /= policy.sum(-1, keepdims=True)
+    mean = (policy * action).sum(-1)
+    covariance = (policy * (action - mean[..., None]) * derivative).sum(-1)
+    return mean, np.asarray((game.agents - 1) * covariance / temperature)
+
+
+def _checked_numbers(name: str, numbers: ArrayLike, game: GaussianSqueeze) -> Array:
+    y, largest = real_array(name, numbers), squeeze_game(game).actions - 1
+    if y.size and (y.min() < 0 or y.max() > largest):
+        raise ValueError(f"{name} must be in [0, {largest}], got {y.min():g} to {y.max():g}")
+    return y
+
+
+def _plainly_contracting(game: GaussianSqueeze) -> float:
+    """A T at which the map contracts: |Cov(a, G')| is at most half the range of a times the largest |G'|.
+
+    In `z = (x - mu) / sigma`, `G' = exp(-z^2) (1 - 2 z^2 - 2 z mu / sigma)`.
+    """
+    ends = -game.mu / game.sigma, (game.agents * (game.actions - 1) - game.mu) / game.sigma
+    z = np.clip(np.linspace(-REACH, REACH, 2 * REACH * A_SIGMA + 1), *ends)
+    steepest = np.abs(np.exp(-(z**2)) * (1 - 2 * z**2 - 2 * z * game.mu / game.sigma)).max()
     return float((game.agents - 1) * (game.actions - 1) / 2 * steepest * 1.01) or 1.0
 
 
@@ -298,15 +351,28 @@ def _largest_temperature(game: GaussianSqueeze, highest: float, happens: Callabl
     return 0.0
 
 
+@lru_cache(maxsize=8)
 def _numbers(game: GaussianSqueeze) -> Array:
-    """Mean numbers from 0 to D - 1, so close that the total moves by at most sigma / 100 and half an action."""
-    largest = game.actions - 1
-    points = (game.agents - 1) * largest / min(game.sigma / 100, 0.5)
-    return np.linspace(0, largest, int(min(max(points, 2000), 100_000)) + 1)
+    """Mean numbers from 0 to D - 1, close to each other where the total of an action is near mu, or near the best.
 
+    Whatever the number of agents, 100 lie in a sigma within 8 sigma of mu, two in an action around the largest G, and
+    2000 in all the range, which is enough where F is flat.
 
-def checked_damping(damping: float) -> float:
-    """The weight of the new value, or a ValueError unless it is in (0, 1]."""
-    if not 0 < damping <= 1:
-        raise ValueError(f"damping must be in (0, 1], got {damping}")
-    return damping
+    Raises:
+        ValueError: a game of too many actions, more than sigma, for a grid of all their windows.
+    """
+    largest, step = game.actions - 1, game.sigma / A_SIGMA
+    window = np.arange(-REACH * A_SIGMA, REACH * A_SIGMA + 1)
+    if game.sigma >= largest:
+        close = game.mu + step * np.arange(window[0] - ceil(largest / step), window[-1] + 1)
+    elif game.actions * len(window) > MOST_NUMBERS:
+        most = MOST_NUMBERS // len(window)
+        raise ValueError(f"game must have at most {most} actions, or sigma of at least {largest}, got {game.actions}")
+    else:
+        close = (game.mu - np.arange(game.actions)[:, None] + step * window).ravel()
+    best = (game.mu + sqrt(game.mu**2 + 2 * game.sigma**2)) / 2
+    far = np.geomspace(game.actions, max(game.sigma, 2 * game.actions), A_SIGMA)
+    around = best + np.concatenate([-far, np.arange(-2 * game.actions, 2 * game.actions) / 2, far])
+    numbers = np.concatenate([close, around]) / (game.agents - 1)
+    inside = numbers[(numbers > 0) & (numbers < largest)]
+    return np.unique(np.concatenate([np.linspace(0, largest, 2001), inside]))

@@ -6,43 +6,42 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mfmarl.theory.arguments import integer, real_array
+
 Array = NDArray[np.float64]
 
 
 def torus(size: int) -> Array:
     """`size` x `size` sites with four neighbours each, of row * size + column; size at least 3."""
-    _at_least("size", size, 3)
+    size = integer("size", size, 3)
     return _lattice(size, size, wrapped=True)
 
 
 def grid(rows: int, columns: int) -> Array:
     """As a torus without the bonds over the edge: a corner has two neighbours."""
-    _at_least("rows", rows, 1)
-    _at_least("columns", columns, 1)
-    return _lattice(rows, columns, wrapped=False)
+    return _lattice(integer("rows", rows, 1), integer("columns", columns, 1), wrapped=False)
 
 
 def path(agents: int) -> Array:
     """A line of agents, whose ends have one neighbour."""
-    _at_least("agents", agents, 1)
-    return _lattice(1, agents, wrapped=False)
+    return _lattice(1, integer("agents", agents, 1), wrapped=False)
 
 
 def ring(agents: int) -> Array:
     """A closed line; agents at least 3."""
-    _at_least("agents", agents, 3)
+    agents = integer("agents", agents, 3)
     return _symmetric(agents, ((j, (j + 1) % agents) for j in range(agents)))
 
 
 def complete(agents: int) -> Array:
     """Everyone is everyone else's neighbour, as in Gaussian Squeeze."""
-    _at_least("agents", agents, 1)
+    agents = integer("agents", agents, 1)
     return np.ones((agents, agents)) - np.eye(agents)
 
 
 def star(leaves: int) -> Array:
     """Agent 0 is the neighbour of all others, which have no other."""
-    _at_least("leaves", leaves, 1)
+    leaves = integer("leaves", leaves, 1)
     return _symmetric(leaves + 1, ((0, leaf) for leaf in range(1, leaves + 1)))
 
 
@@ -79,12 +78,10 @@ def colours(adjacency: ArrayLike) -> list[NDArray[np.int64]]:
 
 
 def checked_adjacency(adjacency: ArrayLike) -> Array:
-    """The matrix as float64, or a ValueError: square, finite, no site its own neighbour; of any sign."""
-    matrix = np.asarray(adjacency, np.float64)
+    """The matrix as float64, or a ValueError: square, real, finite, no site its own neighbour; of any sign."""
+    matrix = real_array("adjacency", adjacency)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"adjacency must be [N, N] with N at least 1, got shape {list(matrix.shape)}")
-    if not np.isfinite(matrix).all():
-        raise ValueError("adjacency must be finite, got an infinity or NaN")
     if np.diag(matrix).any():
         raise ValueError(f"adjacency must be 0 on its diagonal, got {np.diag(matrix).tolist()}")
     return matrix
@@ -105,8 +102,3 @@ def _symmetric(agents: int, bonds: Iterable[tuple[int, int]]) -> Array:
     for j, k in bonds:
         adjacency[j, k] = adjacency[k, j] = 1.0
     return adjacency
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")

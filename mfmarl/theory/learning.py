@@ -7,7 +7,7 @@ which values, errors and thresholds can be written down, to set beside what the 
 
 from dataclasses import dataclass
 from itertools import product
-from math import exp, isfinite, log
+from math import exp, log
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.environments.ising_arguments import checked_finite, temperature_array
-from mfmarl.theory.contraction import checked_damping
+from mfmarl.theory.arguments import (
+    distributions,
+    integer,
+    non_negative,
+    number,
+    positive,
+    probability,
+    rate,
+    real_array,
+    squeeze_game,
+)
 
 Array = NDArray[np.float64]
 
@@ -44,11 +53,9 @@ class StationarySite:
     coupling: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ValueError(f"probability must be in [0, 1], got {self.probability}")
-        if self.degree < 1:
-            raise ValueError(f"degree must be at least 1, got {self.degree}")
-        checked_finite("coupling", self.coupling)
+        probability("probability", self.probability)
+        integer("degree", self.degree, 1)
+        number("coupling", self.coupling)
 
     @property
     def values(self) -> tuple[float, float]:
@@ -67,22 +74,24 @@ def noise_floor(learning_rate: float, variance: float) -> float:
 
     With alpha = 1/n it is Var(r) / n after n visits instead: a constant alpha never gets rid of the noise.
     """
-    if not 0 < learning_rate <= 1:
-        raise ValueError(f"learning_rate must be in (0, 1], got {learning_rate}")
-    if not variance >= 0:
-        raise ValueError(f"variance must be at least 0, got {variance}")
-    return learning_rate / (2 - learning_rate) * variance
+    alpha = rate("learning_rate", learning_rate)
+    return alpha / (2 - alpha) * non_negative("variance", variance)
 
 
 def boltzmann_value_gap(values: ArrayLike, temperature: float) -> Array:
     """What the policy of Eq. 12 loses against a best response, `max Q - sum_a pi(a) Q(a)`: `[..., D]` to `[...]`.
 
     Of two actions q apart it is `q / (1 + exp(q / T))`: it goes to zero with T only.
+
+    Raises:
+        ValueError: no values, values that are not finite, or a temperature that is not positive.
     """
-    temperature_array(temperature)
-    behind = np.asarray(values, np.float64)
-    behind = behind.max(-1, keepdims=True) - behind
-    weights = np.exp(-behind / temperature)
+    temperature, q = positive("temperature", temperature), real_array("values", values)
+    if q.ndim < 1 or not q.shape[-1]:
+        raise ValueError(f"values must be [..., D] with D at least 1, got shape {list(q.shape)}")
+    behind = q.max(-1, keepdims=True) - q
+    with np.errstate(over="ignore"):  # of the coldest play
+        weights = np.exp(-behind / temperature)
     return np.asarray((weights * behind).sum(-1) / weights.sum(-1))
 
 
@@ -99,13 +108,13 @@ def best_response_values(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
     Raises:
         ValueError: policies of another shape, or that are no distributions.
     """
-    policies = np.asarray(opponents, np.float64)
+    squeeze_game(game)
+    policies = real_array("opponents", opponents)
     if policies.shape not in ((game.actions,), (game.agents - 1, game.actions)):
         raise ValueError(
             f"opponents must be [{game.actions}] or [{game.agents - 1}, {game.actions}], got {list(policies.shape)}"
         )
-    if (policies < 0).any() or not np.allclose(policies.sum(-1), 1):
-        raise ValueError("opponents must be distributions in the last dimension, got one that is not")
+    distributions("opponents", policies)
     distribution = np.ones(1)
     for policy in np.broadcast_to(policies, (game.agents - 1, game.actions)):
         distribution = np.convolve(distribution, policy)
@@ -117,6 +126,8 @@ def best_response_values(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
 @dataclass(frozen=True, eq=False)
 class MarkovGame:
     """N identical agents with two actions each; what the others do matters through how many of them choose action 1.
+
+    Arrays may be given as lists.
 
     Args:
         reward: `[S, 2, N]`, of an agent in state s that chooses a while k of the N - 1 others choose 1.
@@ -132,16 +143,16 @@ class MarkovGame:
     discount: float
 
     def __post_init__(self) -> None:
+        for name in ("reward", "transition"):
+            object.__setattr__(self, name, real_array(name, getattr(self, name)))
         states, actions, agents = self.reward.shape if self.reward.ndim == 3 else (0, 0, 0)
         if actions != 2 or not states or not agents:
             raise ValueError(f"reward must be [states, 2, agents], got shape {list(self.reward.shape)}")
         if self.transition.shape != (states, agents + 1, states):
             expected = [states, agents + 1, states]
             raise ValueError(f"transition must be {expected} like reward, got shape {list(self.transition.shape)}")
-        if (self.transition < 0).any() or not np.allclose(self.transition.sum(-1), 1):
-            raise ValueError("transition must be distributions in the last dimension, got one that is not")
-        if not 0 <= self.discount < 1:
-            raise ValueError(f"discount must be in [0, 1), got {self.discount}")
+        distributions("transition", self.transition)
+        number("discount", self.discount, "in [0, 1)", lambda gamma: 0 <= gamma < 1)
 
     @property
     def states(self) -> int:
@@ -155,7 +166,9 @@ class MarkovGame:
 
     def backup(self, next_value: ArrayLike) -> Array:
         """`Q(s, a, k) = r + gamma E v(s')`, `[S, 2, N]`, for v `[S]`, or `[S, N]` that depends on k as well."""
-        value = np.asarray(next_value, np.float64)
+        value = real_array("next_value", next_value)
+        if value.shape not in ((self.states,), (self.states, self.agents)):
+            raise ValueError(f"next_value must be [S] or [S, N], got shape {list(value.shape)}")
         value = np.broadcast_to(value[:, None] if value.ndim == 1 else value, (self.states, self.agents))
         k = np.arange(self.agents)
         following = np.stack([(self.transition[:, k + action] * value.T).sum(-1) for action in (0, 1)], 1)
@@ -168,8 +181,7 @@ def coupled_game(agents: int = 5, discount: float = 0.5) -> MarkovGame:
     `r = (1 + s) 1{a = s} (1 + abar_s) / 2` with abar_s the share of the others that choose s, and `P(s' = 1) = 1/4 +
     1/2` times the share of all that choose 1. Our choice, of games whose Nash Q-values can be enumerated.
     """
-    if agents < 2:
-        raise ValueError(f"agents must be at least 2, got {agents}")
+    agents = integer("agents", agents, 2)
     share = np.arange(agents) / (agents - 1)
     reward = np.zeros((2, 2, agents))
     reward[0, 0] = (1 + 1 - share) / 2
@@ -235,7 +247,9 @@ def nash_q_values(game: MarkovGame) -> Array:
 
 def has_global_optima(game: MarkovGame, q_values: ArrayLike) -> bool:
     """Whether in every state one joint action gives every agent the largest of all `Q(s, a, k)`, `[S, 2, N]`."""
-    q = np.asarray(q_values, np.float64)
+    q = real_array("q_values", q_values)
+    if q.shape != game.reward.shape:
+        raise ValueError(f"q_values must be {list(game.reward.shape)} like reward, got shape {list(q.shape)}")
     joint = np.array(list(product((0, 1), repeat=game.agents)))
     others = joint.sum(1, keepdims=True) - joint
     return all(bool((q[s][joint, others] >= q[s].max() - 1e-10).all(1).any()) for s in range(game.states))
@@ -256,11 +270,7 @@ def literal_q_values(game: MarkovGame) -> Array:
 
 def glie_temperature(step: int, scale: float = 2.0) -> float:
     """`T_t = scale / ln(2 + t)`: greedy in the limit."""
-    if step < 0:
-        raise ValueError(f"step must be at least 0, got {step}")
-    if not (scale > 0 and isfinite(scale)):
-        raise ValueError(f"scale must be positive and finite, got {scale}")
-    return scale / log(2 + step)
+    return positive("scale", scale) / log(2 + integer("step", step, 0))
 
 
 def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
@@ -268,12 +278,8 @@ def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
 
     They are `sum_t 1 / (1 + (2 + t)^(gap / scale))`: without limit exactly where the gap is at most the scale.
     """
-    if not gap >= 0:
-        raise ValueError(f"gap must be at least 0, got {gap}")
-    glie_temperature(0, scale)
-    if steps < 0:
-        raise ValueError(f"steps must be at least 0, got {steps}")
-    exponent = np.minimum(np.log(2.0 + np.arange(steps)) * (gap / scale), 700.0)
+    ratio = non_negative("gap", gap) / positive("scale", scale)
+    exponent = np.minimum(np.log(2.0 + np.arange(integer("steps", steps, 0))) * ratio, 700.0)
     return float((1 / (1 + np.exp(exponent))).sum())
 
 
@@ -296,13 +302,13 @@ def herding_temperature(damping: float = 1.0) -> float:
     The mean m = 2 f - 1 of the share f on action 1 goes to `-tanh(m / (2 T))`, with weight d: at even play the slope
     `1 - d - d / (2 T)` passes -1 there. 1/2 without damping; one agent at a time never herds.
     """
-    checked_damping(damping)
-    return damping / (2 * (2 - damping))
+    d = rate("damping", damping)
+    return d / (2 * (2 - d))
 
 
 def herding_amplitude(temperature: float) -> float:
     """|m| of the cycle `m -> -m` that synchronous play falls into, `m = tanh(m / (2 T))`; 0 from T = 1/2 on."""
-    temperature_array(temperature)
+    temperature = positive("temperature", temperature)
     if temperature >= herding_temperature():
         return 0.0
 

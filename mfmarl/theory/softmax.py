@@ -13,10 +13,12 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import LinearOperator, eigs
 
-from mfmarl.environments.ising_arguments import temperature_array
+from mfmarl.theory.arguments import distributions, non_negative, positive, real_array
 
 Array = NDArray[np.float64]
+LARGEST_DENSE = 200  # rows of a matrix whose eigenvalues are all computed
 Constant = Literal["fraction", "l2 operator", "l1 per action", "l2 per action"]
 
 #: The temperature over K above which the map contracts, by what K measures; each is attained, see `sharp_values`.
@@ -41,10 +43,7 @@ def softmax_jacobian(policy: ArrayLike, temperature: float) -> Array:
     Raises:
         ValueError: a policy that is no distribution, or a temperature that is not positive.
     """
-    temperature_array(temperature)
-    p = np.asarray(policy, np.float64)
-    if p.ndim < 1 or not p.size or (p < 0).any() or not np.allclose(p.sum(-1), 1):
-        raise ValueError("policy must be a distribution in the last dimension, got one that is not")
+    temperature, p = positive("temperature", temperature), distributions("policy", policy)
     diagonal = np.eye(p.shape[-1]) * p[..., None, :]
     return np.asarray((diagonal - p[..., :, None] * p[..., None, :]) / temperature)
 
@@ -63,7 +62,7 @@ def lipschitz_constants(jacobian: ArrayLike) -> LipschitzConstants:
     Only directions inside the simplex count: of the gradient g of one action's Q, `(max g - min g) / 2` per unit of
     the l1 norm, and `|P g|` per unit of the l2 norm, `P = I - 1 1'/D`.
     """
-    matrix = np.asarray(jacobian, np.float64)
+    matrix = real_array("jacobian", jacobian)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
         raise ValueError(f"jacobian must be [..., D, D], got shape {list(matrix.shape)}")
     tangential = matrix - matrix.mean(-1, keepdims=True)
@@ -82,9 +81,7 @@ def sufficient_temperature(lipschitz: float, measured: Constant) -> float:
     """
     if measured not in SUFFICIENT:
         raise ValueError(f"measured must be one of {', '.join(get_args(Constant))}, got {measured!r}")
-    if not lipschitz >= 0:
-        raise ValueError(f"lipschitz must be at least 0, got {lipschitz}")
-    return SUFFICIENT[measured] * lipschitz
+    return SUFFICIENT[measured] * non_negative("lipschitz", lipschitz)
 
 
 def sharp_values(lipschitz: float, measured: Constant) -> Callable[[Array], Array]:
@@ -118,13 +115,28 @@ def policy_map_radius(policies: ArrayLike, jacobians: ArrayLike, temperature: fl
     Raises:
         ValueError: shapes that do not fit, or an argument out of range.
     """
-    p, jacobian = np.asarray(policies, np.float64), np.asarray(jacobians, np.float64)
+    p, jacobian = real_array("policies", policies), real_array("jacobians", jacobians)
     agents, actions = p.shape if p.ndim == 2 else (0, 0)
     if agents < 2 or jacobian.shape != (agents, actions, actions):
         raise ValueError(
             f"policies and jacobians must be [N, D] and [N, D, D] with N at least 2, got {p.shape}, {jacobian.shape}"
         )
     blocks = softmax_jacobian(p, temperature) @ jacobian / (agents - 1)
+    if agents * actions > LARGEST_DENSE and blocks.any():
+        return _largest_eigenvalue(blocks)
     whole = np.broadcast_to(blocks[:, :, None, :], (agents, actions, agents, actions)).copy()
     whole[np.arange(agents), :, np.arange(agents), :] = 0
     return float(np.abs(np.linalg.eigvals(whole.reshape(agents * actions, -1))).max())
+
+
+def _largest_eigenvalue(blocks: Array) -> float:
+    """The same by Arnoldi's iteration, for which block j times the sum of all others' vectors is enough."""
+    agents, actions, _ = blocks.shape
+
+    def product(vector: Array) -> Array:
+        v = vector.reshape(agents, actions)
+        return np.asarray((blocks @ (v.sum(0) - v)[..., None]).ravel())
+
+    matrix = LinearOperator((agents * actions,) * 2, matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=agents * actions)  # any: it decides the rounding alone
+    return float(np.abs(eigs(matrix, k=4, v0=start, return_eigenvectors=False)).max())

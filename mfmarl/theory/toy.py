@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmarl.environments.ising_arguments import temperature_array
+from mfmarl.theory.arguments import integer, non_negative, number, rate
 from mfmarl.theory.graphs import torus
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ def transitions(order: ToyOrder, temperature: float = 0.0) -> Array:
         ValueError: an unknown order, or a temperature that is negative or not finite.
     """
     _check_order(order)
-    up = _up_probabilities(temperature)
+    up = _up_probabilities(non_negative("temperature", temperature))
     if order == "simultaneous":
         return _acting(up, np.arange(SITES))
     if order == "three-colours":
@@ -77,8 +77,7 @@ def consensus_time(order: ToyOrder) -> ConsensusTime:
 
 def consensus_probability(order: ToyOrder, steps: int) -> Array:
     """Exact probability that greedy play from an even start agrees by each of 0 .. `steps` sweeps, or updates."""
-    if type(steps) is not int or steps < 0:
-        raise ValueError(f"steps must be an integer of at least 0, got {steps!r}")
+    steps = integer("steps", steps, 0)
     greedy, law = transitions(order), np.full(2**SITES, 0.5**SITES)
     shares = [law[_agree()].sum()]
     for _ in range(steps):
@@ -97,32 +96,31 @@ def consensus_share(order: ToyOrder, temperature: float) -> float:
         ValueError: as `transitions`.
     """
     _check_order(order)
+    temperature = non_negative("temperature", temperature)
     if temperature == 0:
         return float(_absorbed(order))
-    temperature_array(temperature)
     lattices = states()
     fields = lattices @ torus(3)
-    if order == "simultaneous":
-        size = np.abs(fields) / (2 * temperature)
-        exponents = (size + np.log1p(np.exp(-2 * size))).sum(1)
-    else:
-        exponents = (lattices * fields).sum(1) / 2 / (2 * temperature)
-    weights = np.exp(exponents - exponents.max())
+    with np.errstate(over="ignore"):  # of the coldest play
+        if order == "simultaneous":
+            energy, ties = np.abs(fields).sum(1), np.log1p(np.exp(-np.abs(fields) / temperature)).sum(1)
+        else:
+            energy, ties = (lattices * fields).sum(1) / 2, np.zeros(len(lattices))
+        weights = np.exp((energy - energy.max()) / temperature / 2 + ties)
     return float(weights[_agree()].sum() / weights.sum())
 
 
 def learned_value(reward: float, visits: int, learning_rate: float = 0.1) -> float:
     """Q after n visits that each pay `reward`, from Q = 0 by Eq. 32: `r (1 - (1 - alpha)^n)`."""
-    _check_learning_rate(learning_rate)
-    if visits < 0:
-        raise ValueError(f"visits must be at least 0, got {visits}")
-    return reward * (1 - (1 - learning_rate) ** visits)
+    alpha = rate("learning_rate", learning_rate)
+    return number("reward", reward) * (1 - (1 - alpha) ** integer("visits", visits, 0))
 
 
 def visits_until(value: float, reward: float, learning_rate: float = 0.1) -> float:
     """The n, not rounded, at which `learned_value` is `value`: 5.008 for the paper's 0.82 on its way to 2."""
-    _check_learning_rate(learning_rate)
-    if not (reward and 0 <= value / reward < 1):
+    rate("learning_rate", learning_rate)
+    number("value", value)
+    if not (number("reward", reward) and 0 <= value / reward < 1):
         raise ValueError(f"value must lie between 0 and reward {reward}, got {value}")
     if learning_rate == 1:
         return 0.0 if value == 0 else 1.0
@@ -154,17 +152,17 @@ def _up_probabilities(temperature: float) -> Array:
     fields = states() @ torus(3)
     if temperature == 0:
         return (np.sign(fields) + 1) / 2
-    temperature_array(temperature)
-    return np.asarray((1 + np.tanh(fields / (2 * temperature))) / 2)
+    with np.errstate(over="ignore"):  # of the coldest play
+        return np.asarray((1 + np.tanh(fields / temperature / 2)) / 2)
 
 
 def _acting(up: Array, sites: NDArray[np.int64]) -> Array:
     """Transitions `[512, 512]` when these sites act at once and the others stand still."""
-    number = np.arange(2**SITES)
+    state = np.arange(2**SITES)
     still = (2**SITES - 1) ^ int((1 << sites).sum())
-    matrix: Array = ((number[:, None] ^ number) & still == 0).astype(np.float64)
+    matrix: Array = ((state[:, None] ^ state) & still == 0).astype(np.float64)
     for site in sites:
-        is_up = number >> site & 1 == 1
+        is_up = state >> site & 1 == 1
         matrix *= np.where(is_up, up[:, site, None], 1 - up[:, site, None])
     return matrix
 
@@ -172,8 +170,3 @@ def _acting(up: Array, sites: NDArray[np.int64]) -> Array:
 def _check_order(order: ToyOrder) -> None:
     if order not in get_args(ToyOrder):
         raise ValueError(f"order must be one of {', '.join(get_args(ToyOrder))}, got {order!r}")
-
-
-def _check_learning_rate(learning_rate: float) -> None:
-    if not 0 < learning_rate <= 1:
-        raise ValueError(f"learning_rate must be in (0, 1], got {learning_rate}")

@@ -1,0 +1,171 @@
+"""TH-3 measured against stationary others: noise floor, value gap, best response (appendix D.1)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mfmarl.algorithms.lattice import TabularMFQ
+from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.data.stateless_replay import Batch
+from mfmarl.data.sweeps import Transition
+from mfmarl.environments import GaussianSqueeze, Ising
+from mfmarl.mean_field import action_counts
+from mfmarl.measurements.rows import Setting, mean_row, row, table
+from mfmarl.measurements.training import SAMPLES, descend, slow_down
+from mfmarl.theory.learning import StationarySite, best_response_values, boltzmann_value_gap, noise_floor
+
+CLAIM = "TH-3"
+SIDE = 8  # sites on a side of the lattices whose every site is one learner
+
+
+def noise(seed: int, *, rates: Sequence[float], seeds: int, visits: int) -> pd.DataFrame:
+    """Mean squared error of MF-Q's table for a site among stationary neighbours: constant alpha, and alpha = 1/n.
+
+    Every entry is visited in turn, so that 1/n is one number for the whole table.
+    """
+    site = StationarySite(0.8)
+    rows = []
+    for rate in (*rates, 0.0):
+        agent = _table(range(seed, seed + seeds), rate or 1.0)
+        generator = torch.Generator().manual_seed(seed)
+        for visit in range(1, visits + 1):
+            agent.learning_rate = rate or 1 / visit
+            for neighbours in (-4, -2, 0, 2, 4):
+                for action in (-1, 1):
+                    agent.learn(_paid(agent, site, action, neighbours, generator))
+        exact = torch.tensor(site.values)
+        error = (agent.q_table.double() - exact).square()[0].flatten(1).mean(1).tolist()
+        floor = noise_floor(rate, site.reward_variance) if rate else site.reward_variance / visits
+        setting = Setting({"alpha": rate or "1/n", "visits": visits, "p": 0.8})
+        rows.append(mean_row(CLAIM, "mean squared error of Q", error, exact=floor, **setting))
+    return table(rows)
+
+
+def value_gap(seed: int, *, temperatures: Sequence[float], curve: int, seeds: int, visits: int) -> pd.DataFrame:
+    """What MF-Q's Boltzmann policy loses against a best response once its table has been learned.
+
+    What is exact is also given at `curve` temperatures.
+    """
+    site = StationarySite(0.8)
+    gap = site.coupling * site.degree * (2 * site.probability - 1)
+    rows = []
+    for tau in np.linspace(max(temperatures) / curve, max(temperatures), curve).tolist():
+        exact = float(boltzmann_value_gap([0.0, gap], tau))
+        rows.append(row(CLAIM, "value gap of Eq. 12, exact", exact, exact=exact, temperature=tau, p=0.8))
+    for tau in temperatures:
+        agent = _table(range(seed, seed + seeds), 1.0, tau)
+        generator = torch.Generator().manual_seed(seed)
+        for visit in range(1, visits + 1):
+            agent.learning_rate = 1 / visit
+            for neighbours in (-4, -2, 0, 2, 4):
+                for action in (-1, 1):
+                    agent.learn(_paid(agent, site, action, neighbours, generator))
+        number = _sites(agent)
+        chosen = torch.zeros(number.shape, dtype=torch.float64)
+        rounds = 400
+        for _ in range(rounds):
+            seen = _neighbours(number.shape, site.probability, generator)
+            uniform = torch.rand(number.shape, generator=generator)
+            chosen += agent.act(number, seen, torch.ones_like(seen), uniform, 0) < 0
+        worse = chosen.flatten(2).mean(-1)[0] / rounds
+        exact = float(boltzmann_value_gap([0.0, gap], tau))
+        rows.append(mean_row(CLAIM, "value gap of Eq. 12", (worse * gap).tolist(), exact=exact, temperature=tau, p=0.8))
+    return table(rows)
+
+
+def best_response(seed: int, *, agents: int, seeds: int, updates: int) -> pd.DataFrame:
+    """MF-Q in Gaussian Squeeze against stationary opponents: the value gap of its greedy action, not the action.
+
+    It sees the mean action of one joint step and is paid against the next, which is independent: Q(a, abar) should
+    become E[r | a] whatever abar.
+    """
+    game = GaussianSqueeze(agents)
+    rows = []
+    for name, mean in (("low", 2.5), ("even", 4.5), ("high", 6.5)):
+        policy = _tilted(mean)
+        exact = best_response_values(game, policy)
+        agent = MFQ(game, range(seed, seed + seeds), learning_rate=3e-3, discount=0.0, reward_scale=0.01)
+        optimizer = agent.configure_optimizers()
+        generator = torch.Generator().manual_seed(seed)
+        batches = _stationary_batches(game, torch.from_numpy(policy), optimizer, seeds, updates, generator)
+        descend(agent, batches, optimizer)
+        seen = _totals(torch.from_numpy(policy), (seeds, 400), agents - 1, generator) / (agents - 1)
+        with torch.no_grad():
+            values = agent.network(torch.zeros(seeds, 400, dtype=torch.int64), seen)
+        lost = torch.from_numpy(exact.max() - exact)[values.argmax(-1)].mean(1)
+        spread = float(np.ptp(exact))
+        setting = Setting({"agents": agents, "opponents": name, "mean_action": mean})
+        error = (values.double().mean(1) / 0.01 - torch.from_numpy(exact)).abs().amax(1)
+        rows += [
+            row(CLAIM, "GS: best less worst E[r | a]", spread, exact=spread, **setting),
+            mean_row(CLAIM, "GS: value gap of greedy MF-Q", lost.tolist(), exact=0.0, **setting),
+            mean_row(CLAIM, "GS: value gap over best less worst", (lost / spread).tolist(), exact=0.0, **setting),
+            mean_row(CLAIM, "GS: largest error of Q in reward", error.tolist(), exact=0.0, **setting),
+        ]
+    return table(rows)
+
+
+def _table(seeds: Sequence[int], rate: float, tau: float = 1.0) -> TabularMFQ:
+    return TabularMFQ(Ising(SIDE), seeds, temperatures=[tau], learning_rate=rate, start_temperature=0.0)
+
+
+def _sites(agent: TabularMFQ) -> Tensor:
+    """Numbers of all sites `[1, seeds, L, L]`."""
+    shape = (1, len(agent.seeds), SIDE, SIDE)
+    return torch.arange(int(np.prod(shape))).view(shape)
+
+
+def _neighbours(shape: Sequence[int], probability: float, generator: torch.Generator) -> Tensor:
+    """Sums of four neighbours that are each up with a probability, for every site anew."""
+    up = torch.rand(*shape, 4, generator=generator) < probability
+    return (2 * up.to(torch.int8) - 1).sum(-1, dtype=torch.int8)
+
+
+def _paid(
+    agent: TabularMFQ, site: StationarySite, action: int, neighbours: int, generator: torch.Generator
+) -> Transition:
+    """All sites did `action` when they saw `neighbours`, and are paid against others drawn anew."""
+    number = _sites(agent)
+    actions = torch.full(number.shape, action, dtype=torch.int8)
+    seen = torch.full(number.shape, neighbours, dtype=torch.int8)
+    after = _neighbours(number.shape, site.probability, generator)
+    return Transition(number, seen, actions, agent.environment.reward(actions, after))
+
+
+def _stationary_batches(
+    game: GaussianSqueeze,
+    policy: Tensor,
+    optimizer: torch.optim.Optimizer,
+    seeds: int,
+    updates: int,
+    generator: torch.Generator,
+) -> Iterator[Batch]:
+    """Samples of agent 0, who acts evenly among opponents of one policy."""
+    others = game.agents - 1
+    for update in range(updates):
+        slow_down(optimizer, 3e-3, update / updates)
+        actions = torch.randint(game.actions, (seeds, SAMPLES), generator=generator)
+        seen, paid = (_totals(policy, (seeds, SAMPLES), others, generator) for _ in range(2))
+        total = (paid * torch.arange(game.actions)).sum(-1) + actions
+        reward = game.squeeze(total.double()).float()
+        yield Batch(torch.zeros_like(actions), actions, reward, seen / others, None)
+
+
+def _totals(policy: Tensor, shape: tuple[int, int], agents: int, generator: torch.Generator) -> Tensor:
+    """How many of so many agents of one policy chose each action: `[*shape, D]`."""
+    drawn = torch.multinomial(policy, shape[0] * shape[1] * agents, replacement=True, generator=generator)
+    return action_counts(drawn.view(*shape, agents), len(policy))
+
+
+def _tilted(mean: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The policy exp(theta a) over 0 .. 9 with this mean."""
+    action = np.arange(10.0)
+    low, high = -5.0, 5.0
+    for _ in range(100):
+        theta = (low + high) / 2
+        weights = np.exp(theta * (action - 4.5))
+        low, high = (theta, high) if weights @ action / weights.sum() < mean else (low, theta)
+    return np.asarray(weights / weights.sum())
