@@ -16,7 +16,7 @@ from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.options import main
+from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.results import with_baselines
 from reproduce import gaussian_squeeze
 from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, STUDIES, GaussianSqueezeOptions
@@ -174,7 +174,6 @@ def test_bad_input_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "seeds: results/gaussian_squeeze/curves.csv holds 5 seeds of appendix, "),
         (["--settings", "calibrated", "--agents", "50"], "curves.csv is committed and holds no calibrated, fmq, 50;"),
         (["--settings", "calibrated", "--algorithms", f"{ROOT}/examples/my_method.py:HystereticMFQ"], "is committed"),
     ],
@@ -187,7 +186,29 @@ def test_committed_rows_are_not_replaced(
     assert main(lambda: gaussian_squeeze.run([*HERE, *arguments])) == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.endswith("name another --out\n")
+    assert "name another --out" in error
+
+
+@pytest.mark.parametrize("arguments", [[], ["--full"], ["--settings", "calibrated", "--agents", "50", "--extend"]])
+def test_committed_cells_may_be_made_again_with_any_seeds_and_extended_when_asked(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(jobs: object, out: Path, *_: object) -> None:
+        assert out == Path("results/gaussian_squeeze")
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(scripting_results, "launch", begin)
+    assert main(lambda: gaussian_squeeze.run([*HERE, *arguments])) == 130
+
+
+def test_called_from_elsewhere_results_go_to_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse(GaussianSqueezeOptions, []).out == ROOT / "results/gaussian_squeeze"
+    assert parse(GaussianSqueezeOptions, ["--quick"]).out == ROOT / "results/quick/gaussian_squeeze"
+    assert parse(GaussianSqueezeOptions, ["--out", "here"]).out == Path("here")
+    assert GaussianSqueezeOptions(out=ROOT / "results/gaussian_squeeze/sensitivity").committed
+    assert not GaussianSqueezeOptions(out=tmp_path).committed
 
 
 def test_fewer_seeds_delete_none_and_another_budget_is_refused(
@@ -228,12 +249,12 @@ def test_a_custom_method_is_drawn_beside_the_committed_baselines(
 
 
 def test_quick_and_settings_together_are_the_quick_size_of_those_settings(tmp_path: Path) -> None:
-    options = GaussianSqueezeOptions(out=tmp_path, quick=True, settings=["informed-start"], algorithms=["mf-ac"])
+    options = GaussianSqueezeOptions(out=tmp_path, quick=True, settings=["appendix"], algorithms=["mf-ac"])
     (section,) = gaussian_squeeze.curve_sections(options)
-    assert section.name == "quick-informed-start"
+    assert section.name == "quick-appendix"
     jobs: list[Any] = [*section.jobs]
     assert {job.data["steps"] for job in jobs} == {1000}
-    assert {job.agent["start_bias"] for job in jobs} == {4.0}
+    assert {job.agent["actor_learning_rate"] for job in jobs} == {1e-4}
 
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
