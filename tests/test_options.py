@@ -1,13 +1,18 @@
 """Options from the command line and YAML, and exit codes."""
 
+import dataclasses
+import re
 import subprocess
 import sys
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.scripting.options import Options, main, parse
@@ -105,6 +110,71 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     assert (options.seeds, options.agents, options.quick) == (2, [7], True)
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", {}),
+        ('quick: "false"', {}),
+        ("quick: yes", {"quick": True}),
+        ("agents: 7", {"agents": [7]}),
+        ("algorithms: []", {}),
+        ("precision: 64", {"precision": "64"}),
+        ("seeds: null", {}),
+        ("check-points: 3", "names check-points, which is no option"),
+        ("checkpoint-seconds: 3", {"checkpoint_seconds": 3.0}),
+        ("quick: 1", "quick: got 1, allowed is true or false"),
+        ("quick:", "quick: got nothing, allowed is true or false"),
+        ("settings: []", "settings: got [], allowed is a list, each text"),
+        ("agents: null", "agents: got null, allowed is a list, each a whole number"),
+        ("agents: [[1]]", "agents: got [['1']], allowed is a list, each a whole number"),
+        ("out: null", "out: got null, allowed is a path"),
+        ("launcher: {a: b}", "launcher: got {a: b}, allowed is local or slurm"),
+        ("method: 3", "method: got 3, allowed is a mapping of names to values"),
+        ("- agents", "must map names of options to values"),
+        ("a: [", "is no YAML: "),
+    ],
+)
+def test_yaml_takes_what_the_command_line_takes(text: str, options: dict[str, Any] | str, tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(text)
+    if isinstance(options, str):
+        with pytest.raises(ValueError, match=re.escape(options)):
+            parse(ToyOptions, ["--config", str(file)])
+    else:
+        changed = {name: value for name, value in options.items() if name != "quick"}
+        found = parse(ToyOptions, [f"--config={file}"])
+        assert {name: getattr(found, name) for name in changed} == changed
+        assert found.quick == options.get("quick", False)
+
+
+ANY_YAML = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from([field.name for field in dataclasses.fields(ToyOptions)]), ANY_YAML)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_yaml_it_is_an_option_or_one_line(tmp_path: Path, name: str, value: Any) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(yaml.safe_dump({name: value}, allow_unicode=True), encoding="utf-8")
+    refusal = None
+    try:
+        kept = getattr(parse(ToyOptions, ["--config", str(file)]), name)
+    except ValueError as error:
+        refusal = str(error).replace("-", "_")
+    if refusal is not None:
+        assert name in refusal or "no YAML" in refusal
+        return
+    kind = typing.get_type_hints(ToyOptions)[name]
+    for one in typing.get_args(kind) if type(None) in typing.get_args(kind) else [kind]:
+        if typing.get_origin(one) is Literal:
+            assert kept in typing.get_args(one)
+        elif isinstance(one, type):
+            assert kept is None or isinstance(kept, one)
+
+
 def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(ToyOptions, ["--help"])
@@ -131,7 +201,9 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         ("--method.slowness 1 --algorithms il", "method: got slowness, but --algorithms names no path/to/file.py:"),
         ("--method 3", "method: got 3, allowed is a mapping of names to values"),
         ("--out {file}/below", "is not a directory"),
-        ("--config {file}.missing", "does not exist"),
+        ("--config {file}.missing", "No such file or directory"),
+        ("--config", "config: expected one argument"),
+        (f"--seed {2**60}", "seed: got 1152921504606846976, allowed is less than 2^60"),
         ("--config {unknown}", "typo"),
         ("--config {negative}", "seed: got -3"),
     ],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
 Label = str | int | float
+LONGEST_NAME = 200  # bytes; a file system takes 255, of which a folder's digest needs some
 
 
 class Job(ABC):
@@ -190,9 +191,13 @@ class TrainingJob(Job):
 
 
 def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
-    """Name of a job: its labels, its lowest and its highest seed if it has any, in letters all file systems take."""
+    """Name of a job: its labels, its lowest and its highest seed if it has any, in letters all file systems take.
+
+    Of a very long one the middle is left out.
+    """
     words = "-".join([*map(str, labels), *(["seeds", str(min(seeds)), str(max(seeds))] if seeds else [])])
-    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
+    name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
+    return name if len(name.encode()) <= LONGEST_NAME else f"{name[:40]}...{name[-60:]}"
 
 
 def canonical(value: object) -> object:

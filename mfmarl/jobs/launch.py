@@ -89,6 +89,7 @@ def runner(jobs: int, places: Sequence[Place], execution: Execution, *, reraise:
         return partial(slurm.run, place=places[0], executor=slurm.executor(places[0], execution))
     if len(places) == 1 or jobs == 1:
         return partial(workers.run_here, place=places[0], reraise=reraise)
+    workers.check_temporary_folder()
     return partial(workers.run, places=places)
 
 

@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -31,6 +32,7 @@ from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.signals import Terminated, die_of_sigterm
 
+LONGEST_TEMPORARY = 70  # letters: a socket's path has 107 at most, of which multiprocessing adds 33
 HELD_SECONDS = 1.0  # between looks at a job that another call is doing
 PRELOADED = "mfmarl.jobs.training"  # Lightning with it; the server of workers ignores one that it cannot import
 
@@ -126,6 +128,16 @@ def started(places: Sequence[Place], *, need_main: bool = True) -> Iterator[list
         for worker in workers:
             worker.process.kill()  # at any moment: the files of a job are whole
             worker.process.join()
+
+
+def check_temporary_folder() -> None:
+    """Raise ValueError unless workers can have their socket in the folder of temporary files."""
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > LONGEST_TEMPORARY:
+        raise ValueError(
+            f"TMPDIR: got {folder}, allowed are {LONGEST_TEMPORARY} letters, since workers have a socket there; "
+            "set another, or use one worker"
+        )
 
 
 def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place]) -> dict[str, str]:

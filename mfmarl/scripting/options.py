@@ -44,8 +44,11 @@ from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, at_least
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.signals import Terminated, terminable
+from mfmarl.scripting.config import spelled_out
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
+
+LAST_SEED = 2**60  # three streams of each fit into a generator's seed
 
 AnySettings = TypeVar("AnySettings")
 
@@ -79,6 +82,8 @@ class Options(Execution):
         super().__post_init__()
         at_least("seeds", self.seeds, 1)
         at_least("seed", self.seed, 0)
+        if self.seed + (self.seeds or 1) > LAST_SEED:
+            raise ValueError(f"seed: got {self.seed}, allowed is less than 2^60")
         for name in ("settings", "algorithms", "agents"):
             named_once(name, getattr(self, name))
         if self.method and not any(map(is_in_file, self.algorithms)):
@@ -139,14 +144,15 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     """
     summary = (sys.modules[options.__module__].__doc__ or options.__doc__ or "").strip().split("\n\n")[0]
     parser = ArgumentParser(exit_on_error=False, description=summary)
-    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    parser.add_argument("--config", action="config", help="YAML file with any of these options, which it precedes.")
     types, docs = typing.get_type_hints(options), field_docs(options)
     what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
     executed = {option.name for option in dataclasses.fields(Execution)}
     for option in dataclasses.fields(options):
         add_option(how if option.name in executed else what, option, types[option.name], docs.get(option.name, ""))
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        values = vars(parser.parse_args(arguments))
+        values = vars(parser.parse_args(spelled_out(options, words, types, allowed)))
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
@@ -227,7 +233,14 @@ def allowed(kind: Any) -> str:
         return "a mapping of names to values"
     if typing.get_args(kind):
         return " or ".join(allowed(one) for one in typing.get_args(kind))
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    words = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        Path: "a path",
+        type(None): "null",
+    }
     return words.get(kind) or str(getattr(kind, "__name__", kind))
 
 

@@ -1,0 +1,112 @@
+"""YAML files of options, read as the words of a command line: a file takes what the command line takes, and no more."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
+
+
+def spelled_out(
+    options: type, arguments: Sequence[str], types: Mapping[str, Any], allowed: Callable[[Any], str]
+) -> list[str]:
+    """The arguments with those of their --config files before them, so that what is written out wins.
+
+    Args:
+        options: a dataclass.
+        arguments: of a command line.
+        types: of its fields.
+        allowed: says a type in words.
+
+    Raises:
+        ValueError: a file that cannot be read, or something in it that no option takes; one line.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config", action="append", default=[])
+    try:
+        known, others = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise ValueError(f"config: {error.message}") from error
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    words: list[str] = []
+    for file in known.config:
+        for key, value in content(Path(file)).items():
+            name = key.replace("-", "_")
+            if name not in fields:
+                raise ValueError(f"config: {file} names {key}, which is no option")
+            try:
+                words += spelled(name, value, fields[name], types[name])
+            except ValueError as error:
+                got = value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).strip()
+                raise ValueError(f"{name}: got {got or 'nothing'}, allowed is {allowed(types[name])}") from error
+    return [*words, *others]
+
+
+def content(file: Path) -> dict[str, Any]:
+    """What a YAML file holds, each scalar as the text that stands there; nothing of an empty file.
+
+    Raises:
+        ValueError: it cannot be read, is no YAML, or no mapping of names.
+    """
+    try:
+        found = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except OSError as error:
+        raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"config: {file} is no YAML: {' '.join(str(error).split())}") from error
+    if found in (None, ""):
+        return {}
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ValueError(f"config: {file} must map names of options to values")
+    return found
+
+
+def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> list[str]:
+    """The words of one option.
+
+    Raises:
+        ValueError: no such words.
+    """
+    flag = f"--{name.replace('_', '-')}"
+    if typing.get_origin(kind) is dict:
+        return of_mapping(flag, value)
+    if typing.get_origin(kind) is list:
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str) and item not in NULL for item in items):
+            raise ValueError
+        if not items and callable(field.default_factory) and field.default_factory():
+            raise ValueError
+        return [flag, *items] if items else []
+    if not isinstance(value, str):
+        raise ValueError
+    if kind is bool:
+        if value.lower() not in TRUE | FALSE:
+            raise ValueError
+        return [flag] if value.lower() in TRUE else []
+    if value in NULL:
+        if type(None) not in typing.get_args(kind):
+            raise ValueError
+        return []
+    return [f"{flag}={value}"]
+
+
+def of_mapping(flag: str, value: Any) -> list[str]:
+    """The words of options below `flag`, as --method.slowness=0.3.
+
+    Raises:
+        ValueError: they are no mapping.
+    """
+    if not isinstance(value, dict):
+        raise ValueError
+    words = []
+    for key, item in value.items():
+        text = item if isinstance(item, str) else yaml.dump(item, default_flow_style=True, width=10**6).strip()
+        words.append(f"{flag}.{key}={text}")
+    return words
