@@ -33,7 +33,7 @@ from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
 from mfmarl.exploration import EpsilonGreedy
-from mfmarl.files import read_csv, write_csv
+from mfmarl.files import write_csv
 from mfmarl.jobs.armies import army_file, keep, policy_path, trained_seeds
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import at_least
@@ -42,6 +42,7 @@ from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
+from mfmarl.scripting.tables import read_table
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
         ]
     path = options.out / "tournament.csv"
     if path.exists() and (options.committed or not options.fresh):
-        played, exactly = read_csv(path), options.committed and not options.extend
+        played, exactly = read_table(path, COLUMNS), options.committed and not options.extend
         for agents, fixtures in drawn_up:
             check_none_is_lost(played, agents, fixtures, exactly=exactly)
     return drawn_up
@@ -314,7 +315,7 @@ def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.Da
     path = options.home() / "tournament.csv"
     if options.committed or not path.exists():
         return rounds
-    known = read_csv(path)
+    known = read_table(path, COLUMNS)
     parts = [rounds]
     for agents, some in rounds.groupby("agents"):
         guests = {name for name in {*some["algorithm"], *some["opponent"]} if is_guest(options.out, agents, name)}

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from mfmarl.files import write_csv, write_text
+from mfmarl.files import write_text
 from mfmarl.jobs.job import job_name
 from mfmarl.measurements.job import MeasurementJob
 from mfmarl.measurements.report import against_exact, filled_in
 from mfmarl.measurements.rows import COLUMNS, KEYS
 from mfmarl.scripting.options import Options, known_names, main, parse
 from mfmarl.scripting.results import Section, do, read_result, report
+from mfmarl.scripting.tables import write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -181,7 +182,7 @@ def measure(options: TheoryOptions) -> None:
         sections.append(Section(file, some, {job.name: {"value": job.sizes, "source": "ours"} for job in some}))
     rows = do(sections, cpu)
     for name, found in zip(FILES, rows, strict=True):
-        write_csv(found, options.out / f"{name}.csv", keys=KEYS)
+        write_table(found, options.out / f"{name}.csv", KEYS)
 
 
 def jobs(file: str, options: TheoryOptions) -> list[MeasurementJob]:

@@ -29,6 +29,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def written(directory: Path) -> dict[str, bytes]:
-    """The files of a directory and what they hold; provenance.json, whose dates differ, is left out."""
-    files = (path for path in sorted(directory.iterdir()) if path.is_file() and path.name != "provenance.json")
+    """The results in a directory and what they hold: no checksums, no provenance.json, whose dates differ."""
+    others = ("provenance.json", "SHA256SUMS")
+    files = (path for path in sorted(directory.iterdir()) if path.is_file() and path.name not in others)
     return {path.name: path.read_bytes() for path in files}

@@ -63,7 +63,7 @@ def test_it_writes_what_it_says(results: Path) -> None:
     drawn = [name if name == "ratings" else f"{name}_4" for name in FIGURES]
     expected = [*TABLES, *(f"{name}.{kind}" for name in drawn for kind in ("pdf", "png"))]
     policies = [f"{name}-4-seed-3.safetensors" for name in ORDER[:4]]
-    assert sorted(written(results)) == sorted([*expected, *policies])
+    assert sorted(written(results)) == sorted(["SHA256SUMS", *expected, *policies])
     assert sorted(path.name for path in (results / "policies").iterdir()) == sorted(policies)
     assert battle.__doc__ is not None
     for name in [*TABLES, *FIGURES, "policies/"]:
@@ -182,7 +182,7 @@ def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsy
     table = read_csv(tmp_path / "curves.csv")
     assert set(table["algorithm"]) == set(ORDER[:4])
     assert table["settings"].eq("released-code").all()
-    files = ["curves.csv", "learning_curves_4.pdf", "learning_curves_4.png", "provenance.json"]
+    files = ["SHA256SUMS", "curves.csv", "learning_curves_4.pdf", "learning_curves_4.png", "provenance.json"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "jobs") == files
     shown = capsys.readouterr().out
     assert all(name in shown for name in ORDER[:4])

@@ -2,14 +2,17 @@
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,22 +23,27 @@ from mfmarl.figures import film
 from mfmarl.files import host
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
-from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import JobsFailedError, launch
 from mfmarl.jobs.locks import locked
+from mfmarl.scripting import tables
 from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
+from reproduce import gaussian_squeeze
 from tests.test_launch import TOY, job, options
 
 # A script of jobs as those in reproduce/ are, with the number of workers on its command line.
 SCRIPT = """
+import shutil
 import signal
 import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 sys.path.insert(0, {root!r})
+from mfmarl.scripting import tables
 from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
+from reproduce import gaussian_squeeze
 from tests.test_launch import job, launch, main, options
 from mfmarl.jobs.console import say
 
@@ -242,3 +250,141 @@ def test_a_script_draws_whatever_backend_a_notebook_has_set(monkeypatch: pytest.
     monkeypatch.setenv("MPLBACKEND", "module://not_installed.backend")
     assert main(lambda: None) == 0
     assert os.environ["MPLBACKEND"] == "agg"
+
+
+def damaged(damage: str, path: Path) -> None:
+    """Do to a result file what disks, editors and hasty scripts do."""
+    text = path.read_text()
+    path.unlink()
+    if damage == "a directory":
+        path.mkdir()
+        return
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": text[: len(text) // 2].encode(),
+            "cut by rows": "".join(text.splitlines(keepends=True)[: len(text.splitlines()) // 2]).encode(),
+            "garbled": b"\xff\xfe\x00" + text.encode()[7:],
+            "a column renamed": text.replace("algorithm", "method").replace('"fingerprint"', '"print"').encode(),
+            "a value changed": text.replace("1", "2", 1).encode(),
+        }[damage]
+    )
+
+
+DAMAGES = ("empty", "cut", "cut by rows", "garbled", "a column renamed", "a value changed", "a directory")
+
+
+@pytest.fixture(scope="module")
+def squeeze(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of Gaussian Squeeze at toy size."""
+    out = tmp_path_factory.mktemp("squeeze")
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)])) == 0
+    return out
+
+
+TOY_SQUEEZE = [
+    "--quick",
+    "--algorithms",
+    "il",
+    "--agents",
+    "10",
+    "--seeds",
+    "1",
+    "--workers",
+    "1",
+    "--accelerator",
+    "cpu",
+]
+
+
+@pytest.mark.parametrize("more", [[], ["--figures-only"]])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_table_is_found_before_training(
+    damage: str,
+    more: list[str],
+    squeeze: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    damaged(damage, out / "curves.csv")
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out), *more])) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: out: {out / 'curves.csv'} is damaged: restore it, or remove it to make it again (")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbled", "a column renamed", "a directory"])
+def test_a_damaged_provenance_is_found_before_training(
+    damage: str, squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    damaged(damage, out / "provenance.json")
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)])) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: out: {out / 'provenance.json'} is ")
+    assert error.count("\n") == 1
+
+
+def test_a_folder_in_the_place_of_a_figure_is_found_before_training(
+    squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "learning_curves.png").mkdir()
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(tmp_path)])) == 2
+    assert "learning_curves.png is no file: remove it, or name another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "cut by rows", "garbled", "a value changed", "a directory"])
+def test_damaged_rows_of_a_job_are_found(damage: str, tmp_path: Path) -> None:
+    launch([job("a")], tmp_path, options())
+    damaged(damage, folder(job("a"), tmp_path, "32") / "rows.csv")
+    with pytest.raises(ValueError, match=r"rows.csv is damaged; remove its folder to do this job again"):
+        launch([job("a")], tmp_path, options())
+
+
+@pytest.mark.parametrize("killed_at", ["the table", "its checksum"])
+def test_a_kill_between_a_table_and_its_checksum_is_no_damage(
+    killed_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, path = pd.DataFrame({"x": [1.5, 2.5]}), tmp_path / "t.csv"
+    tables.write_table(frame, path, ["x"])
+    write_sums = tables.write_sums
+    written: list[None] = []
+
+    def kill(*given: Any) -> None:
+        if killed_at == "the table" or written:
+            raise KeyboardInterrupt
+        written.append(write_sums(*given))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Path, "replace", kill) if killed_at == "the table" else (tables, "write_sums", kill)))
+        with pytest.raises(KeyboardInterrupt):
+            tables.write_table(frame + 1, path, ["x"])
+    assert tables.read_table(path, ["x"])["x"].tolist() == ([1.5, 2.5] if killed_at == "the table" else [2.5, 3.5])
+    tables.write_table(frame, path, ["x"])
+    assert subprocess.call(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=tmp_path) == 0
+
+
+def test_committed_tables_are_as_they_were_written() -> None:
+    sums = sorted((TOY.parents[1] / "results").rglob("SHA256SUMS"))
+    assert len(sums) >= 7
+    for file in sums:
+        assert subprocess.call(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=file.parent) == 0
+
+
+def test_workers_say_when_their_socket_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "a" * 70)
+    with pytest.raises(ValueError, match=r"^TMPDIR: got /tmp/a+, allowed are 70 letters"):
+        launch([job("a"), job("b")], tmp_path, options(workers=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_method_of_a_long_path_has_a_folder() -> None:
+    name = job_name("appendix", "/some/where/" * 30 + "file.py:Class", 100, seeds=(0, 7))
+    assert len(name) < 200
+    assert name.startswith("appendix-_some_where_")
+    assert name.endswith("file.py_Class-100-seeds-0-7")

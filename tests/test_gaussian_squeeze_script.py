@@ -261,5 +261,6 @@ def test_a_table_of_something_else_is_refused(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "curves.csv").write_text("settings,algorithm\nquick,il\n")
     assert main(lambda: gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path)])) == 2
     assert (
-        "curves.csv lacks the columns ['agents', 'seed', 'step']; run without --figures-only" in capsys.readouterr().err
+        "curves.csv lacks the columns ['agents', 'seed', 'step']: restore it, or name another --out"
+        in capsys.readouterr().err
     )

@@ -74,7 +74,7 @@ def written(directory: Path, pattern: str = "*") -> dict[str, bytes]:
 
 def test_it_writes_what_it_says(results: Path) -> None:
     pictures = [f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")]
-    expected = sorted([*TABLES, *pictures, "ordering.gif", "provenance.json"])
+    expected = sorted([*TABLES, *pictures, "ordering.gif", "provenance.json", "SHA256SUMS"])
     assert list(written(results)) == expected
     assert ising.__doc__ is not None
     for name in [*TABLES, *FIGURES, "ordering.gif"]:

@@ -26,7 +26,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_quick_writes_what_it_says(quick: Path) -> None:
-    names = ["jobs", "provenance.json", "success_rates.pdf", "success_rates.png", "table.csv"]
+    names = ["SHA256SUMS", "jobs", "provenance.json", "success_rates.pdf", "success_rates.png", "table.csv"]
     assert sorted(path.name for path in quick.iterdir()) == names
     (call,) = json.loads((quick / "provenance.json").read_text())["quick"]
     settings = call["settings"]

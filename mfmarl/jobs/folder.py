@@ -24,7 +24,7 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from mfmarl.files import read_csv, remove_partial, write_csv, write_json
+from mfmarl.files import atomic, read_csv, remove_partial, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
 from mfmarl.jobs.job import Job
@@ -104,8 +104,10 @@ def finish(job: Job, attempt: Attempt) -> None:
     write_json(record, directory / "job.json")
     with logged(directory / "log.txt"), computing(hardware):
         frame = job.do(attempt)
-    write_json({**record, **attempt.times()}, directory / "job.json")
-    write_csv(frame, directory / "rows.csv", keys=job.keys)
+    rows = directory / "rows.csv"
+    with atomic(rows) as draft:
+        write_csv(frame, draft, keys=job.keys)
+        write_json({**record, **attempt.times(), "rows": digest(draft)}, directory / "job.json")
     attempt.checkpoint.unlink(missing_ok=True)
 
 
@@ -130,6 +132,8 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
     if mine and rows.exists() and all((directory / name).exists() for name in job.files):
         with readable(rows):
+            if content.get("rows") not in (None, digest(rows)):
+                raise ValueError("it is not as it was written")
             count = rows.read_bytes().count(b"\n") - 1  # the launcher reads the rows, once
             if job.rows is not None and count != job.rows:
                 raise ValueError(f"got {count} rows where {job.rows} were written")
@@ -139,6 +143,11 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
             job.check_checkpoint(checkpoint)
         return "checkpoint"
     return "nothing"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_rows(job: Job, directory: Path) -> pd.DataFrame:

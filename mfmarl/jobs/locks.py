@@ -20,15 +20,16 @@ class HeldError(ValueError):
 
 @contextmanager
 def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
-    """Keep other processes out of `directory`, which must exist, meanwhile.
+    """Keep other processes out of `directory` meanwhile.
 
     Args:
-        directory: the folder. The file .lock stays there: to remove it would be a race.
+        directory: the folder, which is made if need be. The file .lock stays there: to remove it would be a race.
         wait: until whoever holds it is done.
 
     Raises:
         HeldError: another process holds it.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / LOCK)
     try:
         lock.acquire(timeout=-1 if wait else 0)

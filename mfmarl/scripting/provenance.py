@@ -21,7 +21,9 @@ from mfmarl.files import write_json
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.launch import cores
+from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
+from mfmarl.scripting.tables import read_provenance
 
 TIMES = ("wall_seconds", "cpu_seconds")
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas")
@@ -38,9 +40,15 @@ def write_provenance(
     `settings` is what the numbers were and where each comes from, any JSON. Times are those of the jobs, the
     calls that they were resumed in added up: of jobs side by side, more wall time than passed on the clock.
     """
+    with locked(options.out / "jobs", wait=True):
+        enter(jobs, options, settings, section)
+
+
+def enter(jobs: Sequence[Job], options: Options, settings: Mapping[str, object], section: str) -> None:
+    """Write the file anew with these jobs in it."""
     path = options.out / "provenance.json"
-    sections = json.loads(path.read_text()) if path.exists() else {}
-    earlier: list[dict[str, Any]] = sections.get(section, [])
+    sections = read_provenance(path)
+    earlier = sections.get(section, [])
     recorded = {name: job for call in earlier for name, job in call["jobs"].items()}
     own = {job.name: job_record(job, options) for job in jobs}
     own = {name: record for name, record in own.items() if recorded.get(name) != record}
@@ -83,12 +91,15 @@ def command() -> str:
 
 
 def commit() -> dict[str, object] | None:
-    """The commit of the checkout this package lies in, and whether its code differs; None outside one."""
+    """The commit of the checkout this package lies in, whoever owns it, and whether its code differs; else None."""
     checkout = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(checkout), *arguments], capture_output=True, text=True, check=True
+            ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
 
     try:
@@ -128,7 +139,7 @@ def compute_seconds(out: Path) -> dict[str, float]:
 
     The clock says little on a CPU, where jobs share cores with each other and with whatever else runs.
     """
-    sections = json.loads((out / "provenance.json").read_text()).values()
+    sections = read_provenance(out / "provenance.json").values()
     return {
         name: float(job["wall_seconds" if call["hardware"]["gpus"] else "cpu_seconds"])
         for calls in sections

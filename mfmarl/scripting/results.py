@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from mfmarl.custom import is_in_file
-from mfmarl.files import read_csv, write_csv
 from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Job, TrainingJob
 from mfmarl.jobs.launch import launch
+from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import write_provenance
+from mfmarl.scripting.tables import check_places, read_provenance, read_table, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +49,8 @@ def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
     """Do all jobs, enter each section in provenance.json, and return the rows of each."""
     given = {name: {"value": value, "source": f"--method.{name}"} for name, value in options.method.items()}
     of_method = {"method": given} if given else {}
+    check_places(options.out)
+    read_provenance(options.out / "provenance.json")
     rows = iter(launch([job for section in sections for job in section.jobs], options.out, options))
     for section in sections:
         write_provenance(section.jobs, options, {**section.settings, **of_method}, section.name)
@@ -63,11 +66,12 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
         replacing: columns.
         keys: the columns that the rows are sorted by, which tell all rows apart.
     """
-    if path.exists():
-        earlier = read_csv(path)
-        new = pd.MultiIndex.from_frame(rows[list(replacing)])
-        rows = pd.concat([earlier[~pd.MultiIndex.from_frame(earlier[list(replacing)]).isin(new)], rows])
-    write_csv(rows, path, keys=keys)
+    with locked(path.parent / "jobs", wait=True):
+        if path.exists():
+            earlier = read_table(path, replacing)
+            new = pd.MultiIndex.from_frame(rows[list(replacing)])
+            rows = pd.concat([earlier[~pd.MultiIndex.from_frame(earlier[list(replacing)]).isin(new)], rows])
+        write_table(rows, path, keys)
 
 
 def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options) -> None:
@@ -88,9 +92,7 @@ def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: 
     """
     if not path.exists():
         return
-    held = read_csv(path)
-    if absent := [column for column in cell if column not in held.columns]:
-        raise ValueError(f"out: {path} lacks the columns {absent}; name another --out")
+    held = read_table(path, cell)
     for key, own in planned(jobs).groupby(list(cell)):
         name = ", ".join(map(str, key))
         if options.committed and own["custom"].any():
@@ -146,7 +148,7 @@ def with_baselines(
     custom = rows[rows[method].map(lambda name: is_in_file(str(name)))]
     if custom.empty or options.committed or options.quick or not theirs.exists():
         return rows
-    known = read_csv(theirs)
+    known = read_table(theirs, cell)
     own = pd.MultiIndex.from_frame(rows[list(cell)])
     known = known[~pd.MultiIndex.from_frame(known[list(cell)]).isin(own)]
     alike = [column for column in cell if column != method]
@@ -164,14 +166,11 @@ def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """The rows at `path`.
 
     Raises:
-        ValueError: there are none yet, or if they lack one of the columns.
+        ValueError: there are none yet, or they are not as they were written.
     """
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
-    rows = read_csv(path)
-    if absent := [column for column in columns if column not in rows.columns]:
-        raise ValueError(f"figures_only: {path} lacks the columns {absent}; run without --figures-only first")
-    return rows
+    return read_table(path, columns)
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:

@@ -1,0 +1,99 @@
+"""Files of results that a later call reads again: written with a checksum, and read only as they were written.
+
+SHA256SUMS has a line a table, which `sha256sum -c SHA256SUMS` checks too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mfmarl.files import read_csv, write_csv, write_text
+from mfmarl.jobs.folder import digest
+
+SUMS = "SHA256SUMS"
+WRITTEN = (".csv", ".json", ".png", ".pdf", ".gif", ".md")
+
+
+def write_table(frame: pd.DataFrame, path: Path, keys: Sequence[str]) -> None:
+    """Write `frame` as `write_csv` does, and its checksum beside it.
+
+    A kill leaves the table as it was or as it is to be, and the checksums of both.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    write_csv(frame, draft, keys=keys)
+    new = digest(draft)
+    sums = read_sums(path.parent)
+    write_sums({**sums, path.name: [*sums.get(path.name, []), new]}, path.parent)
+    draft.replace(path)
+    write_sums({**sums, path.name: [new]}, path.parent)
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows at `path`.
+
+    Raises:
+        ValueError: they are not as they were written, or lack one of the columns; one line that says what to do.
+    """
+    try:
+        known = read_sums(path.parent).get(path.name)
+        if known is not None and digest(path) not in known:
+            raise ValueError(f"it is not as {SUMS} says; if that is meant, remove its line there")
+        rows = read_csv(path)
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise ValueError(
+            f"out: {path} is damaged: restore it, or remove it to make it again ({told(error)})"
+        ) from error
+    if absent := [column for column in columns if column not in rows.columns]:
+        raise ValueError(f"out: {path} lacks the columns {absent}: restore it, or name another --out")
+    return rows
+
+
+def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The sections of provenance.json, each a list of calls; none if there is no such file.
+
+    Raises:
+        ValueError: it is something else; one line that says what to do.
+    """
+    if not path.exists():
+        return {}
+    try:
+        sections: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+        for call in (call for calls in sections.values() for call in calls):
+            if not all(isinstance(record["fingerprint"], str) for record in call["jobs"].values()):
+                raise TypeError("a job has no fingerprint")
+    except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"out: {path} is damaged: restore it, or remove it ({told(error)})") from error
+    return sections
+
+
+def check_places(out: Path) -> None:
+    """Raise ValueError if something that is no file has the name of a result."""
+    for path in sorted(out.glob("*.*")) if out.is_dir() else []:
+        if path.suffix in WRITTEN and not path.is_file():
+            raise ValueError(f"out: {path} is no file: remove it, or name another --out")
+
+
+def read_sums(directory: Path) -> dict[str, list[str]]:
+    """Checksums by name of file; two where a call was killed while it wrote."""
+    file = directory / SUMS
+    sums: dict[str, list[str]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        checksum, _, name = line.partition("  ")
+        sums.setdefault(name, []).append(checksum)
+    return sums
+
+
+def write_sums(sums: dict[str, list[str]], directory: Path) -> None:
+    """The file of `read_sums`."""
+    lines = [f"{each}  {name}\n" for name, checksums in sorted(sums.items()) for each in dict.fromkeys(checksums)]
+    write_text("".join(lines), directory / SUMS)
+
+
+def told(error: Exception) -> str:
+    """An exception in a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
