@@ -68,6 +68,7 @@ def test_every_word_of_the_design_is_an_option() -> None:
 def test_quick_has_an_out_of_its_own_unless_one_is_named() -> None:
     assert parse(QuickOptions, ["--quick"]) == QuickOptions(quick=True, out=Path("results/quick/toy"))
     assert parse(QuickOptions, ["--quick", "--out", "there"]).out == Path("there")
+    assert parse(QuickOptions, ["--quick", "--out=results/toy"]).out == Path("results/toy")
     assert parse(QuickOptions, []).out == Path("results/toy")
 
 

@@ -157,7 +157,7 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
     given = options(**values)
-    if given.out == options.out:
+    if given.out == options.out and not any(re.match("--out($|=)", word) for word in words):
         own = options.home()
         given = dataclasses.replace(given, out=own.parent / "quick" / own.name if given.quick else own)
     return given
