@@ -21,7 +21,7 @@ from mfmarl.exploration import EpsilonGreedy, sample
 from mfmarl.mean_field import boltzmann_policy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.networks.battle_released import ActorCriticPerceptron
-from mfmarl.values import decode, read_weights, understood, write_weights
+from mfmarl.values import check_finite, decode, read_weights, understood, write_weights
 
 NETWORKS: dict[str, type[nn.Module]] = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
 
@@ -175,6 +175,7 @@ class Policy:
             name = about.pop("network", "BattleNetwork")
             network = (custom or NETWORKS[name])(uses_mean_action, Generator())
             network.load_state_dict({key: value.float() for key, value in weights.items()})
+            check_finite(network)
         return cls(network.to(device), acting, about, uses_mean_action=uses_mean_action)
 
 
@@ -241,6 +242,7 @@ def _agents_policy(
     arguments = {name: decode(value, run_files=False) for name, value in about.pop("arguments").items()}
     agent = cls(**arguments)
     agent.load_state_dict(weights)
+    check_finite(agent)
     del about["class"]
     return AgentsPolicy(agent.to(device).eval().requires_grad_(False), about.pop("rounds"), about)
 

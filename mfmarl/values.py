@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mfmarl.custom import class_in_file, is_in_file, name_in_file
 from mfmarl.files import atomic
@@ -164,15 +164,32 @@ def read_weights(
     """What `write_weights` was given: the description and the weights. Nothing is unpickled, nothing is run.
 
     Raises:
-        ValueError: no such file, or one of something else.
+        ValueError: no such file, one of something else, or a device that is not there.
     """
     if not Path(path).is_file():
         raise ValueError(f"{what}: there is no file {path}")
+    check_device(device)
     with understood(path, what), safe_open(path, "pt", device=str(device)) as file:
         about = json.loads(file.metadata()[what])
         if not isinstance(about, dict):
             raise ValueError(f"its header must be an object, got {type(about).__name__}")
         return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+
+
+def check_device(device: torch.device | str) -> None:
+    """Raise ValueError unless the device is there."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = "there is no CUDA here" if str(device).startswith("cuda") else str(error).splitlines()[0]
+        raise ValueError(f"device: got {device}, but {reason}") from error
+
+
+def check_finite(module: nn.Module) -> None:
+    """Raise ValueError if a parameter, which files and checkpoints may have brought, is NaN or infinite."""
+    for name, parameter in module.named_parameters():
+        if not parameter.detach().isfinite().all():
+            raise ValueError(f"{name} is NaN or infinite")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Faults by their kind: how a run ends when something outside it goes wrong, and what it says."""
 
+import io
 import math
 import os
 import shutil
@@ -9,16 +10,24 @@ import sys
 import tempfile
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from mfmarl import figures
+from mfmarl.algorithms.q_learning import IL
+from mfmarl.algorithms.saved import load_agent
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
 from mfmarl.files import host
 from mfmarl.jobs.execution import Hardware
@@ -26,11 +35,14 @@ from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import JobsFailedError, launch
 from mfmarl.jobs.locks import locked
+from mfmarl.networks.battle import BattleNetwork
+from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
 from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
 from reproduce import gaussian_squeeze
 from tests.test_launch import TOY, job, options
+from tests.test_policies import ABOUT
 
 # A script of jobs as those in reproduce/ are, with the number of workers on its command line.
 SCRIPT = """
@@ -174,6 +186,7 @@ def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
 
 def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> None:
     code = f"""
+import io
 import math
 import os
 from pathlib import Path
@@ -395,3 +408,51 @@ def test_a_method_of_a_long_path_has_a_folder() -> None:
     assert len(name) < 200
     assert name.startswith("appendix-_some_where_")
     assert name.endswith("file.py_Class-100-seeds-0-7")
+
+
+@pytest.fixture
+def army(tmp_path: Path) -> Path:
+    """The file of an army that has learned nothing."""
+    file = tmp_path / "army.safetensors"
+    network = BattleNetwork(False, torch.Generator())
+    Policy(network, Acting("epsilon", 0.05), ABOUT, uses_mean_action=False).save(file)
+    return file
+
+
+def test_an_army_or_agent_that_is_not_finite_is_refused_where_it_is_loaded(army: Path, tmp_path: Path) -> None:
+    agent = IL(GaussianSqueeze(5), [0])
+    agent.save(tmp_path)
+    for file, load in ((army, Policy.load), (tmp_path / "agent.safetensors", load_agent)):
+        load(file)
+        weights = load_file(file)
+        with safe_open(file, "pt") as opened:
+            about = opened.metadata()
+        name = next(name for name, value in weights.items() if value.is_floating_point() and "target" not in name)
+        weights[name].view(-1)[0] = math.nan
+        save_file(weights, file, about)
+        with pytest.raises(
+            ValueError, match=rf"^(policy|agent): .* is no (policy|agent): ValueError: {name} is NaN or"
+        ):
+            load(file)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_a_device_that_is_not_there_is_named(army: Path) -> None:
+    with pytest.raises(ValueError, match=r"^device: got cuda, but there is no CUDA here$"):
+        Policy.load(army, device="cuda")
+    with pytest.raises(ValueError, match=r"^device: got sofa, but "):
+        Policy.load(army, device="sofa")
+
+
+def test_a_recording_that_claims_terabytes_is_refused_by_its_size(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 2, 8)})
+    file = tmp_path / "huge.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in (("game", [8, 400]), ("start", [0, 0, 0])):
+            content = io.BytesIO()
+            np.save(content, np.array(array, dtype=np.int64))
+            archive.writestr(f"{name}.npy", content.getvalue())
+        archive.writestr("actions.npy", header.getvalue())
+    with pytest.raises(ValueError, match=r"huge.npz is not a replay: actions is said to have 16000000000000 bytes"):
+        Replay.load(file)

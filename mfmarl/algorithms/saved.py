@@ -12,7 +12,7 @@ import torch
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.agent import Agent
 from mfmarl.custom import given_class
-from mfmarl.values import decode, read_weights, understood
+from mfmarl.values import check_finite, decode, read_weights, understood
 
 
 def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Agent:
@@ -35,6 +35,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Se
         arguments = {name: decode(value, run_files=False) for name, value in about["arguments"].items()}
         agent: Agent = cls(**arguments)
         agent.load_state_dict(weights)
+        check_finite(agent)
     return agent.to(device)
 
 

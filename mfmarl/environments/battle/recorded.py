@@ -1,11 +1,12 @@
 """Recorded battles: a start and the actions, from which the engine plays the same round again."""
 
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from zipfile import BadZipFile
+from typing import BinaryIO, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ _ARRAYS: dict[str, tuple[type[np.generic], tuple[int | None, ...]]] = {
     "actions": (np.uint8, (None, None, None)),
     "alive": (np.bool_, (None, None)),
 }
+_LARGEST = 2**30  # bytes of an array: ten times the longest round of the largest armies
 _DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)  # what zipfile raises
 
 
@@ -90,17 +92,31 @@ class Replay:
         if not path.is_file():
             raise ValueError(f"replay: there is no file {path}")
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in _ARRAYS}
-            for name, (kind, shape) in _ARRAYS.items():
-                array = arrays[name]
-                fits = len(shape) == array.ndim and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
-                if array.dtype != kind or not fits:
-                    raise ValueError(f"{name} is {array.dtype} {list(array.shape)}")
+            with open(path, "rb") as file:
+                _check_headers(file)
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as content:
+                    arrays = {name: content[name] for name in _ARRAYS}
             game, start = Battle(*arrays["game"].tolist()), Start(*arrays["start"].tolist())
             return cls(game, start, torch.from_numpy(arrays["actions"]), torch.from_numpy(arrays["alive"]))
         except (*_DAMAGED, AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a replay: {error}") from error
+
+
+def _check_headers(file: BinaryIO) -> None:
+    """Raise ValueError unless the arrays are of their types and shapes, and no larger than what is there."""
+    with ZipFile(file) as archive:
+        for name, (kind, shape) in _ARRAYS.items():
+            info = archive.getinfo(f"{name}.npy")
+            with archive.open(info) as member:
+                np.lib.format.read_magic(member)
+                found, _, dtype = np.lib.format.read_array_header_1_0(member)
+            fits = len(shape) == len(found) and all(n in (None, m) for n, m in zip(shape, found, strict=True))
+            if dtype != kind or not fits:
+                raise ValueError(f"{name} is {dtype} {list(found)}")
+            size = math.prod(found) * dtype.itemsize
+            if size > min(info.file_size, _LARGEST):
+                raise ValueError(f"{name} is said to have {size} bytes")
 
 
 class Frame(NamedTuple):
