@@ -9,6 +9,7 @@ G is V of what it saw last.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class ReleasedAC(BattleAgent):
         *,
         entropy_weight: float = 0.08,
         value_weight: float = 0.1,
-        **general: float,
+        **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
         check_weights(entropy_weight, value_weight)

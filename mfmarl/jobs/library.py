@@ -31,7 +31,7 @@ from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.seeds import generators
-from mfmarl.values import class_name, encode
+from mfmarl.values import class_name, classes_in, encode
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
@@ -127,7 +127,7 @@ def train(
         agent |= {"temperatures": temperatures}
         data |= {"temperatures": temperatures}
     labels: dict[str, Label] = {"algorithm": label_of(cls, kind), "agents": environment.agents}
-    classes = [cls, type(environment), *map(type, arguments.values())]
+    classes = [cls, *classes_in([environment, *arguments.values()])]
     sources = sources_of(classes)
 
     def job(block: tuple[int, ...]) -> TrainingJob:
@@ -147,7 +147,7 @@ def train(
         rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
         if out is not None:
             keep_armies(jobs, directory, execution.precision)
-        trained = [trained_by(job, directory, execution.precision) for job in jobs if keep]
+        trained = [trained_by(job, directory, execution.precision, classes) for job in jobs if keep]
     rows = rows.sort_values(jobs[0].keys, ignore_index=True)
     return (rows, trained) if keep else rows
 
@@ -285,14 +285,15 @@ def check_kept(cls: type[Agent], arguments: Mapping[str, Any]) -> None:
         raise ValueError(f"keep: no file can hold a trained {cls.__name__}: {error}") from error
 
 
-def trained_by(job: TrainingJob, out: Path, precision: str) -> Any:
+def trained_by(job: TrainingJob, out: Path, precision: str, classes: Sequence[type]) -> Any:
     """The trained agent of a job that kept it: a Policy of Battle, an Agent of other games."""
     # As in `TrainingJob.do`: Lightning takes seconds to import.
     from mfmarl.algorithms.saved import load_agent  # noqa: PLC0415
     from mfmarl.policies import Policy  # noqa: PLC0415
 
     path = folder(job, out, precision) / job.load().file
-    return Policy.load(path) if isinstance(job.environment, Battle) else load_agent(path)
+    load = Policy.load if isinstance(job.environment, Battle) else load_agent
+    return load(path, classes=classes)
 
 
 def keep_armies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:
