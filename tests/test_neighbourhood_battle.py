@@ -138,7 +138,8 @@ def test_who_sees_no_mean_action_plays_and_fights_as_ever(tmp_path: Path) -> Non
 def test_draws_come_after_those_of_the_actions_and_army_0_first() -> None:
     battles, chance, expected = Battles(GAME), Generator().manual_seed(1), Generator().manual_seed(1)
     battles.reset([Generator().manual_seed(0)])
-    seen, drawn = [], []
+    seen: list[Tensor] = []
+    drawn: list[Tensor] = []
 
     def act(observed: Any, mean_actions: Tensor) -> Tensor:
         seen.append(mean_actions.amax(-1)[0, :, 0] if seen else torch.zeros(2))

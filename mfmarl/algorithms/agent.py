@@ -35,6 +35,9 @@ class Agent(pl.LightningModule):
         seeds: the seeds whose runs are stacked in this module.
     """
 
+    kind: ClassVar[str]  #: of the games that it plays, a key of `mfmarl.algorithms.ALGORITHMS`.
+    unit: ClassVar[str] = "agent-steps"  #: what a step of one of its agents is called.
+    called: ClassVar[str]  #: in rows and by `train`; a class that does not say so itself goes by its name.
     data_module: ClassVar[type[RoundsDataModule]]  #: plays its game; built like the agent, from game and seeds.
     shared_with_data: ClassVar[tuple[str, ...]] = ("environment", "seeds")  #: attributes that must be the same there.
     file: ClassVar[str] = "agent.safetensors"  #: that `save` writes.

@@ -57,6 +57,8 @@ class BattleAgent(Agent):
         ValueError: an argument out of its range, or several seeds.
     """
 
+    kind = "battle"
+    unit = "agent-rounds"
     uses_mean_action = False
     file = "policy.safetensors"
     always_saved = True
@@ -236,6 +238,8 @@ class BattleIL(ReplayingAgent):
         **general: see ReplayingAgent.
     """
 
+    called = "il"
+
     def __init__(
         self,
         environment: Battle,
@@ -292,6 +296,7 @@ class BattleIL(ReplayingAgent):
 class BattleMFQ(BattleIL):
     """Mean field Q-learning: IL whose network also sees the mean action."""
 
+    called = "mf-q"
     uses_mean_action = True
 
 
@@ -309,6 +314,8 @@ class BattleAC(ReplayingAgent):
     Raises:
         ValueError: an argument out of its range.
     """
+
+    called = "ac"
 
     def __init__(
         self,
@@ -355,6 +362,7 @@ class BattleAC(ReplayingAgent):
 class BattleMFAC(BattleAC):
     """Mean field actor-critic: AC whose critic and actor also see the mean action."""
 
+    called = "mf-ac"
     uses_mean_action = True
 
 

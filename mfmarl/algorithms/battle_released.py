@@ -41,6 +41,7 @@ class ReleasedAC(BattleAgent):
         ValueError: an argument out of its range.
     """
 
+    called = "released-ac"
     data_module = OnPolicyDataModule
     network: ActorCriticPerceptron
 
@@ -95,4 +96,5 @@ class ReleasedAC(BattleAgent):
 class ReleasedMFAC(ReleasedAC):
     """The released code's MF-AC: its critic also sees the mean action, its actor does not."""
 
+    called = "released-mf-ac"
     uses_mean_action = True

@@ -3,7 +3,7 @@
 A neighbourhood is a small frozen dataclass that is handed to a data module, which asks it in play, for what it stores,
 and in evaluation alike. It holds no state: what it gave at the joint step before is handed back to it, and is saved
 in checkpoints. In Battle each army has its own, which the army's file holds: it acts under it wherever it fights, and
-starts each round under a mean action of zero. An average over time is this:
+begins each round with a mean action of zero. An average over time is this:
 
     @dataclass(frozen=True)
     class ExponentialAverage(Neighbourhood):
