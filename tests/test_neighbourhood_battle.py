@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from mfmarl import Army, Battle, BattleIL, BattleMFAC, BattleMFQ, Graph, JointStep, Neighbourhood, Noise, fight, train
 from mfmarl.algorithms.battle_released import ReleasedMFAC
 from mfmarl.custom import class_in_file
+from mfmarl.data.army_replay import ArmyReplay
 from mfmarl.data.battle_round import play_round
 from mfmarl.data.self_play import SelfPlayDataModule
 from mfmarl.environments.battle.battles import Battles
@@ -307,3 +308,37 @@ def test_a_policy_is_told_a_mean_action_of_each_agent() -> None:
     seen = (torch.zeros(2, 4, 13, 13, 7), torch.zeros(2, 4, 34), torch.ones(2, 4, dtype=torch.bool))
     with pytest.raises(ValueError, match=re.escape("mean_action must be [2, 4, 21], got [2, 21]")):
         policy.act(*seen, torch.zeros(2, 21), [Generator(), Generator()], "greedy")
+
+
+def test_an_unfinished_round_is_saved_with_its_mean_actions() -> None:
+    stored = []
+    for interrupted in (False, True):
+        battles, replay = Battles(GAME), ArmyReplay(GAME, stores_mean_actions=True)
+        chance = Generator().manual_seed(3)
+        battles.reset([Generator().manual_seed(0)])
+        for _ in range(3):
+            if interrupted:
+                state, replay = replay.state_dict(), ArmyReplay(GAME, stores_mean_actions=True)
+                replay.load_state_dict(state)
+            observed, actions = battles.observe(), torch.randint(13, (1, 2, 4), generator=chance)
+            replay.push(observed, actions, battles.step(actions).rewards, torch.rand(1, 4, 21, generator=chance))
+        replay.end(battles.observe(), torch.rand(1, 4, 21, generator=chance))
+        stored.append(replay.transitions(torch.arange(12)))
+    assert all(map(torch.equal, *stored))
+    assert stored[0].mean_action.any(-1).all()
+
+
+@pytest.mark.parametrize(
+    ("stores", "given", "message"),
+    [
+        (True, None, "push: mean_action must be torch.float32 [1, 4, 21], got none"),
+        (True, torch.zeros(1, 21), "push: mean_action must be torch.float32 [1, 4, 21], got torch.float32 [1, 21]"),
+        (False, torch.zeros(1, 4, 21), "push: mean_action must be none, got torch.float32 [1, 4, 21]"),
+    ],
+)
+def test_a_replay_is_told_what_it_stores_and_nothing_else(stores: bool, given: Tensor | None, message: str) -> None:
+    battles, replay = Battles(GAME), ArmyReplay(GAME, stores_mean_actions=stores)
+    battles.reset([Generator().manual_seed(0)])
+    observed, actions = battles.observe(), torch.zeros(1, 2, 4, dtype=torch.int64)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        replay.push(observed, actions, battles.step(actions).rewards, given)

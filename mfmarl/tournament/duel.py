@@ -44,8 +44,8 @@ class Army:
     @classmethod
     def of_file(cls, path: Path, algorithm: str = "") -> Army:
         """The army in a file, of an algorithm that may be path/to/file.py:Class."""
-        about = read_weights(path, "policy")[0]
-        custom = algorithm if is_in_file(algorithm) and (class_needed(about) or "neighbourhood" in about) else ""
+        about = read_weights(path, "policy")[0] if is_in_file(algorithm) else {}
+        custom = algorithm if class_needed(about) or "neighbourhood" in about else ""
         return cls(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), custom)
 
     @property
