@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfmarl import Policy, action_counts, frequencies
+from mfmarl import Policy
+from mfmarl.data.battle_round import next_mean_action
 from mfmarl.environments.battle.game import ACTIONS
 from mfmarl.environments.battle.parallel_env import AgentObservation, BattleParallelEnv, parallel_env
 from mfmarl.policies import Scripted
@@ -16,21 +17,23 @@ ARMY = Path(__file__).parents[1] / "results/battle/policies/mf-q-8-seed-0.safete
 
 
 class Commander:
-    """Lets a trained or scripted army play one colour: it keeps the mean action of the army's living."""
+    """Lets a trained or scripted army play one colour: it keeps the mean action that the army acts under."""
 
     def __init__(self, army: Policy | Scripted, colour: str, env: BattleParallelEnv, seed: int) -> None:
         self.army = army
         self.agents = [agent for agent in env.possible_agents if agent.startswith(colour)]
         self.spaces = env.observation_space(self.agents[0])
-        self.mean_action = torch.zeros(1, ACTIONS)
+        self.before: Tensor | None = None
         self.generator = torch.Generator().manual_seed(seed)
 
     def act(self, observations: dict[str, AgentObservation]) -> dict[str, int]:
         """Actions of the living."""
         alive = torch.tensor([[agent in observations for agent in self.agents]])
         views, features = (self.stacked(observations, key) for key in ("view", "features"))
-        actions = self.army.act(views, features, alive, self.mean_action, [self.generator], "greedy")
-        self.mean_action = frequencies(action_counts(actions, ACTIONS, alive, torch.int64))
+        chance, hood = [self.generator], self.army.neighbourhood
+        mean_action = torch.zeros(*alive.shape, ACTIONS) if self.before is None else self.before
+        actions = self.army.act(views, features, alive, mean_action, chance, "greedy")
+        self.before = next_mean_action(hood, actions, alive, self.before, chance)
         everyone = dict(zip(self.agents, actions[0].tolist(), strict=True))
         return {agent: action for agent, action in everyone.items() if agent in observations}
 

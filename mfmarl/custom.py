@@ -175,12 +175,21 @@ def name_in_file(cls: type) -> str:
     return f"{inspect.getfile(cls)}:{cls.__name__}"
 
 
+def with_its_file(cls: type) -> list[type]:
+    """A class that was found by its file, and all others that the file names."""
+    return [cls, *(each for each in vars(sys.modules[cls.__module__]).values() if isinstance(each, type))]
+
+
 def text_name(cls: type) -> str:
     """The name by its file, or, of a class in a notebook, that of its module: for people, not to find it by."""
     try:
         return name_in_file(cls)
     except (TypeError, OSError):
         return f"{cls.__module__}.{cls.__qualname__}"
+
+
+class ClassNeededError(ValueError):
+    """A file needs a custom class that was not given."""
 
 
 def given_class(what: str, path: str | Path, needed: str, classes: Sequence[type], hint: str = "") -> type:
@@ -194,12 +203,12 @@ def given_class(what: str, path: str | Path, needed: str, classes: Sequence[type
         hint: where else it can be given, for the error.
 
     Raises:
-        ValueError: it is not among those given.
+        ClassNeededError: it is not among those given.
     """
     own = needed.rpartition(":")[2].rpartition(".")[2]
     for cls in classes:
         if cls.__name__ == own:
             return cls
-    raise ValueError(
+    raise ClassNeededError(
         f"{what}: {path} needs the class {needed}, which must be given: in Python by classes=[{own}]{hint}"
     )

@@ -7,8 +7,9 @@ policy = Policy.load("results/battle/policies/mf-q-64-seed-0.safetensors")
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,12 +17,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from mfmarl.custom import given_class, text_name
+from mfmarl.data.neighbourhood import Army, Neighbourhood
+from mfmarl.environments.battle.game import ACTIONS
 from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
 from mfmarl.mean_field import boltzmann_policy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.networks.battle_released import ActorCriticPerceptron
-from mfmarl.values import check_finite, decode, read_weights, understood, write_weights
+from mfmarl.values import check_finite, decode, encode, read_weights, understood, write_weights
 
 NETWORKS: dict[str, type[nn.Module]] = {each.__name__: each for each in (BattleNetwork, ActorCriticPerceptron)}
 
@@ -63,6 +66,7 @@ class ActingAgent(Protocol):
 
     network: nn.Module
     uses_mean_action: bool
+    neighbourhood: Neighbourhood
 
     @property
     def acting(self) -> Acting:
@@ -95,14 +99,22 @@ class Policy:
         acting: how to act when not greedily.
         about: what the army is: algorithm, agents, seed, and whatever else is worth telling.
         uses_mean_action: whether the network was built to see the mean action.
+        neighbourhood: whose actions count in the mean action that it acts under, as it learned.
     """
 
     def __init__(
-        self, network: nn.Module, acting: Acting, about: Mapping[str, object], *, uses_mean_action: bool
+        self,
+        network: nn.Module,
+        acting: Acting,
+        about: Mapping[str, object],
+        *,
+        uses_mean_action: bool,
+        neighbourhood: Neighbourhood = Army(),
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.acting = acting
         self.uses_mean_action = uses_mean_action
+        self.neighbourhood = neighbourhood if uses_mean_action else Army()
         self.about = dict(about)
 
     def act(
@@ -120,17 +132,20 @@ class Policy:
             views: `[battles, agents, 13, 13, 7]`.
             features: `[battles, agents, 34]`.
             alive: `[battles, agents]` bool.
-            mean_action: `[battles, 21]` frequencies of the actions of the army's living at the previous step.
+            mean_action: `[battles, agents, 21]`, see `next_mean_action` in mfmarl/data/battle_round.py.
             generators: one a battle; every agent draws, dead or alive.
             evaluation: `greedy` or `sampled`.
 
         Returns:
             `[battles, agents]` int64, 0 for the dead.
+
+        Raises:
+            ValueError: a mean action of another shape.
         """
+        check_mean_action(mean_action, alive)
         uniform = torch.stack([torch.rand(alive.shape[1], generator=generator) for generator in generators])[alive]
-        means = mean_action.unsqueeze(1).expand(*alive.shape, -1)[alive]
         device = next(self.network.parameters()).device
-        seen = (each.to(device) for each in (views[alive], features[alive], means))
+        seen = (each[alive].to(device) for each in (views, features, mean_action))
         outputs = self.network(*seen).float().cpu()
         actions = torch.zeros(alive.shape, dtype=torch.int64)
         actions[alive] = outputs.argmax(-1) if evaluation == "greedy" else self.acting.choose(outputs, uniform)
@@ -144,6 +159,7 @@ class Policy:
             "network": cls.__name__ if known else text_name(cls),
             "uses_mean_action": self.uses_mean_action,
             "acting": asdict(self.acting),
+            **({} if self.neighbourhood == Army() else {"neighbourhood": encode(self.neighbourhood)}),
             **self.about,
         }
         write_weights(path, "policy", about, {k: v.to(torch.bfloat16) for k, v in self.network.state_dict().items()})
@@ -156,7 +172,8 @@ class Policy:
             path: of the file.
             device: for the network.
             classes: custom classes that may act. A file that needs one holds its name alone: the class of the method,
-                or, of a policy that was made by hand, of the network, built by Class(uses_mean_action, generator).
+                of its neighbourhood and other arguments, or, of a policy that was made by hand, of the network, built
+                by Class(uses_mean_action, generator).
 
         Raises:
             ValueError: no such file, one that is no policy, or one that needs a class that is not among `classes`.
@@ -164,19 +181,22 @@ class Policy:
         about, weights = read_weights(path, "policy", device)
         needed = class_needed(about)
         hint = ", on the command line by --algorithms path/to/file.py:Class"
-        custom = given_class("policy", path, needed, classes, hint) if needed else None
+        find = partial(given_class, "policy", path, classes=classes, hint=hint)
+        custom = find(needed) if needed else None
         with understood(path, "policy"):
             if custom is not None and "class" in about:
-                return _agents_policy(custom, about, weights, device)
+                return _agents_policy(custom, about, weights, device, find)
             acting = Acting(**about.pop("acting"))
             # The first files do not say whether the network sees the mean action; its weights do.
             guess = any(key.startswith("mean_action") for key in weights)
             uses_mean_action = bool(about.pop("uses_mean_action", guess))
+            neighbourhood = decode(about.pop("neighbourhood", encode(Army())), find)
             name = about.pop("network", "BattleNetwork")
             network = (custom or NETWORKS[name])(uses_mean_action, Generator())
             network.load_state_dict({key: value.float() for key, value in weights.items()})
             check_finite(network)
-        return cls(network.to(device), acting, about, uses_mean_action=uses_mean_action)
+        network = network.to(device)
+        return cls(network, acting, about, uses_mean_action=uses_mean_action, neighbourhood=neighbourhood)
 
 
 class AgentsPolicy(Policy):
@@ -189,7 +209,13 @@ class AgentsPolicy(Policy):
     """
 
     def __init__(self, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
-        super().__init__(agent.network, agent.acting, about, uses_mean_action=agent.uses_mean_action)
+        super().__init__(
+            agent.network,
+            agent.acting,
+            about,
+            uses_mean_action=agent.uses_mean_action,
+            neighbourhood=agent.neighbourhood,
+        )
         self.agent, self.rounds = agent, rounds
 
     @torch.no_grad()
@@ -205,12 +231,13 @@ class AgentsPolicy(Policy):
         """See Policy. A class that overrides `act` knows one way to act, which both evaluations are."""
         if not self.agent.acts_itself:
             return super().act(views, features, alive, mean_action, generators, evaluation)
+        check_mean_action(mean_action, alive)
         device = next(self.network.parameters()).device
         actions = torch.zeros(alive.shape, dtype=torch.int64)
         for battle, (living, generator) in enumerate(zip(alive, generators, strict=True)):
             uniform = torch.rand(len(living), generator=generator)
             if living.any():
-                seen = (views[battle], features[battle], mean_action[battle].expand(len(living), -1), uniform)
+                seen = (views[battle], features[battle], mean_action[battle], uniform)
                 view, feature, mean, draws = (each[living].to(device) for each in seen)
                 actions[battle, living] = self.agent.act(0, view, feature, mean, draws, self.rounds).cpu()
         return actions
@@ -237,9 +264,13 @@ def save_agent(path: Path, agent: ActingAgent, rounds: int, about: Mapping[str, 
 
 
 def _agents_policy(
-    cls: type, about: dict[str, Any], weights: Mapping[str, Tensor], device: torch.device | str
+    cls: type,
+    about: dict[str, Any],
+    weights: Mapping[str, Tensor],
+    device: torch.device | str,
+    find: Callable[[str], type],
 ) -> AgentsPolicy:
-    arguments = {name: decode(value, run_files=False) for name, value in about.pop("arguments").items()}
+    arguments = {name: decode(value, find) for name, value in about.pop("arguments").items()}
     agent = cls(**arguments)
     agent.load_state_dict(weights)
     check_finite(agent)
@@ -253,12 +284,20 @@ def class_needed(about: Mapping[str, Any]) -> str:
     return "" if name in NETWORKS else name
 
 
+def check_mean_action(mean_action: Tensor, alive: Tensor) -> None:
+    """Raise ValueError unless there is one of each agent."""
+    if mean_action.shape[:-1] != alive.shape:
+        raise ValueError(f"mean_action must be {[*alive.shape, ACTIONS]}, got {list(mean_action.shape)}")
+
+
 class Scripted:
     """A scripted army with the same interface as Policy.
 
     Args:
         name: of the script: rush or random.
     """
+
+    neighbourhood = Army()
 
     def __init__(self, name: str) -> None:
         if name not in OPPONENTS:

@@ -2,14 +2,13 @@
 
 Numbers, text and lists stay what they are. A tuple, a mapping, a dataclass and a class become a mapping with one of
 the keys `tuple`, `mapping`, `dataclass` and `class`. A class is told by its name, and a custom one by
-`path/to/file.py:Class`; to find that one again its file is run.
+`path/to/file.py:Class`; whoever reads the data must give that one.
 
 Trained agents and armies are files of weights, safetensors, with such plain data as JSON in the header.
 """
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mfmarl.custom import class_in_file, is_in_file, name_in_file
+from mfmarl.custom import ClassNeededError, name_in_file
 from mfmarl.files import atomic
 
 # Our own classes that arguments are made of. Files hold the name alone, so that a module may move.
@@ -35,6 +34,10 @@ _MODULES = {
     "Battle": "mfmarl.environments.battle.game",
     "EpsilonGreedy": "mfmarl.exploration",
     "Boltzmann": "mfmarl.exploration",
+    "Army": "mfmarl.data.neighbourhood",
+    "Graph": "mfmarl.data.neighbourhood",
+    "Neighbourhood": "mfmarl.data.neighbourhood",
+    "Noise": "mfmarl.data.neighbourhood",
 }
 
 
@@ -68,19 +71,19 @@ def encode(value: object) -> Any:
     )
 
 
-def decode(plain: Any, *, run_files: bool = True) -> Any:
+def decode(plain: Any, custom: Callable[[str], type]) -> Any:
     """What `encode` made `plain` of.
 
     Args:
         plain: the plain data.
-        run_files: run the file of a custom class that is not imported yet; else it is an error.
+        custom: gives the custom class of a name, see `given_class`. What plain data name is not run.
 
     Raises:
-        ValueError: it is of nothing, or names a class that is not there.
+        ValueError: it is of nothing, or `custom` raises it.
     """
     if plain is None or isinstance(plain, bool | int | float | str):
         return plain
-    inner = partial(decode, run_files=run_files)
+    inner = partial(decode, custom=custom)
     if isinstance(plain, list):
         return [inner(item) for item in plain]
     match plain:
@@ -89,11 +92,23 @@ def decode(plain: Any, *, run_files: bool = True) -> Any:
         case {"mapping": pairs}:
             return {inner(key): inner(item) for key, item in pairs}
         case {"class": name}:
-            return named_class(name, run_files=run_files)
+            return _named(name, custom)
         case {"dataclass": name, "fields": content}:
-            cls = named_class(name, run_files=run_files)
-            return cls(**{key: inner(item) for key, item in content.items()})
+            return _named(name, custom)(**{key: inner(item) for key, item in content.items()})
     raise ValueError(f"value: got {plain!r}, which stands for nothing")
+
+
+def classes_in(value: object) -> list[type]:
+    """The classes that `encode` tells by name."""
+    if isinstance(value, type):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [cls for item in value for cls in classes_in(item)]
+    if isinstance(value, Mapping):
+        return classes_in([*value.keys(), *value.values()])
+    if is_dataclass(value):
+        return [type(value), *classes_in([getattr(value, each.name) for each in fields(value)])]
+    return []
 
 
 def class_name(cls: type) -> str:
@@ -113,35 +128,11 @@ def class_name(cls: type) -> str:
     return name
 
 
-def named_class(name: str, *, run_files: bool = True) -> type:
-    """The class of a name that `class_name` gave.
-
-    Raises:
-        ValueError: there is none, or its file is not imported and must not be run.
-    """
-    if name in _MODULES:
-        found: type = getattr(import_module(_MODULES[name]), name)
-        return found
-    if not is_in_file(name):
-        raise ValueError(f"class must be one of {', '.join(_MODULES)} or path/to/file.py:Class, got {name!r}")
-    return custom_class("class", name, object, run_files=run_files)
-
-
-def custom_class(what: str, name: str, base: type, *, run_files: bool = True) -> type:
-    """As `class_in_file`; a file that runs or was imported is not run again, so that its class stays one.
-
-    Raises:
-        ValueError: there is no such class, or its file is not imported and must not be run.
-    """
-    path, _, own = name.rpartition(":")
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        found = getattr(module, own, None) if file and Path(file).name == Path(path).name else None
-        if isinstance(found, type) and issubclass(found, base) and Path(str(file)).resolve() == Path(path).resolve():
-            return found
-    if not run_files:
-        raise ValueError(f"{what} {name!r} must be imported first: no file is run that another one names")
-    return class_in_file(what, name, base)
+def _named(name: str, custom: Callable[[str], type]) -> type:
+    if name not in _MODULES:
+        return custom(name)
+    found: type = getattr(import_module(_MODULES[name]), name)
+    return found
 
 
 def write_weights(path: Path, what: str, about: Mapping[str, object], weights: Mapping[str, Tensor]) -> None:
@@ -197,6 +188,8 @@ def understood(path: str | Path, what: str) -> Iterator[None]:
     """Turn what goes wrong while a file is understood into one line."""
     try:
         yield
+    except ClassNeededError:
+        raise
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{what}: {path} is no {what}: {reason}") from error

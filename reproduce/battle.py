@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pandas as pd
 
 from mfmarl.algorithms import algorithm_class
-from mfmarl.custom import is_in_file
+from mfmarl.custom import is_in_file, with_its_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
@@ -372,7 +372,8 @@ def film(options: BattleOptions) -> None:
     name, *others = (army.removesuffix(".npz") for army in options.replay)
     if others:
         armies = (army_file(name, options.out, options.home()), army_file(others[0], options.out, options.home()))
-        custom = [algorithm_class(name, "battle") for name in options.algorithms if is_in_file(name)]
+        named = [algorithm_class(name, "battle") for name in options.algorithms if is_in_file(name)]
+        custom = [each for cls in named for each in with_its_file(cls)]
         trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
         fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
         agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])

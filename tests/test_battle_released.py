@@ -71,6 +71,7 @@ class Still:
     """Half of army 0 rushes, so that some die and some do not."""
 
     device = torch.device("cpu")
+    uses_mean_action = False
 
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
         return (uniform * 21).long() if army == 0 else torch.where(uniform < 0.9, 13 + (uniform * 8).long(), 6)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Generator, Tensor, nn
 
 from mfmarl import Battle, BattleAC, BattleMFQ, EpsilonGreedy, fight, train
 from mfmarl.algorithms.battle import BattleAgent
+from mfmarl.data.self_play import SelfPlayDataModule
 from mfmarl.environments.battle.game import ACTIONS, FEATURES
 from mfmarl.environments.battle.recorded import play
 from mfmarl.jobs.armies import policy_path
@@ -188,6 +190,19 @@ class Grows(Stays):
     def make_network(self) -> nn.Module:
         Grows.made += 1
         return nn.Linear(FEATURES, Grows.made)
+
+
+def test_it_is_refused_too_where_a_trainer_of_the_users_own_begins() -> None:
+    data = SelfPlayDataModule(GAME, [0], **RUNNING)
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match=r"^algorithm: an army of Grows cannot be stored: .*size mismatch"):
+        trainer.fit(Grows(GAME, [0]), datamodule=data)
+    assert data.steps_played == 0
+
+
+def test_kept_armies_of_a_custom_class_come_back() -> None:
+    _, [army] = train(Stays, GAME, [0], keep=True, still=3, **RUNNING)
+    assert army.agent.still == 3
 
 
 def test_the_armies_of_this_package_are_stored_as_ever(tmp_path: Path) -> None:

@@ -149,6 +149,8 @@ def test_the_army_that_is_asked_first_is_the_algorithms() -> None:
 class Spy:
     """Rushes, and keeps what it is asked."""
 
+    neighbourhood = Scripted.neighbourhood
+
     def __init__(self) -> None:
         self.calls: list[tuple[Tensor, ...]] = []
 
@@ -175,7 +177,7 @@ def test_an_army_is_told_who_lives_and_its_own_mean_action() -> None:
                         expected[battle, action] += 1 / int(before[battle].sum())
             playing = alive.any(-1)
             assert alive[playing].equal(sees[playing])
-            torch.testing.assert_close(means[playing], expected[playing])
+            torch.testing.assert_close(means[playing], expected[playing, None].expand_as(means[playing]))
     last = spies["spy"].calls[-1][1].any(-1)
     assert not last.all(), "in a battle that is over nobody acts"
 

@@ -169,7 +169,7 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
         (bad(MFQ, GaussianSqueeze, [1]), r"environment must be a dataclass such as .*, got the class GaussianSqueeze"),
         (bad(MFQ, Battle(2), [1]), "algorithm: MFQ does not play such a game, allowed are subclasses of BattleAgent"),
         (bad(MFQ, Execution(), [1]), "environment must have agents, actions, draws, reward; .* lacks agents, actions"),
-        (bad(Half, GAME, [1]), "algorithm: got Half, allowed are subclasses of StatelessAgent, LatticeAgent"),
+        (bad(Half, GAME, [1]), "algorithm: Half does not play such a game, allowed are subclasses of StatelessAgent"),
         (bad(7, GAME, [1]), "algorithm must be a class or a name, got 7"),
         (bad("mf-p", GAME, [1]), "algorithm must be one of il, .*, got 'mf-p'"),
         (bad(TabularMFQ, Ising(4), [1]), "temperatures: TabularMFQ needs this argument"),

@@ -1,5 +1,6 @@
 """Under a Trainer of anyone's: what Lightning's users expect happens, for every kind of game, or is refused."""
 
+import subprocess
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from mfmarl.algorithms.battle_released import ReleasedAC
 from mfmarl.algorithms.lattice import Metropolis, TabularMFQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.saved import load_agent
+from mfmarl.custom import class_in_file
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Battle, Game, GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
@@ -27,6 +29,7 @@ from mfmarl.files import read_csv
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import found
 from mfmarl.jobs.job import TrainingJob
+from mfmarl.values import read_weights, write_weights
 from tests.support import done, same
 
 
@@ -397,6 +400,37 @@ def test_a_checkpoint_says_what_it_cannot_hold(tmp_path: Path) -> None:
     assert loaded.exploration == Mine(0.4, 0.1)
     with pytest.raises(ValueError, match="exploration must be plain data to be saved"):
         agent.save(tmp_path)
+
+
+def test_a_checkpoint_runs_no_file_that_it_names(tmp_path: Path) -> None:
+    own = tmp_path / "own_exploration.py"
+    own.write_text("from mfmarl import EpsilonGreedy\n\nclass Mine(EpsilonGreedy):\n    pass\n")
+    mine: Any = class_in_file("exploration", f"{own}:Mine", object)
+    agent, data = CASES["stateless"]._replace(agent={"exploration": mine(0.5, 0.1)}).make()
+    fit = trainer(tmp_path, max_epochs=1)
+    fit.fit(agent, datamodule=data)
+    fit.save_checkpoint(tmp_path / "it.ckpt")
+    agent.save(tmp_path)
+    own.write_text("raise SystemExit('run')")
+    for load, what in ((MFQ.load_from_checkpoint, "checkpoint"), (load_agent, "agent")):
+        file: Any = tmp_path / ("it.ckpt" if what == "checkpoint" else agent.file)
+        for classes in ([], [EpsilonGreedy]):
+            with pytest.raises(ValueError, match=rf"^{what}: {file} needs the class {own}:Mine, which must be given"):
+                load(file, classes=classes)
+        loaded: Any = load(file, classes=[mine])
+        assert loaded.exploration == mine(0.5, 0.1)
+        assert same(loaded.state_dict(), agent.state_dict())
+
+
+def test_a_file_cannot_ask_for_what_happens_to_be_imported(tmp_path: Path) -> None:
+    agent, _ = CASES["stateless"].make()
+    agent.save(tmp_path)
+    about, weights = read_weights(tmp_path / agent.file, "agent")
+    opened = {"args": {"tuple": ["touch", str(tmp_path / "opened")]}}
+    about["arguments"]["exploration"] = {"dataclass": f"{subprocess.__file__}:Popen", "fields": opened}
+    write_weights(tmp_path / "bad", "agent", about, weights)
+    with pytest.raises(ValueError, match=r"^agent: .* needs the class .*:Popen, which must be given"):
+        load_agent(tmp_path / "bad")
 
 
 @pytest.mark.parametrize("kind", ["stateless", "lattice"])

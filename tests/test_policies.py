@@ -30,7 +30,7 @@ def observed(battles: int = 2, agents: int = 3) -> tuple[Tensor, Tensor, Tensor,
     """Views, features, who lives and mean actions."""
     chance = Generator().manual_seed(4)
     views = torch.rand(battles, agents, 13, 13, 7, generator=chance)
-    features, means = (torch.rand(battles, *shape, generator=chance) for shape in ((agents, 34), (21,)))
+    features, means = (torch.rand(battles, *shape, generator=chance) for shape in ((agents, 34), (agents, 21)))
     alive = torch.ones(battles, agents, dtype=torch.bool)
     alive[0, 1] = False
     return views, features, alive, means
@@ -44,7 +44,7 @@ def outputs(policy: Policy) -> Tensor:
     """What the network says of every agent, one at a time: `[battles, agents, 21]`."""
     views, features, alive, means = observed()
     rows = [
-        policy.network(views[battle, agent, None], features[battle, agent, None], means[battle, None])
+        policy.network(views[battle, agent, None], features[battle, agent, None], means[battle, agent, None])
         for battle in range(2)
         for agent in range(3)
     ]

@@ -27,6 +27,7 @@ class Spy:
     """Army 0 and 1 follow scripts; keeps all that is asked of them."""
 
     device = torch.device("cpu")
+    uses_mean_action = True
 
     def __init__(self, *armies: str) -> None:
         self.armies = armies or ("rush", "random")

@@ -61,19 +61,6 @@ def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
     return class_in_file("algorithm", name, _load(BASES[kind]))
 
 
-def kind_of(cls: "type[Agent]") -> Kind:
-    """The kind of games that a class plays.
-
-    Raises:
-        ValueError: it extends the base class of none.
-    """
-    for kind, place in BASES.items():
-        if kind is not None and issubclass(cls, _load(place)):
-            return kind
-    bases = ", ".join(place.partition(":")[2] for kind, place in BASES.items() if kind)
-    raise ValueError(f"algorithm: got {cls.__name__}, allowed are subclasses of {bases}")
-
-
 def _load(place: str) -> "type[Agent]":
     module, _, name = place.partition(":")
     found: type[Agent] = getattr(import_module(module), name)

@@ -46,6 +46,8 @@ class AC(StatelessAgent):
         **general: see StatelessAgent.
     """
 
+    called = "ac"
+
     def __init__(
         self,
         environment: Environment,
@@ -116,6 +118,7 @@ class AC(StatelessAgent):
 class MFAC(AC):
     """Mean field actor-critic: AC whose critic also sees the mean action abar^j of the agent's neighbours (Eq. 11)."""
 
+    called = "mf-ac"
     uses_mean_action = True
 
 
@@ -127,6 +130,7 @@ class MAAC(AC):
     with the other agents' actions as they were stored.
     """
 
+    called = "maac"
     uses_joint_action = True
     critic: "JointCritic"
     critic_target: "JointCritic"

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -12,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, count_steps
-from mfmarl.custom import text_name
+from mfmarl.custom import given_class, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
 from mfmarl.values import decode, encode, write_weights
@@ -34,6 +35,9 @@ class Agent(pl.LightningModule):
         seeds: the seeds whose runs are stacked in this module.
     """
 
+    kind: ClassVar[str]  #: of the games that it plays, a key of `mfmarl.algorithms.ALGORITHMS`.
+    unit: ClassVar[str] = "agent-steps"  #: what a step of one of its agents is called.
+    called: ClassVar[str]  #: in rows and by `train`; a class that does not say so itself goes by its name.
     data_module: ClassVar[type[RoundsDataModule]]  #: plays its game; built like the agent, from game and seeds.
     shared_with_data: ClassVar[tuple[str, ...]] = ("environment", "seeds")  #: attributes that must be the same there.
     file: ClassVar[str] = "agent.safetensors"  #: that `save` writes.
@@ -111,21 +115,26 @@ class Agent(pl.LightningModule):
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self.described()
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, **changes: Any) -> Any:  # type: ignore[override]
-        """The agent of a checkpoint; nothing is unpickled.
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Any, map_location: Any = None, *, classes: Sequence[type] = (), **changes: Any
+    ) -> Any:
+        """The agent of a checkpoint. Nothing is unpickled, and no code is run that a checkpoint names.
 
         Args:
             checkpoint_path: as Lightning saved it.
             map_location: the device; None: where it was, or the CPU.
+            classes: custom ones of its arguments, of which the checkpoint holds the name alone.
             **changes: arguments of the constructor in place of those it was built by.
 
         Raises:
-            ValueError: the checkpoint is of no agent, or was built by an argument that is no plain data.
+            ValueError: the checkpoint is of no agent, or an argument that built it is no plain data or needs a class
+                that is not among `classes`.
         """
         checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
         if cls.CHECKPOINT_HYPER_PARAMS_KEY not in checkpoint:
             raise ValueError(f"checkpoint_path must be a checkpoint of an agent, got {checkpoint_path}")
-        agent = cls(**arguments_of(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes))
+        custom = partial(given_class, "checkpoint", checkpoint_path, classes=classes)
+        agent = cls(**arguments_of(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes, custom))
         agent.load_state_dict(checkpoint["state_dict"])
         return agent if map_location is None else agent.to(map_location)
 
@@ -175,17 +184,19 @@ def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> di
     return found
 
 
-def arguments_of(described: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that `Agent.described` told, with the changes.
+def arguments_of(
+    described: Mapping[str, Any], changes: Mapping[str, Any], custom: Callable[[str], type]
+) -> dict[str, Any]:
+    """The arguments that `Agent.described` told, with the changes; `custom` gives custom classes by name.
 
     Raises:
-        ValueError: one was no plain data, and is not among the changes.
+        ValueError: one was no plain data, and is not among the changes; or `custom` raises it.
     """
     plain = dict(described)
     for name, text in plain.pop("not_plain", {}).items():
         if name not in changes:
             raise ValueError(f"{name} must be given to load this checkpoint: it holds plain data alone, not {text}")
-    return {**{name: decode(value) for name, value in plain.items() if name not in changes}, **changes}
+    return {**{name: decode(value, custom) for name, value in plain.items() if name not in changes}, **changes}
 
 
 def descend(

@@ -14,7 +14,9 @@ the neighbours; with 64 agents in one army and no neighbourhood in the paper's B
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +29,9 @@ from mfmarl.algorithms.agent import (
     descend,
     follower,
 )
+from mfmarl.custom import given_class
 from mfmarl.data.army_replay import BattleBatch
+from mfmarl.data.neighbourhood import Army, Neighbourhood
 from mfmarl.data.self_play import SelfPlayDataModule, SelfPlayRound
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
@@ -35,7 +39,7 @@ from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_fi
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import NETWORKS, Acting, Policy, save_agent
 from mfmarl.seeds import generators, plain_layers_from
-from mfmarl.values import decode
+from mfmarl.values import classes_in, decode, encode
 
 
 class BattleAgent(Agent):
@@ -47,14 +51,18 @@ class BattleAgent(Agent):
         learning_rate: Adam's. 1e-4: appendix C.3.
         discount: gamma, in [0, 1). 0.95: appendix C.3.
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
+        neighbourhood: that it learns and fights under, the same as that of its data module.
 
     Raises:
         ValueError: an argument out of its range, or several seeds.
     """
 
+    kind = "battle"
+    unit = "agent-rounds"
     uses_mean_action = False
     file = "policy.safetensors"
     always_saved = True
+    shared_with_data = (*Agent.shared_with_data, "neighbourhood")
     environment: Battle
     network: nn.Module  #: acts: a Q-network or an actor, called with view, feature and mean action.
     opponent: nn.Module
@@ -67,6 +75,7 @@ class BattleAgent(Agent):
         learning_rate: float = 1e-4,
         discount: float = 0.95,
         opponent_rate: float = 0.99,
+        neighbourhood: Neighbourhood = Army(),
     ) -> None:
         super().__init__(environment, seeds)
         if len(seeds) != 1:
@@ -75,6 +84,7 @@ class BattleAgent(Agent):
         check_rate("opponent_rate", opponent_rate)
         self.learning_rate, self.discount = learning_rate, discount
         self.opponent_rate = opponent_rate
+        self.neighbourhood = neighbourhood
         (self.start_generator,) = generators(seeds, "start")
         with plain_layers_from(self.start_generator):
             self.network = self.make_network()
@@ -130,10 +140,16 @@ class BattleAgent(Agent):
     def check_saved(self) -> None:
         """Raise ValueError unless the army could be stored and made again, before hours of training."""
         if not self.kept_whole:
+            try:
+                encode(self.neighbourhood)
+            except ValueError as error:
+                raise ValueError(f"neighbourhood: no file can hold it: {error}") from error
             return
         described = self.check_plain()
+        given = classes_in(self.arguments)
+        custom = partial(given_class, "algorithm", "its file", classes=given)
         try:
-            again = type(self)(**{name: decode(value, run_files=False) for name, value in described.items()})
+            again = type(self)(**{name: decode(value, custom) for name, value in described.items()})
             again.load_state_dict(self.state_dict())
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -154,7 +170,13 @@ class BattleAgent(Agent):
                 raise ValueError(f"save: {type(self).__name__} is told by its Trainer how long it learned, got none")
             save_agent(directory / self.file, self, self.steps_played, about)
             return
-        policy = Policy(deepcopy(self.network), self.acting, about, uses_mean_action=self.uses_mean_action)
+        policy = Policy(
+            deepcopy(self.network),
+            self.acting,
+            about,
+            uses_mean_action=self.uses_mean_action,
+            neighbourhood=self.neighbourhood,
+        )
         policy.save(directory / self.file)
 
     def opponent_follows(self) -> None:
@@ -178,7 +200,7 @@ class ReplayingAgent(BattleAgent):
     data_module = SelfPlayDataModule
 
     def __init__(
-        self, environment: Battle, seeds: Sequence[int], *, target_rate: float = 0.005, **general: float
+        self, environment: Battle, seeds: Sequence[int], *, target_rate: float = 0.005, **general: Any
     ) -> None:
         super().__init__(environment, seeds, **general)
         check_rate("target_rate", target_rate)
@@ -216,6 +238,8 @@ class BattleIL(ReplayingAgent):
         **general: see ReplayingAgent.
     """
 
+    called = "il"
+
     def __init__(
         self,
         environment: Battle,
@@ -224,7 +248,7 @@ class BattleIL(ReplayingAgent):
         exploration: EpsilonGreedy = EpsilonGreedy(1.0, 0.05, 2000),
         double_q: bool = False,
         learns_terminal: bool = True,
-        **general: float,
+        **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
         self.exploration = exploration
@@ -272,6 +296,7 @@ class BattleIL(ReplayingAgent):
 class BattleMFQ(BattleIL):
     """Mean field Q-learning: IL whose network also sees the mean action."""
 
+    called = "mf-q"
     uses_mean_action = True
 
 
@@ -290,6 +315,8 @@ class BattleAC(ReplayingAgent):
         ValueError: an argument out of its range.
     """
 
+    called = "ac"
+
     def __init__(
         self,
         environment: Battle,
@@ -298,7 +325,7 @@ class BattleAC(ReplayingAgent):
         temperature: float = 0.1,
         entropy_weight: float = 0.08,
         value_weight: float = 0.1,
-        **general: float,
+        **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
         if not temperature > 0:
@@ -335,6 +362,7 @@ class BattleAC(ReplayingAgent):
 class BattleMFAC(BattleAC):
     """Mean field actor-critic: AC whose critic and actor also see the mean action."""
 
+    called = "mf-ac"
     uses_mean_action = True
 
 

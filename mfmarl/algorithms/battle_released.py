@@ -9,6 +9,7 @@ G is V of what it saw last.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ class ReleasedAC(BattleAgent):
         ValueError: an argument out of its range.
     """
 
+    called = "released-ac"
     data_module = OnPolicyDataModule
     network: ActorCriticPerceptron
 
@@ -50,7 +52,7 @@ class ReleasedAC(BattleAgent):
         *,
         entropy_weight: float = 0.08,
         value_weight: float = 0.1,
-        **general: float,
+        **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
         check_weights(entropy_weight, value_weight)
@@ -94,4 +96,5 @@ class ReleasedAC(BattleAgent):
 class ReleasedMFAC(ReleasedAC):
     """The released code's MF-AC: its critic also sees the mean action, its actor does not."""
 
+    called = "released-mf-ac"
     uses_mean_action = True

@@ -32,6 +32,8 @@ class Fitting(pl.Callback):
         check_together(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
         if stage == "fit":
             check_start(pl_module)
+            if pl_module.always_saved:
+                pl_module.check_saved()  # type: ignore[operator]
             limit_epochs(trainer)
             # Lightning drops `monitor` under manual optimization, and asks the module for its optimizers just once.
             pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]

@@ -36,6 +36,7 @@ class FMQ(IL):
         ValueError: a negative weight, or a discount.
     """
 
+    called = "fmq"
     refuses: ClassVar = ("discount",)  #: of the arguments of IL.
     best: Tensor  #: `[seeds, agents, D]` the largest reward of each action, -inf before its first play.
     best_count: Tensor  #: `[seeds, agents, D]` how often it was received.
@@ -91,6 +92,7 @@ class RecFMQ(IL):
         ValueError: a rate out of range, or a discount.
     """
 
+    called = "rec-fmq"
     refuses: ClassVar = ("discount",)  #: of the arguments of IL.
     best: Tensor  #: `[seeds, agents, D]` Qmax, -inf before the action's first play.
     frequency: Tensor  #: `[seeds, agents, D]` F.

@@ -37,6 +37,8 @@ class LatticeAgent(Agent):
         ValueError: a temperature that is not positive.
     """
 
+    kind = "lattice"
+    unit = "spin updates"
     data_module = SweepDataModule
     shared_with_data = ("environment", "seeds", "temperatures")
     environment: Ising
@@ -105,6 +107,7 @@ class TabularMFQ(LatticeAgent):
         ValueError: an argument out of its range.
     """
 
+    called = "mf-q"
     q_table: Tensor  #: `[temperatures, seeds, L, L, 5, 2]`: sum of the neighbours -4, -2, 0, 2, 4; action -1, 1.
 
     def __init__(
@@ -161,6 +164,8 @@ class Metropolis(LatticeAgent):
     It learns nothing. As printed the algorithm flips one site at a time (order `random-site`); the sites of one
     colour may as well flip together (`checkerboard`), since none is another's neighbour: the equilibrium is the same.
     """
+
+    called = "mcmc"
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
         """Spins flipped or not."""

@@ -35,6 +35,8 @@ class IL(StatelessAgent):
         **general: see StatelessAgent.
     """
 
+    called = "il"
+
     def __init__(
         self,
         environment: Environment,
@@ -119,6 +121,7 @@ class MFQ(IL):
         ValueError: an unknown fixed point, or a damping or iterations out of range.
     """
 
+    called = "mf-q"
     uses_mean_action = True
 
     def __init__(

@@ -5,6 +5,7 @@ agent = load_agent("agent.safetensors")
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,18 +22,19 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Se
     Args:
         path: of the file.
         device: for the agent.
-        classes: custom ones, of which the file holds the name alone.
+        classes: custom ones, of the agent and of its arguments, of which the file holds the name alone.
 
     Raises:
-        ValueError: no such file, one that is no agent, or one of a custom class that is not among `classes`.
+        ValueError: no such file, one that is no agent, or one that needs a class that is not among `classes`.
     """
     about, weights = read_weights(path, "agent", device)
     with understood(path, "agent"):
         name = about["class"]
         cls = our_class(name)
-    cls = cls or given_class("agent", path, name, classes)
+    custom = partial(given_class, "agent", path, classes=classes)
+    cls = cls or custom(name)
     with understood(path, "agent"):
-        arguments = {name: decode(value, run_files=False) for name, value in about["arguments"].items()}
+        arguments = {name: decode(value, custom) for name, value in about["arguments"].items()}
         agent: Agent = cls(**arguments)
         agent.load_state_dict(weights)
         check_finite(agent)

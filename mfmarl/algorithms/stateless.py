@@ -29,6 +29,7 @@ class StatelessAgent(Agent):
         ValueError: an argument out of its range.
     """
 
+    kind = "stateless"
     data_module = ReplayDataModule
     environment: Environment
     uses_mean_action = False

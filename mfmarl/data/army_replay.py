@@ -1,12 +1,13 @@
 """Experience of one army in Battle: transitions of its agents, stored as states of the whole battle.
 
 A transition is an agent's (o, a, r, o') with o the view, the features and the mean action (Yang et al. 2018, Eq. 11
-with the agent's own army for its neighbours, Section 5.3). What 64 agents observe takes 300 kB a step; the state
-they observe it in takes 1.4 kB, from which a sample is rebuilt bit by bit (`mfmarl.environments.battle.observation`).
+with the agent's own army for its neighbours, Section 5.3, or another neighbourhood). What 64 agents observe takes
+300 kB a step; the state they observe it in takes 1.4 kB, from which a sample is rebuilt bit by bit
+(`mfmarl.environments.battle.observation`).
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,12 +38,12 @@ class BattleBatch(NamedTuple):
 
     view: Tensor  #: `[B, 13, 13, 7]` float32.
     feature: Tensor  #: `[B, 34]` float32.
-    mean_action: Tensor  #: `[B, 21]` float32, of the army's living in the step before; zero in the first of a round.
+    mean_action: Tensor  #: `[B, 21]` float32, acted under: of the step before; zero in the first of a round.
     action: Tensor  #: `[B]` int64.
     reward: Tensor  #: `[B]` float32, unscaled.
     next_view: Tensor  #: `[B, 13, 13, 7]` float32, zero where terminal.
     next_feature: Tensor  #: `[B, 34]` float32, zero where terminal.
-    next_mean_action: Tensor  #: `[B, 21]` float32, of the army's living in this step, where terminal too.
+    next_mean_action: Tensor  #: `[B, 21]` float32, of this step, where terminal too.
     terminal: Tensor  #: `[B]` bool: the agent died in this step or the enemy was annihilated. Not the time-out.
 
 
@@ -65,13 +66,21 @@ class ArmyReplay:
         capacity: in transitions, at least one joint step's. 5 x 10^5: appendix C.3.
         army: whose transitions, 0 or 1.
         device: where they are stored, and samples rebuilt.
+        stores_mean_actions: store the mean actions that `push` and `end` are given, 84 bytes an agent of a joint step.
+            False: they are counted again from the actions of the living, as the neighbourhood `Army()` finds them.
 
     Raises:
         ValueError: a value outside its range.
     """
 
     def __init__(
-        self, game: Battle, capacity: int = 500_000, army: int = 0, device: torch.device | str = "cpu"
+        self,
+        game: Battle,
+        capacity: int = 500_000,
+        army: int = 0,
+        device: torch.device | str = "cpu",
+        *,
+        stores_mean_actions: bool = False,
     ) -> None:
         if capacity < game.agents:
             raise ValueError(f"capacity must be at least the {game.agents} transitions of a joint step, got {capacity}")
@@ -80,8 +89,9 @@ class ArmyReplay:
         self.game, self._map_size = game, game.map_size
         self.capacity = capacity
         self.army = army
+        self.stores_mean_actions = stores_mean_actions
         self._entries = torch.empty(0, dtype=torch.int64, device=device)  # number of the joint step * agents + slot
-        self._steps = _JointSteps(game.agents, device)
+        self._steps = _JointSteps(game.agents, device, stores_mean_actions)
         self._round: list[_Step] = []  # of the round that is played
         shapes = {"views": VIEW, "features": (FEATURES,), "alive": (), "ids": ()}
         self._shapes = {field: (2, game.agents, *shape) for field, shape in shapes.items()}  # of a battle
@@ -95,13 +105,14 @@ class ArmyReplay:
         """Memory that is held for what is stored, in bytes."""
         return self._entries.nbytes + self._steps.nbytes
 
-    def push(self, observed: Observation, actions: Tensor, rewards: Tensor) -> None:
+    def push(self, observed: Observation, actions: Tensor, rewards: Tensor, mean_action: Tensor | None = None) -> None:
         """Add a step of the round that is played, copied.
 
         Args:
             observed: what both armies observed before the step.
             actions: `[battles, 2, agents]` int64, as `Battles.step` took them.
             rewards: `[battles, 2, agents]` float32, as it gave them.
+            mean_action: `[battles, agents, 21]` float32, what the army acted under; given if it is to be stored.
 
         Raises:
             ValueError: a tensor of another shape or type; an action out of 0 .. 20 of who observes; a round that is
@@ -112,29 +123,31 @@ class ArmyReplay:
         for name, entry, dtype in (("actions", actions, torch.int64), ("rewards", rewards, torch.float32)):
             if entry.dtype != dtype or entry.shape != shape:
                 raise ValueError(f"{name} must be {dtype} {list(shape)}, got {entry.dtype} {list(entry.shape)}")
+        mean = self._checked(mean_action, len(observed.alive), "push")
         action = np.where(seen.features[:, self.army, :, -1] > 0, actions.cpu().numpy()[:, self.army], 0)
         if action.view(np.uint64).max() >= ACTIONS:  # of a negative one it is past all others
             outside = action[(action < 0) | (action >= ACTIONS)]
             raise ValueError(f"actions must be in 0 .. {ACTIONS - 1}, got {outside[0]}")
-        self._round.append(_Step(*seen, action.astype(np.uint8), rewards.cpu().numpy()[:, self.army].copy()))
+        self._round.append(_Step(*seen, action.astype(np.uint8), rewards.cpu().numpy()[:, self.army].copy(), *mean))
 
-    def end(self, observed: Observation) -> None:
+    def end(self, observed: Observation, mean_action: Tensor | None = None) -> None:
         """End the round and store it. Battles in which both armies live in `observed` have timed out.
 
         Args:
             observed: what both armies observe after the last step.
+            mean_action: `[battles, agents, 21]` float32, what the army would act under; given if it is to be stored.
 
         Raises:
             ValueError: an observation of another shape, or before the first `push`.
         """
         seen = self._excerpt(observed, "end")
-        _, _, action, reward = self._round[-1]
-        steps = [*self._round, _Step(*seen, np.zeros_like(action), np.zeros_like(reward))]
+        mean = self._checked(mean_action, len(observed.alive), "end")
+        last = self._round[-1]
+        steps = [*self._round, _Step(*seen, np.zeros_like(last.action), np.zeros_like(last.reward), *mean)]
         self._round = []
-        features, hp, action, reward = (np.stack(column, 1) for column in zip(*steps, strict=True))
-        state = compact(Excerpt(features, hp), observed.ids, self._map_size)
-        own = {"action": torch.from_numpy(action), "reward": torch.from_numpy(reward)}
-        self._store({**state._asdict(), **own})
+        columns = {name: np.stack(column, 1) for name, column in _columns(steps).items()}
+        state = compact(Excerpt(columns.pop("features"), columns.pop("hp")), observed.ids, self._map_size)
+        self._store({**state._asdict(), **{name: torch.from_numpy(column) for name, column in columns.items()}})
 
     def sample(self, uniform: Tensor) -> BattleBatch:
         """Transitions drawn with equal probability, with replacement.
@@ -173,7 +186,10 @@ class ArmyReplay:
         state = State(*[column[name] for name in State._fields])
         army = torch.full_like(slot, self.army)
         views, features = rebuild(state, army, slot, self._map_size)
-        means = frequencies(column["counts"])
+        if self.stores_mean_actions:
+            means = column["mean_action"][torch.arange(2 * samples, device=device), slot]
+        else:
+            means = frequencies(column["counts"])
         sample, slot = torch.arange(samples, device=device), slot[:samples]
         return BattleBatch(
             views[:samples],
@@ -189,15 +205,15 @@ class ArmyReplay:
 
     def state_dict(self) -> dict[str, Tensor]:
         """What is stored, and what `push` left of an unfinished round."""
-        columns = zip(_Step._fields, zip(*self._round, strict=True), strict=False)  # none if there is no step
-        unfinished = {f"round.{name}": torch.from_numpy(np.stack(column)) for name, column in columns}
+        columns = _columns(self._round)
+        unfinished = {f"round.{name}": torch.from_numpy(np.stack(column)) for name, column in columns.items()}
         return {"entries": self._entries, **self._steps.state_dict(), **unfinished}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Continue from `state_dict`'s return: the same draws give the same samples.
 
         Raises:
-            ValueError: a state of more transitions than `capacity`, or of other armies.
+            ValueError: a state of more transitions than `capacity`, of other armies, or with other mean actions.
         """
         if len(state["entries"]) > self.capacity:
             raise ValueError(f"state must be of at most {self.capacity} transitions, got {len(state['entries'])}")
@@ -221,6 +237,15 @@ class ArmyReplay:
             raise ValueError(f"{name}: a round must be stored by push from its first step on")
         return seen
 
+    def _checked(self, mean_action: Tensor | None, battles: int, name: str) -> list[NDArray[np.float32]]:
+        """What is stored of a mean action: nothing, or a copy."""
+        shape = [battles, self.game.agents, ACTIONS]
+        allowed = f"torch.float32 {shape}" if self.stores_mean_actions else "none"
+        got = "none" if mean_action is None else f"{mean_action.dtype} {list(mean_action.shape)}"
+        if got != allowed:
+            raise ValueError(f"{name}: mean_action must be {allowed}, got {got}")
+        return [] if mean_action is None else [mean_action.cpu().numpy().copy()]
+
     def _store(self, played: dict[str, Tensor]) -> None:
         """Store a whole round: columns `[battles, steps + 1, ...]`, the last step not acted in."""
         alive = played["cells"][..., 0] > 0
@@ -228,14 +253,16 @@ class ArmyReplay:
         playing = alive.any(-1).all(-1)
         acting = own & playing.unsqueeze(-1)
         acting[:, -1] = False
-        counts = torch.zeros(*playing.shape, ACTIONS, dtype=torch.int16)
-        counts[:, 1:] = action_counts(played["action"].long(), ACTIONS, acting, counts.dtype)[:, :-1]
+        if not self.stores_mean_actions:
+            counts = torch.zeros(*playing.shape, ACTIONS, dtype=torch.int16)
+            counts[:, 1:] = action_counts(played["action"].long(), ACTIONS, acting, counts.dtype)[:, :-1]
+            played = {**played, "counts": counts}
         kept = playing.clone()  # and the state after the last step
         kept[:, 1:] |= playing[:, :-1]
         added = acting[kept].flatten().nonzero().squeeze(-1) + self._steps.end * self.game.agents
         self._entries = self._newest(torch.cat([self._entries, added.to(self._entries.device)]))
         first = int(self._entries[0]) // self.game.agents
-        self._steps.append({name: column[kept] for name, column in {**played, "counts": counts}.items()}, first)
+        self._steps.append({name: column[kept] for name, column in played.items()}, first)
 
     def _newest(self, entries: Tensor) -> Tensor:
         """The newest of `entries`, which ascend: whole joint steps and at most `capacity`."""
@@ -253,12 +280,19 @@ class _Step(NamedTuple):
     hp: NDArray[np.float32]  #: `[battles, 2, agents]`, of the `Excerpt`.
     action: NDArray[np.uint8]  #: `[battles, agents]`, of the army whose transitions these are; 0 of its dead.
     reward: NDArray[np.float32]  #: `[battles, agents]`, of that army.
+    mean_action: NDArray[np.float32] | None = None  #: `[battles, agents, 21]`, of that army, if it is stored.
+
+
+def _columns(steps: Sequence[_Step]) -> dict[str, list[NDArray[Any]]]:
+    """What the steps hold, by name; nothing of no steps."""
+    columns = zip(_Step._fields, zip(*steps, strict=True), strict=False)
+    return {name: list(column) for name, column in columns if column[0] is not None}
 
 
 class _JointSteps:
     """Joint steps `begin` .. `end` - 1, counted from the first ever stored: a ring that grows as it must."""
 
-    def __init__(self, agents: int, device: torch.device | str) -> None:
+    def __init__(self, agents: int, device: torch.device | str, stores_mean_actions: bool) -> None:
         shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
             "cells": ((2, agents, 2), torch.uint8),
             "hp": ((2, agents), torch.float32),
@@ -267,8 +301,11 @@ class _JointSteps:
             "left": ((), torch.uint8),
             "action": ((agents,), torch.uint8),
             "reward": ((agents,), torch.float32),
-            "counts": ((ACTIONS,), torch.int16),
         }
+        if stores_mean_actions:
+            shapes["mean_action"] = ((agents, ACTIONS), torch.float32)
+        else:
+            shapes["counts"] = ((ACTIONS,), torch.int16)
         self.begin = self.end = 0
         self._columns = {
             name: torch.empty((0, *shape), dtype=dtype, device=device) for name, (shape, dtype) in shapes.items()

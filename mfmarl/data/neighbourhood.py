@@ -2,7 +2,8 @@
 
 A neighbourhood is a small frozen dataclass that is handed to a data module, which asks it in play, for what it stores,
 and in evaluation alike. It holds no state: what it gave at the joint step before is handed back to it, and is saved
-in checkpoints. An average over time is this:
+in checkpoints. In Battle each army has its own, which the army's file holds: it acts under it wherever it fights, and
+begins each round with a mean action of zero. An average over time is this:
 
     @dataclass(frozen=True)
     class ExponentialAverage(Neighbourhood):
@@ -35,13 +36,17 @@ class JointStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Eq. 11 with all others for neighbours. A subclass overrides what is special about it.
+    """Eq. 11 with all others for neighbours, in Battle all living others of the army.
+
+    A subclass overrides what is special about it.
 
     A data module keeps the last `capacity` joint steps. Of a class that overrides `mean_action` it stores mean actions,
-    N D numbers a joint step; of one that does not, what `total` gives, N + D numbers.
+    N D numbers a joint step; of one that does not, what `total` gives, N + D numbers. In Battle it stores N D numbers
+    of any class but `Army`, of which D are enough.
 
     Args:
-        same_step: learn from the mean action of the joint step itself, in place of the one that was acted under.
+        same_step: learn from the mean action of the joint step itself, in place of the one that was acted under. In
+            stateless games alone.
     """
 
     same_step: bool = field(default=False, kw_only=True)
@@ -85,7 +90,7 @@ class Noise(Neighbourhood):
 
 @dataclass(frozen=True)
 class Graph(Neighbourhood):
-    """Eq. 11 over the neighbours in a graph, of those that act.
+    """Eq. 11 over the neighbours in a graph, of those that act: in Battle the living, by their places in the army.
 
     Args:
         neighbours: of each agent, the numbers of the agents that count for it; a graph may be directed.
@@ -133,18 +138,32 @@ class Army(Neighbourhood):
         return frequencies(self.total(step)).unsqueeze(-2)
 
 
-def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int) -> None:
-    """Raise ValueError unless a neighbourhood gives mean actions of so many agents and actions."""
+def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int, *, mortal: bool = False) -> None:
+    """Raise ValueError unless a neighbourhood gives mean actions of so many agents and actions.
+
+    Args:
+        neighbourhood: of an army, or of all.
+        agents: N, of the army.
+        actions: D.
+        mortal: agents may die, as in Battle.
+    """
     if not isinstance(neighbourhood, Neighbourhood):
         raise ValueError(f"neighbourhood must be a Neighbourhood such as Graph(...), got {neighbourhood!r}")
+    if mortal and neighbourhood.same_step:
+        raise ValueError("neighbourhood: same_step must be False in Battle, got True")
     draws = neighbourhood.draws(agents, actions)
-    step = JointStep(torch.zeros(2, agents, dtype=torch.int64), actions, torch.zeros(2, draws), None)
-    for _ in range(2):
+    step = JointStep(torch.zeros(2, agents, dtype=torch.int64), actions, torch.full((2, draws), 0.5), None)
+    name = f"neighbourhood: mean_action of {type(neighbourhood).__name__}"
+    for living in (agents, 0):
+        if mortal:
+            step = step._replace(alive=(torch.arange(agents) < living).expand(2, agents))
         found = neighbourhood.mean_action(step)
         allowed = [[2, agents, actions], [2, 1, actions]]
         if list(found.shape) not in allowed or found.dtype != torch.float32:
             raise ValueError(
-                f"neighbourhood: mean_action of {type(neighbourhood).__name__} must give float32 {allowed[0]} or "
-                f"{allowed[1]} for 2 seeds, got {found.dtype} {list(found.shape)}"
+                f"{name} must give float32 {allowed[0]} or {allowed[1]} for 2 {'battles' if mortal else 'seeds'}, "
+                f"got {found.dtype} {list(found.shape)}"
             )
+        if not found.isfinite().all():
+            raise ValueError(f"{name} must be finite, got NaN or infinity with {living if mortal else agents} agents")
         step = step._replace(before=found.expand(*allowed[0]))

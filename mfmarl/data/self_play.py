@@ -13,9 +13,10 @@ from torch import Tensor
 from mfmarl.data.army_replay import ArmyReplay, BattleBatch
 from mfmarl.data.battle_round import play_round
 from mfmarl.data.metrics import MeanByRun
+from mfmarl.data.neighbourhood import Army, Neighbourhood, check_neighbourhood
 from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_positive
 from mfmarl.environments.battle.battles import Battles
-from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation, Outcome
 
 Follows = Literal["higher-reward", "always"]
@@ -24,6 +25,8 @@ SCORES = ("reward", "opponent_reward", "kills", "deaths", "wins", "steps")
 
 class BattlePolicy(Protocol):
     """What the data module asks of the agents it lets play."""
+
+    uses_mean_action: bool
 
     @property
     def device(self) -> torch.device:
@@ -47,6 +50,9 @@ class SelfPlay(RoundsDataModule):
         seeds: one seed, whose generator draws starts, exploration and minibatches.
         steps: rounds in all. 2000: appendix C.3.
         evaluations: how many rows of the learning curve, evenly spread; divides `steps`.
+        neighbourhood: whose actions count in the mean action, and how, in both armies and in what is learned from; the
+            agent must have the same. Its draws come from the seed's generator. `Army()`: our choice, as the released
+            code does.
         opponent_follows: when the opponent's copy follows the learner: after rounds that the learner wins by the
             total reward of its army (`higher-reward`, the released code), or after every round (`always`).
 
@@ -61,11 +67,14 @@ class SelfPlay(RoundsDataModule):
         *,
         steps: int,
         evaluations: int,
+        neighbourhood: Neighbourhood = Army(),
         opponent_follows: Follows = "higher-reward",
     ) -> None:
         super().__init__(environment, seeds, steps=steps, evaluations=evaluations)
         if opponent_follows not in get_args(Follows):
             raise ValueError(f"opponent_follows must be higher-reward or always, got {opponent_follows!r}")
+        check_neighbourhood(neighbourhood, environment.agents, ACTIONS, mortal=True)
+        self.neighbourhood = neighbourhood
         self.opponent_follows = opponent_follows
         self.battles = Battles(environment)
         (self._generator,) = self.generators["training"]
@@ -100,6 +109,7 @@ class SelfPlay(RoundsDataModule):
     def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
         """Play a round to its end and store it; how many transitions of army 0 it had."""
         battles, device, agents = self.battles, policy.device, self.environment.agents
+        neighbourhood = self._neighbourhood_of(policy)
         battles.reset([self._generator])
         stored = 0
 
@@ -107,21 +117,34 @@ class SelfPlay(RoundsDataModule):
             actions = torch.zeros(1, 2, agents, dtype=torch.int64)
             draws = torch.rand(2, agents, generator=self._generator)
             for army, alive in enumerate(observed.alive[0]):
-                seen = (observed.views[0, army], observed.features[0, army], draws[army])
-                view, feature, uniform = (each[alive].to(device) for each in seen)
-                mean = mean_actions[0, army].to(device).expand(len(view), -1)
+                seen = (observed.views[0, army], observed.features[0, army], mean_actions[0, army], draws[army])
+                view, feature, mean, uniform = (each[alive].to(device) for each in seen)
                 actions[0, army, alive] = policy.act(army, view, feature, mean, uniform, self.steps_played).cpu()
             return actions
 
-        def store(observed: Observation, actions: Tensor, outcome: Outcome) -> None:
+        def own(mean_actions: Tensor) -> Tensor | None:
+            return mean_actions[:, 0] if replay.stores_mean_actions else None
+
+        def store(observed: Observation, actions: Tensor, outcome: Outcome, mean_actions: Tensor) -> None:
             nonlocal stored
-            replay.push(observed, actions, outcome.rewards)
+            replay.push(observed, actions, outcome.rewards, own(mean_actions))
             stored += int(observed.alive[0, 0].sum())
 
-        rewards = play_round(battles, act, store)[0]
-        replay.end(battles.observe())
-        self._conclude(policy, rewards)
+        rewards, mean_actions = play_round(
+            battles, act, store, neighbourhoods=(neighbourhood, neighbourhood), generators=[self._generator]
+        )
+        replay.end(battles.observe(), own(mean_actions))
+        self._conclude(policy, rewards[0])
         return stored
+
+    def make_replay(self, policy: BattlePolicy, capacity: int) -> ArmyReplay:
+        """An empty buffer of so many transitions, for what the policy learns from."""
+        stores = type(self._neighbourhood_of(policy)) is not Army
+        return ArmyReplay(self.environment, capacity, device=policy.device, stores_mean_actions=stores)
+
+    def _neighbourhood_of(self, policy: BattlePolicy) -> Neighbourhood:
+        """Who does not use the mean action needs neither another's draws nor its memory."""
+        return self.neighbourhood if policy.uses_mean_action else Army()
 
     def _conclude(self, policy: BattlePolicy, rewards: Tensor) -> None:
         """Note what a round brought, total `rewards` `[2]` of the armies, and let the opponent follow."""
@@ -189,7 +212,7 @@ class SelfPlayDataModule(SelfPlay):
         self._replay.load_state_dict(state_dict["replay"])
 
     def _make_replay(self, policy: BattlePolicy) -> ArmyReplay:
-        return ArmyReplay(self.environment, self.capacity, device=policy.device)
+        return self.make_replay(policy, self.capacity)
 
 
 class PlayedRound:
@@ -238,7 +261,6 @@ class OnPolicyDataModule(SelfPlay):
 
     def play(self, policy: BattlePolicy) -> Iterator[PlayedRound]:
         """Play a round with `policy` and its copy, then yield it."""
-        most = self.environment.agents * self.environment.max_steps
-        replay = ArmyReplay(self.environment, most, device=policy.device)
+        replay = self.make_replay(policy, self.environment.agents * self.environment.max_steps)
         self.fight(policy, replay)
         yield PlayedRound(replay)

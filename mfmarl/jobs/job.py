@@ -168,9 +168,9 @@ class TrainingJob(Job):
         return content
 
     def check(self) -> None:
-        """Raise ValueError unless the algorithm loads, and what a custom one learns can be stored if it is to be."""
+        """Raise ValueError unless the algorithm loads, and what it learns can be stored if it is to be."""
         cls = self.load()
-        if (self.keep or cls.always_saved) and not cls.__module__.startswith("mfmarl."):
+        if self.keep or cls.always_saved:
             cls(self.environment, self.seeds, **self.agent).check_saved()
 
     def load(self) -> type[Agent]:

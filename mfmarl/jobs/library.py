@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 import pandas as pd
 
-from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class, kind_of
+from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
 from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, name_in_file, sources
 from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
@@ -31,19 +31,12 @@ from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.seeds import generators
-from mfmarl.values import class_name, encode
+from mfmarl.values import class_name, classes_in, encode
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
-# The paper's names of methods where a game's table has others, which tell games apart.
-SHORT: dict[Kind, dict[str, str]] = {
-    "stateless": {},
-    "lattice": {"mf-q": "tabular-mf-q", "mcmc": "metropolis"},
-    "battle": {name.removeprefix("battle-"): name for name in ALGORITHMS["battle"]},
-}
 SEEDS_TOGETHER = 8  # trained as one stack; however many workers there are, so that jobs stay the same
-UNITS: dict[Kind, str] = {"stateless": "agent-steps", "lattice": "spin updates", "battle": "agent-rounds"}
 
 
 @overload
@@ -126,15 +119,15 @@ def train(
         conditions = tuple({"temperature": each} for each in temperatures)
         agent |= {"temperatures": temperatures}
         data |= {"temperatures": temperatures}
-    labels: dict[str, Label] = {"algorithm": label_of(cls, kind), "agents": environment.agents}
-    classes = [cls, type(environment), *map(type, arguments.values())]
+    labels: dict[str, Label] = {"algorithm": label_of(cls), "agents": environment.agents}
+    classes = [cls, *classes_in([environment, *arguments.values()])]
     sources = sources_of(classes)
 
     def job(block: tuple[int, ...]) -> TrainingJob:
         what = (job_name(*labels.values(), seeds=block), labels, name, environment, block, agent, data, conditions)
         if not sources:
-            return TrainingJob(*what, UNITS[kind], keep)
-        return CustomJob(*what, UNITS[kind], keep, cls=None if is_in_file(name) else cls, sources=sources)
+            return TrainingJob(*what, cls.unit, keep)
+        return CustomJob(*what, cls.unit, keep, cls=None if is_in_file(name) else cls, sources=sources)
 
     if keep:
         check_kept(cls, {"environment": environment, **agent})
@@ -147,7 +140,7 @@ def train(
         rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
         if out is not None:
             keep_armies(jobs, directory, execution.precision)
-        trained = [trained_by(job, directory, execution.precision) for job in jobs if keep]
+        trained = [trained_by(job, directory, execution.precision, classes) for job in jobs if keep]
     rows = rows.sort_values(jobs[0].keys, ignore_index=True)
     return (rows, trained) if keep else rows
 
@@ -196,11 +189,12 @@ def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
         ValueError: it does not play such games.
     """
     if isinstance(algorithm, str):
-        name = SHORT[kind].get(algorithm, algorithm)
+        called = {label_of(algorithm_class(name)): name for name in ALGORITHMS[kind]}
+        name = called.get(algorithm, algorithm)
         return algorithm_class(name, kind), name
     if not isinstance(algorithm, type):
         raise ValueError(f"algorithm must be a class or a name, got {algorithm!r}")
-    if kind_of(algorithm) != kind:
+    if getattr(algorithm, "kind", None) != kind:
         base = BASES[kind].partition(":")[2]
         raise ValueError(f"algorithm: {algorithm.__name__} does not play such a game, allowed are subclasses of {base}")
     if algorithm.__module__.startswith(FILE_MODULE):
@@ -209,11 +203,9 @@ def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
     return algorithm, next((known for known, its in ALGORITHMS[kind].items() if its == place), place)
 
 
-def label_of(cls: type[Agent], kind: Kind) -> str:
+def label_of(cls: type[Agent]) -> str:
     """What rows call an algorithm: the paper's name, or the name of a custom class."""
-    names = {name: name for name in ALGORITHMS[kind]} | {name: short for short, name in SHORT[kind].items()}
-    place = f"{cls.__module__}:{cls.__qualname__}"
-    return next((names[name] for name, its in ALGORITHMS[kind].items() if its == place), cls.__name__)
+    return str(vars(cls).get("called", cls.__name__))
 
 
 def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
@@ -285,14 +277,15 @@ def check_kept(cls: type[Agent], arguments: Mapping[str, Any]) -> None:
         raise ValueError(f"keep: no file can hold a trained {cls.__name__}: {error}") from error
 
 
-def trained_by(job: TrainingJob, out: Path, precision: str) -> Any:
+def trained_by(job: TrainingJob, out: Path, precision: str, classes: Sequence[type]) -> Any:
     """The trained agent of a job that kept it: a Policy of Battle, an Agent of other games."""
     # As in `TrainingJob.do`: Lightning takes seconds to import.
     from mfmarl.algorithms.saved import load_agent  # noqa: PLC0415
     from mfmarl.policies import Policy  # noqa: PLC0415
 
     path = folder(job, out, precision) / job.load().file
-    return Policy.load(path) if isinstance(job.environment, Battle) else load_agent(path)
+    load = Policy.load if isinstance(job.environment, Battle) else load_agent
+    return load(path, classes=classes)
 
 
 def keep_armies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:

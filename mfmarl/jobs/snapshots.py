@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
-from mfmarl.algorithms import algorithm_class
 from mfmarl.jobs.execution import Attempt
 from mfmarl.jobs.job import TrainingJob
 
@@ -35,13 +34,9 @@ class SnapshotJob(TrainingJob):
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
         """Train; the rows are those of snapshots.csv."""
-        from mfmarl.algorithms.lattice import LatticeAgent  # noqa: PLC0415 - Lightning takes seconds to import
-        from mfmarl.data.sweeps import SweepDataModule  # noqa: PLC0415
-
-        cls = cast(type[LatticeAgent], algorithm_class(self.algorithm, "lattice"))
-        agent = cls(cast(Any, self.environment), self.seeds, **cast(Any, self.agent))
-        agent.to(attempt.hardware.torch_device)
-        data = SweepDataModule(cast(Any, self.environment), self.seeds, **cast(Any, self.data))
+        cls: Any = self.load()
+        agent = cls(self.environment, self.seeds, **self.agent).to(attempt.hardware.torch_device)
+        data = cls.data_module(self.environment, self.seeds, **self.data)
         between = self.steps // self.evaluations
         lines = []
         for step in range(between, self.steps + 1, between):

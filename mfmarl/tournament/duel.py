@@ -14,10 +14,11 @@ import torch
 from torch import Generator, Tensor
 
 from mfmarl.algorithms import algorithm_class
-from mfmarl.custom import is_in_file, sources
+from mfmarl.custom import is_in_file, sources, with_its_file
 from mfmarl.data.battle_round import play_round
+from mfmarl.data.neighbourhood import check_neighbourhood
 from mfmarl.environments.battle.battles import Battles
-from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation
 from mfmarl.jobs.execution import Attempt
 from mfmarl.jobs.job import Job, Label
@@ -33,7 +34,7 @@ class Army:
     Args:
         source: the file, or the script's name.
         digest: of the file; empty for a script.
-        custom: path/to/file.py:Class of the method, if its army cannot act without its class.
+        custom: path/to/file.py:Class of the method, if its army cannot act without a class of that file.
     """
 
     source: str
@@ -43,7 +44,8 @@ class Army:
     @classmethod
     def of_file(cls, path: Path, algorithm: str = "") -> Army:
         """The army in a file, of an algorithm that may be path/to/file.py:Class."""
-        custom = algorithm if is_in_file(algorithm) and class_needed(read_weights(path, "policy")[0]) else ""
+        about = read_weights(path, "policy")[0] if is_in_file(algorithm) else {}
+        custom = algorithm if class_needed(about) or "neighbourhood" in about else ""
         return cls(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), custom)
 
     @property
@@ -65,8 +67,8 @@ class Army:
             load_army(self.source, classes=self.classes())
 
     def classes(self) -> list[type]:
-        """The class without which it cannot act."""
-        return [algorithm_class(self.custom, "battle")] if self.custom else []
+        """The classes without which it cannot act."""
+        return with_its_file(algorithm_class(self.custom, "battle")) if self.custom else []
 
     def load(self, device: torch.device) -> Policy | Scripted:
         """The army, ready to act.
@@ -207,13 +209,19 @@ def fight(
 
     Args:
         battles: where it is played.
-        armies: the two, 0 first.
+        armies: the two, 0 first, each under its own neighbourhood.
         generators: one a battle, from which the armies draw, 0 first in every step.
         evaluation: how both act.
 
     Returns:
         Total rewards of the armies, `[battles, 2]` float64.
+
+    Raises:
+        ValueError: a neighbourhood that is not of so many agents.
     """
+    neighbourhoods = [army.neighbourhood for army in armies]
+    for neighbourhood in neighbourhoods:
+        check_neighbourhood(neighbourhood, battles.game.agents, ACTIONS, mortal=True)
 
     def act(observed: Observation, mean_actions: Tensor) -> Tensor:
         alive = observed.alive & ~battles.done.view(-1, 1, 1)
@@ -230,4 +238,5 @@ def fight(
         ]
         return torch.stack(actions, 1)
 
-    return play_round(battles, act)
+    rewards, _ = play_round(battles, act, neighbourhoods=neighbourhoods, generators=generators)
+    return rewards

@@ -44,7 +44,8 @@ def fight(
         rounds: how many.
         environment: the game. None: of as many agents as the army, else the opponent, trained with.
         evaluation: how both act: `greedy`, or `sampled` as at the end of training.
-        classes: custom methods whose armies only their class can let act: that override `act` or `make_network`.
+        classes: custom methods whose armies only their class can let act: that override `act` or `make_network`; and
+            custom neighbourhoods.
 
     Returns:
         A row a round: seat, first, evaluation, round, result (of `army`), reward, opponent_reward, survivors,

@@ -36,7 +36,7 @@ def record(
         armies: files of policies, or names of scripts: rush or random.
         evaluation: how both act, `greedy` or `sampled`; scripts act one way only.
         seed: of the start (who stands left, who moves first) and of all that the armies draw; in 0 .. 2^61 - 1.
-        classes: custom methods whose armies only their class can let act.
+        classes: custom methods whose armies only their class can let act, and custom neighbourhoods.
 
     Raises:
         ValueError: armies that are not two, one that is neither a policy nor a script or whose class was not given,
