@@ -18,6 +18,9 @@ fight those that are named; it is a subclass of BattleAgent, see examples/my_bat
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial

@@ -10,6 +10,9 @@ lines of its own; it is a subclass of StatelessAgent, see examples/my_method.py.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product

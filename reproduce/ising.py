@@ -18,6 +18,9 @@ Temperatures are the paper's tau, half of the physical one: the critical point i
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import isqrt

@@ -12,6 +12,9 @@ Kudenko, Reinforcement learning of coordination in cooperative multi-agent syste
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import log

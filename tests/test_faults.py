@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -456,3 +457,12 @@ def test_a_recording_that_claims_terabytes_is_refused_by_its_size(tmp_path: Path
         archive.writestr("actions.npy", header.getvalue())
     with pytest.raises(ValueError, match=r"huge.npz is not a replay: actions is said to have 16000000000000 bytes"):
         Replay.load(file)
+
+
+def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_traceback() -> None:
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as on a terminal
+    loads = f"{code}; import mfmarl.jobs.startup, os; os.kill(os.getpid(), signal.SIGINT)"
+    assert subprocess.run([sys.executable, "-c", loads], capture_output=True).stderr == b""
+    for file in sorted((TOY.parents[1] / "reproduce").glob("*.py")):
+        imports = [line.strip() for line in file.read_text().splitlines() if re.match(r" *(import|from) ", line)]
+        assert imports[1].startswith("import mfmarl.jobs.startup"), f"{file.name}, after __future__"

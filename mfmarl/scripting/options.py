@@ -27,6 +27,7 @@ import dataclasses
 import errno
 import os
 import re
+import signal
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -170,6 +171,8 @@ def main(function: Callable[[], object]) -> int:
     line on stderr.
     """
     open_streams()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see jobs/startup.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["MPLBACKEND"] = "agg"  # no window: what a notebook has set here may not even be installed
     try:
         with terminable():
