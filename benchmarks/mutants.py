@@ -55,6 +55,7 @@ FURTHER = {
     "mfmarl/environments/gaussian_squeeze.py": ("environments",),
     "mfmarl/evaluation/tables.py": ("figures", "evaluation"),
     "mfmarl/figures": ("figures_numbers",),
+    "mfmarl/figures/theory": ("figures_theory",),
     "mfmarl/figures/gaussian_squeeze": ("figures",),
     "mfmarl/figures/matrix_games.py": ("matrix_games", "figures"),
     "mfmarl/figures/style.py": ("figures", "figures_ising", "figures_battle"),
@@ -73,6 +74,8 @@ FURTHER = {
     "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies"),
     "reproduce": ("defaults",),
 }
+# They start processes or train long: whoever is killed without them is killed sooner.
+SLOW = ("algorithms", "lightning", "duel", "launch", "faults", "recording", "theory_measurements")
 PATIENCE = 300  # seconds for the tests of one mutant: who needs more has hung, and is noticed
 PRELOADED = ("torch", "pytorch_lightning", "pandas", "matplotlib.pyplot", "seaborn", "scipy.stats")
 
@@ -176,7 +179,7 @@ def sources(places: Sequence[str]) -> list[str]:
 
 
 def tests_of(file: str) -> list[str]:
-    """The test files that import a module, and further ones, those first that import the least."""
+    """The test files that import a module, and further ones, those first that import the least, slow ones last."""
     module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
     further = {name for place, names in FURTHER.items() if file.startswith(place) for name in names}
     found = {}
@@ -184,7 +187,8 @@ def tests_of(file: str) -> list[str]:
         imported = imports(path)
         if module in imported or path.stem.removeprefix("test_") in further:
             found[f"tests/{path.name}"] = len(imported)
-    return sorted(found, key=lambda name: (found[name], name))
+    slow = [f"tests/test_{name}.py" for name in SLOW]
+    return sorted(found, key=lambda name: (name in slow or name.endswith("_script.py"), found[name], name))
 
 
 def imports(path: Path) -> set[str]:
@@ -211,7 +215,7 @@ def outcome(copy: Path, tests: Sequence[str]) -> str:
     if child == 0:
         os.setpgid(0, 0)
         _test(copy, tests, told)
-    deadline = time.monotonic() + PATIENCE * (1 + (len(tests) > 12))
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
