@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import importlib
 import os
 import random
@@ -191,6 +192,7 @@ def tests_of(file: str) -> list[str]:
     return sorted(found, key=lambda name: (name in slow or name.endswith("_script.py"), found[name], name))
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """The modules of ours that a file imports."""
     found: set[str] = set()

@@ -1,6 +1,7 @@
 """One job: what its rows hold, how it resumes, what it refuses."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -77,11 +78,14 @@ def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
 
 def test_ctrl_c_stays_a_keyboard_interrupt(tmp_path: Path) -> None:
     def progress(done: int) -> None:
-        raise KeyboardInterrupt
+        if done:  # while Lightning trains, which has a handler of its own
+            raise KeyboardInterrupt
 
+    handler = signal.getsignal(signal.SIGINT)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run(job(), tmp_path, progress=progress)
+        assert signal.getsignal(signal.SIGINT) is handler, "Lightning leaves it ignored"
 
 
 KILLED = """
@@ -150,6 +154,12 @@ def test_the_fingerprint_tells_what_determines_the_result(tmp_path: Path) -> Non
     assert found(job(), tmp_path / "a", Hardware(precision="64")) == "nothing"
     with pytest.raises(ValueError, match="allowed are dataclasses"):
         _ = job(agent={"rule": lambda: 0}).fingerprint
+
+
+def test_another_version_of_the_package_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = job().fingerprint
+    monkeypatch.setattr("mfmarl.jobs.job.__version__", "0.0.0")
+    assert job().fingerprint != before
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "job.json"])

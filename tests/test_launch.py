@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,35 @@ def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     launch(jobs[:1], tmp_path / "here", options())
     submitted, here = (folder(jobs[0], out, "32") / "rows.csv" for out in (tmp_path, tmp_path / "here"))
     assert submitted.read_bytes() == here.read_bytes()
+
+
+class AtOnce:
+    """An executor that does each job as it is submitted, in this process."""
+
+    def __init__(self) -> None:
+        self.submitted: list[str] = []
+
+    def map_array(self, do: Any, jobs: Any) -> list["Future[None]"]:
+        tasks = []
+        for each in jobs:
+            self.submitted.append(each.name)
+            task: Future[None] = Future()
+            do(each)
+            task.set_result(None)
+            tasks.append(task)
+        return tasks
+
+
+def test_launch_hands_its_jobs_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = AtOnce()
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(slurm, "executor", lambda place, execution: executor)
+    jobs = [job("small"), job("large", steps=400)]
+    rows = launch(jobs, tmp_path / "slurm", options(launcher="slurm"))
+    assert executor.submitted == ["large", "small"]  # the largest first
+    assert [frame["step"].max() for frame in rows] == [200, 400]
+    launch(jobs, tmp_path / "here", options())
+    assert written(tmp_path / "slurm") == written(tmp_path / "here")
 
 
 def test_progress_counts_earlier_calls_but_not_in_the_rate(
