@@ -1,6 +1,7 @@
 """Many jobs: on one process or several, failures, what is refused before anything is touched."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from mfmarl.jobs.folder import folder, found, run
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError, available, launch
 from mfmarl.jobs.progress import Progress
-from mfmarl.jobs.workers import Place
+from mfmarl.jobs.workers import Place, Worker
 from mfmarl.scripting.options import Options, main
 from mfmarl.scripting.provenance import write_provenance
 
@@ -215,6 +216,27 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
     launch(jobs, tmp_path / "out", options())
     launch(jobs, tmp_path / "whole", options())
     assert written(tmp_path / "out") == written(tmp_path / "whole")
+
+
+def test_workers_do_not_see_the_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
+    """It reaches the whole group of processes; a worker goes on, until the one that started it ends it."""
+    worker = Worker(Place(tmp_path, Hardware(), 30.0, "none"))
+    try:
+        worker.start(job("a"))
+        interrupted = False
+        while (outcome := worker.receive()[1]) is not None:
+            assert isinstance(outcome, int), outcome
+            if not interrupted:
+                os.kill(worker.process.pid or 0, signal.SIGINT)
+                interrupted = True
+        assert interrupted
+        worker.start(job("b"))
+        while (outcome := worker.receive()[1]) is not None:
+            assert isinstance(outcome, int), outcome
+    finally:
+        worker.process.kill()
+        worker.process.join()
+    assert len(written(tmp_path)) == 2
 
 
 def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
