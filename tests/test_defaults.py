@@ -51,7 +51,7 @@ CONSTRUCTORS, SETTINGS = constructors(), settings()
 def defaults(name: str) -> dict[str, Any]:
     """What a constructor, or settings, sets where nobody says otherwise."""
     if name in CONSTRUCTORS:
-        parameters = inspect.signature(CONSTRUCTORS[name].__init__).parameters.values()
+        parameters = inspect.signature(CONSTRUCTORS[name]).parameters.values()
         return {each.name: each.default for each in parameters if each.default is not each.empty}
     chosen = SETTINGS[name]
     if isinstance(chosen, type):

@@ -109,7 +109,8 @@ def test_study() -> None:
     for axes, (schedule, steps) in zip(figure.axes, keys, strict=True):
         panel = frame[(frame["schedule"] == schedule) & (frame["steps"] == steps)]
         expected: list[Any] = [upright(1), across(0.5)]
-        for (algorithm, stored, embedding), runs in panel.groupby(["algorithm", "stored", "embedding"]):
+        for key, runs in panel.groupby(["algorithm", "stored", "embedding"]):
+            algorithm, stored, embedding = map(str, key)
             y = ["one-hot", "learned"].index(embedding) + (places.index((algorithm, stored)) - 1.5) * 0.2
             values = runs.sort_values("seed")["value"].to_list()
             expected += runs_at(y, values, interval_of(values), 0.12)

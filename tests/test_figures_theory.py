@@ -92,6 +92,7 @@ def test_factors(tables: dict[str, pd.DataFrame]) -> None:
     written = {text.get_text(): text.xy[0] for text in axes.texts}  # type: ignore[attr-defined]
     assert written == {f"{name}\n{tau:.5g}": tau for name, tau in zip(marks["reading"], marks["value"], strict=True)}
     assert axes.get_ylim() == (0, 2.5)
+    assert all(0 < text.xy[1] < 2.5 for text in axes.texts)  # type: ignore[attr-defined]
     unplayed = [label for label in labels(figure) if label.endswith("(nothing iterates it)")]
     assert len(unplayed) == len(set(exact["reading"]) - set(played["reading"])) > 0
     assert f"over {int(played['n'].max())} runs" in figure.legends[0].get_title().get_text()
