@@ -20,7 +20,7 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.ising import Ising
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.jobs.execution import Execution
-from reproduce import battle, gaussian_squeeze, ising, matrix_games
+from reproduce import battle, gaussian_squeeze, ising, matrix_games, theory
 
 TABLE = pd.read_csv(Path(__file__).parent / "defaults.csv", dtype=str, keep_default_na=False)
 SCRIPTS = (battle, gaussian_squeeze, ising, matrix_games)
@@ -46,6 +46,7 @@ def settings() -> dict[str, Any]:
 
 
 CONSTRUCTORS, SETTINGS = constructors(), settings()
+SIZES: dict[str, Any] = {module.__name__: module for module in (*SCRIPTS, theory)}  # constants beside the settings
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -75,7 +76,15 @@ def test_each_default_is_that_of_the_table(name: str) -> None:
 
 
 def test_the_table_names_nothing_else() -> None:
-    assert set(TABLE["class"]) <= {*CONSTRUCTORS, *SETTINGS}
+    assert set(TABLE["class"]) <= {*CONSTRUCTORS, *SETTINGS, *SIZES}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_each_size_of_a_script_is_that_of_the_table(name: str) -> None:
+    rows = listed(name)
+    found = {constant: repr(getattr(SIZES[name], constant)) for constant in rows["argument"]}
+    assert found == dict(zip(rows["argument"], rows["default"], strict=True))
+    assert len(found) == len(rows) > 0
 
 
 @pytest.mark.parametrize("name", [name for name, cls in CONSTRUCTORS.items() if cls is not Execution])

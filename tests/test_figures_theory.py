@@ -233,6 +233,7 @@ def test_toy_tables(tables: dict[str, pd.DataFrame]) -> None:
                 framed += [[[c - 0.5, c + 0.5], [r - 0.5, r + 0.5]]] if text == "0.82" else []
         assert len(written) == table.size == 10
         check(boxes(below), framed)
+        assert not any(patch.get_fill() for patch in [*above.patches, *below.patches])  # what is framed can be read
         assert [text.get_text() for text in below.get_xticklabels()] == ["0", "1/4", "1/2", "3/4", "1"]
         for axes in (above, below):
             low, high = axes.get_images()[0].get_clim()
