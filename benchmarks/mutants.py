@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="files: all of their mutants, or the sample if fewer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="print the mutants and their tests, and run nothing")
+    parser.add_argument("--fast", action="store_true", help="without the slow tests: they may notice some of who lives")
     options = parser.parse_args()
     generator = random.Random(options.seed)
     chosen = []
@@ -133,16 +134,16 @@ def main() -> None:
         chosen += [(group, mutant) for mutant in sorted(sample, key=lambda mutant: (mutant.file, mutant.start))]
     if options.list:
         for _, mutant in chosen:
-            print(mutant, *tests_of(mutant.file))
+            print(mutant, *files_testing(mutant.file, fast=options.fast))
         return
-    run(chosen)
+    run(chosen, fast=options.fast)
 
 
-def run(chosen: Sequence[tuple[str, Mutant]]) -> None:
+def run(chosen: Sequence[tuple[str, Mutant]], *, fast: bool) -> None:
     """Run all, and print what became of them."""
     for name in PRELOADED:  # once: a mutant's process is forked from this one
         importlib.import_module(name)
-    tests = {mutant.file: tests_of(mutant.file) for _, mutant in chosen}  # those that are there now
+    tests = {mutant.file: files_testing(mutant.file, fast=fast) for _, mutant in chosen}  # those that are there now
     rows, killers = [], set()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "checkout"
@@ -179,7 +180,7 @@ def sources(places: Sequence[str]) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
-def tests_of(file: str) -> list[str]:
+def files_testing(file: str, *, fast: bool) -> list[str]:
     """The test files that import a module, and further ones, those first that import the least, slow ones last."""
     module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
     further = {name for place, names in FURTHER.items() if file.startswith(place) for name in names}
@@ -189,6 +190,8 @@ def tests_of(file: str) -> list[str]:
         if module in imported or path.stem.removeprefix("test_") in further:
             found[f"tests/{path.name}"] = len(imported)
     slow = [f"tests/test_{name}.py" for name in SLOW]
+    if fast and not set(found) <= set(slow):
+        found = {name: count for name, count in found.items() if name not in slow}
     return sorted(found, key=lambda name: (name in slow or name.endswith("_script.py"), found[name], name))
 
 

@@ -177,6 +177,7 @@ def test_hp_after_the_last_step_is_that_of_the_step_before_with_its_hits() -> No
         while not battles.done.all():
             views, features, *_ = battles.observe()
             before = battles.units().hp[0].double()
+            assert not before[~battles.alive[0]].any()
             battles.step(torch.stack([rush(views[:, army], features[:, army]) for army in (0, 1)], 1))
         assert battles.annihilated.all()
         battles.observe()
