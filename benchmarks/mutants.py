@@ -77,7 +77,7 @@ FURTHER = {
 }
 # They start processes or train long: whoever is killed without them is killed sooner.
 SLOW = ("algorithms", "lightning", "duel", "launch", "faults", "recording", "theory_measurements")
-PATIENCE = 300  # seconds for the tests of one mutant: who needs more has hung, and is noticed
+PATIENCE = 900  # seconds for the tests of one mutant: who needs more has hung, and is noticed
 PRELOADED = ("torch", "pytorch_lightning", "pandas", "matplotlib.pyplot", "seaborn", "scipy.stats")
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -36,6 +36,9 @@ FIRST, SECOND = (one_hot(torch.tensor(action), 4).float() for action in (0, 3)) 
 def test_every_method_is_named_here() -> None:
     assert set(ALGORITHMS["stateless"]) == {*STATELESS, *STATELESS.values(), *OTHERS}
     assert set(ALGORITHMS["battle"]) == {*BATTLE, *BATTLE.values()}
+    stateless = {name: cast(type[StatelessAgent], algorithm_class(name)) for name in ALGORITHMS["stateless"]}
+    assert {name for name, cls in stateless.items() if cls.uses_mean_action} == {*STATELESS}
+    assert {name for name, cls in stateless.items() if cls.uses_joint_action} == {"maac"}
 
 
 # Stateless games.
