@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gaussian-squeeze test slow coverage lint format clean
+.PHONY: help setup gaussian-squeeze test slow coverage mutants lint format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ slow: .venv/installed ## the slow tests
 
 coverage: .venv/installed ## the tests of `make test`, and the lines they do not reach
 	$(RUN) -m pytest --cov --cov-report=term-missing:skip-covered
+
+mutants: .venv/installed ## how many small changes of the code the tests notice, by group; hours
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/mutants.py
 
 lint: .venv/installed ## style, formatting and types
 	$(RUN) -m ruff check

@@ -32,7 +32,7 @@ class EpsilonGreedy:
     Args:
         start: epsilon at step 0, in [0, 1].
         end: epsilon from step `steps` on, in [0, 1].
-        steps: length of the descent in joint steps, at least 1.
+        steps: length of the descent in joint steps, at least 1. 1: our choice.
 
     Raises:
         ValueError: a value outside its range.
@@ -82,8 +82,8 @@ class Boltzmann:
 
     Args:
         start: positive; the part that decays.
-        decay: a joint step, at least 0.
-        end: at least 0; the temperature reached in the end.
+        decay: a joint step, at least 0. 0: our choice.
+        end: at least 0; the temperature reached in the end. 0: our choice.
 
     Raises:
         ValueError: a value outside its range.

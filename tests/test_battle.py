@@ -168,6 +168,28 @@ def test_six_hits_kill_and_the_last_pays() -> None:
     assert battles.log(0)[-1].tolist() == [[HIT_RIGHT, STAY], [0, STAY]]
 
 
+def test_hp_after_the_last_step_is_that_of_the_step_before_with_its_hits() -> None:
+    """The engine cannot be asked any more: of 10 at most each regains 0.1 and loses 2 a hit, and the dead have none."""
+    changed = 0
+    for seed in range(2, 8):
+        battles = Battles(Battle(8))
+        battles.begin([Start(seed, 0, 0)])
+        while not battles.done.all():
+            views, features, *_ = battles.observe()
+            before = battles.units().hp[0].double()
+            assert not before[~battles.alive[0]].any()
+            battles.step(torch.stack([rush(views[:, army], features[:, army]) for army in (0, 1)], 1))
+        assert battles.annihilated.all()
+        battles.observe()
+        after, alive = battles.units().hp[0].double(), battles.alive[0]
+        assert not after[~alive].any()
+        hits = (torch.clamp(before + 0.1, max=10) - after)[alive] / 2
+        torch.testing.assert_close(hits, hits.round(), rtol=0, atol=1e-5)
+        assert (hits >= -1e-5).all()
+        changed += int((after != before)[alive].sum())
+    assert changed
+
+
 def test_who_dies_keeps_the_bonus_of_a_hit_and_nothing_else() -> None:
     ends = set()
     for seed in range(2, 30):

@@ -172,6 +172,8 @@ def test_bad_input_is_refused_by_name() -> None:
         intervals.tail_mean([1.0], share=0)
     with pytest.raises(ValueError, match=r"steps must increase, got \[2.0, 1.0\]"):
         intervals.steps_to_threshold([2, 1], [0, 0], 0.5)
+    with pytest.raises(ValueError, match=r"steps must increase, got \[1.0, 3.0, 2.0\]"):
+        intervals.steps_to_threshold([1, 3, 2], [0, 0, 0], 0.5)
     with pytest.raises(ValueError, match=r"one shape \[evaluations\], got \(2,\), \(1,\)"):
         intervals.steps_to_threshold([1, 2], [0], 0.5)
     with pytest.raises(ValueError, match=r"optimum lacks agents = 100; it has \[500\]"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -76,13 +77,19 @@ def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
     assert not (tmp_path / "stopped/checkpoint.ckpt").exists()
 
 
-def test_ctrl_c_stays_a_keyboard_interrupt(tmp_path: Path) -> None:
-    def progress(done: int) -> None:
+def test_ctrl_c_stays_a_keyboard_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while Lightning trains, which ends the process and leaves the next Ctrl-C ignored."""
+    from mfmarl.jobs.training import ProgressReporter  # noqa: PLC0415 - takes seconds
+
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(ProgressReporter, "on_train_batch_end", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            run(job(), tmp_path, progress=progress)
+            run(job(), tmp_path)
+        assert signal.getsignal(signal.SIGINT) is handler
 
 
 KILLED = """
@@ -151,6 +158,12 @@ def test_the_fingerprint_tells_what_determines_the_result(tmp_path: Path) -> Non
     assert found(job(), tmp_path / "a", Hardware(precision="64")) == "nothing"
     with pytest.raises(ValueError, match="allowed are dataclasses"):
         _ = job(agent={"rule": lambda: 0}).fingerprint
+
+
+def test_another_version_of_the_package_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = job().fingerprint
+    monkeypatch.setattr("mfmarl.jobs.job.__version__", "0.0.0")
+    assert job().fingerprint != before
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "flipped", "job.json"])

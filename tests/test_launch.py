@@ -1,10 +1,12 @@
 """Many jobs: on one process or several, failures, what is refused before anything is touched."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from mfmarl.jobs.folder import folder, found, run
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError, available, launch
 from mfmarl.jobs.progress import Progress
-from mfmarl.jobs.workers import Place
+from mfmarl.jobs.workers import Place, Worker
 from mfmarl.scripting.options import Options, main
 from mfmarl.scripting.provenance import write_provenance
 
@@ -216,6 +218,27 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
     assert written(tmp_path / "out") == written(tmp_path / "whole")
 
 
+def test_workers_do_not_see_the_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
+    """It reaches the whole group of processes; a worker goes on, until the one that started it ends it."""
+    worker = Worker(Place(tmp_path, Hardware(), 30.0, "none"))
+    try:
+        worker.start(job("a"))
+        interrupted = False
+        while (outcome := worker.receive()[1]) is not None:
+            assert isinstance(outcome, int), outcome
+            if not interrupted:
+                os.kill(worker.process.pid or 0, signal.SIGINT)
+                interrupted = True
+        assert interrupted
+        worker.start(job("b"))
+        while (outcome := worker.receive()[1]) is not None:
+            assert isinstance(outcome, int), outcome
+    finally:
+        worker.process.kill()
+        worker.process.join()
+    assert len(written(tmp_path)) == 2
+
+
 def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Submitit's local executor stands in for Slurm."""
     submitit = pytest.importorskip("submitit")
@@ -231,6 +254,35 @@ def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     launch(jobs[:1], tmp_path / "here", options())
     submitted, here = (folder(jobs[0], out, "32") / "rows.csv" for out in (tmp_path, tmp_path / "here"))
     assert submitted.read_bytes() == here.read_bytes()
+
+
+class AtOnce:
+    """An executor that does each job as it is submitted, in this process."""
+
+    def __init__(self) -> None:
+        self.submitted: list[str] = []
+
+    def map_array(self, do: Any, jobs: Any) -> list["Future[None]"]:
+        tasks = []
+        for each in jobs:
+            self.submitted.append(each.name)
+            task: Future[None] = Future()
+            do(each)
+            task.set_result(None)
+            tasks.append(task)
+        return tasks
+
+
+def test_launch_hands_its_jobs_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = AtOnce()
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(slurm, "executor", lambda place, execution: executor)
+    jobs = [job("small"), job("large", steps=400)]
+    rows = launch(jobs, tmp_path / "slurm", options(launcher="slurm"))
+    assert executor.submitted == ["large", "small"]  # the largest first
+    assert [frame["step"].max() for frame in rows] == [200, 400]
+    launch(jobs, tmp_path / "here", options())
+    assert written(tmp_path / "slurm") == written(tmp_path / "here")
 
 
 def test_progress_counts_earlier_calls_but_not_in_the_rate(

@@ -51,7 +51,7 @@ class BattleAgent(Agent):
         learning_rate: Adam's. 1e-4: appendix C.3.
         discount: gamma, in [0, 1). 0.95: appendix C.3.
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
-        neighbourhood: that it learns and fights under, the same as that of its data module.
+        neighbourhood: that it learns and fights under, the same as that of its data module. Army(): released code.
 
     Raises:
         ValueError: an argument out of its range, or several seeds.

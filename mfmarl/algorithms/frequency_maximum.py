@@ -85,7 +85,7 @@ class RecFMQ(IL):
         environment: the game.
         seeds: the seeds whose runs are stacked.
         frequency_rate: alpha_f, in (0, 1]. 0.01: appendix C.1.
-        exploration: epsilon-greedy, appendix C.1.
+        exploration: as IL: epsilon-greedy, appendix C.1; from 0.1 to 0.01 at once: our choice.
         **like_il: see IL; `discount` is 0 and cannot be given.
 
     Raises:

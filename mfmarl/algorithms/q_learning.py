@@ -31,7 +31,8 @@ class IL(StatelessAgent):
             None: a table, learned by Eq. 9.
         embedding: how the id enters, see AgentNetwork. `one-hot`: our choice.
         start_bias: added to the value of action 0 at the start. 0: our choice.
-        exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values.
+        exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values. Epsilon-greedy:
+            appendix C.1; from 0.1 to 0.01 at once: our choice.
         **general: see StatelessAgent.
     """
 

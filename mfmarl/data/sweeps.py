@@ -92,7 +92,7 @@ class SweepDataModule(RoundsDataModule):
         steps: sweeps in all; every spin acts once a sweep.
         evaluations: how many times to evaluate, evenly spread; divides `steps`.
         order: who acts when, and what it is paid. `checkerboard`: our choice.
-        start: `random` spins, or all `up`, which is ordered already.
+        start: `random` spins, or all `up`, which is ordered already. `random`: our choice.
         measure_every: sweeps from one measurement to the next. 1: our choice.
         round_steps: sweeps of a round, 100: our choice.
 

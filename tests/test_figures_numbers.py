@@ -1,0 +1,304 @@
+"""Every artist of a figure is a number of its frame: all lines, dots, bands, bars and intervals, and no others."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from mfmarl import figures
+from mfmarl.evaluation.intervals import bootstrap_interval
+from mfmarl.figures import battle, battle_pairings, ising, ising_training, style
+from tests import test_figures_battle as battle_frames
+from tests import test_figures_ising as ising_frames
+from tests.artists import across, band_of, bands, bars_of, boxes, check, lines, segments, upright
+from tests.test_figures import OPTIMUM, UNIFORM, curves_frame, finals, scaling_frame, study_frame
+
+CRITICAL = ising_frames.CRITICAL
+
+
+def by_seed(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
+    return runs.pivot_table(index="seed", columns=column, values=metric)
+
+
+def curve(table: pd.DataFrame) -> tuple[Any, Any]:
+    """The line of the means of a table [seeds, x], and its band."""
+    x, band = table.columns.to_numpy(float), band_of(table)
+    return [x, band.estimate], [x, band.low, band.high]
+
+
+def interval_of(values: Sequence[float]) -> tuple[float, float, float]:
+    return bootstrap_interval(values, generator=np.random.default_rng(0))
+
+
+def runs_at(y: float, values: Sequence[float], ends: tuple[float, float, float], height: float) -> list[Any]:
+    """One line of a dot plot: each run, spread over the height, the interval if there is one, and the mean."""
+    spread = [y + (place / (len(values) - 1) - 0.5) * height if len(values) > 1 else y for place in range(len(values))]
+    estimate, low, high = ends
+    return [[values, spread], *([[[low, high], [y, y]]] if math.isfinite(low) else []), [[estimate], [y]]]
+
+
+@pytest.mark.parametrize("metric", ["greedy_reward", "sampled_reward", "training_reward"])
+def test_learning_curves(metric: str) -> None:
+    frame = curves_frame()
+    figure = figures.learning_curves(frame, OPTIMUM, UNIFORM, metric)
+    keys = itertools.product(("appendix", "calibrated"), (100, 500))
+    for axes, (settings, agents) in zip(figure.axes, keys, strict=True):
+        panel = frame[(frame["settings"] == settings) & (frame["agents"] == agents)]
+        drawn = [curve(by_seed(runs, "step", metric)) for _, runs in panel.groupby("algorithm")]
+        check(lines(axes), [across(OPTIMUM[agents]), across(UNIFORM[agents]), *(line for line, _ in drawn)])
+        check(bands(axes), [band for _, band in drawn])
+        assert axes.get_ylim() == pytest.approx((-0.04 * OPTIMUM[agents], 1.08 * OPTIMUM[agents]))
+        assert axes.get_xlim()[0] == 0
+    figure.draw_without_rendering()
+    assert "1k" in [text.get_text() for text in figure.axes[-1].get_xticklabels()]
+    assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [2, 2, 10, 10, 10]  # type: ignore[arg-type]
+    assert {line.get_markevery() for line in figure.axes[0].get_lines()[2:]} == {(0, 1)}
+
+
+def test_markers_of_long_curves_stand_apart() -> None:
+    steps = range(100, 4900, 100)
+    keys = itertools.product(("il", "mf-q"), range(2), steps)
+    frame = pd.DataFrame(list(keys), columns=["algorithm", "seed", "step"]).assign(settings="appendix", agents=100)
+    frame["greedy_reward"] = np.random.default_rng(0).uniform(0, 400, len(frame))
+    axes = figures.learning_curves(frame, OPTIMUM, UNIFORM).axes[0]
+    assert [line.get_markevery() for line in axes.get_lines()[2:]] == [(0, 8), (5, 8)]  # place 5 of 8 looks
+
+
+def test_final_rewards() -> None:
+    summary, scores = finals()
+    figure = figures.final_rewards(summary, scores)
+    names = ["il", "mf-q", "my/agent.py:Mine"]
+    for axes, (settings, agents) in zip(
+        figure.axes, itertools.product(("appendix", "calibrated"), (100, 500)), strict=True
+    ):
+        expected: list[Any] = [upright(1)]
+        for y, name in enumerate(names):
+            key = f"settings == '{settings}' and agents == {agents} and algorithm == '{name}'"
+            (line,), runs = summary.query(key).to_dict("records"), scores.query(key).sort_values("seed")
+            for kind, shift in (("greedy", -0.19), ("sampled", 0.19)):
+                ends = (line[kind], line[f"{kind}_low"], line[f"{kind}_high"])
+                expected += runs_at(y + shift, runs[kind].to_list(), ends, 0.2)
+        check(lines(axes), expected)
+        assert axes.get_ylim() == (2.5, -0.5)
+        assert axes.get_xlim() == (-0.04, 1.08)
+        faces = [mark.get_markerfacecolor() for mark in axes.get_lines() if len(mark.get_xdata()) == 1]  # type: ignore[arg-type]
+        looks = style.looks(names)
+        assert faces == [face for name in names for face in (looks[name].colour, "white")]
+
+
+def test_one_run_has_no_interval() -> None:
+    summary, scores = (frame.query("agents == 100") for frame in finals())
+    one = scores.query("seed == 0")
+    ends = [f"{kind}_{end}" for kind in ("greedy", "sampled") for end in ("low", "high")]
+    axes = figures.final_rewards(summary.assign(n=1, **dict.fromkeys(ends, math.nan)), one).axes[0]
+    assert sorted(line.shape for line in lines(axes)) == [(2, 1)] * 12 + [(2, 2)]  # the optimum alone has two ends
+    for dot in (line for line in lines(axes) if line.shape == (2, 1)):
+        assert any(dot[1, 0] == pytest.approx(y + shift) for y in range(3) for shift in (-0.19, 0.19))
+
+
+def test_study() -> None:
+    frame = study_frame()
+    figure = figures.study(frame)
+    places = [("il", "-"), ("mf-q", "previous"), ("mf-q", "same"), ("mf-q-noise", "-")]
+    keys = itertools.product(("1 to 0.01", "0.1 to 0.01"), (2000, 8000))
+    for axes, (schedule, steps) in zip(figure.axes, keys, strict=True):
+        panel = frame[(frame["schedule"] == schedule) & (frame["steps"] == steps)]
+        expected: list[Any] = [upright(1), across(0.5)]
+        for key, runs in panel.groupby(["algorithm", "stored", "embedding"]):
+            algorithm, stored, embedding = map(str, key)
+            y = ["one-hot", "learned"].index(embedding) + (places.index((algorithm, stored)) - 1.5) * 0.2
+            values = runs.sort_values("seed")["value"].to_list()
+            expected += runs_at(y, values, interval_of(values), 0.12)
+        check(lines(axes), expected)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["one-hot", "learned"]
+
+
+def test_scaling() -> None:
+    frame = scaling_frame()
+    figure = figures.scaling(frame)
+    for axes, column in zip(figure.axes, ("seconds_per_step", "reward_share"), strict=True):
+        expected: list[Any] = [across(1)] if column == "reward_share" else []
+        for place, name in enumerate(("il", "mf-q")):
+            aside, means = 1.06 ** (place - 0.5), {}
+            for agents, runs in frame[frame["algorithm"] == name].groupby("agents"):
+                x, values = float(str(agents)) * aside, runs[column].to_list()
+                means[x], low, high = interval_of(values)
+                expected += [[[1.08 * x] * len(values), values], [[x, x], [low, high]]]
+            expected.append([list(means), list(means.values())])
+        check(lines(axes), expected)
+    assert figure.axes[1].get_ylim() == (-0.04, 1.08)
+
+
+def test_success_rates() -> None:
+    keys = [("games", "penalty", "il"), ("games", "climbing", "il"), ("games", "climbing", "fmq")]
+    keys += [("temperature", "penalty", "il"), ("temperature", "penalty", "il"), ("epsilon", "climbing", "rec-fmq")]
+    frame = pd.DataFrame(keys, columns=["part", "game", "algorithm"])
+    frame = frame.assign(exploration=["a", "a", "b", "c", "d", "e"], steps=[1000, 1000, 2000, 10, 10, 5000], runs=64)
+    frame["share"] = [0.1, 0.2, 0.95, 0.4, 0.5, 0.6]
+    frame = frame.assign(
+        low=frame["share"] - 0.05, high=frame["share"] + 0.03, published=[0.12, math.nan, 1, 0.3, 0.2, 0.9]
+    )
+    figure = figures.success_rates(frame, ["climbing", "penalty"])
+    looks = list(style.looks(frame["algorithm"]))
+    heights = {"games": ["climbing", "penalty"], "temperature": ["c", "d"], "epsilon": ["climbing: e, 5,000"]}
+    for axes, (part, names) in zip(figure.axes, heights.items(), strict=True):
+        assert [text.get_text() for text in axes.get_yticklabels()] == names
+        expected: list[Any] = []
+        for row in frame[frame["part"] == part].to_dict("records"):
+            aside = (looks.index(row["algorithm"]) - 1) * 0.25 if part == "games" else 0  # of three methods
+            name = {"games": row["game"], "temperature": row["exploration"]}.get(part, names[0])
+            y = names.index(name) + aside
+            expected += [[[row["low"], row["high"]], [y, y]], [[row["share"]], [y]], [[row["published"]], [y]]]
+        check(lines(axes), expected)
+        assert axes.get_ylim() == (len(names) - 0.5, -0.5)
+        assert axes.get_xlim() == (-0.02, 1.02)
+    assert "n = 64 runs" in figure.legends[0].get_title().get_text()
+
+
+# Ising.
+
+
+def test_order_parameter() -> None:
+    frame, references = ising_frames.equilibrium_frame(), ising_frames.references_frame()
+    figure = ising.order_parameter(frame, references, CRITICAL)
+    truth = [[points["temperature"], points["order_parameter"]] for _, points in references.groupby("curve")]
+    for axes, order in zip(figure.axes, ising_frames.ORDERS, strict=True):
+        learned, mcmc = frame[frame["order"] == order], frame[frame["method"] == "mcmc"]
+        drawn = [curve(by_seed(runs, "temperature", "order_parameter")) for runs in (learned, mcmc)]
+        dots = []
+        if order != "checkerboard":
+            drawn.append(curve(by_seed(learned, "temperature", "sublattice_order_parameter")))
+            dots = [learned[["temperature", "order_parameter"]].to_numpy().T]
+        check(lines(axes), [*truth, upright(CRITICAL), *dots, *(line for line, _ in drawn)])
+        check(bands(axes), [band for _, band in drawn])
+    check_margins(figure.axes[0], frame["temperature"])
+    assert figure.axes[0].get_ylim() == (-0.02, 1.02)
+
+
+def check_margins(axes: Axes, temperatures: "pd.Series[float]") -> None:
+    low, high = temperatures.min(), temperatures.max()
+    assert axes.get_xlim() == pytest.approx((low - 0.03 * (high - low), high + 0.03 * (high - low)))
+
+
+def test_one_temperature_has_room_around_it() -> None:
+    frame = ising_frames.equilibrium_frame().query("temperature == 0.8")
+    axes = ising.order_parameter(frame, ising_frames.references_frame(), CRITICAL).axes[0]
+    assert axes.get_xlim() == pytest.approx((0.75, 0.85))
+
+
+def test_energy() -> None:
+    frame, exact = ising_frames.equilibrium_frame(sizes=(8, 16)), ising_frames.exact_frame((8, 16))
+    figure = ising.energy(frame, exact, CRITICAL)
+    for (above, below), size in zip(np.array(figure.axes).reshape(2, 2).T, (8, 16), strict=True):
+        truth = exact[exact["size"] == size]
+        known = truth.set_index("temperature")["energy"]
+        shown = frame[frame["size"] == size].query("order in ('checkerboard', 'random-site')")
+        tables = [by_seed(runs, "temperature", "energy") for _, runs in shown.groupby("method")]
+        for axes, shift, further in (
+            (above, 0, [truth[["temperature", "energy"]].to_numpy().T]),
+            (below, 1, [across(0)]),
+        ):
+            drawn = [curve(table - shift * known[table.columns].to_numpy()) for table in tables]
+            check(lines(axes), [*further, upright(CRITICAL), *(line for line, _ in drawn)])
+            check(bands(axes), [band for _, band in drawn])
+        check_margins(above, shown["temperature"])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["tau_c = 1.1346"]
+    assert figure.axes[0].texts[0].xy == (CRITICAL, 0.03)  # type: ignore[attr-defined]  # low, where the curves are above
+
+
+def test_binder() -> None:
+    cumulants, crossings = ising_frames.binder_frames()
+    figure = ising.binder(cumulants.assign(n=7), crossings, CRITICAL)
+    for axes, method in zip(figure.axes, ("mf-q", "mcmc"), strict=False):
+        panel = cumulants[cumulants["method"] == method]
+        curves = [points[["temperature", "cumulant"]].to_numpy().T for _, points in panel.groupby("size")]
+        check(lines(axes), [upright(CRITICAL), *curves])
+        check(segments(axes), bars_of(panel, "temperature"))
+    expected: list[Any] = [upright(CRITICAL)]
+    for y, row in enumerate(crossings.to_dict("records")):
+        expected += [[[row["low"], row["high"]], [y, y]], [[row["estimate"]], [y]]]
+    check(lines(figure.axes[-1]), expected)
+    assert figure.axes[-1].get_ylim() == (2.5, -0.5)
+    assert "n = 7" in figure.legends[0].get_title().get_text()
+    assert figure.axes[0].texts[0].xy == (CRITICAL, 0.97)  # type: ignore[attr-defined]
+
+
+def test_training() -> None:
+    frame = ising_frames.training_frame()
+    figure = ising_training.training(frame)
+    for (above, below), temperature in zip(np.array(figure.axes).reshape(2, 2).T, (0.8, 1.2), strict=True):
+        panel = frame[frame["temperature"] == temperature]
+        for axes, metric in ((above, "order_parameter"), (below, "q_error")):
+            measured = panel.dropna(subset=metric)
+            drawn = [curve(by_seed(runs, "step", metric)) for _, runs in measured.groupby(["method", "order"])]
+            check(lines(axes), [line for line, _ in drawn])
+            check(bands(axes), [band for _, band in drawn])
+        assert above.get_ylim() == (-0.02, 1.02)
+        assert above.get_xlim()[0] == 0
+    assert "20 x 20 sites" in figure.legends[0].get_title().get_text()
+    assert "n = 3" in figure.legends[0].get_title().get_text()
+
+
+# Battle.
+
+
+def test_battle_learning_curves() -> None:
+    frame = battle_frames.only(battle_frames.curves_frame(), agents=64)
+    figure = battle.learning_curves(frame)
+    for (above, below), settings in zip(np.array(figure.axes).reshape(2, 2).T, ("appendix", "ours"), strict=True):
+        panel = frame[frame["settings"] == settings]
+        for axes, metric, further in ((above, "reward", [across(-128)]), (below, "kills", [])):
+            drawn = [curve(by_seed(runs, "step", metric)) for _, runs in panel.groupby("algorithm")]
+            check(lines(axes), [*further, *(line for line, _ in drawn)])
+            check(bands(axes), [band for _, band in drawn])
+        assert below.get_ylim() == pytest.approx((-0.04 * 64, 1.06 * 64))
+        assert below.get_xlim()[0] == 0
+
+
+def test_ratings() -> None:
+    frame = battle_frames.ratings_frame()
+    names = [*battle_frames.LEARNERS, "rush", "random"]
+    for axes, agents in zip(battle.ratings(frame).axes, (8, 64), strict=True):
+        expected: list[Any] = []
+        for row in frame[frame["agents"] == agents].to_dict("records"):
+            y = names.index(row["algorithm"]) + (-0.17 if row["evaluation"] == "greedy" else 0.17)
+            expected += [[[row["rating_low"], row["rating_high"]], [y, y]], [[row["rating"]], [y]]]
+        check(lines(axes), expected)
+        assert axes.get_ylim() == (5.5, -0.5)
+
+
+def test_win_rate_bars_and_rewards() -> None:
+    frame = battle_frames.pairings_frame()
+    for figure, draws in ((battle_pairings.win_rate_bars, shares_of), (battle_pairings.rewards, rewards_of)):
+        axes_of = figure(frame).axes
+        names = [text.get_text() for text in axes_of[0].get_yticklabels()]
+        assert axes_of[0].get_ylim() == (len(names) - 0.5, -0.5)
+        for axes, evaluation in zip(axes_of, ("greedy", "sampled"), strict=True):
+            panel = frame[frame["evaluation"] == evaluation]
+            expected: list[Any] = [upright(0.5 if draws is shares_of else 0)]
+            bars: list[Any] = []
+            for _, row in panel.iterrows():
+                more, boxes_of = draws(row, names.index(battle_frames.name_of(row)))
+                expected, bars = expected + more, bars + boxes_of
+            check(lines(axes), expected)
+            check(boxes(axes), bars)
+
+
+def shares_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
+    wins, end, sides = row["wins"], row["wins"] + row["draws"], [y - 0.36, y + 0.36]
+    marks = [[[row["wins_left"]], [y - 0.17]], [[row["wins_right"]], [y + 0.17]]]
+    return [[[row["wins_low"], row["wins_high"]], [y, y]], *marks], [[[0, wins], sides], [[wins, end], sides],
+                                                                    [[end, 1], sides]]  # fmt: skip
+
+
+def rewards_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
+    drawn, bars = [], []
+    for metric, at in (("reward", y - 0.2), ("opponent_reward", y + 0.2)):
+        drawn += [[[row[f"{metric}_low"], row[f"{metric}_high"]], [at, at]]] * 2  # black, on white
+        bars.append([sorted((0, row[metric])), [at - 0.18, at + 0.18]])
+    return drawn, bars
