@@ -42,7 +42,7 @@ from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
 from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, at_least
-from mfmarl.jobs.launch import JobsFailedError
+from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
@@ -155,6 +155,8 @@ def main(function: Callable[[], object]) -> int:
     try:
         with terminable():
             function()
+    except ShareDone as done:
+        say(f"{done}; when all are, the same command without --shard gathers them")
     except ValueError as error:
         say(f"error: {' '.join(str(error).split())}", sys.stderr)
         return 2
