@@ -32,6 +32,7 @@ from mfmarl.jobs.workers import Place, needs_main
 POLL_SECONDS = 5.0  # between looks at the tasks
 LOST_SECONDS = 20.0  # after which a task that is over has failed unless its files are there: shared ones come late
 NOTICE_SECONDS = 30  # before the end of the time at which a task is queued again; enough for scontrol
+LINES = 3  # of what a task printed that are shown when it is lost
 MINUTES = 24 * 60  # of a task, if neither the option nor SBATCH_TIMELIMIT says how many
 # States of a task that has ended, and reasons to wait that pass by themselves.
 ENDED = (
@@ -149,6 +150,7 @@ def submit(jobs: Sequence[Job], progress: Progress, places: Sequence[Place], exe
         progress.say(f"Slurm: no accounting here; why a task ended is known for {limits['MinJobAge']} after it")
     count = min(-(-len(jobs) // len(places)), execution.slurm_tasks, int(limits["MaxArraySize"]))
     dealt = shares(jobs, count)
+    places = places[: max(map(len, dealt))]
     place, name = places[0], f"mfmarl-{uuid.uuid4().hex[:12]}"
     record = records(place) / f"{name}.json"
     folders = [[place.folder(job).name for job in share] for share in dealt]
@@ -269,8 +271,8 @@ def fate(task: Task, place: Place) -> str:
             state = f"{state} when last seen ({error})"
     text = f"its task {task.task} on Slurm ended: {state}"
     stderr = records(place) / f"{task.task}_0_log.err"
-    if stderr.exists() and (line := last_line(stderr.read_text(errors="replace"))):
-        text += f"; {stderr} ends: {line}"
+    if stderr.exists() and (lines := last_lines(stderr.read_text(errors="replace"), LINES)):
+        text += f"; {stderr} ends: {' | '.join(lines)}"
     return text
 
 
@@ -347,5 +349,9 @@ def records(place: Place) -> Path:
 
 def last_line(text: str) -> str:
     """The last line that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return "".join(last_lines(text, 1))
+
+
+def last_lines(text: str, count: int) -> list[str]:
+    """The last so many lines that say something."""
+    return [line.strip() for line in text.splitlines() if line.strip()][-count:]

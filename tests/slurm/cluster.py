@@ -1,7 +1,7 @@
 """A real Slurm of one node in a temporary folder, from Debian's packages slurm-wlm and munge.
 
-It has as many CPUs as are asked for, two GPUs that nothing stands behind, and two partitions: jobs of `urgent` preempt
-those of `normal`, which get `grace` seconds and are queued again.
+It has four CPUs whatever the machine has, two GPUs that nothing stands behind, and two partitions: jobs of `urgent`
+preempt those of `normal`, which get `grace` seconds and are queued again.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Cluster:
 
 
 @contextmanager
-def running(cpus: int = 2, grace: int = 5) -> Iterator[Cluster]:
+def running(cpus: int = 4, grace: int = 5) -> Iterator[Cluster]:
     """A cluster, which ends with all that runs on it."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # short: a socket's path has at most 107 letters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,4 +49,5 @@ def sweep(options: SweepOptions) -> list[TrainingJob]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
     raise SystemExit(main(run))

@@ -111,7 +111,10 @@ def test_shares_on_workers_give_the_bytes_of_a_local_run(cluster: Cluster, tmp_p
     ("arguments", "message"),
     [
         (("--slurm-partition", "nowhere"), "launcher: sbatch refused: .*[Ii]nvalid partition"),
-        (("--accelerator", "gpu", "--devices", "3"), "launcher: sbatch refused: .*node configuration is not available"),
+        (
+            ("--accelerator", "gpu", "--devices", "3", "--jobs", "3"),
+            "refused: .*node configuration is not available",
+        ),
         (("--slurm-memory", "4000"), "launcher: sbatch refused: .*(Memory|node configuration)"),
     ],
 )
