@@ -38,7 +38,8 @@ def test_every_word_of_the_design_is_an_option() -> None:
     given = """--settings appendix calibrated --algorithms il some/file.py:Mine --agents 10 20
         --seeds 3 --seed 7 --out there --fresh --accelerator cpu --devices 1 --precision 64 --workers 2
         --launcher slurm --slurm-partition long --slurm-account lab --slurm-minutes 60 --slurm-memory 2.5
-        --slurm-tasks 8 --slurm-requeues 2 --logger csv --figures-only --threads 4 --checkpoint-seconds 0 --stored same"""
+        --slurm-tasks 8 --slurm-requeues 2
+        --logger csv --figures-only --threads 4 --checkpoint-seconds 0 --stored same"""
     options = parse(ToyOptions, given.split())
     assert options == ToyOptions(
         settings=["appendix", "calibrated"],

@@ -141,6 +141,9 @@ def test_tasks_of_an_earlier_call_are_those_that_slurm_has_not_ended(tmp_path: P
     assert slurm.alive([other], place) == []
     command(commands, "squeue", "echo 'mfmarl-abc|12|TIMEOUT|None'")
     assert slurm.alive([mine, other], place) == []
+    assert (tmp_path / "jobs" / "slurm" / "mfmarl-abc.json").exists()
+    assert slurm.alive([mine, other], place, tidy=True) == []
+    assert not (tmp_path / "jobs" / "slurm" / "mfmarl-abc.json").exists()
 
 
 def test_a_task_that_slurm_has_forgotten_is_lost(

@@ -121,7 +121,7 @@ def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place], execut
     folder = records(place)
     folder.mkdir(exist_ok=True)
     with locked(folder, wait=True):  # whoever else submits here
-        tasks = alive(jobs, place)
+        tasks = alive(jobs, place, tidy=True)
         for name in sorted({task.array for task in tasks}):
             progress.say(f"Slurm: an earlier call has submitted {name}, which is waited for")
         running = {job.name for task in tasks for job in task.waiting}
@@ -276,8 +276,13 @@ def fate(task: Task, place: Place) -> str:
     return text
 
 
-def alive(jobs: Sequence[Job], place: Place) -> list[Task]:
+def alive(jobs: Sequence[Job], place: Place, *, tidy: bool = False) -> list[Task]:
     """The tasks of earlier calls that Slurm has not ended and that do some of these jobs.
+
+    Args:
+        jobs: these.
+        place: where.
+        tidy: remove the records of arrays that Slurm has ended; nobody may submit meanwhile.
 
     Raises:
         SilentError: Slurm does not answer.
@@ -286,6 +291,8 @@ def alive(jobs: Sequence[Job], place: Place) -> list[Task]:
     known = {path.stem: json.loads(path.read_text())["tasks"] for path in records(place).glob("mfmarl-*.json")}
     seen = look(set(known)) if known else {}
     running = {key: one for key, one in seen.items() if one.state not in ENDED}
+    for ended in set(known) - {array for array, _ in running} if tidy else ():
+        (records(place) / f"{ended}.json").unlink(missing_ok=True)
     tasks = []
     for (array, index), one in sorted(running.items()):
         if waiting := [mine[name] for name in known[array][index] if name in mine]:

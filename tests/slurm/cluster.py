@@ -1,7 +1,8 @@
 """A real Slurm of one node in a temporary folder, from Debian's packages slurm-wlm and munge.
 
 It has four CPUs whatever the machine has, two GPUs that nothing stands behind, and two partitions: jobs of `urgent`
-preempt those of `normal`, which get `grace` seconds and are queued again.
+preempt those of `normal`, which get `grace` seconds and are queued again. With accounting, from Debian's packages
+mariadb-server and slurmdbd, `sacct` answers too.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
 CONFIGURATION = """
 ClusterName=toy
 SlurmctldHost={host}
@@ -52,11 +54,32 @@ NodeName={host} CPUs={cpus} RealMemory=4000 Gres=gpu:2 State=UNKNOWN
 PartitionName=normal Nodes={host} Default=YES PriorityTier=1 GraceTime={grace} MaxTime=INFINITE
 PartitionName=urgent Nodes={host} PriorityTier=10 MaxTime=INFINITE
 """
+ACCOUNTING = """
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost={host}
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge.socket
+"""
+DATABASE_DAEMON = """
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost={host}
+DbdPort={port}
+SlurmUser={user}
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={storage_port}
+StorageUser=slurm
+StoragePass=slurm
+LogFile={folder}/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
+"""
+USER = "create user slurm@127.0.0.1 identified by 'slurm'; grant all on *.* to slurm@127.0.0.1"
 
 
-def missing() -> str:
+def missing(programs: Sequence[str] = PROGRAMS) -> str:
     """Why there can be no such cluster here; empty if there can."""
-    absent = [name for name in PROGRAMS if shutil.which(name, path=search_path()) is None]
+    absent = [name for name in programs if shutil.which(name, path=search_path()) is None]
     return f"no {', '.join(absent)} on this machine" if absent else ""
 
 
@@ -107,7 +130,7 @@ class Cluster:
 
 
 @contextmanager
-def running(cpus: int = 4, grace: int = 5) -> Iterator[Cluster]:
+def running(cpus: int = 4, grace: int = 5, *, accounting: bool = False) -> Iterator[Cluster]:
     """A cluster, which ends with all that runs on it."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # short: a socket's path has at most 107 letters
@@ -118,9 +141,11 @@ def running(cpus: int = 4, grace: int = 5) -> Iterator[Cluster]:
         start = ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *files.values()]
         stack.enter_context(daemon(start, cluster.environment))
         cluster.wait_for((folder / "munge.socket").exists)
+        if accounting:
+            stack.enter_context(database(cluster))
         for name in ("slurmctld", "slurmd"):
             stack.enter_context(daemon([name, "-D"], cluster.environment))
-        cluster.wait_for(lambda: answers(cluster))
+        cluster.wait_for(lambda: succeeds(cluster, "sinfo"))
         stack.callback(end_jobs, cluster)
         cluster.wait_until_idle()
         yield cluster
@@ -132,14 +157,46 @@ def configure(folder: Path, cpus: int, grace: int) -> None:
         (folder / name).mkdir()
     (folder / "munge.key").write_bytes(os.urandom(1024))
     (folder / "munge.key").chmod(0o600)
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("", 0))
-        other.bind(("", 0))
-        ports = (one.getsockname()[1], other.getsockname()[1])
-    host, user = socket.gethostname().partition(".")[0], getpass.getuser()
-    text = CONFIGURATION.format(host=host, user=user, ports=ports, folder=folder, cpus=cpus, grace=grace)
+    text = CONFIGURATION.format(
+        host=host(), user=getpass.getuser(), ports=free_ports(2), folder=folder, cpus=cpus, grace=grace
+    )
     (folder / "slurm.conf").write_text(text)
     (folder / "gres.conf").write_text("Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n")
+
+
+@contextmanager
+def database(cluster: Cluster) -> Iterator[None]:
+    """What keeps the accounts of the cluster, before its controller starts."""
+    folder, user = cluster.folder, getpass.getuser()
+    port, storage_port = free_ports(2)
+    accounting = ACCOUNTING.format(host=host(), port=port, folder=folder)
+    with open(folder / "slurm.conf", "a") as file:
+        file.write(accounting)
+    own = folder / "slurmdbd.conf"
+    own.write_text(DATABASE_DAEMON.format(host=host(), port=port, folder=folder, user=user, storage_port=storage_port))
+    own.chmod(0o600)
+    data, door = f"--datadir={folder}/data", f"--socket={folder}/database.socket"
+    cluster.command("mariadb-install-db", "--no-defaults", f"--user={user}", data)
+    where = (f"--port={storage_port}", "--bind-address=127.0.0.1", f"--pid-file={folder}/database.pid")
+    with daemon(["mariadbd", "--no-defaults", f"--user={user}", data, door, *where], cluster.environment):
+        cluster.wait_for(lambda: succeeds(cluster, "mariadb", "--no-defaults", door, f"--execute={USER}"))
+        with daemon(["slurmdbd", "-D"], cluster.environment):
+            cluster.wait_for(lambda: succeeds(cluster, "sacctmgr", "--immediate", "add", "cluster", "toy"))
+            yield
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def host() -> str:
+    """The name of this machine, as Slurm takes it."""
+    return socket.gethostname().partition(".")[0]
 
 
 @contextmanager
@@ -161,9 +218,9 @@ def daemon(command: list[str], environment: Mapping[str, str]) -> Iterator[None]
             process.wait()
 
 
-def answers(cluster: Cluster) -> bool:
-    """Whether the controller does."""
-    asked = subprocess.run(["sinfo"], env=cluster.environment, capture_output=True, check=False, timeout=60)
+def succeeds(cluster: Cluster, *command: str) -> bool:
+    """Whether a command does."""
+    asked = subprocess.run(command, env=cluster.environment, capture_output=True, check=False, timeout=60)
     return asked.returncode == 0
 
 

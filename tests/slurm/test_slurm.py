@@ -12,9 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mfmarl.jobs import slurm
+from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder
+from mfmarl.jobs.workers import Place
 from mfmarl.scripting.options import parse
-from tests.slurm.cluster import Cluster, missing, running
+from tests.slurm.cluster import ACCOUNTING_PROGRAMS, Cluster, missing, running
 from tests.slurm.sweep import SweepOptions, run, sweep
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -242,6 +245,24 @@ def test_a_task_that_is_lost_is_said_and_the_same_command_goes_on(
     code, said = Sweep(cluster, tmp_path, *LONG, *SHARED).end()
     assert code == 0, said
     assert rows(tmp_path) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing(ACCOUNTING_PROGRAMS)), reason=missing(ACCOUNTING_PROGRAMS))
+def test_accounts_say_what_became_of_a_task_that_squeue_has_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(accounting=True) as accounted:
+        for name in ("SLURM_CONF", "PATH"):
+            monkeypatch.setenv(name, accounted.environment[name])
+        accounted.command("sbatch", "--output=/dev/null", "--wrap=sleep 100")
+        accounted.wait_for(lambda: accounted.tasks() == {"1": "RUNNING"})
+        accounted.command("scancel", "1")
+        place = Place(tmp_path, Hardware(), 30.0, "none", on_slurm=True)
+        accounted.wait_for(lambda: "ended: CANCELLED" in slurm.fate(slurm.Task("mfmarl-abc", 0, [], "1"), place))
+        code, said = Sweep(accounted, tmp_path, "--jobs", "1").end()
+        assert code == 0, said
+        assert "no accounting" not in said
 
 
 def requeue(cluster: Cluster, task: str) -> None:
