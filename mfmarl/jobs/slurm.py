@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -256,7 +257,8 @@ def result(task: Task, place: Place) -> dict[str, str] | None:
     if not submitted.paths.result_pickle.exists():
         return None
     if (error := submitted.exception()) is not None:
-        return {job.name: last_line(str(error)) for job in task.waiting}
+        _, *trace = re.split(r"^-{9,}$", str(error), flags=re.MULTILINE)  # which submitit sets between two lines
+        return {job.name: last_line(trace[0] if trace else str(error)) for job in task.waiting}
     return dict(submitted.result())
 
 

@@ -222,7 +222,7 @@ def kill_worker(cluster: Cluster, task: str, sweep: Sweep) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (cancel, r"job-0: its task \d+ on Slurm ended: CANCELLED; .*_0_log\.err ends: .*CANCELLED"),
+        (cancel, r"job-0: its task \d+ on Slurm ended: CANCELLED; .*_0_log\.err ends: "),
         (kill_task, r"job-0: its task \d+ on Slurm ended: FAILED; .*_0_log\.err ends: .*Killed"),
         (kill_worker, "1 of 2 jobs failed; the others are done.\njob-0: its worker was killed by SIGKILL"),
     ],
