@@ -278,7 +278,8 @@ def lose_node(cluster: Cluster, task: str) -> None:
     node = cluster.command("sinfo", "--noheader", "--format=%n").split()[0]
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     time.sleep(2)
-    cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
+    if "down" in cluster.command("sinfo", "--noheader", "--format=%T"):  # it may have come back by itself
+        cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
 
 
 @pytest.mark.slow
