@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import psutil
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.jobs import slurm
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found, run
 from mfmarl.jobs.job import TrainingJob
@@ -166,6 +164,9 @@ def test_hardware_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pyte
         available(tmp_path, options(accelerator="gpu", devices=3))
     with pytest.raises(ValueError, match="devices: got 2, which counts GPUs"):
         available(tmp_path, options(accelerator="cpu", devices=2))
+    with pytest.raises(ValueError, match="devices: got 2, but 1 workers use at most one each; allowed is up to 1"):
+        available(tmp_path, options(accelerator="gpu", devices=2))
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match=r"launcher: .*(submitit|sbatch)"):
         launch([job("a")], tmp_path / "out", options(launcher="slurm"))
     with pytest.raises(ValueError, match="is not a directory"):
@@ -178,8 +179,27 @@ def test_devices_become_workers_and_threads_are_divided(tmp_path: Path, monkeypa
     assert gpus == [Hardware("gpu", 0), Hardware("gpu", 1)]
     gpus = [place.hardware for place in available(tmp_path, Options(workers=3, precision="64"))]
     assert gpus == [Hardware("gpu", index, "64") for index in (0, 1, 0)]
+    gpus = [place.hardware for place in available(tmp_path, Options(workers=5, devices=2, accelerator="gpu"))]
+    assert gpus == [Hardware("gpu", index) for index in (0, 1, 0, 1, 0)]
     cpus = [place.hardware for place in available(tmp_path, options(workers=3, threads=7))]
     assert cpus == [Hardware("cpu", 0, threads=2)] * 3
+
+
+def test_a_task_on_slurm_has_workers_of_its_own_whatever_is_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+
+    def hardware(**how: Any) -> list[Hardware]:
+        return [place.hardware for place in available(tmp_path, Options(launcher="slurm", **how))]
+
+    assert hardware(accelerator="cpu") == [Hardware("cpu")]
+    assert hardware(accelerator="cpu", workers=2, threads=4) == [Hardware("cpu", threads=2)] * 2
+    assert hardware(accelerator="gpu") == [Hardware("gpu", 0)]
+    assert hardware(accelerator="gpu", devices=2) == [Hardware("gpu", 0), Hardware("gpu", 1)]
+    assert hardware(accelerator="gpu", workers=3) == [Hardware("gpu", 0)] * 3
+    with pytest.raises(ValueError, match=r"accelerator: got auto with launcher slurm, .* allowed is cpu or gpu"):
+        hardware()
 
 
 LAUNCHED = """
@@ -237,52 +257,6 @@ def test_workers_do_not_see_the_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
         worker.process.kill()
         worker.process.join()
     assert len(written(tmp_path)) == 2
-
-
-def test_a_submitted_array_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Submitit's local executor stands in for Slurm."""
-    submitit = pytest.importorskip("submitit")
-    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.1)
-    jobs = [job("good"), job("breaks", f"{TOY}:Breaks")]
-    executor = submitit.AutoExecutor(folder=tmp_path / "submitit", cluster="local")
-    with Progress(jobs, set()) as progress:
-        failures = slurm.run(jobs, progress, Place(tmp_path, Hardware(), 30.0, "none"), executor)
-    assert list(failures) == ["breaks"]
-    assert failures["breaks"].startswith("FailedJobError: ")
-    assert "the toy broke" in (folder(jobs[1], tmp_path, "32") / "log.txt").read_text()
-    assert progress.work["good"] == jobs[0].work
-    launch(jobs[:1], tmp_path / "here", options())
-    submitted, here = (folder(jobs[0], out, "32") / "rows.csv" for out in (tmp_path, tmp_path / "here"))
-    assert submitted.read_bytes() == here.read_bytes()
-
-
-class AtOnce:
-    """An executor that does each job as it is submitted, in this process."""
-
-    def __init__(self) -> None:
-        self.submitted: list[str] = []
-
-    def map_array(self, do: Any, jobs: Any) -> list["Future[None]"]:
-        tasks = []
-        for each in jobs:
-            self.submitted.append(each.name)
-            task: Future[None] = Future()
-            do(each)
-            task.set_result(None)
-            tasks.append(task)
-        return tasks
-
-
-def test_launch_hands_its_jobs_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executor = AtOnce()
-    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(slurm, "executor", lambda place, execution: executor)
-    jobs = [job("small"), job("large", steps=400)]
-    rows = launch(jobs, tmp_path / "slurm", options(launcher="slurm"))
-    assert executor.submitted == ["large", "small"]  # the largest first
-    assert [frame["step"].max() for frame in rows] == [200, 400]
-    launch(jobs, tmp_path / "here", options())
-    assert written(tmp_path / "slurm") == written(tmp_path / "here")
 
 
 def test_progress_counts_earlier_calls_but_not_in_the_rate(

@@ -42,7 +42,9 @@ def test_defaults_come_from_the_class() -> None:
 def test_every_word_of_the_design_is_an_option() -> None:
     given = """--settings appendix calibrated --algorithms il some/file.py:Mine --agents 10 20
         --seeds 3 --seed 7 --out there --fresh --accelerator cpu --devices 1 --precision 64 --workers 2
-        --launcher slurm --logger csv --figures-only --threads 4 --checkpoint-seconds 0 --stored same"""
+        --launcher slurm --slurm-partition long --slurm-account lab --slurm-minutes 60 --slurm-memory 2.5
+        --slurm-tasks 8 --slurm-requeues 2
+        --logger csv --figures-only --threads 4 --checkpoint-seconds 0 --stored same"""
     options = parse(ToyOptions, given.split())
     assert options == ToyOptions(
         settings=["appendix", "calibrated"],
@@ -57,6 +59,12 @@ def test_every_word_of_the_design_is_an_option() -> None:
         precision="64",
         workers=2,
         launcher="slurm",
+        slurm_partition="long",
+        slurm_account="lab",
+        slurm_minutes=60,
+        slurm_memory=2.5,
+        slurm_tasks=8,
+        slurm_requeues=2,
         logger="csv",
         figures_only=True,
         threads=4,

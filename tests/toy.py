@@ -39,6 +39,15 @@ class Terminated(IL):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+class Announced(IL):
+    """Gets the signals with which Slurm announces an end, at every evaluation."""
+
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        super().validation_step(evaluation, batch_idx)
+
+
 class InfiniteLoss(IL):
     """Its loss is infinite from joint step 50 on."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -26,29 +27,69 @@ class Execution:
     """
 
     launcher: Literal["local", "slurm"] = "local"
-    """Run the jobs on this machine, or submit them to Slurm (it reads its own SBATCH_* variables)."""
+    """Run the jobs on this machine, or submit them to Slurm as tasks of an array, see --slurm-*."""
     workers: int | Literal["auto"] = "auto"
-    """How many processes; auto takes one for each core, or one for each GPU."""
+    """How many processes, of each task on Slurm; auto takes one for each core, or one for each GPU, and on Slurm 1."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where networks are trained; auto takes CUDA GPUs if there are any."""
+    """Where networks are trained; auto takes CUDA GPUs if there are any. On Slurm it must be named."""
     devices: int | Literal["auto"] = "auto"
-    """How many GPUs, one worker on each; auto takes all."""
+    """How many GPUs, which the workers share evenly; auto takes all, and on Slurm 1 for each task."""
     precision: Precision = "32"
     """Floating point precision of the networks, as Lightning names it."""
     threads: int | None = None
-    """CPU threads in all, divided among the workers; without it one for each, fastest for small networks."""
+    """CPU threads in all, of each task on Slurm, divided among the workers; without it one for each, fastest for small
+    networks."""
     fresh: bool = False
     """Start over instead of resuming what an earlier call left."""
     checkpoint_seconds: float = 30.0
     """Least time between two checkpoints of a job; 0 saves one at every evaluation."""
     logger: LoggerName = "none"
     """Lightning's logger, in each job's folder; wandb sends a run a job to the project mfmarl."""
+    shard: str | None = None
+    """I/N: do the I-th of N shares of the jobs and end, under another scheduler or by hand; the same call without it
+    then gathers the results."""
+    slurm_partition: str | None = None
+    """Partition of Slurm. Without it, as for the next three, its SBATCH_* variables or its own default decide."""
+    slurm_account: str | None = None
+    """Account of Slurm that pays."""
+    slurm_minutes: int | None = None
+    """Time limit of a task, after which it is queued again and goes on; without it and SBATCH_TIMELIMIT a day."""
+    slurm_memory: float | None = None
+    """Memory of a task, GiB."""
+    slurm_tasks: int = 256
+    """How many tasks share the jobs, at most; with fewer jobs than that each has its own."""
+    slurm_requeues: int = 20
+    """How often a task may be queued again when it is preempted, loses its node, or its time is over."""
 
     def __post_init__(self) -> None:
         at_least("workers", self.workers, 1)
         at_least("devices", self.devices, 1)
         at_least("threads", self.threads, 1)
         at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
+        at_least("slurm_minutes", self.slurm_minutes, 1)
+        if self.slurm_memory is not None and not 0 < self.slurm_memory < math.inf:
+            raise ValueError(f"slurm_memory: got {self.slurm_memory}, allowed is a number above 0")
+        at_least("slurm_tasks", self.slurm_tasks, 1)
+        at_least("slurm_requeues", self.slurm_requeues, 0)
+        if self.shard is not None:
+            share_of(self.shard)
+        if self.launcher == "slurm":
+            self._check_slurm()
+            return
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name.startswith("slurm_") and value != option.default:
+                raise ValueError(f"{option.name}: got {value}, which needs --launcher slurm")
+
+    def _check_slurm(self) -> None:
+        """Raise ValueError for what other launchers allow."""
+        if self.shard is not None:
+            raise ValueError(f"shard: got {self.shard} with launcher slurm, which deals out the jobs itself")
+        if self.accelerator == "auto":
+            raise ValueError(
+                "accelerator: got auto with launcher slurm, where the GPUs of this machine say nothing; "
+                "allowed is cpu or gpu"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,6 +160,18 @@ class Attempt:
     def go_on_from(self, times: dict[str, float]) -> None:
         """Count from the `times` of a checkpoint on."""
         self._earlier = {kind: float(times[kind]) for kind in self._earlier}
+
+
+def share_of(shard: str) -> tuple[int, int]:
+    """The numbers of "I/N".
+
+    Raises:
+        ValueError: I is not from 1 to N.
+    """
+    number, slash, count = shard.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"shard: got {shard}, allowed is I/N with I from 1 to N, as 3/8")
+    return int(number), int(count)
 
 
 def at_least(name: str, value: float | str | None, least: int) -> None:

@@ -157,7 +157,7 @@ def read_rows(job: Job, directory: Path) -> pd.DataFrame:
 
 def clear(job: Job, directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
-    for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "progress.txt", "job.json"):
+    for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "job.json"):
         (directory / name).unlink(missing_ok=True)
     if (directory / "metrics").is_dir():
         shutil.rmtree(directory / "metrics")

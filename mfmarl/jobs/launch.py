@@ -18,11 +18,12 @@ import torch
 
 from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
-from mfmarl.jobs.execution import Execution, Hardware
+from mfmarl.jobs.execution import Execution, Hardware, share_of
 from mfmarl.jobs.folder import clear, read_rows
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.shares import shares
 from mfmarl.jobs.signals import terminable
 from mfmarl.jobs.workers import Place
 
@@ -30,6 +31,10 @@ Runner = Callable[[Sequence[Job], Progress], dict[str, str]]  # does jobs; retur
 
 LOGS = 3  # that are shown when jobs fail: jobs often fail for one reason
 LOG_LINES = 12  # of each: enough for the exception and the calls that led to it
+
+
+class ShareDone(Exception):  # noqa: N818 - no error: nothing more is to be done here
+    """The share of the jobs that --shard names is done. The message says so."""
 
 
 class JobsFailedError(RuntimeError):
@@ -57,6 +62,7 @@ def launch(
         ValueError: a job that cannot be done, unreadable files of an earlier call, a directory that cannot be
             written to, hardware or packages that are not there. No job has then begun, no file has changed.
         JobsFailedError: some jobs failed; the others were done first.
+        ShareDone: with --shard, in place of the rows of all jobs.
     """
     places = available(out, execution)
     place = places[0]
@@ -64,10 +70,13 @@ def launch(
     if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
         raise ValueError(f"jobs: got the names {names}, each must be different and name a folder")
     check_writable(out)
+    if execution.shard is not None:
+        number, count = share_of(execution.shard)
+        jobs = shares(jobs, count)[number - 1]
     done = {job.name for job in jobs if not execution.fresh and place.found(job) == "rows"}
     left = sorted((job for job in jobs if job.name not in done), key=lambda job: -job.work)
     if left:
-        do = runner(len(left), places, execution, reraise=interactive)
+        do = runner(left, places, execution, reraise=interactive)
         for job in left:
             job.check_precision(execution.precision)
             job.check()
@@ -76,18 +85,21 @@ def launch(
             failures = do(left, progress)
         if failures:
             raise JobsFailedError(report(failures, jobs, place))
+    if execution.shard is not None:
+        raise ShareDone(f"share {execution.shard} is done: {len(jobs)} of the jobs")
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
-def runner(jobs: int, places: Sequence[Place], execution: Execution, *, reraise: bool = False) -> Runner:
-    """What does so many jobs: Slurm, this process, or workers.
+def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *, reraise: bool = False) -> Runner:
+    """What does these jobs: Slurm, this process, or workers.
 
     Raises:
         ValueError: it is not there.
     """
     if execution.launcher == "slurm":
-        return partial(slurm.run, place=places[0], executor=slurm.executor(places[0], execution))
-    if len(places) == 1 or jobs == 1:
+        slurm.check(jobs, places[0], execution)
+        return partial(slurm.run, places=places, execution=execution)
+    if len(places) == 1 or len(jobs) == 1:
         return partial(workers.run_here, place=places[0], reraise=reraise)
     workers.check_temporary_folder()
     return partial(workers.run, places=places)
@@ -111,18 +123,21 @@ def available(out: Path, execution: Execution) -> list[Place]:
     devices = max(gpus, 1) if execution.devices == "auto" else execution.devices
     if here and accelerator == "gpu" and devices > gpus:
         raise ValueError(f"devices: got {devices} with accelerator gpu, but this machine offers {gpus}")
-    if devices > 1 and (accelerator == "cpu" or not here):
-        raise ValueError(f"devices: got {devices}, which counts GPUs of this machine; use workers instead")
+    if devices > 1 and accelerator == "cpu":
+        raise ValueError(f"devices: got {devices}, which counts GPUs; use workers instead")
     count = execution.workers
     if count == "auto":
         count = devices if accelerator == "gpu" or not here else cores()
-    threads = 1 if execution.threads is None else max(1, execution.threads // (count if here else 1))
+    if accelerator == "gpu" and execution.devices != "auto" and count < devices:
+        raise ValueError(f"devices: got {devices}, but {count} workers use at most one each; allowed is up to {count}")
+    threads = 1 if execution.threads is None else max(1, execution.threads // count)
     return [
         Place(
             out,
             Hardware(accelerator, index % devices, execution.precision, threads),
             execution.checkpoint_seconds,
             execution.logger,
+            on_slurm=not here,
         )
         for index in range(count)
     ]

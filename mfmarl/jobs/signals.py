@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+ANNOUNCEMENTS = (signal.SIGTERM, signal.SIGUSR2)  # of Slurm, that it will end a task: see `slurm_task`
+
 
 class Terminated(SystemExit):
     """SIGTERM arrived. Unless somebody catches it, the process ends with the exit code that shells give it."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +31,7 @@ from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
-from mfmarl.jobs.signals import Terminated, die_of_sigterm
+from mfmarl.jobs.signals import ANNOUNCEMENTS, Terminated, die_of_sigterm
 
 LONGEST_TEMPORARY = 70  # letters: a socket's path has 107 at most, of which multiprocessing adds 33
 HELD_SECONDS = 1.0  # between looks at a job that another call is doing
@@ -45,6 +46,7 @@ class Place:
     hardware: Hardware
     checkpoint_seconds: float
     logger: LoggerName
+    on_slurm: bool = False  #: whose announcements workers do not hear, see `slurm_task`.
 
     def folder(self, job: Job) -> Path:
         """The folder of `job`."""
@@ -198,8 +200,10 @@ class Worker:
         self.job: Job | None = None
         self.connection, other_end = context.Pipe()
         self.process = context.Process(target=serve, args=(other_end, place), daemon=True)
+        resource_tracker.ensure_running()  # to start it would end the blocking
         # Ctrl-C on a terminal reaches workers too. They are not to see it: this process ends them.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        unheard = {signal.SIGINT, *(ANNOUNCEMENTS if place.on_slurm else ())}
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, unheard)
         try:
             with nullcontext() if need_main else main_hidden():
                 self.process.start()

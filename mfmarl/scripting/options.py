@@ -43,7 +43,7 @@ from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
 from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, at_least
-from mfmarl.jobs.launch import JobsFailedError
+from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import spelled_out
 
@@ -177,6 +177,8 @@ def main(function: Callable[[], object]) -> int:
     try:
         with terminable():
             function()
+    except ShareDone as done:
+        say(f"{done}; when all are, the same command without --shard gathers them")
     except ValueError as error:
         say(f"error: {' '.join(str(error).split())}", sys.stderr)
         return 2

@@ -1,0 +1,176 @@
+"""Jobs dealt out: --shard, and what a task of Slurm does with its share, where there need be no Slurm."""
+
+import json
+import os
+import stat
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mfmarl.jobs import slurm
+from mfmarl.jobs.execution import Execution, Hardware
+from mfmarl.jobs.folder import folder
+from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.launch import launch
+from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.shares import shares
+from mfmarl.jobs.slurm_task import Share, reported
+from mfmarl.jobs.workers import Place
+from mfmarl.scripting.options import main
+from tests.test_launch import TOY, job, options, written
+
+
+def on_slurm(out: Path) -> Place:
+    return Place(out, Hardware(), 30.0, "none", on_slurm=True)
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a task of Slurm."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+
+
+def test_the_largest_jobs_go_first_each_to_the_share_with_the_least_work() -> None:
+    jobs = [job(f"{steps}", steps=steps) for steps in (300, 800, 500, 400, 600)]
+    dealt = shares(jobs, 2)
+    assert [[each.name for each in share] for share in dealt] == [["800", "400"], ["600", "500", "300"]]
+    assert shares(jobs[::-1], 2) == dealt, "in whatever order they come"
+    assert shares(jobs[:1], 2) == [jobs[:1], []]
+
+
+def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [job(f"job-{seed}", seeds=(seed,)) for seed in range(3)]
+    launch(jobs, tmp_path / "whole", options())
+    for number, count in ((1, 2), (2, 1)):
+        shard = options(shard=f"{number}/2")
+        assert main(partial(launch, jobs, tmp_path / "out", shard)) == 0
+        message = f"share {number}/2 is done: {count} of the jobs; when all are, the same command without --shard"
+        assert message in capsys.readouterr().out
+    assert written(tmp_path / "out") == written(tmp_path / "whole")
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("rows.csv")}
+    rows = launch(jobs, tmp_path / "out", options())
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    pd.testing.assert_frame_equal(pd.concat(rows), pd.concat(launch(jobs, tmp_path / "whole", options())))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"shard": "3/2"}, "shard: got 3/2, allowed is I/N with I from 1 to N"),
+        ({"shard": "0/2"}, "shard: got 0/2"),
+        ({"shard": "half"}, "shard: got half"),
+        ({"shard": "1/2", "launcher": "slurm", "accelerator": "cpu"}, "shard: got 1/2 with launcher slurm"),
+        ({"slurm_partition": "gpu"}, "slurm_partition: got gpu, which needs --launcher slurm"),
+        ({"slurm_minutes": 0}, "slurm_minutes: got 0, allowed is 1 or more"),
+        ({"slurm_memory": 0.0}, "slurm_memory: got 0.0, allowed is a number above 0"),
+        ({"slurm_tasks": 0}, "slurm_tasks: got 0, allowed is 1 or more"),
+        ({"slurm_requeues": -1}, "slurm_requeues: got -1, allowed is 0 or more"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Execution(**given)
+
+
+@pytest.mark.usefixtures("task")
+def test_a_task_does_its_share_and_says_what_failed(tmp_path: Path) -> None:
+    good, breaks = job("good"), job("breaks", f"{TOY}:Breaks")
+    (tmp_path / "jobs" / "slurm").mkdir(parents=True)
+    failures = Share((good, breaks), (on_slurm(tmp_path),), 0)()
+    assert failures == {"breaks": "RuntimeError: the toy broke"}
+    assert reported(tmp_path, "7_2")["good"] >= 0
+    launch([good], tmp_path / "here", options())
+    submitted, here = (folder(good, out, "32") / "rows.csv" for out in (tmp_path, tmp_path / "here"))
+    assert submitted.read_bytes() == here.read_bytes()
+
+
+@pytest.mark.usefixtures("task")
+def test_workers_do_not_hear_what_slurm_announces(tmp_path: Path) -> None:
+    (tmp_path / "jobs" / "slurm").mkdir(parents=True)
+    announced = job("announced", f"{TOY}:Announced")
+    assert Share((announced,), (on_slurm(tmp_path),), 0)() == {}
+    assert len(pd.read_csv(folder(announced, tmp_path, "32") / "rows.csv")) == 20
+
+
+@pytest.mark.usefixtures("task")
+def test_a_task_that_was_queued_again_too_often_or_has_too_few_gpus_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    places = tuple(Place(tmp_path, Hardware("gpu", index), 30.0, "none", on_slurm=True) for index in range(2))
+    with pytest.raises(ValueError, match="devices: got 2, but torch finds 1 GPUs in this task"):
+        Share((job("a"),), places, 3)()
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "4")
+    with pytest.raises(ValueError, match="slurm_requeues: queued again 4 times, allowed is 3"):
+        Share((job("a"),), (on_slurm(tmp_path),), 3)()
+    assert list(tmp_path.iterdir()) == []
+
+
+def command(folder: Path, name: str, script: str) -> None:
+    """Put a stand-in for one of Slurm's commands into a folder."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(stat.S_IRWXU)
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on PATH, for stand-ins of Slurm's commands."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "bin"
+
+
+def recorded(out: Path, *jobs: TrainingJob) -> None:
+    """As if an earlier call had submitted these jobs in an array of one task."""
+    (out / "jobs" / "slurm").mkdir(parents=True)
+    tasks = {"tasks": [[folder(each, out, "32").name for each in jobs]]}
+    (out / "jobs" / "slurm" / "mfmarl-abc.json").write_text(json.dumps(tasks))
+
+
+def test_tasks_of_an_earlier_call_are_those_that_slurm_has_not_ended(tmp_path: Path, commands: Path) -> None:
+    place, mine, other = on_slurm(tmp_path), job("mine"), job("other")
+    recorded(tmp_path, mine)
+    command(commands, "squeue", "echo 'mfmarl-abc|12|RUNNING|None'")
+    assert slurm.alive([mine, other], place) == [slurm.Task("mfmarl-abc", 0, [mine], "12", "RUNNING")]
+    assert slurm.alive([other], place) == []
+    command(commands, "squeue", "echo 'mfmarl-abc|12|TIMEOUT|None'")
+    assert slurm.alive([mine, other], place) == []
+    assert (tmp_path / "jobs" / "slurm" / "mfmarl-abc.json").exists()
+    assert slurm.alive([mine, other], place, tidy=True) == []
+    assert not (tmp_path / "jobs" / "slurm" / "mfmarl-abc.json").exists()
+
+
+def test_a_task_that_slurm_has_forgotten_is_lost(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(slurm, "LOST_SECONDS", 0.1)
+    lost = job("lost")
+    recorded(tmp_path, lost)
+    (tmp_path / "jobs" / "slurm" / "12_0_log.err").write_text("starts\nslurmstepd: error: killed\n\n")
+    fails_once = f"test -e {tmp_path}/asked || {{ touch {tmp_path}/asked; echo no controller >&2; exit 1; }}"
+    command(commands, "squeue", fails_once)
+    command(commands, "sacct", "echo OUT_OF_MEMORY")
+    with Progress([lost], set()) as progress:
+        tasks = [slurm.Task("mfmarl-abc", 0, [lost], "12", "RUNNING")]
+        failures = slurm.watch(tasks, progress, on_slurm(tmp_path))
+    assert failures["lost"].startswith("its task 12 on Slurm ended: OUT_OF_MEMORY; ")
+    assert failures["lost"].endswith("12_0_log.err ends: starts | slurmstepd: error: killed")
+    assert "launcher: squeue failed: no controller; asking again" in capsys.readouterr().err
+
+
+def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:
+    how = Execution(launcher="slurm", accelerator="gpu", slurm_memory=1.5, slurm_minutes=30, slurm_partition="short")
+    places = [Place(tmp_path, Hardware("gpu", index, threads=2), 30.0, "none") for index in (0, 1, 0)]
+    given = slurm.parameters("name", places, how)
+    assert (given["gpus_per_node"], given["cpus_per_task"], given["mem"], given["time"]) == (2, 6, "1536M", 30)
+    assert given["partition"] == "short"
+    assert "account" not in given
+    assert "gpus_per_node" not in slurm.parameters("name", [on_slurm(tmp_path)], how)
