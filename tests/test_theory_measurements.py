@@ -242,7 +242,7 @@ def test_glie_play_with_exact_values_comes_to_rest() -> None:
 
 
 def test_where_training_was_by_hand() -> None:
-    shares = torch.tensor([[[0.95, 0.05], [0.9, 0.1], [0.05, 0.95], [0.5, 0.5]], [[0.0, 1.0]] * 4]).double()
+    shares = torch.tensor([[[0.95, 0.05], [0.9, 0.1], [0.05, 0.95], [0.5, 0.5]], [[0.0, 1.0]] * 4], dtype=torch.float64)
     rows = table(approximation.training_mean_actions(shares, 20)).set_index("quantity")["value"]
     name = "GS network: share of training with"
     assert rows[f"{name} 0.9 of the agents on the action met most"] == (0.5 + 1) / 2
