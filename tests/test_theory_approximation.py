@@ -305,7 +305,7 @@ def test_pairwise_fit_where_squares_of_rewards_underflow() -> None:
         (lambda: remainder(smooth, torch.ones(2, 2)), "neighbours must be one-hot"),
         (lambda: tangential_norm(torch.ones(2, 3)), "hessian must be [..., D, D], got shape [2, 3]"),
         (lambda: remainder(smooth, "ab"), "neighbours must be of real numbers, got <U2"),
-        (lambda: remainder(smooth, None), "neighbours must be of real numbers, got object"),
+        (lambda: remainder(smooth, None), "neighbours must be of real numbers, got object"),  # type: ignore[arg-type]
         (lambda: remainder(smooth, [[1, 0], [1]]), "neighbours must be of one shape, got rows of several lengths"),
         (lambda: remainder("f", torch.eye(2)), "values must be a function of actions, got 'f'"),  # type: ignore[arg-type]
         (lambda: remainder(lambda _: 1.0, torch.eye(2)), "[2] here, got float"),  # type: ignore[arg-type, return-value]
