@@ -124,6 +124,12 @@ MEASUREMENTS: dict[str, Measurement] = {
         {"size": 4, "seeds": 16, "steps": 100_000, "evaluations": 16},
         {"size": 4, "seeds": 4, "steps": 500, "evaluations": 5},
     ),
+    "glie, exact values": Measurement(
+        "learning",
+        "glie.exact_values",
+        {"size": 4, "seeds": 16, "steps": 10_000, "evaluations": 13},
+        {"size": 4, "seeds": 4, "steps": 500, "evaluations": 5},
+    ),
     "congestion": Measurement(
         "learning",
         "congestion.congestion",

@@ -198,6 +198,34 @@ def test_hessians_of_integers_and_of_numpy() -> None:
     assert simplex_gap(torch.tensor([0, 1])).item() == 0
 
 
+def test_floats_of_sixteen_bits_are_widened_and_leading_shapes_broadcast() -> None:
+    for kind in (torch.float16, torch.bfloat16):
+        assert tangential_norm(torch.diag(torch.tensor([1.0, -1.0], dtype=kind))).item() == pytest.approx(0, abs=1e-7)
+    bound = remainder_bound(torch.eye(2).expand(4, 1, 2, 2), torch.full((3, 2), 0.5))
+    assert bound.tolist() == [[0.25] * 3] * 4
+
+
+def test_every_quadratic_of_two_actions_attains_the_bound() -> None:
+    """Inside a line it has one curvature; with three actions the same matrices leave room."""
+    generator = torch.Generator().manual_seed(5)
+    ratios: dict[int, list[float]] = {2: [], 3: []}
+    for count, found in ratios.items():
+        for seed in range(20):
+            matrix = torch.randn(count, count, generator=generator, dtype=torch_double)
+            symmetric = matrix + matrix.T
+
+            def quadratic(action: Tensor, of: Tensor = symmetric) -> Tensor:
+                return torch.einsum("...i,ij,...j->...", action, of, action) / 2
+
+            neighbours = drawn(1, 5, count=count, seed=seed)
+            mean = mean_neighbour_action(neighbours)
+            if simplex_gap(mean).item() > 0:
+                error = remainder(quadratic, neighbours).abs()
+                found.append((error / remainder_bound(symmetric, mean)).item())
+    assert ratios[2] == pytest.approx([1] * len(ratios[2]), abs=1e-9)
+    assert min(ratios[3]) < 0.9
+
+
 def test_a_q_that_knows_nothing_of_its_argument_leaves_nothing() -> None:
     """No derivative is recorded of any of these: they are zero."""
     neighbours, bias = drawn(5, 4, count=3), torch.ones((), requires_grad=True)
@@ -276,6 +304,19 @@ def test_pairwise_fit_where_squares_of_rewards_underflow() -> None:
         (lambda: remainder(smooth, torch.full((2, 2), 0.5)), "neighbours must be one-hot"),
         (lambda: remainder(smooth, torch.ones(2, 2)), "neighbours must be one-hot"),
         (lambda: tangential_norm(torch.ones(2, 3)), "hessian must be [..., D, D], got shape [2, 3]"),
+        (lambda: remainder(smooth, "ab"), "neighbours must be of real numbers, got <U2"),
+        (lambda: remainder(smooth, None), "neighbours must be of real numbers, got object"),  # type: ignore[arg-type]
+        (lambda: remainder(smooth, [[1, 0], [1]]), "neighbours must be of one shape, got rows of several lengths"),
+        (lambda: remainder("f", torch.eye(2)), "values must be a function of actions, got 'f'"),  # type: ignore[arg-type]
+        (lambda: remainder(lambda _: 1.0, torch.eye(2)), "[2] here, got float"),  # type: ignore[arg-type, return-value]
+        (lambda: remainder_terms(lambda a: a, torch.eye(2)), "[] here, got shape [2]"),
+        (lambda: hessian(smooth, "x"), "points must be of real numbers, got <U1"),
+        (lambda: hessian(smooth, 1.0), "points must be [..., D] with D at least 1, got shape []"),
+        (lambda: hessian(lambda a: a, torch.ones(3)), "values must give a tensor [...] for actions [..., D], [] here"),
+        (
+            lambda: remainder_bound(torch.eye(2).expand(4, 2, 2), torch.full((3, 2), 0.5)),
+            "hessian and mean_action must have leading shapes that fit, got [4], [3]",
+        ),
         (lambda: tangential_norm(torch.tensor(2.0)), "hessian must be [..., D, D], got shape []"),
         (lambda: tangential_norm(torch.full((2, 2), torch.nan)), "hessian must be finite"),
         (lambda: tangential_norm(torch.ones(2, 2) * 1j), "hessian must be of real numbers"),

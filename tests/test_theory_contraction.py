@@ -180,6 +180,15 @@ def test_cycles_below_the_threshold() -> None:
     assert period(iterate(torus(4), 1.0, same, "synchronous", coupling=-1.0)) == 2
     assert period(iterate(torus(4), 1.0, same, "colour-by-colour", coupling=-1.0)) == 1
     assert period(iterate(torus(4), 1.0, same, "synchronous", coupling=-1.0, damping=0.3)) == 1
+    # Damping calms what alternates above 2 d / (2 - d) of half the critical temperature only.
+    flips = 2 * 0.3 / (2 - 0.3)
+    for start, coupling in ((same, -1.0), (staggered, 1.0)):
+        for temperature, expected in ((1.02 * flips, 1), (0.98 * flips, 2), (0.2, 2), (0.05, 2)):
+            play = iterate(torus(4), temperature, start, coupling=coupling, damping=0.3, sweeps=3000)
+            assert period(play) == expected
+    pair, lower = np.array([[0.0, 1.0], [1.0, 0.0]]), 0.5 * 0.3 / (2 - 0.3)
+    for temperature, expected in ((1.02 * lower, 1), (0.98 * lower, 2)):
+        assert period(iterate(pair, temperature, [0.5, 0.5], coupling=-1.0, damping=0.3, sweeps=3000)) == expected
     pennies = iterate(PENNIES, 0.25, [0.3, 0.4], "synchronous")
     assert period(pennies) == 4
     # One player after the other turn as well, and come to rest above the threshold.
@@ -440,13 +449,24 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: critical_temperature(np.ones((2, 3))), "adjacency must be [N, N]"),
         (lambda: critical_temperature(np.eye(3)), "adjacency must be 0 on its diagonal"),
         (lambda: critical_temperature(np.array([[0, np.inf], [1, 0]])), "adjacency must be finite"),
-        (lambda: critical_temperature(ring(3), float("nan")), "coupling must be finite, got nan"),
+        (lambda: critical_temperature(ring(3), float("nan")), "coupling must be a finite real number, got nan"),
         (lambda: iterate(ring(3), 0.0, np.zeros(3)), "temperature must be positive and finite, got 0.0"),
         (lambda: iterate(ring(3), 1.0, np.zeros(4)), "start must be [..., N] with N = 3, got shape [4]"),
         (lambda: iterate(ring(3), 1.0, [0, np.nan, 0]), "start must be finite"),
         (lambda: iterate(ring(3), 1.0, np.zeros(3), "backwards"), "order must be one of synchronous, one-at-a-time"),  # type: ignore[arg-type]
         (lambda: iterate(ring(3), 1.0, np.zeros(3), damping=0.0), "damping must be in (0, 1], got 0.0"),
         (lambda: iterate(ring(3), 1.0, np.zeros(3), sweeps=-1), "sweeps must be an integer of at least 0, got -1"),
+        (lambda: critical_temperature(ring(3), None), "coupling must be a finite real number, got None"),  # type: ignore[arg-type]
+        (lambda: critical_temperature(ring(3), True), "coupling must be a finite real number, got True"),
+        (lambda: critical_temperature([[0, 1], [1]]), "adjacency must be of one shape, got rows of several lengths"),
+        (lambda: iterate(ring(3), [[1], [1, 2]], np.zeros(3)), "temperature must be of one shape"),  # type: ignore[arg-type]
+        (lambda: period(np.zeros(20), 4, -1.0), "tolerance must be at least 0, got -1.0"),
+        (lambda: period(np.zeros(20), 4, float("nan")), "tolerance must be at least 0, got nan"),
+        (lambda: period(np.zeros(20), 4, "a"), "tolerance must be at least 0, got 'a'"),  # type: ignore[arg-type]
+        (lambda: period(np.zeros((20, 0)), 4), "with at least one number a step, got shape [20, 0]"),
+        (lambda: period(1.0), "states must be [steps, ...] with at least one number a step, got shape []"),
+        (lambda: sufficient_temperature(1.0, ["x"]), "measured must be one of fraction, l2 operator"),  # type: ignore[arg-type]
+        (lambda: lipschitz_constants(np.ones((0, 0))), "[..., D, D] with D at least 1, got shape [0, 0]"),
         (lambda: period(np.zeros(5)), "states must have at least 2 longest = 16 steps, got shape [5]"),
         (lambda: spin_factors(1.5, 1.0), "mean must be in [-1, 1], got 1.5"),
         (lambda: dobrushin_influence(-1, 1.0), "degree must be an integer of at least 0, got -1"),
@@ -455,7 +475,7 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: softmax_jacobian([0.5, 0.5], -1.0), "temperature must be positive and finite, got -1.0"),
         (lambda: sufficient_temperature(-1.0, "fraction"), "lipschitz must be at least 0, got -1.0"),
         (lambda: sufficient_temperature(1.0, "l3"), "measured must be one of fraction, l2 operator"),  # type: ignore[arg-type]
-        (lambda: lipschitz_constants(np.ones(3)), "jacobian must be [..., D, D], got shape [3]"),
+        (lambda: lipschitz_constants(np.ones(3)), "jacobian must be [..., D, D] with D at least 1, got shape [3]"),
         (lambda: policy_map_radius(np.ones((1, 2)), np.ones((1, 2, 2)), 1.0), "[N, D] and [N, D, D] with N at least 2"),
         (
             lambda: critical_temperature(np.array([[0, 1j], [1j, 0]])),

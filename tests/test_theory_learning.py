@@ -226,6 +226,15 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
         (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 2, 1)), 0.5), "transition must be [1, 3, 1] like reward"),
         (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 3, 1)) / 2, 0.5), "transition must be a distribution"),
         (lambda: equilibria(coupled_game(10)), "at most 262144 profiles, got 2^20"),
+        (lambda: equilibria(None), "game must be a MarkovGame, got None"),  # type: ignore[arg-type]
+        (lambda: nash_q_values("a"), "game must be a MarkovGame, got 'a'"),  # type: ignore[arg-type]
+        (lambda: literal_q_values(None), "game must be a MarkovGame, got None"),  # type: ignore[arg-type]
+        (lambda: has_global_optima(None, np.zeros((2, 2, 5))), "game must be a MarkovGame, got None"),  # type: ignore[arg-type]
+        (lambda: equilibria(coupled_game(3), -1.0), "tolerance must be at least 0, got -1.0"),
+        (lambda: equilibria(coupled_game(3), float("nan")), "tolerance must be at least 0, got nan"),
+        (lambda: equilibria(coupled_game(3), "a"), "tolerance must be at least 0, got 'a'"),  # type: ignore[arg-type]
+        (lambda: congestion_rewards([[1, 0], [1]]), "actions must be of one shape, got rows of several lengths"),
+        (lambda: congestion_rewards("ab"), "actions must be of real numbers, got <U2"),
         (lambda: glie_temperature(-1), "step must be an integer of at least 0, got -1"),
         (lambda: glie_temperature(1, 0.0), "scale must be positive and finite, got 0.0"),
         (lambda: expected_visits(-1.0, 5), "gap must be at least 0, got -1.0"),

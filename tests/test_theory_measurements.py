@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mfmarl.algorithms.q_learning import MFQ
+from mfmarl.data.sweeps import Transition
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.figures.theory import of_quantity
 from mfmarl.mean_field import action_counts, chosen, mean_action
@@ -60,7 +61,7 @@ def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() 
     filled = filled_in(text, frame())
     assert filled.startswith("# A <!-- a comment --> title; <!-- TH-1; largest |e|; temperature=1.5 -->0.25<!-- end")
     assert "as=.2f -->0.50<!-- end -->;\n" in filled
-    assert "as=.0f -->75%<!-- end -->" in filled
+    assert "as=.0f -->75% [30%, 95%]<!-- end -->" in filled
     assert "as=.1f -->2.0 [" in filled
     assert filled_in(filled, frame()) == filled
     assert number(r"TH-1; largest \|e\|; temperature=1.5", frame()) == "0.25", "as it is written in a table"
@@ -118,6 +119,11 @@ def test_bounds_hold_and_growth_is_exact() -> None:
     assert (points["value"] <= points["exact"] + 1e-9).all()
     square = of_quantity(rows, "largest |e| over its bound").set_index("values")["value"]
     assert square["|x|^2 / 2"] == pytest.approx(1, abs=1e-9)
+    several = of_quantity(rows, "largest |e| over its bound, three actions or more").set_index("values")
+    assert (several["value"] <= square).all()
+    near = of_quantity(rows, "share of |e| above 0.9 of its bound").set_index("values")
+    assert (several["n"] < near["n"]).any()
+    assert near.loc["|x|^2 / 2", "value"] == 1
     growth = of_quantity(approximation.growth(3, neighbours=(1, 4), draws=400), "mean e against n")
     assert growth["value"].to_numpy() == pytest.approx(growth["exact"].to_numpy(), abs=0.03)
 
@@ -208,12 +214,56 @@ def test_rows_are_visited_where_one_of_their_entries_is() -> None:
     assert of_quantity(frame, "GLIE: last sweep of all runs in which an entry was new")["value"].item() == 1
 
 
+def test_late_choices_are_told_with_the_gap_that_was_learned() -> None:
+    """Two lattices of two sites: site 1 acts against four up, site 2 against two down, site 0 with them, 3 in a tie."""
+    table = torch.zeros(1, 2, 1, 2, 5, 2)
+    table[0, 0, 0, 1, 4] = torch.tensor([-0.38, 2.0])
+    table[0, 1, 0, 0, 1] = torch.tensor([1.0, -0.1])
+    each = {"site": [0, 1, 2, 3], "neighbours": [4, 4, -2, 0], "action": [1, -1, 1, 1]}
+    site, neighbours, action = (torch.tensor(values) for values in each.values())
+    transition = Transition(site, neighbours.to(torch.int8), action.to(torch.int8), torch.zeros(4))
+    found = glie.worse_choices(transition, table)
+    assert [(one.run, one.against) for one in found] == [(0, 4), (1, 2)]
+    assert [one.gap for one in found] == pytest.approx([2.38, 1.1])
+
+
+def test_glie_play_with_exact_values_comes_to_rest() -> None:
+    frame = glie.exact_values(0, size=4, seeds=8, steps=400, evaluations=4)
+    agreed = of_quantity(frame, "GLIE, Q exact: share of runs in consensus").set_index("sweeps")["value"]
+    assert agreed[1] < agreed[400] == 1
+    exact = of_quantity(frame, "GLIE, Q exact: last sweep in which a spin turned")["value"].item()
+    learned = glie.glie(0, size=4, seeds=8, steps=400, evaluations=4)
+    assert exact < of_quantity(learned, "GLIE: last sweep in which a spin turned")["value"].item() / 3
+    counts = [
+        of_quantity(learned, f"GLIE: late choices against {of}")["value"].item()
+        for of in ("most neighbours", "all four")
+    ]
+    assert counts[0] > counts[1] > 0
+
+
+def test_where_training_was_by_hand() -> None:
+    shares = torch.tensor([[[0.95, 0.05], [0.9, 0.1], [0.05, 0.95], [0.5, 0.5]], [[0.0, 1.0]] * 4], dtype=torch.float64)
+    rows = table(approximation.training_mean_actions(shares, 20)).set_index("quantity")["value"]
+    name = "GS network: share of training with"
+    assert rows[f"{name} 0.9 of the agents on the action met most"] == (0.5 + 1) / 2
+    assert rows[f"{name} 0.9 of the agents on any other action"] == (0.25 + 0) / 2
+    assert rows[f"{name} at most 0.2 of the agents on an action"] == 0
+    even = table(approximation.training_mean_actions(torch.full((1, 3, 10), 0.1).double(), 20))
+    assert even["value"].tolist() == [1, 0, 0]
+
+
 def test_what_damping_does_not_calm() -> None:
     frame = contraction.cycles(0, sweeps=800)
+    alternates = of_quantity(frame, "period of play (0: above 64)").query("order == 'synchronous' and damping == 0.3")
+    of_game = alternates.set_index(["game", "temperature"])["value"]
+    for game in ("anti-coordination", "coordination, staggered start"):
+        assert (of_game[game, 1.0], of_game[game, 0.2]) == (1, 2)
     periods = of_quantity(frame, "period of play (0: above 64)").query("game == 'matching pennies' and damping == 0.3")
     found = periods.set_index(["order", "temperature"])["value"]
     assert found["synchronous", 0.25] == 1 != found["synchronous", 0.2]
     settles = of_quantity(frame, "synchronous play near 0 settles above")
+    damped = settles[settles["damping"] == 0.3].set_index("game")["exact"]
+    assert damped["anti-coordination"] == damped["coordination, staggered start"] == pytest.approx(0.6 / 1.7)
     assert settles["value"].to_numpy() == pytest.approx(settles["exact"].to_numpy(), abs=1e-5)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mfmarl.figures.theory import of_quantity
 from mfmarl.files import read_csv
 from mfmarl.measurements.report import NUMBER, filled_in
 from mfmarl.measurements.rows import COLUMNS, KEYS
@@ -38,6 +39,15 @@ def test_numbers_of_the_readme_are_those_of_the_tables(frames: dict[str, pd.Data
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
         assert (RESULTS / picture).exists()
         assert (RESULTS / picture).with_suffix(".pdf").exists()
+
+
+def test_lattices_under_glie_agree_from_sweep_1000_on(frames: dict[str, pd.DataFrame]) -> None:
+    """As the README says of all sweeps at which it was looked."""
+    for name, looked in (("GLIE: share of runs in consensus", 7), ("GLIE, Q exact: share of runs in consensus", 4)):
+        rows = of_quantity(frames["learning"], name)
+        late = rows[rows["sweeps"] >= 1000]
+        assert len(late) == looked
+        assert (late["value"] == 1).all()
 
 
 def test_every_figure_is_drawn_from_the_tables_and_shown(frames: dict[str, pd.DataFrame]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
-from math import exp
+from math import exp, log
 from typing import get_args
 
 import numpy as np
@@ -170,6 +170,7 @@ def test_learned_value_is_the_recursion_and_visits_its_inverse() -> None:
             if alpha < 1:
                 assert visits_until(value, reward, alpha) == pytest.approx(visits, abs=1e-12)
             value += alpha * (reward - value)
+    assert visits_until(1.0, 2.0, 1e-300) == pytest.approx(log(2) * 1e300)
 
 
 @pytest.mark.parametrize(

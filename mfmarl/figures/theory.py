@@ -58,7 +58,7 @@ def remainder(frame: pd.DataFrame) -> Figure:
     left.plot(gaps, gaps / 2, color="black", linewidth=1.2, label="bound, (1 - |abar|²) / 2")
     left.axhline(1, color="black", linestyle="--", linewidth=1, label="from the paper's steps, 1")
     left.set(
-        xlabel="1 - |abar|²   (M_t: largest of 17 points a way)",
+        xlabel="1 - |abar|²",
         ylabel="|e| / M_t",
         xlim=(0, 1),
         ylim=(-0.03, 1.06),
@@ -88,6 +88,11 @@ def remainder(frame: pd.DataFrame) -> Figure:
         xlabel="agents N", ylabel="R² of the best pairwise fit", ylim=(-0.03, 1.06), title="Gaussian Squeeze, Eq. 5"
     )
     right.legend(loc="lower left", frameon=False, fontsize=7.5)
+    note = (
+        f"left: n = {len(points)} draws, M_t the largest of 17 points from abar to each action; middle: lines exact,\n"
+        f"marks mean of n = {int(growth['n'].iloc[0])} draws with its 95% interval; right: exact"
+    )
+    figure.supxlabel(note, fontsize=8)
     return figure
 
 
@@ -119,8 +124,9 @@ def factors(frame: pd.DataFrame) -> Figure:
         )
     axes.axhline(1, color="black", linewidth=0.8)
     marks = of_quantity(frame, "torus: contraction is sure above")
-    for tau, name in zip(marks["value"], marks["reading"], strict=True):
+    for tau, reading, size in zip(marks["value"], marks["reading"], marks["size"], strict=True):
         axes.axvline(tau, color="0.35", linestyle=":", linewidth=1.2)
+        name = reading if size == "any" else f"{reading},\n{size} torus"
         # Dobrushin's line stands close to the next one on its right: its name goes to the left, below that of Onsager.
         crowded = "Dobrushin" in name
         axes.annotate(

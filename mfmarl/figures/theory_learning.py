@@ -89,6 +89,10 @@ def noise_floor(frame: pd.DataFrame) -> Figure:
     right.plot(gaps["temperature"], gaps["value"], "s", color=COLOURS[1], label="MF-Q's play, table learned")
     right.set(xlabel="temperature T", ylabel="value lost against a best response", title="Boltzmann policy")
     right.legend(frameon=False, fontsize=8)
+    seeds = int(rows["n"].iloc[0])
+    figure.supxlabel(
+        f"squares: mean over n = {seeds} seeds with its 95% interval, where it is wider than they", fontsize=8
+    )
     return figure
 
 
@@ -129,7 +133,9 @@ def herding(frame: pd.DataFrame) -> Figure:
     )
     right.set(xlabel="temperature T", ylabel="mean swing of m between steps / 2", ylim=(-0.03, 1.06))
     handles.append(Line2D([], [], color="black", marker="x", linestyle="none", label="exact, infinitely many agents"))
-    legend_below(figure, handles, 3)
+    seeds = int(swings["n"].iloc[0])
+    note = f"left: the first of n = {seeds} runs; right: mean over them with its 95% interval, where wider than a mark"
+    legend_below(figure, handles, 3, note)
     return figure
 
 

@@ -1,12 +1,14 @@
 """TH-2 measured: factors and thresholds of the mean field map, of sampled play, and of what MF-Q learned."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import nan
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import bisect, brentq
 
 from mfmarl.algorithms.lattice import TabularMFQ
@@ -33,7 +35,9 @@ from mfmarl.theory.softmax import (
 )
 
 CLAIM = "TH-2"
+Array = NDArray[np.float64]
 DAMPED = 0.3  # weight of the new mean in damped play
+COLD = 0.2  # temperature below all at which damped play settles
 PENNIES = np.array([[0.0, 1.0], [-1.0, 0.0]])
 PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
 
@@ -51,14 +55,15 @@ def thresholds(seed: int) -> pd.DataFrame:
         influence = 0.5 / exact / 1.5 * graph.sum(0).max()
         rows.append(row(CLAIM, "l1 factor at 1.5 of the critical temperature", influence, graph=name))
     lattice = torus(4)
+    # A finite torus forgets its start at every tau > 0, in time; Onsager's is the point of the infinite lattice.
     marks = {
-        "mean field map": critical_temperature(lattice),
-        "Dobrushin's condition": dobrushin_temperature(lattice),
-        "sampled play (Onsager)": CRITICAL_TEMPERATURE,
+        "mean field map": (critical_temperature(lattice), "any"),
+        "Dobrushin's condition": (dobrushin_temperature(lattice), "any"),
+        "sampled play (Onsager)": (CRITICAL_TEMPERATURE, "infinite"),
     }
-    rows += [
-        row(CLAIM, "torus: contraction is sure above", tau, exact=tau, reading=name) for name, tau in marks.items()
-    ]
+    for name, (tau, size) in marks.items():
+        setting = Setting({"reading": name, "size": size})
+        rows.append(row(CLAIM, "torus: contraction is sure above", tau, exact=tau, **setting))
     return table(rows)
 
 
@@ -112,7 +117,8 @@ def factors(
 def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
     """The period that play falls into at half the critical temperature, by game, order of updates and damping.
 
-    And what damping 0.3 does not calm: matching pennies below the tau at which damped play near 0 grows.
+    And what damping 0.3 does not calm: damped play at tau = 0.2, and the tau below which it grows from near 0. Where
+    play alternates it is `critical d / (2 - d)`: the mode that alternates has the slope `1 - d - d critical / tau`.
     """
     row_of = np.arange(16)
     staggered = 0.5 - (row_of // 4 + row_of % 4) % 2
@@ -129,16 +135,21 @@ def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
             for damping, tau in (
                 (1.0, half),
                 (DAMPED, half),
-                *(((DAMPED, 0.2),) if name == "matching pennies" else ()),
+                (DAMPED, COLD),
             ):
                 play = iterate(graph, tau, start, order, damping=damping, coupling=coupling, sweeps=sweeps)
                 setting = Setting({"game": name, "order": order, "damping": damping, "temperature": tau})
                 rows.append(row(CLAIM, "period of play (0: above 64)", period(play, 64, 1e-7), **setting))
     for damping in (1.0, DAMPED):
-        exact = critical_temperature(PENNIES, damping=damping)
-        found = bisect(lambda t, d=damping: -1.0 if _grows(t, d) else 1.0, 0.05, 2.0, xtol=1e-6)
-        setting = Setting({"game": "matching pennies", "damping": damping})
-        rows.append(row(CLAIM, "synchronous play near 0 settles above", found, exact=exact, **setting))
+        for name in ("matching pennies", "anti-coordination", "coordination, staggered start"):
+            graph, coupling, start = games[name]
+            exact = critical_temperature(PENNIES, damping=damping)
+            if name != "matching pennies":
+                exact = critical_temperature(graph, coupling) * damping / (2 - damping)
+            grows = partial(_grows, graph, coupling, start, damping)
+            found = bisect(lambda t, grows=grows: -1.0 if grows(t) else 1.0, 0.05, 3.0, xtol=1e-6)
+            setting = Setting({"game": name, "damping": damping})
+            rows.append(row(CLAIM, "synchronous play near 0 settles above", found, exact=exact, **setting))
     return table(rows)
 
 
@@ -181,9 +192,10 @@ def _exact_factors(tau: float) -> dict[Order, float]:
     return {"synchronous": slope, "colour-by-colour": slope**2}
 
 
-def _grows(tau: float, damping: float) -> bool:
-    """Whether a small mean of matching pennies grows under damped synchronous play."""
-    size = np.linalg.norm(iterate(PENNIES, tau, [1e-6, 2e-6], damping=damping, sweeps=2000), axis=-1)
+def _grows(graph: Array, coupling: float, start: Array, damping: float, tau: float) -> bool:
+    """Whether a small multiple of `start` grows under damped synchronous play."""
+    play = iterate(graph, tau, 1e-6 * start, damping=damping, coupling=coupling, sweeps=2000)
+    size = np.linalg.norm(play, axis=-1)
     return bool(size[-1] > size[1000] or size[-1] > 1e-3)
 
 

@@ -3,7 +3,7 @@ r"""Numbers of a README that come from rows, each between two comments of which 
 `<!-- TH-2; factor of a sweep; reading=sampled play of MF-Q; temperature=1.3; as=.3g -->0.958<!-- end -->`
 
 is the claim, the quantity, what its setting must say, and how to print it. `show=` may be `interval` (the value and
-its interval, where it has one), `value`, `exact`, `low`, `high`, `n` or `percent` (of the value).
+its interval, where it has one), `percent` (the same in percent), `value`, `exact`, `low`, `high` or `n`.
 In a table of Markdown `|` is written `\|`.
 """
 
@@ -50,12 +50,11 @@ def number(address: str, frame: pd.DataFrame) -> str:
     if shown not in SHOWN:
         raise ValueError(f"README: show must be one of {', '.join(SHOWN)}, got {shown!r}")
     row = rows.iloc[0]
-    if shown == "percent":
-        return f"{100 * row['value']:{form}}%"
-    if shown != "interval":
+    if shown not in ("interval", "percent"):
         return f"{row[shown]:{form}}"
-    interval = "" if pd.isna(row["low"]) else f" [{row['low']:{form}}, {row['high']:{form}}]"
-    return f"{row['value']:{form}}{interval}"
+    unit, sign = (100, "%") if shown == "percent" else (1, "")
+    value, low, high = (f"{unit * row[name]:{form}}{sign}" for name in ("value", "low", "high"))
+    return value if pd.isna(row["low"]) else f"{value} [{low}, {high}]"
 
 
 def against_exact(frame: pd.DataFrame) -> pd.DataFrame:

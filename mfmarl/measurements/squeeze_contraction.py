@@ -94,9 +94,6 @@ def networks(seed: int, *, agents: int, seeds: int, steps: int) -> pd.DataFrame:
     rows.append(row(CLAIM, middle, float(np.median(stable)), n=seeds, **setting))
     censored = sum(temperature == COLDEST for temperature in stable)
     rows.append(share_row(CLAIM, "GS network: stable down to the coldest T looked at", censored, seeds, **setting))
-    rows.append(
-        row(CLAIM, "GS network: T that it was trained and is judged at", 0.0, exact=0.0, n=seeds, agents=agents)
-    )
     return table(rows)
 
 

@@ -54,10 +54,10 @@ def remainder(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
         e `[...]`; positive for a convex Q.
 
     Raises:
-        ValueError: as `mean_neighbour_action`.
+        ValueError: as `mean_neighbour_action`, or values of another shape.
     """
     actions = _one_hot(neighbours)
-    return values(actions).mean(-1) - values(actions.mean(-2))
+    return _at(values, actions).mean(-1) - _at(values, actions.mean(-2))
 
 
 def remainder_terms(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
@@ -70,20 +70,25 @@ def remainder_terms(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
     """
     actions = _one_hot(neighbours)
     mean = actions.mean(-2).detach().requires_grad_()
-    at_mean = values(mean)
+    at_mean = _at(values, mean)
     slope = _gradient(at_mean, mean)
     delta = actions - mean.detach().unsqueeze(-2)
     first_order = (delta * slope.unsqueeze(-2)).sum(-1)
-    return 2 * (values(actions) - at_mean.unsqueeze(-1) - first_order).detach()
+    return 2 * (_at(values, actions) - at_mean.unsqueeze(-1) - first_order).detach()
 
 
 def hessian(values: Values, points: Tensor | ArrayLike) -> Tensor:
     """Second derivatives of Q at `points` `[..., D]`: `[..., D, D]`, by automatic differentiation.
 
     Of a ReLU network they are 0 almost everywhere, although it is not linear: see `secant_curvature`.
+
+    Raises:
+        ValueError: points of another shape, or not finite, or values of another shape.
     """
     at = real_tensor("points", points).detach().clone().requires_grad_()
-    gradient = _gradient(values(at), at, create_graph=True)
+    if at.dim() < 1 or not at.shape[-1]:
+        raise ValueError(f"points must be [..., D] with D at least 1, got shape {list(at.shape)}")
+    gradient = _gradient(_at(values, at), at, create_graph=True)
     return torch.stack([_gradient(component, at) for component in gradient.unbind(-1)], -2).detach()
 
 
@@ -139,6 +144,9 @@ def remainder_bound(hessian: Tensor | ArrayLike, mean_action: Tensor | ArrayLike
     sizes = np.shape(hessian)[-1], np.shape(mean_action)[-1]
     if sizes[0] != sizes[1]:
         raise ValueError(f"hessian and mean_action must have one D, got {sizes[0]}, {sizes[1]}")
+    leading = list(largest.shape), list(gap.shape)
+    if any(1 != one != other != 1 for one, other in zip(leading[0][::-1], leading[1][::-1], strict=False)):
+        raise ValueError(f"hessian and mean_action must have leading shapes that fit, got {leading[0]}, {leading[1]}")
     return largest / 2 * gap
 
 
@@ -191,6 +199,19 @@ def _one_hot(neighbours: Tensor | ArrayLike) -> Tensor:
     if not (((actions == 0) | (actions == 1)).all() and (actions.sum(-1) == 1).all()):
         raise ValueError("neighbours must be one-hot in the last dimension, got rows that are not")
     return actions
+
+
+def _at(values: Values, actions: Tensor) -> Tensor:
+    """Q at actions `[..., D]`, `[...]`, or a ValueError."""
+    if not callable(values):
+        raise ValueError(f"values must be a function of actions, got {values!r}")
+    found: object = values(actions)
+    if not isinstance(found, Tensor) or found.shape != actions.shape[:-1]:
+        got = f"shape {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(
+            f"values must give a tensor [...] for actions [..., D], {list(actions.shape[:-1])} here, got {got}"
+        )
+    return found
 
 
 def _gradient(values: Tensor, at: Tensor, *, create_graph: bool = False) -> Tensor:

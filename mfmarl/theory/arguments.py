@@ -15,9 +15,11 @@ from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 Array = NDArray[np.float64]
 
 
-def number(name: str, value: Any, asked: str = "finite", holds: Callable[[float], bool] = lambda _: True) -> float:
+def number(
+    name: str, value: Any, asked: str = "a finite real number", holds: Callable[[float], bool] = lambda _: True
+) -> float:
     """One finite real number of which `holds`, or a ValueError: `name` must be `asked`."""
-    array = np.asarray(value)
+    array = _as_array(name, value)
     if not array.ndim and array.dtype.kind in "iuf" and np.isfinite(array) and holds(float(array)):
         return float(array)
     raise ValueError(f"{name} must be {asked}, got {f'shape {list(array.shape)}' if array.ndim else repr(value)}")
@@ -58,22 +60,29 @@ def integer(name: str, value: Any, least: int, most: float = inf) -> int:
 
 def real_array(name: str, value: Any) -> Array:
     """Finite real numbers as float64, or a ValueError."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be of real numbers, got {array.dtype}")
+    array = _of_real_numbers(name, value)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got an infinity or NaN")
     return array.astype(np.float64)
 
 
 def real_tensor(name: str, value: Any) -> Tensor:
-    """Finite real numbers as a tensor of floats, or a ValueError; integers and bools become torch's default float."""
-    tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
-    if tensor.is_complex():
-        raise ValueError(f"{name} must be of real numbers, got {tensor.dtype}")
+    """Finite real numbers as a tensor of floats, or a ValueError.
+
+    Integers, bools and floats of fewer than 32 bits become torch's default float.
+    """
+    if isinstance(value, Tensor):
+        tensor = value
+        if tensor.is_complex():
+            raise ValueError(f"{name} must be of real numbers, got {tensor.dtype}")
+    else:
+        array = _of_real_numbers(name, value)
+        tensor = torch.from_numpy(array.astype(np.float64) if array.dtype.itemsize > 8 else array.copy())
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.to(torch.get_default_dtype())
     if not tensor.isfinite().all():
         raise ValueError(f"{name} must be finite, got an infinity or NaN")
-    return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
+    return tensor
 
 
 def distributions(name: str, value: Any) -> Array:
@@ -89,3 +98,18 @@ def squeeze_game(game: GaussianSqueeze) -> GaussianSqueeze:
     if not isinstance(game, GaussianSqueeze):
         raise ValueError(f"game must be a GaussianSqueeze, got {game!r}")
     return game
+
+
+def _of_real_numbers(name: str, value: Any) -> NDArray[Any]:
+    """An array of real numbers of any type, or a ValueError."""
+    array = _as_array(name, value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be of real numbers, got {array.dtype}")
+    return array
+
+
+def _as_array(name: str, value: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be of one shape, got rows of several lengths") from None

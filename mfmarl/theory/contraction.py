@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.theory.arguments import integer, number, positive, rate, real_array, squeeze_game
+from mfmarl.theory.arguments import integer, non_negative, number, positive, rate, real_array, squeeze_game
 from mfmarl.theory.graphs import checked_adjacency, colours
 
 Array = NDArray[np.float64]
@@ -120,7 +120,10 @@ def iterate(
 def period(states: ArrayLike, longest: int = 8, tolerance: float = 1e-9) -> int:
     """The least p for which the last states `[steps, ...]` repeat after p steps; 0 if none up to `longest` does."""
     trail, longest = real_array("states", states), integer("longest", longest, 1)
-    if trail.ndim < 1 or len(trail) < 2 * longest:
+    tolerance = non_negative("tolerance", tolerance)
+    if trail.ndim < 1 or not trail.size:
+        raise ValueError(f"states must be [steps, ...] with at least one number a step, got shape {list(trail.shape)}")
+    if len(trail) < 2 * longest:
         raise ValueError(f"states must have at least 2 longest = {2 * longest} steps, got shape {list(trail.shape)}")
     last = trail[-longest:]
     for length in range(1, longest + 1):

@@ -203,9 +203,10 @@ def equilibria(game: MarkovGame, tolerance: float = 1e-10) -> list[Equilibrium]:
     A profile is one if no agent gains by deviating once in any state, and none then gains by any other policy.
 
     Raises:
-        ValueError: more than 2^18 profiles.
+        ValueError: more than 2^18 profiles, another kind of game, or a tolerance below 0.
     """
-    if game.states * game.agents > log(MOST_PROFILES, 2):
+    tolerance = non_negative("tolerance", tolerance)
+    if _markov(game).states * game.agents > log(MOST_PROFILES, 2):
         raise ValueError(f"game must have at most {MOST_PROFILES} profiles, got 2^{game.states * game.agents}")
     found = []
     state = np.arange(game.states)
@@ -248,7 +249,7 @@ def nash_q_values(game: MarkovGame) -> Array:
 def has_global_optima(game: MarkovGame, q_values: ArrayLike) -> bool:
     """Whether in every state one joint action gives every agent the largest of all `Q(s, a, k)`, `[S, 2, N]`."""
     q = real_array("q_values", q_values)
-    if q.shape != game.reward.shape:
+    if q.shape != _markov(game).reward.shape:
         raise ValueError(f"q_values must be {list(game.reward.shape)} like reward, got shape {list(q.shape)}")
     joint = np.array(list(product((0, 1), repeat=game.agents)))
     others = joint.sum(1, keepdims=True) - joint
@@ -261,7 +262,7 @@ def literal_q_values(game: MarkovGame) -> Array:
     `Q(s, a, k) = r + gamma E max_b Q(s', b, k)`: the others are taken to go on as they are, in whatever state.
     Returns `[S, 2, N]`.
     """
-    q, change = np.zeros_like(game.reward), 1.0
+    q, change = np.zeros_like(_markov(game).reward), 1.0
     while change > 1e-13 * max(1.0, float(np.abs(q).max())):
         following = game.backup(q.max(1))
         q, change = following, float(np.abs(following - q).max())
@@ -276,7 +277,9 @@ def glie_temperature(step: int, scale: float = 2.0) -> float:
 def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
     """Expected choices, in so many steps under `glie_temperature`, of an action worth `gap` less than the other.
 
-    They are `sum_t 1 / (1 + (2 + t)^(gap / scale))`: without limit exactly where the gap is at most the scale.
+    They are `sum_t 1 / (1 + (2 + t)^(gap / scale))`: without limit exactly where the gap is at most the scale. So
+    infinite visits ask for a scale of at least the largest gap, and of more where a row of the table is reached only by
+    several worse choices one after the other.
     """
     ratio = non_negative("gap", gap) / positive("scale", scale)
     exponent = np.minimum(np.log(2.0 + np.arange(integer("steps", steps, 0))) * ratio, 700.0)
@@ -288,7 +291,7 @@ def congestion_rewards(actions: ArrayLike) -> Array:
 
     At even play everyone earns about 1/2; whoever stays where all are earns 0, and if all leave, all earn 0 again.
     """
-    chosen = np.asarray(actions)
+    chosen = real_array("actions", actions)
     agents = chosen.shape[-1] if chosen.ndim else 0
     if agents < 2 or not np.isin(chosen, (0, 1)).all():
         raise ValueError(f"actions must be 0 or 1 of at least 2 agents, got shape {list(chosen.shape)}")
@@ -317,3 +320,10 @@ def herding_amplitude(temperature: float) -> float:
         return (1 - decay) / (1 + decay) - m
 
     return float(brentq(excess, 1e-9, 1.0)) if excess(1e-9) > 0 else 0.0
+
+
+def _markov(game: MarkovGame) -> MarkovGame:
+    """A Markov game, or a ValueError."""
+    if not isinstance(game, MarkovGame):
+        raise ValueError(f"game must be a MarkovGame, got {game!r}")
+    return game

@@ -63,8 +63,8 @@ def lipschitz_constants(jacobian: ArrayLike) -> LipschitzConstants:
     the l1 norm, and `|P g|` per unit of the l2 norm, `P = I - 1 1'/D`.
     """
     matrix = real_array("jacobian", jacobian)
-    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
-        raise ValueError(f"jacobian must be [..., D, D], got shape {list(matrix.shape)}")
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or not matrix.shape[-1]:
+        raise ValueError(f"jacobian must be [..., D, D] with D at least 1, got shape {list(matrix.shape)}")
     tangential = matrix - matrix.mean(-1, keepdims=True)
     return LipschitzConstants(
         np.linalg.norm(tangential, 2, axis=(-2, -1)),
@@ -79,7 +79,7 @@ def sufficient_temperature(lipschitz: float, measured: Constant) -> float:
     Raises:
         ValueError: a negative constant, or an unknown way to measure it.
     """
-    if measured not in SUFFICIENT:
+    if measured not in get_args(Constant):
         raise ValueError(f"measured must be one of {', '.join(get_args(Constant))}, got {measured!r}")
     return SUFFICIENT[measured] * non_negative("lipschitz", lipschitz)
 

@@ -8,7 +8,7 @@ Greedy play is Eq. 12 at T -> 0 with Q learned: with most neighbours, and either
 and two down.
 """
 
-from math import log, sqrt
+from math import log1p, sqrt
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -124,7 +124,7 @@ def visits_until(value: float, reward: float, learning_rate: float = 0.1) -> flo
         raise ValueError(f"value must lie between 0 and reward {reward}, got {value}")
     if learning_rate == 1:
         return 0.0 if value == 0 else 1.0
-    return log(1 - value / reward) / log(1 - learning_rate)
+    return log1p(-value / reward) / log1p(-learning_rate)
 
 
 def learned_table(visits: int, learning_rate: float = 0.1) -> Array:
