@@ -251,6 +251,8 @@ def main_hidden() -> Iterator[None]:
 def serve(connection: Connection[Any, Any], place: Place) -> None:
     """A worker's main loop: do the jobs that arrive on the connection, and answer with progress and outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if place.on_slurm:  # as the server of workers may not have been told
+        signal.pthread_sigmask(signal.SIG_BLOCK, ANNOUNCEMENTS)
     die_of_sigterm()
     threading.Thread(target=end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the other process is gone
