@@ -64,6 +64,7 @@ _PLACES = {
     "mean_policy": "mfmarl.mean_field",
     # trained armies
     "Policy": "mfmarl.policies",
+    "load_agent": "mfmarl.algorithms.saved",
     "fight": "mfmarl.tournament.fights",
     # training
     "Execution": "mfmarl.jobs.execution",

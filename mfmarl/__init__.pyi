@@ -15,6 +15,7 @@ from mfmarl.algorithms.lattice import Metropolis as Metropolis
 from mfmarl.algorithms.lattice import TabularMFQ as TabularMFQ
 from mfmarl.algorithms.q_learning import IL as IL
 from mfmarl.algorithms.q_learning import MFQ as MFQ
+from mfmarl.algorithms.saved import load_agent as load_agent
 from mfmarl.algorithms.stateless import StatelessAgent as StatelessAgent
 from mfmarl.data.army_replay import BattleBatch as BattleBatch
 from mfmarl.data.neighbourhood import Army as Army

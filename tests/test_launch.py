@@ -215,7 +215,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9)])
 def test_workers_end_with_the_script_and_the_next_call_goes_on(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:

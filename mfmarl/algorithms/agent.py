@@ -153,8 +153,8 @@ class Agent(pl.LightningModule):
         """Raise ValueError unless the agent could be saved, before it is trained."""
         self.check_plain()
 
-    def save(self, directory: Path) -> None:
-        """Write the trained agent, as agent.safetensors; `mfmarl.algorithms.saved.load_agent` reads it.
+    def save(self, directory: str | Path) -> None:
+        """Write the trained agent, as agent.safetensors in a folder that is made; `load_agent` reads it.
 
         Raises:
             ValueError: it was built by an argument that is no plain data.
@@ -162,7 +162,13 @@ class Agent(pl.LightningModule):
         described = self.check_plain()
         cls = type(self)
         name = cls.__name__ if cls.__module__.startswith("mfmarl.") else text_name(cls)
-        write_weights(directory / self.file, "agent", {"class": name, "arguments": described}, self.state_dict())
+        write_weights(made(directory) / self.file, "agent", {"class": name, "arguments": described}, self.state_dict())
+
+
+def made(directory: str | Path) -> Path:
+    """The folder, which is made if need be."""
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    return Path(directory)
 
 
 def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:

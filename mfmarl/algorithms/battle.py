@@ -28,6 +28,7 @@ from mfmarl.algorithms.agent import (
     check_rate,
     descend,
     follower,
+    made,
 )
 from mfmarl.custom import given_class
 from mfmarl.data.army_replay import BattleBatch
@@ -155,7 +156,7 @@ class BattleAgent(Agent):
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(f"algorithm: an army of {type(self).__name__} cannot be stored: {reason}") from error
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: str | Path) -> None:
         """Write the trained army, as policy.safetensors; `Policy.load` reads it.
 
         Of a class that overrides `act`, `player` or `make_network` the file holds all parameters and buffers, the
@@ -168,7 +169,7 @@ class BattleAgent(Agent):
         if self.kept_whole:
             if self._trainer is None:
                 raise ValueError(f"save: {type(self).__name__} is told by its Trainer how long it learned, got none")
-            save_agent(directory / self.file, self, self.steps_played, about)
+            save_agent(made(directory) / self.file, self, self.steps_played, about)
             return
         policy = Policy(
             deepcopy(self.network),
@@ -177,7 +178,7 @@ class BattleAgent(Agent):
             uses_mean_action=self.uses_mean_action,
             neighbourhood=self.neighbourhood,
         )
-        policy.save(directory / self.file)
+        policy.save(made(directory) / self.file)
 
     def opponent_follows(self) -> None:
         """Move the opponent's copy towards the learner."""

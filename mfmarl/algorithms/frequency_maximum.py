@@ -115,7 +115,7 @@ class RecFMQ(IL):
         self.register_buffer("frequency", torch.ones(shape))
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
-        values = super().preferences(None) / self.reward_scale
+        values = super().preferences(None).to(self.best.dtype) / self.reward_scale
         return values.lerp(self.best, self.frequency).where(self.best.isfinite(), values)
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:

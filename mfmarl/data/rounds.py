@@ -11,6 +11,29 @@ from mfmarl.environments import Game
 from mfmarl.seeds import generators
 
 
+def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: Sequence[int]) -> None:
+    """Check what the policy of a custom class chose; ours are tested.
+
+    Args:
+        policy: what chose.
+        choice: whole numbers of this shape.
+        shape: of them.
+        allowed: the numbers, from the least to the largest.
+
+    Raises:
+        ValueError: something else.
+    """
+    if type(policy).__module__.startswith("mfmarl."):
+        return
+    said = f"act of {type(policy).__name__} must give whole numbers in {allowed[0]} .. {allowed[-1]}, {list(shape)}"
+    if not isinstance(choice, Tensor) or choice.is_floating_point() or choice.dtype == torch.bool:
+        raise ValueError(f"{said}, got {choice.dtype if isinstance(choice, Tensor) else type(choice).__name__}")
+    if choice.shape != torch.Size(shape):
+        raise ValueError(f"{said}, got the shape {list(choice.shape)}")
+    if choice.numel() and not torch.isin(choice, torch.tensor(allowed, device=choice.device)).all():
+        raise ValueError(f"{said}, got {int(choice.min())} .. {int(choice.max())}")
+
+
 class RoundsDataModule(pl.LightningDataModule):
     """Rounds of play, evenly evaluated.
 

@@ -14,7 +14,7 @@ from mfmarl.data.army_replay import ArmyReplay, BattleBatch
 from mfmarl.data.battle_round import play_round
 from mfmarl.data.metrics import MeanByRun
 from mfmarl.data.neighbourhood import Army, Neighbourhood, check_neighbourhood
-from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_positive
+from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_choice, check_positive
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation, Outcome
@@ -119,7 +119,9 @@ class SelfPlay(RoundsDataModule):
             for army, alive in enumerate(observed.alive[0]):
                 seen = (observed.views[0, army], observed.features[0, army], mean_actions[0, army], draws[army])
                 view, feature, mean, uniform = (each[alive].to(device) for each in seen)
-                actions[0, army, alive] = policy.act(army, view, feature, mean, uniform, self.steps_played).cpu()
+                chosen = policy.act(army, view, feature, mean, uniform, self.steps_played)
+                check_choice(policy, chosen, (len(view),), range(ACTIONS))
+                actions[0, army, alive] = chosen.cpu()
             return actions
 
         def own(mean_actions: Tensor) -> Tensor | None:

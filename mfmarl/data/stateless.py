@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mfmarl.data.metrics import MeanByRun
 from mfmarl.data.neighbourhood import JointStep, Neighbourhood, Noise, check_neighbourhood
-from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_positive, cut
+from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_choice, check_positive, cut
 from mfmarl.data.stateless_replay import Batch, ReplayBuffer
 from mfmarl.environments import Environment, pays_each_agent
 from mfmarl.mean_field import mean_action
@@ -161,6 +161,7 @@ class ReplayDataModule(RoundsDataModule):
             seen = self._seen(self._previous, noise[:, step], self._mean)
             stored, mean = self._mean_action(policy, seen)
             action = policy.act(mean, uniform[:, step, :agents], self.steps_played)
+            check_choice(policy, action, (len(self.seeds), agents), range(self.environment.actions))
             reward = self.environment.reward(action, uniform[:, step, agents:])
             policy.observe(action, reward)
             if self.neighbourhood.same_step:
@@ -195,6 +196,7 @@ class ReplayDataModule(RoundsDataModule):
                     previous = policy.act_greedily(mean)
                 else:
                     previous = policy.act(mean, uniform[:, step, :agents], self.steps_played)
+                check_choice(policy, previous, (len(self.seeds), agents), range(self.environment.actions))
                 metric.update(self.environment.reward(previous, uniform[:, step, agents:]).unsqueeze(1).cpu())
             scores[name] = metric.compute().view(-1)
         scores["training_reward"] = self.training_reward.compute().view(-1)

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from mfmarl.data.rounds import RoundsDataModule, check_positive, cut
+from mfmarl.data.rounds import RoundsDataModule, check_choice, check_positive, cut
 from mfmarl.environments.ising import Ising, join, split
 from mfmarl.environments.ising_arguments import temperature_tuple
 
@@ -172,17 +172,22 @@ class SweepDataModule(RoundsDataModule):
         super().load_state_dict(state_dict)
         self._colours = self._split(state_dict["spins"])
 
+    def _act(self, policy: SpinPolicy, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor) -> Tensor:
+        action = policy.act(site, neighbours, spin, uniform, self.steps_played)
+        check_choice(policy, action, spin.shape, (-1, 1))
+        return action
+
     def _in_turn(self, policy: SpinPolicy) -> Iterator[Transition]:
         for colour, (spin, uniform) in enumerate(zip(self._colours, self.draws(policy.device), strict=True)):
             neighbours = self.environment.neighbour_sums(self._colours[1 - colour], colour)
-            action = policy.act(self._sites[colour], neighbours, spin, uniform, self.steps_played)
+            action = self._act(policy, self._sites[colour], neighbours, spin, uniform)
             self._colours[colour] = action
             yield Transition(self._sites[colour], neighbours, action, self.environment.reward(action, neighbours))
 
     def _at_once(self, policy: SpinPolicy) -> Iterator[Transition]:
         before = self._neighbours()
         seen = zip(self._sites, before, self._colours, self.draws(policy.device), strict=True)
-        self._colours = [policy.act(*one, self.steps_played) for one in seen]
+        self._colours = [self._act(policy, *one) for one in seen]
         paid = self._neighbours() if self.order == "released-code" else before
         for site, neighbours, action, other in zip(self._sites, before, self._colours, paid, strict=True):
             yield Transition(site, neighbours, action, self.environment.reward(action, other))
@@ -196,7 +201,7 @@ class SweepDataModule(RoundsDataModule):
             site = (where * agents).long()
             neighbours = spins.gather(-1, self._beside(site)).sum(-1, dtype=torch.int8)
             spin = spins.gather(-1, site.unsqueeze(-1)).squeeze(-1)
-            action = policy.act(first + site, neighbours, spin, uniform, self.steps_played)
+            action = self._act(policy, first + site, neighbours, spin, uniform)
             spins.scatter_(-1, site.unsqueeze(-1), action.unsqueeze(-1))
             yield Transition(first + site, neighbours, action, self.environment.reward(action, neighbours))
         self._colours = self._split(spins.view(*self._lattices, size, size))
@@ -208,7 +213,7 @@ class SweepDataModule(RoundsDataModule):
         for colour in three_colours(size):
             site = colour.to(spins.device)
             neighbours = spins[..., self._beside(site)].sum(-1, dtype=torch.int8)
-            action = policy.act(first + site, neighbours, spins[..., site], draws[..., site], self.steps_played)
+            action = self._act(policy, first + site, neighbours, spins[..., site], draws[..., site])
             spins[..., site] = action
             yield Transition(first + site, neighbours, action, self.environment.reward(action, neighbours))
         self._colours = self._split(spins.view(*self._lattices, size, size))

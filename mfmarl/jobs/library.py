@@ -111,6 +111,9 @@ def train(
     cls, name = found(algorithm, kind)
     numbers = seed_numbers(seeds)
     execution = execution or Execution(workers=1)
+    unread = {"neighbourhood", "stored_mean_action"} & set(arguments)
+    if unread and not getattr(cls, "uses_mean_action", True):
+        raise ValueError(f"{min(unread)}: got one for {cls.__name__}, which sees no mean action: leave it out")
     agent, data = divided(cls, {**arguments, "steps": steps, "evaluations": evaluations})
     conditions: tuple[Mapping[str, float], ...] = ({},)
     if kind == "lattice":

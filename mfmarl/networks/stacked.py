@@ -97,7 +97,7 @@ class AgentNetwork(nn.Module):
         """
         rows = self.rows(agent)
         if features is not None and self.features is not None:
-            rows = torch.baddbmm(rows, features, self.features)
+            rows = torch.baddbmm(rows, features.to(rows.dtype), self.features)
         return self.output(rows)
 
     def rows(self, agent: Tensor | None) -> Tensor:
@@ -130,6 +130,9 @@ class Copies(nn.Module):
             `[batch, outputs]`. It is called once a seed.
         agents: N, the number of ids.
         generators: one a seed.
+
+    Raises:
+        ValueError: `make` returned one network twice.
     """
 
     def __init__(self, make: Callable[[], nn.Module], agents: int, generators: Sequence[torch.Generator]) -> None:
@@ -138,14 +141,17 @@ class Copies(nn.Module):
         self.copies = nn.ModuleList()
         for generator in generators:
             with plain_layers_from(generator):
-                self.copies.append(make())
+                made = make()
+            if any(made is other for other in self.copies):
+                raise ValueError("make must build a new network at every call, got the same one twice")
+            self.copies.append(made)
 
     def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
         """Outputs for the agents asked for; arguments and return as of AgentNetwork."""
-        device = next(self.parameters()).device
-        ids = torch.eye(self.agents, device=device)
+        like = next(self.parameters())
+        ids = torch.eye(self.agents, dtype=like.dtype, device=like.device)
         ids = ids.expand(len(self.copies), -1, -1) if agent is None else ids[agent]
-        seen = ids if features is None else torch.cat([ids, features], -1)
+        seen = ids if features is None else torch.cat([ids, features.to(ids.dtype)], -1)
         return torch.stack([copy(own.clone()) for copy, own in zip(self.copies, seen, strict=True)])
 
 

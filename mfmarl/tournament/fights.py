@@ -72,4 +72,9 @@ def fight(
 
 
 def _loaded(army: AnyArmy, classes: Sequence[type]) -> Policy | Scripted:
+    if not isinstance(army, Policy | Scripted | str | Path):
+        raise ValueError(
+            f"army must be a Policy, the file of one, rush or random, got a {type(army).__name__}: save a trained "
+            "agent by agent.save(folder), and Policy.load its file"
+        )
     return army if isinstance(army, Policy | Scripted) else load_army(str(army), classes=classes)
