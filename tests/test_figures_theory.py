@@ -90,7 +90,9 @@ def test_factors(tables: dict[str, pd.DataFrame]) -> None:
     check(lines(axes), expected)
     check(segments(axes), bars_of(played, "temperature"))
     written = {text.get_text(): text.xy[0] for text in axes.texts}  # type: ignore[attr-defined]
-    assert written == {f"{name}\n{tau:.5g}": tau for name, tau in zip(marks["reading"], marks["value"], strict=True)}
+    named = zip(marks["reading"], marks["size"], marks["value"], strict=True)
+    placed = {(name if size == "any" else f"{name},\n{size} torus", tau) for name, size, tau in named}
+    assert written == {f"{name}\n{tau:.5g}": tau for name, tau in placed}
     assert axes.get_ylim() == (0, 2.5)
     assert all(0 < text.xy[1] < 2.5 for text in axes.texts)  # type: ignore[attr-defined]
     unplayed = [label for label in labels(figure) if label.endswith("(nothing iterates it)")]
