@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mfmarl.algorithms.q_learning import IL, MFQ
+from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.neighbourhood import Army, Graph, JointStep, Neighbourhood, Noise
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
@@ -140,7 +140,6 @@ def test_train_takes_one_and_it_shows() -> None:
     slow = train(MFQ, GAME, range(2), neighbourhood=Slow(), **arguments)
     assert plain.equals(named)
     assert not plain.equals(slow)
-    assert train(IL, GAME, range(2), **arguments).equals(train(IL, GAME, range(2), neighbourhood=Shaken(), **arguments))
 
 
 @dataclass(frozen=True)

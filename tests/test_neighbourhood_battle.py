@@ -129,11 +129,10 @@ def test_what_is_stored_of_another_class_is_what_is_counted_of_army(cls: Any, tm
     assert "neighbourhood" not in about
 
 
-def test_who_sees_no_mean_action_plays_and_fights_as_ever(tmp_path: Path) -> None:
-    plain = train(BattleIL, GAME, [0], out=tmp_path / "plain", **RUNNING)
-    assert plain.equals(train(BattleIL, GAME, [0], out=tmp_path / "noise", neighbourhood=Noise(), **RUNNING))
-    both = [army_of(tmp_path / name, "il").read_bytes() for name in ("plain", "noise")]
-    assert both[0] == both[1]
+def test_who_sees_no_mean_action_takes_no_neighbourhood(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^neighbourhood: got one for BattleIL, which sees no mean action"):
+        train(BattleIL, GAME, [0], out=tmp_path, neighbourhood=Noise(), **RUNNING)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_draws_come_after_those_of_the_actions_and_army_0_first() -> None:
