@@ -56,6 +56,11 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
     return found
 
 
+def is_ours(thing: Any) -> bool:
+    """Whether a class or function is of this package."""
+    return str(thing.__module__).startswith("mfmarl.")
+
+
 def make_importable(what: str, name: str, path: Path) -> None:
     """Let the file that `name` names import the modules beside it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -96,6 +97,16 @@ def write_json(content: Mapping[str, object], path: Path) -> None:
         ValueError: a NaN or an infinity.
     """
     write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", path)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line: what went wrong with a file, say."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def check_writable(directory: Path) -> None:

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mfmarl.custom import ClassNeededError, name_in_file
-from mfmarl.files import atomic
+from mfmarl.files import atomic, told
 
 # Our own classes that arguments are made of. Files hold the name alone, so that a module may move.
 _MODULES = {
@@ -191,5 +191,4 @@ def understood(path: str | Path, what: str) -> Iterator[None]:
     except ClassNeededError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{what}: {path} is no {what}: {reason}") from error
+        raise ValueError(f"{what}: {path} is no {what}: {told(error)}") from error

@@ -372,16 +372,24 @@ def test_a_kill_between_a_table_and_its_checksum_is_no_damage(
 ) -> None:
     frame, path = pd.DataFrame({"x": [1.5, 2.5]}), tmp_path / "t.csv"
     tables.write_table(frame, path, ["x"])
-    write_sums = tables.write_sums
+    replace_file, write_sums = os.replace, tables.write_sums
     written: list[None] = []
 
-    def kill(*given: Any) -> None:
-        if killed_at == "the table" or written:
+    def kill_at_the_table(draft: Path, final: Path) -> None:
+        if final == path:
+            raise KeyboardInterrupt
+        replace_file(draft, final)
+
+    def kill_at_the_checksum(*given: Any) -> None:
+        if written:
             raise KeyboardInterrupt
         written.append(write_sums(*given))
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((Path, "replace", kill) if killed_at == "the table" else (tables, "write_sums", kill)))
+        if killed_at == "the table":
+            patch.setattr(os, "replace", kill_at_the_table)
+        else:
+            patch.setattr(tables, "write_sums", kill_at_the_checksum)
         with pytest.raises(KeyboardInterrupt):
             tables.write_table(frame + 1, path, ["x"])
     assert tables.read_table(path, ["x"])["x"].tolist() == ([1.5, 2.5] if killed_at == "the table" else [2.5, 3.5])

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, count_steps
-from mfmarl.custom import given_class, text_name
+from mfmarl.custom import given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
 from mfmarl.values import decode, encode, write_weights
@@ -92,7 +92,7 @@ class Agent(pl.LightningModule):
     @property
     def is_custom(self) -> bool:
         """Whether its class is not of this package."""
-        return not type(self).__module__.startswith("mfmarl.")
+        return not is_ours(type(self))
 
     def count_steps(self, steps: int) -> None:
         """Count towards `global_step` what was learned without an optimizer."""
@@ -161,7 +161,7 @@ class Agent(pl.LightningModule):
         """
         described = self.check_plain()
         cls = type(self)
-        name = cls.__name__ if cls.__module__.startswith("mfmarl.") else text_name(cls)
+        name = text_name(cls) if self.is_custom else cls.__name__
         write_weights(made(directory) / self.file, "agent", {"class": name, "arguments": described}, self.state_dict())
 
 

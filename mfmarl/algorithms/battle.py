@@ -30,12 +30,13 @@ from mfmarl.algorithms.agent import (
     follower,
     made,
 )
-from mfmarl.custom import given_class
+from mfmarl.custom import given_class, is_ours
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.neighbourhood import Army, Neighbourhood
 from mfmarl.data.self_play import SelfPlayDataModule, SelfPlayRound
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy
+from mfmarl.files import told
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_field_value
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import NETWORKS, Acting, Policy, save_agent
@@ -136,7 +137,7 @@ class BattleAgent(Agent):
         return self.acts_itself or self._overrides("make_network") or not ours
 
     def _overrides(self, *names: str) -> bool:
-        return any(not str(getattr(self, name).__module__).startswith("mfmarl.") for name in names)
+        return any(not is_ours(getattr(self, name)) for name in names)
 
     def check_saved(self) -> None:
         """Raise ValueError unless the army could be stored and made again, before hours of training."""
@@ -153,8 +154,7 @@ class BattleAgent(Agent):
             again = type(self)(**{name: decode(value, custom) for name, value in described.items()})
             again.load_state_dict(self.state_dict())
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(f"algorithm: an army of {type(self).__name__} cannot be stored: {reason}") from error
+            raise ValueError(f"algorithm: an army of {type(self).__name__} cannot be stored: {told(error)}") from error
 
     def save(self, directory: str | Path) -> None:
         """Write the trained army, as policy.safetensors; `Policy.load` reads it.

@@ -24,7 +24,7 @@ from typing import Literal
 import pandas as pd
 import torch
 
-from mfmarl.files import atomic, read_csv, remove_partial, write_csv, write_json
+from mfmarl.files import atomic, digest, read_csv, remove_partial, told, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
 from mfmarl.jobs.job import Job
@@ -145,11 +145,6 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
     return "nothing"
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def read_rows(job: Job, directory: Path) -> pd.DataFrame:
     """The rows of a job that is done. Labels come from the job: a file takes the text "100" for a number."""
     return read_csv(directory / "rows.csv").assign(**job.labels)
@@ -173,7 +168,7 @@ def readable(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         state = "is of an earlier version" if isinstance(error, EarlierVersionError) else "is damaged"
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = told(error)[:200]
         remedy = "remove its folder to do this job again, or pass --fresh to do all jobs again"
         raise CorruptCheckpointError(f"{path} {state}; {remedy} ({reason})") from error
 

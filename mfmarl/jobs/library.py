@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
-from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, name_in_file, sources
+from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, is_ours, name_in_file, sources
 from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep as keep_army
@@ -273,7 +273,7 @@ def findable(cls: type) -> bool:
 def check_kept(cls: type[Agent], arguments: Mapping[str, Any]) -> None:
     """Raise ValueError unless a file can hold a trained agent of this class, so that `keep` can return it."""
     try:
-        if not cls.__module__.startswith("mfmarl."):
+        if not is_ours(cls):
             class_name(cls)
         encode(arguments)
     except ValueError as error:

@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.files import read_csv, write_csv, write_text
-from mfmarl.jobs.folder import digest
+from mfmarl.files import atomic, digest, read_csv, told, write_csv, write_text
 
 SUMS = "SHA256SUMS"
 WRITTEN = (".csv", ".json", ".png", ".pdf", ".gif", ".md")
@@ -24,12 +23,11 @@ def write_table(frame: pd.DataFrame, path: Path, keys: Sequence[str]) -> None:
 
     A kill leaves the table as it was or as it is to be, and the checksums of both.
     """
-    draft = path.with_name(f".{path.name}.draft")
-    write_csv(frame, draft, keys=keys)
-    new = digest(draft)
     sums = read_sums(path.parent)
-    write_sums({**sums, path.name: [*sums.get(path.name, []), new]}, path.parent)
-    draft.replace(path)
+    with atomic(path) as draft:
+        write_csv(frame, draft, keys=keys)
+        new = digest(draft)
+        write_sums({**sums, path.name: [*sums.get(path.name, []), new]}, path.parent)
     write_sums({**sums, path.name: [new]}, path.parent)
 
 
@@ -46,7 +44,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         rows = read_csv(path)
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise ValueError(
-            f"out: {path} is damaged: restore it, or remove it to make it again ({told(error)})"
+            f"out: {path} is damaged: restore it, or remove it to make it again ({told(error)[:200]})"
         ) from error
     if absent := [column for column in columns if column not in rows.columns]:
         raise ValueError(f"out: {path} lacks the columns {absent}: restore it, or name another --out")
@@ -67,7 +65,7 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
             if not all(isinstance(record["fingerprint"], str) for record in call["jobs"].values()):
                 raise TypeError("a job has no fingerprint")
     except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"out: {path} is damaged: restore it, or remove it ({told(error)})") from error
+        raise ValueError(f"out: {path} is damaged: restore it, or remove it ({told(error)[:200]})") from error
     return sections
 
 
@@ -92,8 +90,3 @@ def write_sums(sums: dict[str, list[str]], directory: Path) -> None:
     """The file of `read_sums`."""
     lines = [f"{each}  {name}\n" for name, checksums in sorted(sums.items()) for each in dict.fromkeys(checksums)]
     write_text("".join(lines), directory / SUMS)
-
-
-def told(error: Exception) -> str:
-    """An exception in a line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mfmarl.data.neighbourhood import check_neighbourhood
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation
+from mfmarl.files import digest
 from mfmarl.jobs.execution import Attempt
 from mfmarl.jobs.job import Job, Label
 from mfmarl.policies import Evaluation, Policy, Scripted, class_needed, load_army
@@ -46,7 +46,7 @@ class Army:
         """The army in a file, of an algorithm that may be path/to/file.py:Class."""
         about = read_weights(path, "policy")[0] if is_in_file(algorithm) else {}
         custom = algorithm if class_needed(about) or "neighbourhood" in about else ""
-        return cls(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), custom)
+        return cls(str(path), digest(path), custom)
 
     @property
     def content(self) -> object:
@@ -61,7 +61,7 @@ class Army:
             Scripted(self.source)
         elif not Path(self.source).is_file():
             raise ValueError(f"armies: there is no file {self.source}")
-        elif hashlib.sha256(Path(self.source).read_bytes()).hexdigest() != self.digest:
+        elif digest(Path(self.source)) != self.digest:
             raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
         else:
             load_army(self.source, classes=self.classes())
