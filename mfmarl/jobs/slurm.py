@@ -253,13 +253,13 @@ def result(task: Task, place: Place) -> dict[str, str] | None:
         return None
     import submitit  # noqa: PLC0415 - an optional package
 
-    submitted = submitit.SlurmJob(records(place), task.task)
+    submitted: submitit.SlurmJob[dict[str, str]] = submitit.SlurmJob(records(place), task.task)
     if not submitted.paths.result_pickle.exists():
         return None
     if (error := submitted.exception()) is not None:
         _, *trace = re.split(r"^-{9,}$", str(error), flags=re.MULTILINE)  # which submitit sets between two lines
         return {job.name: last_line(trace[0] if trace else str(error)) for job in task.waiting}
-    return dict(submitted.result())
+    return submitted.result()
 
 
 def fate(task: Task, place: Place) -> str:
