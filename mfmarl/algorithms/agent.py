@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, count_steps
+from mfmarl.algorithms.optimizers import Adam
 from mfmarl.custom import given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
@@ -334,7 +335,7 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str
     Raises:
         ValueError: a learning rate that is not positive.
     """
-    return torch.optim.Adam(_trainable(parameters), lr=_positive(learning_rate, argument), fused=True)
+    return Adam(_trainable(parameters), _positive(learning_rate, argument))
 
 
 def gradient_descent(
