@@ -181,11 +181,28 @@ def test_what_slurm_says_of_this_very_job_is_not_handed_on(monkeypatch: pytest.M
     assert sorted(slurm.of_this_job()) == ["SLURM_JOB_ID", "SLURM_MEM_PER_CPU"]
 
 
-def test_ctrl_c_cancels_an_array_that_is_being_submitted(tmp_path: Path, commands: Path) -> None:
-    command(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled')
-    with pytest.raises(KeyboardInterrupt), slurm.cancelling({"mfmarl-b", "mfmarl-a"}):
+@pytest.mark.parametrize("when", ["settled", "submit", "watch"])
+def test_ctrl_c_cancels_arrays_at_any_moment(
+    when: str, tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
-    assert (tmp_path / "cancelled").read_text() == "--name=mfmarl-a,mfmarl-b\n"
+
+    earlier, new = job("earlier"), job("new")
+    recorded(tmp_path, earlier)
+    command(commands, "squeue", "echo 'mfmarl-abc|12|RUNNING|None'")
+    command(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled')
+    monkeypatch.setattr(slurm, "submit", lambda *_: [])
+    monkeypatch.setattr(slurm, when, interrupted)
+    jobs = [earlier, new]
+    with pytest.raises(KeyboardInterrupt):
+        slurm.run(jobs, Progress(jobs, set()), [on_slurm(tmp_path)], Execution(), {})
+    if when == "settled":
+        assert not (tmp_path / "cancelled").exists()
+    else:
+        names = (tmp_path / "cancelled").read_text().removeprefix("--name=").strip().split(",")
+        assert len(names) == 2
+        assert "mfmarl-abc" in names
 
 
 @pytest.mark.parametrize("name", ["50%", "a\\b", "a\nb"])

@@ -154,16 +154,20 @@ def run(
     place = places[0]
     folder = records(place)
     folder.mkdir(exist_ok=True)
-    with locked(folder, wait=True):  # whoever else submits here
-        tasks = settled(jobs, progress, place)
-        for name in sorted({task.array for task in tasks}):
-            progress.say(f"Slurm: an earlier call has submitted {name}, which is waited for")
-        running = {job.name for task in tasks for job in task.waiting}
-        if left := [job for job in jobs if job.name not in running]:
-            tasks += submit(left, progress, places, execution, limits)
-    with cancelling({task.array for task in tasks}):
+    arrays: set[str] = set()
+    with cancelling(arrays):
+        with locked(folder, wait=True):  # whoever else submits here
+            tasks = settled(jobs, progress, place)
+            arrays |= {task.array for task in tasks}
+            for name in sorted(arrays):
+                progress.say(f"Slurm: an earlier call has submitted {name}, which is waited for")
+            running = {job.name for task in tasks for job in task.waiting}
+            if left := [job for job in jobs if job.name not in running]:
+                name = f"mfmarl-{uuid.uuid4().hex[:12]}"
+                arrays.add(name)
+                tasks += submit(name, left, progress, places, execution, limits)
         failures = watch(tasks, progress, place)
-    for name in {task.array for task in tasks}:
+    for name in arrays:
         (folder / f"{name}.json").unlink(missing_ok=True)
     return failures
 
@@ -187,13 +191,16 @@ def settled(jobs: Sequence[Job], progress: Progress, place: Place) -> list[Task]
 
 
 def submit(
+    name: str,
     jobs: Sequence[Job],
     progress: Progress,
     places: Sequence[Place],
     execution: Execution,
     limits: Mapping[str, str],
 ) -> list[Task]:
-    """Submit an array; each task does a share of the jobs on a worker for each place. For the arguments see `run`.
+    """Submit an array of this name; each task does a share of the jobs on a worker for each place.
+
+    For the other arguments see `run`.
 
     Raises:
         ValueError: sbatch refuses.
@@ -205,7 +212,7 @@ def submit(
     count = min(-(-len(jobs) // len(places)), execution.slurm_tasks, int(limits["MaxArraySize"]))
     dealt = shares(jobs, count)
     places = places[: max(map(len, dealt))]
-    place, name = places[0], f"mfmarl-{uuid.uuid4().hex[:12]}"
+    place = places[0]
     record = records(place) / f"{name}.json"
     folders = [[place.folder(job).name for job in share] for share in dealt]
     write_json({"tasks": folders}, record)
@@ -215,8 +222,7 @@ def submit(
     given = [variable for option in VARIABLES if getattr(execution, option) for variable in VARIABLES[option]]
     try:
         # Submitit prints what it then raises.
-        hidden = [*OURS, *given, *of_this_job()]
-        with cancelling({name}), without(hidden), redirect_stderr(StringIO()), executor.batch():
+        with without([*OURS, *given, *of_this_job()]), redirect_stderr(StringIO()), executor.batch():
             submitted = [executor.submit(Share(tuple(each), tuple(places), execution.slurm_requeues)) for each in dealt]
     except submitit.core.utils.FailedJobError as error:
         record.unlink()
@@ -235,7 +241,7 @@ def of_this_job() -> list[str]:
 
 @contextmanager
 def cancelling(arrays: Collection[str]) -> Iterator[None]:
-    """Cancel arrays if Ctrl-C is pressed meanwhile.
+    """Cancel the arrays that are named by then if Ctrl-C is pressed meanwhile.
 
     Raises:
         SilentError: scancel fails.
@@ -243,7 +249,8 @@ def cancelling(arrays: Collection[str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        ask("scancel", f"--name={','.join(sorted(arrays))}")
+        if arrays:
+            ask("scancel", f"--name={','.join(sorted(arrays))}")
         raise
 
 
