@@ -4,6 +4,7 @@ import json
 import os
 import re
 import stat
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -240,4 +241,6 @@ def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:
     assert (given["gpus_per_node"], given["cpus_per_task"], given["mem"], given["time"]) == (2, 6, "1536M", 30)
     assert given["partition"] == "short"
     assert "account" not in given
+    little = replace(how, slurm_memory=0.0001)
+    assert slurm.parameters("name", places, little)["mem"] == "1M", "0 would be all there is"
     assert "gpus_per_node" not in slurm.parameters("name", [on_slurm(tmp_path)], how)

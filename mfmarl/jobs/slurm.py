@@ -7,6 +7,7 @@ It is written before the array is submitted. Beside it lie submitit's files and 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -262,7 +263,7 @@ def parameters(name: str, places: Sequence[Place], execution: Execution) -> dict
         "gpus_per_node": len(gpus) or None,
         "partition": execution.slurm_partition,
         "account": execution.slurm_account,
-        "mem": None if execution.slurm_memory is None else f"{round(execution.slurm_memory * 1024)}M",
+        "mem": None if execution.slurm_memory is None else f"{math.ceil(execution.slurm_memory * 1024)}M",
     }
     return {
         "job_name": name,
