@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shlex
@@ -360,7 +361,7 @@ def test_accounts_say_what_became_of_a_task_that_squeue_has_forgotten(
         assert code == 2
         assert "error: launcher: sbatch refused: " in said
         assert "Invalid account" in said
-        accounted.command("sacctmgr", "--immediate", "modify", "user", "where", "account=lab", "set", "maxsubmitjobs=1")
+        accounted.command("sacctmgr", "--immediate", "modify", "user", getpass.getuser(), "set", "maxsubmitjobs=1")
         code, said = Sweep(accounted, tmp_path, "--fresh").end()
         assert code == 2
         assert "error: launcher: sbatch refused: " in said
