@@ -1,6 +1,8 @@
 """Under a Trainer of anyone's: what Lightning's users expect happens, for every kind of game, or is refused."""
 
+import os
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -380,10 +382,34 @@ def test_data_that_are_played_are_refused(tmp_path: Path) -> None:
 
 def test_several_ranks_are_refused_with_the_reason(tmp_path: Path) -> None:
     agent, _ = CASES["stateless"].make()
-    two = trainer(tmp_path, devices=2, strategy="ddp_spawn")
-    (fitting,) = agent.configure_callbacks()
+    agent.trainer = trainer(tmp_path, devices=2, strategy="ddp_spawn")
     with pytest.raises(ValueError, match=r"devices must be 1 an agent, got 2 processes: .* seeds are independent runs"):
-        fitting.setup(two, agent, "fit")
+        agent.configure_callbacks()
+
+
+RANKS = """
+import pytorch_lightning as pl
+
+from mfmarl import GaussianSqueeze, MFQ
+from mfmarl.data.stateless import ReplayDataModule
+
+if __name__ == "__main__":
+    game = GaussianSqueeze(agents=4)
+    data = ReplayDataModule(game, (0,), steps=40, evaluations=2)
+    pl.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False).fit(MFQ(game, (0,)), datamodule=data)
+"""
+
+
+@pytest.mark.slow
+def test_several_ranks_are_refused_before_they_meet(tmp_path: Path) -> None:
+    (tmp_path / "ranks.py").write_text(RANKS)
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "ranks.py"], cwd=tmp_path, env=path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "ValueError: devices must be 1 an agent, got 2 processes" in done.stderr
+    assert "Initializing distributed" not in done.stderr
 
 
 def test_a_checkpoint_says_what_it_cannot_hold(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import stat
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,7 @@ def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
         ({"shard": "half"}, "shard: got half"),
         ({"shard": "1/2", "launcher": "slurm", "accelerator": "cpu"}, "shard: got 1/2 with launcher slurm"),
         ({"slurm_partition": "gpu"}, "slurm_partition: got gpu, which needs --launcher slurm"),
-        ({"slurm_minutes": 0}, "slurm_minutes: got 0, allowed is 1 or more"),
+        ({"slurm_minutes": 1}, "slurm_minutes: got 1, allowed is 2 or more"),
         ({"slurm_memory": 0.0}, "slurm_memory: got 0.0, allowed is a number above 0"),
         ({"slurm_tasks": 0}, "slurm_tasks: got 0, allowed is 1 or more"),
         ({"slurm_requeues": -1}, "slurm_requeues: got -1, allowed is 0 or more"),
@@ -109,6 +111,10 @@ def test_a_task_that_was_queued_again_too_often_or_has_too_few_gpus_does_nothing
     monkeypatch.setenv("SLURM_RESTART_COUNT", "4")
     with pytest.raises(ValueError, match="slurm_requeues: queued again 4 times, allowed is 3"):
         Share((job("a"),), (on_slurm(tmp_path),), 3)()
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
+    monkeypatch.setattr("tempfile.tempdir", "/tmp/" + 70 * "x")
+    with pytest.raises(ValueError, match=r"TMPDIR: got /tmp/x+, allowed are 70 letters"):
+        Share((job("a"),), (on_slurm(tmp_path),), 3)()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,6 +152,68 @@ def test_tasks_of_an_earlier_call_are_those_that_slurm_has_not_ended(tmp_path: P
     assert not (tmp_path / "jobs" / "slurm" / "mfmarl-abc.json").exists()
 
 
+def test_a_task_that_is_about_to_end_is_not_taken_for_one_that_runs(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    place, mine = on_slurm(tmp_path), job("mine")
+    recorded(tmp_path, mine)
+    once = f"if test -e {tmp_path}/asked; then echo CANCELLED; else touch {tmp_path}/asked; echo COMPLETING; fi"
+    command(commands, "squeue", f'echo "mfmarl-abc|12|$({once})|None"')
+    assert slurm.settled([mine], Progress([mine], set()), place) == []
+    assert "Slurm: task 12 of an earlier call is about to end, which is waited for" in capsys.readouterr().err
+
+
+def test_slurm_is_asked_without_the_options_of_its_user(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command(commands, "squeue", "env; cat")
+    for name in ("SQUEUE_STATES", "SACCT_FORMAT", "SCANCEL_INTERACTIVE", "SLURM_CONF"):
+        monkeypatch.setenv(name, "mine")
+    asked = slurm.ask("squeue")
+    assert "SLURM_CONF=mine" in asked
+    assert not re.search("^(SQUEUE|SACCT|SCANCEL)_", asked, re.MULTILINE)
+
+
+def test_what_slurm_says_of_this_very_job_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SLURM_CONF", "SLURM_MEM_PER_CPU", "SBATCH_QOS"):
+        monkeypatch.setenv(name, "mine")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert slurm.of_this_job() == []
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert sorted(slurm.of_this_job()) == ["SLURM_JOB_ID", "SLURM_MEM_PER_CPU"]
+
+
+@pytest.mark.parametrize("when", ["settled", "submit", "watch"])
+def test_ctrl_c_cancels_arrays_at_any_moment(
+    when: str, tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    earlier, new = job("earlier"), job("new")
+    recorded(tmp_path, earlier)
+    command(commands, "squeue", "echo 'mfmarl-abc|12|RUNNING|None'")
+    command(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled')
+    monkeypatch.setattr(slurm, "submit", lambda *_: [])
+    monkeypatch.setattr(slurm, when, interrupted)
+    jobs = [earlier, new]
+    with pytest.raises(KeyboardInterrupt):
+        slurm.run(jobs, Progress(jobs, set()), [on_slurm(tmp_path)], Execution(), {})
+    if when == "settled":
+        assert not (tmp_path / "cancelled").exists()
+    else:
+        names = (tmp_path / "cancelled").read_text().removeprefix("--name=").strip().split(",")
+        assert len(names) == 2
+        assert "mfmarl-abc" in names
+
+
+@pytest.mark.parametrize("name", ["50%", "a\\b", "a\nb"])
+def test_a_folder_that_slurm_would_write_otherwise_is_refused(name: str, tmp_path: Path, commands: Path) -> None:
+    pytest.importorskip("submitit")
+    command(commands, "sbatch", "")
+    with pytest.raises(ValueError, match=r"out: got '.*', but Slurm takes no %, \\ or line break there"):
+        slurm.check([job("a")], on_slurm(tmp_path / name), Execution(launcher="slurm", accelerator="cpu"))
+
+
 def test_a_task_that_slurm_has_forgotten_is_lost(
     tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,4 +241,6 @@ def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:
     assert (given["gpus_per_node"], given["cpus_per_task"], given["mem"], given["time"]) == (2, 6, "1536M", 30)
     assert given["partition"] == "short"
     assert "account" not in given
+    little = replace(how, slurm_memory=0.0001)
+    assert slurm.parameters("name", places, little)["mem"] == "1M", "0 would be all there is"
     assert "gpus_per_node" not in slurm.parameters("name", [on_slurm(tmp_path)], how)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mfmarl.algorithms.fitting import Fitting, count_steps
+from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
 from mfmarl.algorithms.optimizers import Adam
 from mfmarl.custom import given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
@@ -62,7 +62,14 @@ class Agent(pl.LightningModule):
         self.scores = {}
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """What makes any Trainer count gradient steps, step schedulers, and refuse what does not go together."""
+        """What makes any Trainer count gradient steps, step schedulers, and refuse what does not go together.
+
+        Raises:
+            ValueError: several processes are to train this agent. Lightning has started them by now: it asks neither
+                agent nor data module earlier. They have not met yet.
+        """
+        if self._trainer is not None:
+            check_one_rank(self.trainer)
         return [Fitting()]
 
     def validation_step(self, evaluation: Callable[[Any], dict[str, Tensor]], batch_idx: int) -> None:

@@ -28,7 +28,6 @@ class Fitting(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Check what is put together, and have schedulers understood as under automatic optimization."""
-        check_one_rank(trainer)
         check_together(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
         if stage == "fit":
             check_start(pl_module)

@@ -53,7 +53,8 @@ class Execution:
     slurm_account: str | None = None
     """Account of Slurm that pays."""
     slurm_minutes: int | None = None
-    """Time limit of a task, after which it is queued again and goes on; without it and SBATCH_TIMELIMIT a day."""
+    """Time limit of a task, 2 or more, after which it is queued again and goes on; without it and SBATCH_TIMELIMIT a
+    day."""
     slurm_memory: float | None = None
     """Memory of a task, GiB."""
     slurm_tasks: int = 256
@@ -66,7 +67,7 @@ class Execution:
         at_least("devices", self.devices, 1)
         at_least("threads", self.threads, 1)
         at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
-        at_least("slurm_minutes", self.slurm_minutes, 1)
+        at_least("slurm_minutes", self.slurm_minutes, 2)  # Slurm may announce the end 90 s before
         if self.slurm_memory is not None and not 0 < self.slurm_memory < math.inf:
             raise ValueError(f"slurm_memory: got {self.slurm_memory}, allowed is a number above 0")
         at_least("slurm_tasks", self.slurm_tasks, 1)

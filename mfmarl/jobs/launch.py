@@ -97,8 +97,8 @@ def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *
         ValueError: it is not there.
     """
     if execution.launcher == "slurm":
-        slurm.check(jobs, places[0], execution)
-        return partial(slurm.run, places=places, execution=execution)
+        limits = slurm.check(jobs, places[0], execution)
+        return partial(slurm.run, places=places, execution=execution, limits=limits)
     if len(places) == 1 or len(jobs) == 1:
         return partial(workers.run_here, place=places[0], reraise=reraise)
     workers.check_temporary_folder()

@@ -7,13 +7,16 @@ It is written before the array is submitted. Beside it lie submitit's files and 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -55,7 +58,19 @@ VARIABLES = {
     "slurm_minutes": ("SBATCH_TIMELIMIT",),
     "slurm_memory": ("SBATCH_MEM_PER_NODE", "SBATCH_MEM_PER_CPU", "SBATCH_MEM_PER_GPU"),
 }
-OURS = ("SBATCH_JOB_NAME", "SBATCH_SIGNAL", "SBATCH_NO_REQUEUE", "SBATCH_ARRAY_INX", "SBATCH_OPEN_MODE")
+OURS = (
+    "SBATCH_ARRAY_INX",
+    "SBATCH_JOB_NAME",
+    "SBATCH_NO_REQUEUE",
+    "SBATCH_OPEN_MODE",
+    "SBATCH_SIGNAL",
+    "SBATCH_WAIT",
+)
+# Options of a user's other calls of Slurm's commands: which jobs they show, and whether they ask before they cancel.
+HABITS = ("SQUEUE_", "SACCT_", "SCANCEL_")
+# A task does not hear what Slurm announces before submitit listens: to be ended by it would be a failure.
+DEAF = """sh -c 'trap "" TERM USR2; exec "$0" "$@"' """
+UNFIT = "%\\\n"  # in the name of a folder: Slurm replaces them, or what stands beside them
 
 
 class SilentError(ValueError):
@@ -90,30 +105,49 @@ class Task:
     over: float | None = None
 
 
-def check(jobs: Sequence[Job], place: Place, execution: Execution) -> None:
+def check(jobs: Sequence[Job], place: Place, execution: Execution) -> dict[str, str]:
     """Check that the jobs can be submitted; touches nothing.
 
+    Returns:
+        What the controller says of the cluster.
+
     Raises:
-        ValueError: submitit or Slurm is not there or does not answer, a job needs the script that launches it, or
-            jobs that are to start over are in an array that runs.
+        ValueError: submitit or Slurm is not there or does not answer, the folder cannot be named to it, a job needs
+            the script that launches it, or jobs that are to start over are in an array that runs.
     """
     if find_spec("submitit") is None:
         raise ValueError("launcher: slurm needs the package submitit: pip install 'mfmarl[slurm]'")
     if shutil.which("sbatch") is None:
         raise ValueError("launcher: got slurm, but there is no sbatch on this machine; use local, or --shard")
-    configuration()
+    if any(letter in str(place.out.absolute()) for letter in UNFIT):
+        raise ValueError(f"out: got {str(place.out)!r}, but Slurm takes no %, \\ or line break there")
+    limits = configuration()
     if strays := [job.name for job in jobs if needs_main(job)]:
         raise ValueError(f"launcher: got slurm, but tasks cannot import what {strays[0]} holds: move it to a module")
     if execution.fresh and (running := alive(jobs, place)):
         names = ",".join(sorted({task.array for task in running}))
         raise ValueError(f"fresh: an array of an earlier call still does these jobs; first scancel --name={names}")
+    return limits
 
 
-def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place], execution: Execution) -> dict[str, str]:
+def run(
+    jobs: Sequence[Job],
+    progress: Progress,
+    places: Sequence[Place],
+    execution: Execution,
+    limits: Mapping[str, str],
+) -> dict[str, str]:
     """Have jobs done on Slurm and wait for them; return why jobs failed, by name.
 
     Jobs that an array of an earlier call still does are waited for, the others submitted. Ctrl-C cancels them all; if
     this process ends in another way they go on, and the same call finds them.
+
+    Args:
+        jobs: these.
+        progress: is told what becomes of them.
+        places: one for each worker of a task.
+        execution: how.
+        limits: of the cluster, see `check`.
 
     Raises:
         ValueError: sbatch refuses.
@@ -121,47 +155,75 @@ def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place], execut
     place = places[0]
     folder = records(place)
     folder.mkdir(exist_ok=True)
-    with locked(folder, wait=True):  # whoever else submits here
-        tasks = alive(jobs, place, tidy=True)
-        for name in sorted({task.array for task in tasks}):
-            progress.say(f"Slurm: an earlier call has submitted {name}, which is waited for")
-        running = {job.name for task in tasks for job in task.waiting}
-        if left := [job for job in jobs if job.name not in running]:
-            tasks += submit(left, progress, places, execution)
-    try:
+    arrays: set[str] = set()
+    with cancelling(arrays):
+        with locked(folder, wait=True):  # whoever else submits here
+            tasks = settled(jobs, progress, place)
+            arrays |= {task.array for task in tasks}
+            for name in sorted(arrays):
+                progress.say(f"Slurm: an earlier call has submitted {name}, which is waited for")
+            running = {job.name for task in tasks for job in task.waiting}
+            if left := [job for job in jobs if job.name not in running]:
+                name = f"mfmarl-{uuid.uuid4().hex[:12]}"
+                arrays.add(name)
+                tasks += submit(name, left, progress, places, execution, limits)
         failures = watch(tasks, progress, place)
-    except KeyboardInterrupt:
-        ask("scancel", f"--name={','.join({task.array for task in tasks})}")
-        raise
-    for name in {task.array for task in tasks}:
+    for name in arrays:
         (folder / f"{name}.json").unlink(missing_ok=True)
     return failures
 
 
-def submit(jobs: Sequence[Job], progress: Progress, places: Sequence[Place], execution: Execution) -> list[Task]:
-    """Submit an array; each task does a share of the jobs on a worker for each place.
+def settled(jobs: Sequence[Job], progress: Progress, place: Place) -> list[Task]:
+    """The tasks of earlier calls, as `alive`, once none of them is about to end: it may be cancelled.
+
+    Raises:
+        SilentError: Slurm does not answer.
+    """
+    said = False
+    while True:
+        tasks = alive(jobs, place, tidy=True)
+        ending = [task.task for task in tasks if task.state == "COMPLETING"]
+        if not ending:
+            return tasks
+        if not said:
+            progress.say(f"Slurm: task {ending[0]} of an earlier call is about to end, which is waited for")
+        said = True
+        time.sleep(POLL_SECONDS)
+
+
+def submit(
+    name: str,
+    jobs: Sequence[Job],
+    progress: Progress,
+    places: Sequence[Place],
+    execution: Execution,
+    limits: Mapping[str, str],
+) -> list[Task]:
+    """Submit an array of this name; each task does a share of the jobs on a worker for each place.
+
+    For the other arguments see `run`.
 
     Raises:
         ValueError: sbatch refuses.
     """
     import submitit  # noqa: PLC0415 - an optional package
 
-    limits = configuration()
     if limits["AccountingStorageType"] in ("accounting_storage/none", "(null)"):
         progress.say(f"Slurm: no accounting here; why a task ended is known for {limits['MinJobAge']} after it")
     count = min(-(-len(jobs) // len(places)), execution.slurm_tasks, int(limits["MaxArraySize"]))
     dealt = shares(jobs, count)
     places = places[: max(map(len, dealt))]
-    place, name = places[0], f"mfmarl-{uuid.uuid4().hex[:12]}"
+    place = places[0]
     record = records(place) / f"{name}.json"
     folders = [[place.folder(job).name for job in share] for share in dealt]
     write_json({"tasks": folders}, record)
-    executor = submitit.SlurmExecutor(records(place), max_num_timeout=execution.slurm_requeues)
+    python = DEAF + shlex.quote(sys.executable)
+    executor = submitit.SlurmExecutor(records(place), max_num_timeout=execution.slurm_requeues, python=python)
     executor.update_parameters(**parameters(name, places, execution))
     given = [variable for option in VARIABLES if getattr(execution, option) for variable in VARIABLES[option]]
     try:
         # Submitit prints what it then raises.
-        with without([*OURS, *given]), redirect_stderr(StringIO()), executor.batch():
+        with without([*OURS, *given, *of_this_job()]), redirect_stderr(StringIO()), executor.batch():
             submitted = [executor.submit(Share(tuple(each), tuple(places), execution.slurm_requeues)) for each in dealt]
     except submitit.core.utils.FailedJobError as error:
         record.unlink()
@@ -169,6 +231,28 @@ def submit(jobs: Sequence[Job], progress: Progress, places: Sequence[Place], exe
     write_json({"id": submitted[0].job_id.partition("_")[0], "tasks": folders}, record)
     progress.say(f"Slurm: {len(jobs)} jobs in {count} tasks, array {submitted[0].job_id.partition('_')[0]} ({name})")
     return [Task(name, index, list(share), submitted[index].job_id) for index, share in enumerate(dealt)]
+
+
+def of_this_job() -> list[str]:
+    """Variables that Slurm has set if this process is in a job itself: those that the tasks will have are others."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return []
+    return [name for name in os.environ if name.startswith(("SLURM_", "SLURMD_")) and name != "SLURM_CONF"]
+
+
+@contextmanager
+def cancelling(arrays: Collection[str]) -> Iterator[None]:
+    """Cancel the arrays that are named by then if Ctrl-C is pressed meanwhile.
+
+    Raises:
+        SilentError: scancel fails.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if arrays:
+            ask("scancel", f"--name={','.join(sorted(arrays))}")
+        raise
 
 
 def parameters(name: str, places: Sequence[Place], execution: Execution) -> dict[str, Any]:
@@ -179,7 +263,7 @@ def parameters(name: str, places: Sequence[Place], execution: Execution) -> dict
         "gpus_per_node": len(gpus) or None,
         "partition": execution.slurm_partition,
         "account": execution.slurm_account,
-        "mem": None if execution.slurm_memory is None else f"{round(execution.slurm_memory * 1024)}M",
+        "mem": None if execution.slurm_memory is None else f"{math.ceil(execution.slurm_memory * 1024)}M",
     }
     return {
         "job_name": name,
@@ -308,7 +392,7 @@ def look(arrays: set[str]) -> dict[tuple[str, int], Seen]:
     Raises:
         SilentError: squeue fails.
     """
-    how = ("--noheader", "--array", "--states=all", "--format=%j|%i|%T|%r")
+    how = ("--all", "--noheader", "--array", "--states=all", "--format=%j|%i|%T|%r")
     seen = {}
     for line in ask("squeue", *how, f"--name={','.join(sorted(arrays))}").splitlines():
         array, task, state, reason = line.split("|", 3)
@@ -332,8 +416,17 @@ def ask(*command: str) -> str:
     Raises:
         SilentError: it fails.
     """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(HABITS)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SilentError(f"launcher: {command[0]} failed: {error}") from error
     if done.returncode:

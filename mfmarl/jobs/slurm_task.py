@@ -44,7 +44,8 @@ class Share:
         """Do the jobs, or what is left of them; return why some failed, by name.
 
         Raises:
-            ValueError: the task was queued again too often, or has fewer GPUs than it asked for.
+            ValueError: the task was queued again too often, has fewer GPUs than it asked for, or its folder of
+                temporary files does not do.
         """
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         if restarts > self.requeues:
@@ -52,6 +53,7 @@ class Share:
         gpus = {place.hardware.device for place in self.places if place.hardware.accelerator == "gpu"}
         if len(gpus) > torch.cuda.device_count():
             raise ValueError(f"devices: got {len(gpus)}, but torch finds {torch.cuda.device_count()} GPUs in this task")
+        workers.check_temporary_folder()
         with TaskProgress(self.jobs, task_file(self.places[0].out, own_id())) as progress:
             return workers.run(self.jobs, progress, self.places)
 

@@ -59,6 +59,7 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost={host}
 AccountingStoragePort={port}
 AccountingStoragePass={folder}/munge.socket
+AccountingStorageEnforce=limits
 """
 DATABASE_DAEMON = """
 AuthType=auth/munge
@@ -102,7 +103,7 @@ class Cluster:
     def command(self, *arguments: str) -> str:
         """What one of Slurm's commands prints."""
         return subprocess.run(
-            arguments, env=self.environment, capture_output=True, text=True, check=True, timeout=60
+            arguments, env=self.environment, capture_output=True, text=True, check=True, timeout=300
         ).stdout
 
     def tasks(self) -> dict[str, str]:
@@ -115,7 +116,7 @@ class Cluster:
         self.wait_for(lambda: "idle" in self.command("sinfo", "--noheader", "--format=%T").split())
 
     @staticmethod
-    def wait_for(condition: object, seconds: float = 60) -> None:
+    def wait_for(condition: object, seconds: float = 300) -> None:
         """Wait until a function without arguments is true.
 
         Raises:
@@ -182,6 +183,8 @@ def database(cluster: Cluster) -> Iterator[None]:
         cluster.wait_for(lambda: succeeds(cluster, "mariadb", "--no-defaults", door, f"--execute={USER}"))
         with daemon(["slurmdbd", "-D"], cluster.environment):
             cluster.wait_for(lambda: succeeds(cluster, "sacctmgr", "--immediate", "add", "cluster", "toy"))
+            cluster.command("sacctmgr", "--immediate", "add", "account", "lab")
+            cluster.command("sacctmgr", "--immediate", "add", "user", getpass.getuser(), "account=lab")
             yield
 
 
@@ -220,7 +223,7 @@ def daemon(command: list[str], environment: Mapping[str, str]) -> Iterator[None]
 
 def succeeds(cluster: Cluster, *command: str) -> bool:
     """Whether a command does."""
-    asked = subprocess.run(command, env=cluster.environment, capture_output=True, check=False, timeout=60)
+    asked = subprocess.run(command, env=cluster.environment, capture_output=True, check=False, timeout=300)
     return asked.returncode == 0
 
 

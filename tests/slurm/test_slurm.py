@@ -1,13 +1,19 @@
 """Sweeps on a real Slurm: whatever happens to tasks, node and launcher, the bytes are those of a local run."""
 
+from __future__ import annotations
+
+import getpass
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -22,7 +28,8 @@ from tests.slurm.sweep import SweepOptions, run, sweep
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 ROOT = Path(__file__).parents[2]
-LONG = ("--evaluations", "300")  # a minute or so
+LONG = ("--evaluations", "150")  # far more than are over when a job is stopped at its first checkpoint
+ODD = 'o d\'d "é", $x'  # name of a folder
 SHARED = ("--workers", "2", "--slurm-tasks", "1")  # both jobs in one task
 
 
@@ -33,8 +40,20 @@ def cluster() -> Iterator[Cluster]:
         yield started
 
 
+@pytest.fixture(autouse=True)
+def ended() -> Iterator[None]:
+    """No launcher outlives its test."""
+    yield
+    while Sweep.started:
+        process = Sweep.started.pop().process
+        process.kill()
+        process.communicate()
+
+
 class Sweep:
     """A launcher that runs, of tests/slurm/sweep.py or another script, and what it says."""
+
+    started: ClassVar[list[Sweep]] = []
 
     def __init__(
         self, cluster: Cluster, out: Path, *arguments: str, script: tuple[str, ...] = ("-m", "tests.slurm.sweep")
@@ -51,21 +70,28 @@ class Sweep:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(self)
 
     def end(self) -> tuple[int, str]:
         """Wait for it: its exit code, and what it said."""
-        said, _ = self.process.communicate(timeout=400)
+        said, _ = self.process.communicate(timeout=1500)
         return self.process.returncode, said
 
-    def wait_for_checkpoints(self) -> None:
-        """Wait until all jobs have saved a checkpoint."""
-        folders = [folder(job, self.out, "32") for job in sweep(parse(SweepOptions, self.arguments))]
+    def stop_workers(self) -> list[psutil.Process]:
+        """Stop each worker once its job has saved a checkpoint, so that no job is done before something happens."""
+        left = [folder(job, self.out, "32") for job in sweep(parse(SweepOptions, self.arguments))]
+        stopped = []
 
-        def saved() -> bool:
+        def all_stopped() -> bool:
             assert self.process.poll() is None, self.process.communicate()[0]
-            return all((each / "checkpoint.ckpt").exists() for each in folders)
+            for each in [each for each in left if (each / "checkpoint.ckpt").exists()]:
+                stopped.append(psutil.Process(int((each / ".holder").read_text().split()[1])))
+                stopped[-1].suspend()
+                left.remove(each)
+            return not left
 
-        self.cluster.wait_for(saved, 200)
+        self.cluster.wait_for(all_stopped, 900)
+        return stopped
 
     def processes(self) -> list[psutil.Process]:
         """Those of its tasks: of each the one that submitit started."""
@@ -100,14 +126,14 @@ def new_arrays(cluster: Cluster, before: set[str]) -> set[str]:
 def test_shares_on_workers_give_the_bytes_of_a_local_run(cluster: Cluster, tmp_path: Path) -> None:
     before = set(cluster.tasks())
     sizes = ("--jobs", "4")
-    code, said = Sweep(cluster, tmp_path / "out", *sizes, "--slurm-tasks", "2", "--slurm-memory", "1.5").end()
+    code, said = Sweep(cluster, tmp_path / ODD, *sizes, "--slurm-tasks", "2", "--slurm-memory", "1.5").end()
     assert code == 0, said
     assert "no accounting here" in said
     assert "4 jobs in 2 tasks" in said
     assert len(set(cluster.tasks()) - before) == 2
     run([*sizes, "--workers", "1", "--accelerator", "cpu", "--out", str(tmp_path / "here")])
-    assert rows(tmp_path / "out") == rows(tmp_path / "here")
-    assert not list(tmp_path.glob("out/jobs/slurm/mfmarl-*.json")), "nothing runs any more"
+    assert rows(tmp_path / ODD) == rows(tmp_path / "here")
+    assert not list(tmp_path.glob("*/jobs/slurm/mfmarl-*.json")), "nothing runs any more"
 
 
 @pytest.mark.parametrize(
@@ -165,15 +191,18 @@ def test_a_launcher_that_is_killed_finds_its_array_again(
 ) -> None:
     before = set(cluster.tasks())
     first = Sweep(cluster, tmp_path, *LONG, "--slurm-tasks", "2")
-    first.wait_for_checkpoints()
+    workers = first.stop_workers()
     first.process.kill()
-    first.process.wait()
+    assert first.end()[0] == -signal.SIGKILL
     assert len(new_arrays(cluster, before)) == 1
     fresh = Sweep(cluster, tmp_path, *LONG, "--slurm-tasks", "2", "--fresh")
     code, said = fresh.end()
     assert code == 2
     assert "fresh: an array of an earlier call still does these jobs; first scancel --name=mfmarl-" in said
-    code, said = Sweep(cluster, tmp_path, *LONG, "--slurm-tasks", "2").end()
+    again = Sweep(cluster, tmp_path, *LONG, "--slurm-tasks", "2")
+    for worker in workers:
+        worker.resume()
+    code, said = again.end()
     assert code == 0, said
     assert "an earlier call has submitted" in said
     assert len(new_arrays(cluster, before)) == 1, "nothing was submitted twice"
@@ -186,7 +215,7 @@ def test_ctrl_c_cancels_the_tasks_and_sigterm_leaves_them(
 ) -> None:
     before = set(cluster.tasks())
     first = Sweep(cluster, tmp_path, *LONG, *SHARED)
-    first.wait_for_checkpoints()
+    first.stop_workers()
     first.process.terminate()
     assert first.end()[0] == 143
     (task,) = set(cluster.tasks()) - before
@@ -201,6 +230,68 @@ def test_ctrl_c_cancels_the_tasks_and_sigterm_leaves_them(
     code, said = Sweep(cluster, tmp_path, *LONG, *SHARED).end()
     assert code == 0, said
     assert rows(tmp_path) == whole
+
+
+@pytest.mark.slow
+def test_a_task_that_was_cancelled_while_nobody_watched_is_submitted_again(
+    cluster: Cluster, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    before = set(cluster.tasks())
+    first = Sweep(cluster, tmp_path, *LONG, *SHARED)
+    first.stop_workers()
+    first.process.kill()
+    assert first.end()[0] == -signal.SIGKILL
+    (task,) = set(cluster.tasks()) - before
+    cluster.command("scancel", task)
+    code, said = Sweep(cluster, tmp_path, *LONG, *SHARED).end()
+    assert code == 0, said
+    assert len(new_arrays(cluster, before)) == 2
+    assert rows(tmp_path) == whole
+
+
+@pytest.mark.slow
+def test_two_calls_at_once_share_one_array(cluster: Cluster, tmp_path: Path) -> None:
+    before = set(cluster.tasks())
+    calls = [Sweep(cluster, tmp_path / "out") for _ in range(2)]
+    for call in calls:
+        code, said = call.end()
+        assert code == 0, said
+    assert len(new_arrays(cluster, before)) == 1
+    run(["--workers", "1", "--accelerator", "cpu", "--out", str(tmp_path / "here")])
+    assert rows(tmp_path / "out") == rows(tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_a_partition_that_is_down_is_said_and_waited_for(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.command("scontrol", "update", "partitionname=urgent", "state=down")
+    try:
+        call = Sweep(cluster, tmp_path, "--slurm-partition", "urgent")
+        assert call.process.stdout is not None
+        while "waits: PartitionDown" not in (line := call.process.stdout.readline()):
+            assert line, "it has ended"
+    finally:
+        cluster.command("scontrol", "update", "partitionname=urgent", "state=up")
+    code, said = call.end()
+    assert code == 0, said
+
+
+@pytest.mark.slow
+def test_a_launcher_may_be_a_job_itself_and_its_user_have_habits(cluster: Cluster, tmp_path: Path) -> None:
+    """Whose variables are not those of the tasks: srun refuses two kinds of memory, squeue shows what it is told."""
+    call = ["-m", "tests.slurm.sweep", "--launcher", "slurm", "--accelerator", "cpu", "--slurm-memory", "1"]
+    job = ["--wait", "--mem-per-cpu=100", "--ntasks=2", "--export=ALL,SQUEUE_STATES=failed,SBATCH_WAIT=1"]
+    command = shlex.join([sys.executable, *call, "--out", str(tmp_path / "out")])
+    log = tmp_path / "log.txt"
+    done = subprocess.run(
+        ["sbatch", *job, f"--output={log}", f"--wrap={command}"],
+        cwd=ROOT,
+        env={**cluster.environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        check=False,
+        timeout=1500,
+    )
+    assert done.returncode == 0, log.read_text()
+    run(["--workers", "1", "--accelerator", "cpu", "--out", str(tmp_path / "here")])
+    assert rows(tmp_path / "out") == rows(tmp_path / "here")
 
 
 def cancel(cluster: Cluster, task: str, sweep: Sweep) -> None:
@@ -236,9 +327,12 @@ def test_a_task_that_is_lost_is_said_and_the_same_command_goes_on(
 ) -> None:
     before = set(cluster.tasks())
     first = Sweep(cluster, tmp_path, *LONG, *SHARED)
-    first.wait_for_checkpoints()
+    workers = first.stop_workers()
     (task,) = set(cluster.tasks()) - before
     fault(cluster, task, first)
+    for worker in workers:
+        with suppress(psutil.NoSuchProcess):
+            worker.resume()
     code, said = first.end()
     assert code == 1
     assert re.search(message, said), said
@@ -263,6 +357,17 @@ def test_accounts_say_what_became_of_a_task_that_squeue_has_forgotten(
         code, said = Sweep(accounted, tmp_path, "--jobs", "1").end()
         assert code == 0, said
         assert "no accounting" not in said
+        code, said = Sweep(accounted, tmp_path, "--fresh", "--slurm-account", "nowhere").end()
+        assert code == 2
+        assert "error: launcher: sbatch refused: " in said
+        assert "Invalid account" in said
+        accounted.command("sacctmgr", "--immediate", "modify", "user", getpass.getuser(), "set", "maxsubmitjobs=1")
+        code, said = Sweep(accounted, tmp_path, "--fresh").end()
+        assert code == 2
+        assert "error: launcher: sbatch refused: " in said
+        assert "job submit limit" in said
+        code, said = Sweep(accounted, tmp_path, "--slurm-tasks", "1").end()
+        assert code == 0, said
 
 
 def requeue(cluster: Cluster, task: str) -> None:
@@ -289,7 +394,7 @@ def test_a_task_that_is_queued_again_goes_on_and_ends_in_the_same_bytes(
 ) -> None:
     before = set(cluster.tasks())
     launched = Sweep(cluster, tmp_path, *LONG, *SHARED, "--slurm-partition", "normal")
-    launched.wait_for_checkpoints()
+    launched.stop_workers()
     (task,) = set(cluster.tasks()) - before
     fault(cluster, task)
     code, said = launched.end()
@@ -302,24 +407,47 @@ def test_a_task_that_is_queued_again_goes_on_and_ends_in_the_same_bytes(
 def test_a_task_is_queued_again_only_so_often(cluster: Cluster, tmp_path: Path, whole: dict[str, bytes]) -> None:
     before = set(cluster.tasks())
     launched = Sweep(cluster, tmp_path, *LONG, *SHARED, "--slurm-requeues", "0")
-    launched.wait_for_checkpoints()
+    launched.stop_workers()
     (task,) = set(cluster.tasks()) - before
     requeue(cluster, task)
     code, said = launched.end()
     assert code == 1
     assert "ValueError: slurm_requeues: queued again 1 times, allowed is 0" in said
+    code, said = Sweep(cluster, tmp_path, *LONG, *SHARED).end()
+    assert code == 0, said
+    assert rows(tmp_path) == whole
 
 
 @pytest.mark.slow
-def test_a_task_whose_time_is_over_is_queued_again(cluster: Cluster, tmp_path: Path) -> None:
-    size = ("--evaluations", "500")
+def test_a_task_that_is_preempted_while_it_starts_is_queued_again(
+    cluster: Cluster, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
     before = set(cluster.tasks())
-    code, said = Sweep(cluster, tmp_path / "out", *size, *SHARED, "--slurm-minutes", "1").end()
-    assert code == 0, said
+    launched = Sweep(cluster, tmp_path, *LONG, *SHARED, "--slurm-partition", "normal")
+    cluster.wait_for(launched.processes)
     (task,) = set(cluster.tasks()) - before
-    assert "Restarts=0" not in cluster.command("scontrol", "show", "job", task)
-    run([*size, "--workers", "1", "--accelerator", "cpu", "--out", str(tmp_path / "here")])
-    assert rows(tmp_path / "out") == rows(tmp_path / "here")
+    preempt(cluster, task)
+    code, said = launched.end()
+    assert code == 0, said
+    assert "Restarts=1" in cluster.command("scontrol", "show", "job", task)
+    assert rows(tmp_path) == whole
+
+
+@pytest.mark.slow
+def test_a_task_whose_time_is_over_is_queued_again(cluster: Cluster, tmp_path: Path, whole: dict[str, bytes]) -> None:
+    """Its time is cut short once it has something to go on from, however long that took."""
+    before, start = set(cluster.tasks()), time.monotonic()
+    launched = Sweep(cluster, tmp_path, *LONG, *SHARED, "--slurm-minutes", "500")
+    launched.stop_workers()
+    (task,) = set(cluster.tasks()) - before
+    assert "TimeLimit=08:20:00" in cluster.command("scontrol", "show", "job", task)
+    minutes = int((time.monotonic() - start) / 60) + 2
+    cluster.command("scontrol", "update", f"jobid={task}", f"timelimit={minutes}")
+    cluster.wait_for(lambda: "Restarts=1" in cluster.command("scontrol", "show", "job", task))
+    cluster.command("scontrol", "update", f"jobid={task}", "timelimit=500")
+    code, said = launched.end()
+    assert code == 0, said
+    assert rows(tmp_path) == whole
 
 
 @pytest.mark.slow
