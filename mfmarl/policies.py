@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from mfmarl.custom import given_class, text_name
+from mfmarl.custom import check_classes, given_class, text_name
 from mfmarl.data.neighbourhood import Army, Neighbourhood
 from mfmarl.environments.battle.game import ACTIONS
 from mfmarl.environments.battle.scripts import OPPONENTS
@@ -178,6 +178,7 @@ class Policy:
         Raises:
             ValueError: no such file, one that is no policy, or one that needs a class that is not among `classes`.
         """
+        check_classes(classes)
         about, weights = read_weights(path, "policy", device)
         needed = class_needed(about)
         hint = ", on the command line by --algorithms path/to/file.py:Class"
