@@ -151,6 +151,13 @@ def bad(function: Any, *arguments: Any, **named: Any) -> Callable[[], object]:
     return partial(function, *arguments, **named)
 
 
+class StillArmy(BattleMFQ):
+    """Stays where it is."""
+
+    def act(self, army: int, view: Tensor, feature: Tensor, mean: Tensor, uniform: Tensor, step: int) -> Tensor:
+        return torch.full((len(view),), 6)
+
+
 EPSILON = r"^exploration must be one such as EpsilonGreedy\(1\.0, 0\.05, 2000\), got "
 WIDTHS = r"^hidden must be widths such as \(32, 32\), or None for a table, got 32$"
 CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
@@ -199,6 +206,13 @@ def test_a_kept_agent_is_saved_in_a_folder_that_is_made_and_loaded(tmp_path: Pat
     agent.save(f"{tmp_path}/new/folder")
     again = load_agent(tmp_path / "new/folder/agent.safetensors")
     assert same(again.state_dict(), agent.state_dict())
+
+
+def test_an_army_is_saved_where_a_text_says(tmp_path: Path) -> None:
+    for cls in (BattleAC, StillArmy):
+        _, (army,) = train(cls, Battle(4, max_steps=5), [0], steps=1, evaluations=1, keep=True)
+        army.save(f"{tmp_path}/{cls.__name__}.safetensors")
+        assert same(Policy.load(f"{tmp_path}/{cls.__name__}.safetensors", classes=[cls]).about, army.about)
 
 
 @pytest.mark.parametrize("precision", ["64", "bf16-mixed"])
