@@ -197,6 +197,14 @@ class ClassNeededError(ValueError):
     """A file needs a custom class that was not given."""
 
 
+def check_classes(classes: object) -> None:
+    """Raise ValueError unless it is a list of classes."""
+    if isinstance(classes, type):
+        raise ValueError(f"classes must be a list of classes, got a class: classes=[{classes.__name__}]")
+    if not isinstance(classes, Sequence) or not all(isinstance(each, type) for each in classes):
+        raise ValueError(f"classes must be a list of classes, got {classes!r}")
+
+
 def given_class(what: str, path: str | Path, needed: str, classes: Sequence[type], hint: str = "") -> type:
     """The class that a file needs, which may have come from anywhere: one of those given, never run from its path.
 

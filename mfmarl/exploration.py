@@ -25,6 +25,13 @@ class Exploration(Protocol):
         ...
 
 
+def check_exploration(exploration: object, *needed: str) -> None:
+    """Raise ValueError unless it is an Exploration, and has what is `needed` besides."""
+    lacking = [name for name in ("temperature", "choose", *needed) if not hasattr(exploration, name)]
+    if lacking or isinstance(exploration, type):
+        raise ValueError(f"exploration must be one such as EpsilonGreedy(1.0, 0.05, 2000), got {exploration!r}")
+
+
 @dataclass(frozen=True)
 class EpsilonGreedy:
     """With probability epsilon any action, else the best: epsilon falls linearly from start to end, then stays.

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from mfmarl.custom import given_class, text_name
+from mfmarl.custom import check_classes, given_class, text_name
 from mfmarl.data.neighbourhood import Army, Neighbourhood
 from mfmarl.environments.battle.game import ACTIONS
 from mfmarl.environments.battle.scripts import OPPONENTS
@@ -151,7 +151,7 @@ class Policy:
         actions[alive] = outputs.argmax(-1) if evaluation == "greedy" else self.acting.choose(outputs, uniform)
         return actions
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the file, weights in bfloat16."""
         cls = type(self.network)
         known = NETWORKS.get(cls.__name__) is cls
@@ -178,6 +178,7 @@ class Policy:
         Raises:
             ValueError: no such file, one that is no policy, or one that needs a class that is not among `classes`.
         """
+        check_classes(classes)
         about, weights = read_weights(path, "policy", device)
         needed = class_needed(about)
         hint = ", on the command line by --algorithms path/to/file.py:Class"
@@ -242,12 +243,12 @@ class AgentsPolicy(Policy):
                 actions[battle, living] = self.agent.act(0, view, feature, mean, draws, self.rounds).cpu()
         return actions
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the file, weights as they are."""
         save_agent(path, self.agent, self.rounds, self.about)
 
 
-def save_agent(path: Path, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
+def save_agent(path: str | Path, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
     """Write an army that only its class can let act: all that it learned, and how the class is called and built.
 
     Args:

@@ -1,6 +1,7 @@
 """Randomness: one generator for each seed and stream."""
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -9,16 +10,31 @@ import torch
 _STREAMS = ("start", "training", "evaluation")
 
 
-def generators(seeds: Sequence[int], stream: Literal["start", "training", "evaluation"]) -> list[torch.Generator]:
+def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
+    """The seeds.
+
+    Raises:
+        ValueError: a single number, none, what is no whole number, a negative one, or one twice.
+    """
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds must be several numbers, such as range(8), got {seeds!r}")
+    try:
+        numbers = tuple(operator.index(seed) for seed in seeds)
+    except TypeError as error:
+        raise ValueError(f"seeds must be whole numbers, got {seeds!r}") from error
+    if not numbers or min(numbers) < 0 or max(numbers) >= 2**61 or len(set(numbers)) < len(numbers):
+        raise ValueError(f"seeds must be distinct, at least 0 and below 2^61, got {list(numbers)}")
+    return numbers
+
+
+def generators(seeds: Iterable[int], stream: Literal["start", "training", "evaluation"]) -> list[torch.Generator]:
     """One CPU generator a seed for a stream: the networks' start, play and replay, or evaluation.
 
     Raises:
-        ValueError: no seed, a negative one, or one twice.
+        ValueError: they are no seeds, see `seed_numbers`.
     """
-    if not seeds or min(seeds) < 0 or max(seeds) >= 2**61 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be distinct, at least 0 and below 2^61, got {list(seeds)}")
     number = _STREAMS.index(stream)
-    return [torch.Generator().manual_seed(seed * len(_STREAMS) + number) for seed in seeds]
+    return [torch.Generator().manual_seed(seed * len(_STREAMS) + number) for seed in seed_numbers(seeds)]
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def _named(name: str, custom: Callable[[str], type]) -> type:
     return found
 
 
-def write_weights(path: Path, what: str, about: Mapping[str, object], weights: Mapping[str, Tensor]) -> None:
+def write_weights(path: str | Path, what: str, about: Mapping[str, object], weights: Mapping[str, Tensor]) -> None:
     """Write a file, whole or not at all.
 
     Args:
@@ -145,7 +145,7 @@ def write_weights(path: Path, what: str, about: Mapping[str, object], weights: M
         weights: by name.
     """
     apart = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
-    with atomic(path) as temporary:
+    with atomic(Path(path)) as temporary:
         save_file(apart, temporary, metadata={what: json.dumps(about)})
 
 

@@ -1,6 +1,7 @@
 """Mistakes of those who write a method, a network or a call of their own: one line each, and nothing silent."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mfmarl import MFQ, Battle, BattleIL, BattleMFQ, Execution, GaussianSqueeze, Ising, TabularMFQ, load_agent, train
+from mfmarl import (
+    AC,
+    MFQ,
+    Battle,
+    BattleAC,
+    BattleIL,
+    BattleMFQ,
+    Boltzmann,
+    EpsilonGreedy,
+    Execution,
+    GaussianSqueeze,
+    Ising,
+    Policy,
+    ReplayDataModule,
+    TabularMFQ,
+    load_agent,
+    train,
+)
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.q_learning import IL
 from mfmarl.data.neighbourhood import Noise
@@ -81,6 +99,103 @@ def test_a_neighbourhood_that_a_method_never_reads(name: str) -> None:
         train(IL, GAME, [0], **SHORT, **{name: value})
 
 
+class Wide(MFQ):
+    """Its network gives two numbers more than there are actions."""
+
+    def make_network(self, *_: Any) -> nn.Module:
+        return Copies(lambda: nn.Linear(20, 12), 10, self.start_generators)
+
+
+class Narrow(AC):
+    """Its critic gives one number less."""
+
+    def make_critic(self, *_: Any) -> nn.Module:
+        return Copies(lambda: nn.Linear(10, 9), 10, self.start_generators)
+
+
+class Counts(nn.Module):
+    """Gives one number more than Battle has actions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(34, 22)
+
+    def forward(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        values: Tensor = self.layer(feature)
+        return values
+
+
+class WideArmy(BattleAC):
+    """Its networks are those."""
+
+    def make_network(self) -> nn.Module:
+        return Counts()
+
+
+@pytest.mark.parametrize(
+    ("cls", "game", "shapes"),
+    [
+        (Wide, GAME, r"\[1, 10, 10\], a number an action, got \[1, 10, 12\]"),
+        (Narrow, GAME, r"\[1, 10, 10\], a number an action, got \[1, 10, 9\]"),
+        (WideArmy, Battle(4, max_steps=10), r"\[4, 21\], a number an action, got \[4, 22\]"),
+    ],
+)
+def test_a_network_that_gives_other_numbers_than_actions(cls: Any, game: Any, shapes: str) -> None:
+    few = {"steps": 1, "evaluations": 1} if isinstance(game, Battle) else SHORT
+    with pytest.raises(ValueError, match=f"^network must give {shapes}$"):
+        train(cls, game, [0], **few)
+
+
+def bad(function: Any, *arguments: Any, **named: Any) -> Callable[[], object]:
+    """A call whose types are wrong on purpose."""
+    return partial(function, *arguments, **named)
+
+
+class StillArmy(BattleMFQ):
+    """Stays where it is."""
+
+    def act(self, army: int, view: Tensor, feature: Tensor, mean: Tensor, uniform: Tensor, step: int) -> Tensor:
+        return torch.full((len(view),), 6)
+
+
+EPSILON = r"^exploration must be one such as EpsilonGreedy\(1\.0, 0\.05, 2000\), got "
+WIDTHS = r"^hidden must be widths such as \(32, 32\), or None for a table, got 32$"
+CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (bad(train, MFQ, GAME, [0], **{**SHORT, "steps": "10"}), r"^steps must be a whole number .*, got '10'$"),
+        (bad(train, MFQ, GAME, [0], **{**SHORT, "steps": 20.0}), r"^steps must be a whole number .*, got 20\.0$"),
+        (bad(MFQ, GAME, [0], exploration=0.1), f"{EPSILON}0.1$"),
+        (bad(MFQ, GAME, [0], exploration=EpsilonGreedy), f"{EPSILON}<class"),
+        (bad(BattleMFQ, Battle(4), [0], exploration=Boltzmann(1.0)), f"{EPSILON}Boltzmann"),
+        (bad(MFQ, GAME, [0], hidden=32), WIDTHS),
+        (bad(AC, GAME, [0], hidden=32), WIDTHS),
+        (bad(MFQ, GAME, 2), r"^seeds must be several numbers, such as range\(8\), got 2$"),
+        (bad(ReplayDataModule, GAME, 2, **SHORT), r"^seeds must be several numbers, such as range\(8\), got 2$"),
+        (bad(Execution, precision="16"), r"^precision: got '16', allowed is '32', '64', 'bf16-mixed'$"),
+        (bad(Execution, workers="2"), r"^workers: got '2', allowed is 'auto' or a whole number$"),
+        (bad(train, MFQ, GAME, [0], execution="local", **SHORT), r"^execution must be an Execution such as"),
+        (bad(load_agent, "nothing", classes=Wide), CLASSES),
+        (bad(MFQ.load_from_checkpoint, "nothing", classes=Wide), CLASSES),
+        (bad(Policy.load, "nothing", classes=Wide), CLASSES),
+        (bad(fight, "random", "rush", 1, classes=Wide), CLASSES),
+        (bad(fight, "random", "rush", 1, classes=["Wide"]), r"^classes must be a list of classes, got \['Wide'\]$"),
+    ],
+)
+def test_values_of_another_type(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_what_the_constructors_refuse_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=WIDTHS):
+        train(MFQ, GAME, [0], out=tmp_path / "out", hidden=32, **SHORT)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_trained_agent_is_no_army_yet() -> None:
     with pytest.raises(ValueError, match=r"^army must be a Policy, .*, got a BattleIL: save a trained agent"):
         fight(BattleIL(Battle(2), [0]), "random", 1)  # type: ignore[arg-type]
@@ -91,6 +206,13 @@ def test_a_kept_agent_is_saved_in_a_folder_that_is_made_and_loaded(tmp_path: Pat
     agent.save(f"{tmp_path}/new/folder")
     again = load_agent(tmp_path / "new/folder/agent.safetensors")
     assert same(again.state_dict(), agent.state_dict())
+
+
+def test_an_army_is_saved_where_a_text_says(tmp_path: Path) -> None:
+    for cls in (BattleAC, StillArmy):
+        _, (army,) = train(cls, Battle(4, max_steps=5), [0], steps=1, evaluations=1, keep=True)
+        army.save(f"{tmp_path}/{cls.__name__}.safetensors")
+        assert same(Policy.load(f"{tmp_path}/{cls.__name__}.safetensors", classes=[cls]).about, army.about)
 
 
 @pytest.mark.parametrize("precision", ["64", "bf16-mixed"])

@@ -1,6 +1,7 @@
 """Every example runs, and shows what it says."""
 
 import os
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -43,6 +44,17 @@ def test_examples(
     assert PRINTS[path.stem] in capsys.readouterr().out
 
 
+def test_the_notebook_is_stored_with_what_it_shows() -> None:
+    path = ROOT / "examples/tour.ipynb"
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    shown = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert [len(outputs) for outputs in shown] == [1] * len(shown)
+    assert ["image/png" in outputs[0].data for outputs in shown] == [False, True, False, False]
+    texts = [text for outputs in shown for kind, text in outputs[0].data.items() if kind.startswith("text/")]
+    assert not [text for text in texts if re.search(r"/(home|root|tmp|work|Users|usr)/|site-packages", text)]
+    assert path.stat().st_size < 500_000
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +63,8 @@ def test_the_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = nbformat.read(ROOT / "examples/tour.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for output in outputs if output.output_type == "stream"]  # nothing clutters it
+    streams = [output for output in outputs if output.output_type == "stream"]
+    assert all("agent-steps/s" in each.text or not each.text.strip() for each in streams)  # a bar, if it takes long
     text = "".join(output.data["text/plain"] for output in outputs if "data" in output)
     assert "Optimistic" in text
     assert "opponent_reward" in text

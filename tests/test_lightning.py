@@ -24,6 +24,7 @@ from mfmarl.algorithms.lattice import Metropolis, TabularMFQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.saved import load_agent
 from mfmarl.custom import class_in_file
+from mfmarl.data.neighbourhood import Noise
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Battle, Game, GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
@@ -124,11 +125,9 @@ def whole(case: Case, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[An
     epochs = ModelCheckpoint(folder, "epoch-{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
     scores = ModelCheckpoint(folder, "score-{epoch}", monitor=case.score, mode="max", save_top_k=-1)
     rounds = ModelCheckpoint(folder, "round-{step}", every_n_train_steps=1, save_top_k=-1)
-    fit = trainer(folder, steps, epochs, scores, rounds)
-    with warnings.catch_warnings():
-        # Lightning: a checkpoint between rounds holds the state after the last gradient step. So it shall.
-        warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
-        fit.fit(agent, datamodule=data)
+    sevens = ModelCheckpoint(folder, "seven-{step}", every_n_train_steps=7, save_top_k=-1)
+    fit = trainer(folder, steps, epochs, scores, rounds, sevens)
+    fit.fit(agent, datamodule=data)
     return state(fit), steps, folder
 
 
@@ -152,6 +151,72 @@ def test_max_steps_ends_with_the_round_that_reaches_it(
     fit.fit(agent, datamodule=data)
     assert fit.global_step == steps[2]
     assert data.steps_played == data.steps * 3 // 8 or case.score == "greedy_reward"
+
+
+def test_a_checkpoint_every_n_steps_is_of_the_first_round_past_each_multiple(
+    whole: tuple[list[Any], Steps, Path],
+) -> None:
+    _, steps, folder = whole
+    passed = {
+        next(each for each in steps.after_rounds if each >= 7 * n) for n in range(1, steps.after_rounds[-1] // 7 + 1)
+    }
+    assert {path.name for path in folder.glob("seven-*")} == {f"seven-step={each}.ckpt" for each in passed}
+
+
+def test_a_monitored_checkpoint_every_n_steps_begins_with_the_first_score(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    scores = ModelCheckpoint(tmp_path, "{step}", monitor=case.score, mode="max", every_n_train_steps=2, save_top_k=-1)
+    steps = Steps()
+    trainer(tmp_path, steps, scores, max_epochs=2).fit(agent, datamodule=data)
+    assert {path.name for path in tmp_path.glob("*.ckpt")} == {f"step={each}.ckpt" for each in steps.after_rounds[2:]}
+
+
+def test_validate_returns_the_scores(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    logger = CSVLogger(tmp_path, version=0)
+    fit = trainer(tmp_path, logger=logger, log_every_n_steps=1)
+    fit.fit(agent, datamodule=data)
+    last, played = dict(agent.scores), float(data.steps)
+    [found] = fit.validate(agent, datamodule=data, verbose=False)
+    assert set(found) == {*last, "step"}
+    assert found["step"] == played == read_csv(Path(logger.log_dir) / "metrics.csv")["step"].iloc[-1]
+    of_training = set(last) - {"greedy_reward", "sampled_reward"}
+    assert {name: found[name] for name in of_training} == {name: float(last[name].mean()) for name in of_training}
+    assert found[case.score] == float(agent.scores[case.score].mean())
+
+
+def test_validate_before_training(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    check = trainer(tmp_path)
+    if case.score == "greedy_reward":
+        [found] = check.validate(agent, datamodule=data, verbose=False)
+        assert set(found) == {"greedy_reward", "sampled_reward", "step"}
+        trainer(tmp_path, max_epochs=1).fit(agent, datamodule=data)  # goes on with what it left
+        return
+    with pytest.raises(
+        ValueError, match=r"^datamodule: got one that has played nothing, but its scores are means over"
+    ):
+        check.validate(agent, datamodule=data, verbose=False)
+
+
+def test_rounds_that_are_left_out_are_told(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    with pytest.warns(UserWarning, match=rf"^limit_train_batches: 1 of the 2 rounds .* before all {data.steps} steps"):
+        trainer(tmp_path, max_epochs=2, limit_train_batches=1).fit(agent, datamodule=data)
+    assert 0 < data.steps_played < data.steps // 2
+    agent, data = case.make()
+    trainer(tmp_path, fast_dev_run=True).fit(agent, datamodule=data)  # is meant to be short
+
+
+@pytest.mark.parametrize(("made", "got"), [(lambda _: None, "None"), (torch.optim.LBFGS, "LBFGS")])
+def test_optimizers_that_cannot_step_are_refused(made: Callable[[Any], Any], got: str, tmp_path: Path) -> None:
+    class Odd(IL):
+        def configure_optimizers(self) -> Any:
+            return made(self.network.parameters())
+
+    agent, data = CASES["stateless"].make(Odd)
+    with pytest.raises(ValueError, match=rf"^configure_optimizers must give an optimizer, or a list .* got {got}$"):
+        trainer(tmp_path).fit(agent, datamodule=data)
 
 
 def test_without_limits_training_ends_with_the_last_evaluation(case: Case, tmp_path: Path) -> None:
@@ -199,7 +264,7 @@ def test_resumed_is_uninterrupted(case: Case, where: str, whole: tuple[list[Any]
     assert_same(state(fit), expected)
 
 
-@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`", "ignore:Using ModelCheckpoint with manual")
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_what_max_steps_stopped_goes_on(case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path) -> None:
     expected, steps, _ = whole
     agent, data = case.make()
@@ -334,6 +399,21 @@ OTHERS: dict[str, Callable[[], tuple[Agent, Any, dict[str, Any]]]] = {
         CASES["lattice"].make()[1],
         {},
     ),
+    r"neighbourhood: got Noise\(.*\) for IL, which sees no mean action: leave it out": lambda: (
+        IL(SQUEEZE, (0,)),
+        IL.data_module(SQUEEZE, (0,), neighbourhood=Noise(), **STATELESS),
+        {},
+    ),
+    r"neighbourhood: got Neighbourhood\(same_step=True\) for IL, which": lambda: (
+        IL(SQUEEZE, (0,)),
+        IL.data_module(SQUEEZE, (0,), stored_mean_action="same", **STATELESS),
+        {},
+    ),
+    r"neighbourhood: got Noise\(.*\) for BattleIL, which": lambda: (
+        BattleIL(Battle(8), (0,), neighbourhood=Noise()),
+        BattleIL.data_module(Battle(8), (0,), steps=1, evaluations=1, neighbourhood=Noise()),
+        {},
+    ),
     "max_epochs must be at most 4, or -1, got 5: .* the data module has 4": lambda: (
         *CASES["stateless"].make(),
         {"max_epochs": 5},
@@ -410,6 +490,36 @@ def test_several_ranks_are_refused_before_they_meet(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "ValueError: devices must be 1 an agent, got 2 processes" in done.stderr
     assert "Initializing distributed" not in done.stderr
+
+
+def test_a_checkpoint_is_of_one_class(whole: tuple[list[Any], Steps, Path], case: Case) -> None:
+    other: type[Agent] = Metropolis if case.cls is TabularMFQ else IL
+    name = case.cls.__name__
+    said = rf"^checkpoint_path must be of {other.__name__}, got one of {name}: {name}\.load_from_checkpoint$"
+    with pytest.raises(ValueError, match=said):
+        other.load_from_checkpoint(whole[2] / "epoch-epoch=3.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("cls", "seed", "neighbourhood", "said"),
+    [
+        (MFQ, 0, Noise(), r"neighbourhood, got one of Neighbourhood\(same_step=False\) for Noise\(same_step=False\)"),
+        (MFQ, 1, None, r"seeds, got one of \(0,\) for \(1,\)"),
+        (IL, 0, None, "algorithm, got one of MFQ for IL"),
+    ],
+)
+def test_going_on_as_another_is_refused(
+    cls: type[Agent], seed: int, neighbourhood: Any, said: str, tmp_path: Path
+) -> None:
+    agent, data = CASES["stateless"].make()
+    fit = trainer(tmp_path, max_epochs=1)
+    fit.fit(agent, datamodule=data)
+    fit.save_checkpoint(tmp_path / "it.ckpt")
+    other = cls.data_module(SQUEEZE, (seed,), neighbourhood=neighbourhood, **STATELESS)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match=f"^ckpt_path must be of the same {said}$"):
+        trainer(tmp_path).fit(
+            cls(SQUEEZE, (seed,)), datamodule=other, ckpt_path=tmp_path / "it.ckpt", weights_only=True
+        )
 
 
 def test_a_checkpoint_says_what_it_cannot_hold(tmp_path: Path) -> None:

@@ -95,11 +95,11 @@ class AC(StatelessAgent):
 
     def losses(self, batch: Batch) -> list[Tensor]:
         with torch.no_grad():
-            next_values = self.critic_target(batch.agent, batch.mean_action)
+            next_values = self.action_values(self.critic_target, batch.agent, batch.mean_action)
             # v(s') of Eq. 10, the policy being the target actor's
             value = mean_field_value(self.actor_target(batch.agent), next_values)
             td_target = self.reward_scale * batch.reward + self.discount * value
-        values = chosen(self.critic(batch.agent, batch.mean_action), batch.action)
+        values = chosen(self.action_values(self.critic, batch.agent, batch.mean_action), batch.action)
         critic_loss = (td_target - values).square().mean(-1)
         # The gradient of sum_a pi(a) Q_target(a) is that of Algorithm 2, averaged over the action that it draws.
         actor_loss = -mean_field_value(self.actor(batch.agent), next_values).mean(-1)

@@ -1,25 +1,31 @@
 """What all algorithms share: the base class, the loop of gradient steps, target networks, optimizers."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
 from mfmarl.algorithms.optimizers import Adam
-from mfmarl.custom import given_class, is_ours, text_name
+from mfmarl.custom import check_classes, given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
+from mfmarl.seeds import seed_numbers
 from mfmarl.values import decode, encode, write_weights
 
 BatchT = TypeVar("BatchT")
+
+_OF = "mfmarl"  # a checkpoint's key, of what says with whom it goes
 
 
 class Agent(pl.LightningModule):
@@ -29,7 +35,11 @@ class Agent(pl.LightningModule):
     `global_step` counts gradient steps, one a minibatch however many optimizers there are. `max_steps` is looked at
     between rounds: training ends with the round that reaches it. The epoch that it cuts short counts as one, as always
     in Lightning; to go on with its other rounds, bit for bit, save between rounds, as
-    `ModelCheckpoint(every_n_train_steps=1)` does.
+    `ModelCheckpoint(every_n_train_steps=n)` does after the first round at or past each multiple of n gradient steps.
+
+    `trainer.validate` evaluates the agent as it stands, and returns the means over seeds beside the steps played. A
+    score that is a mean over training since the last evaluation stays what it was where there was none since.
+    `limit_train_batches` leaves rounds out of each epoch, with a warning.
 
     Args:
         environment: the game.
@@ -58,7 +68,7 @@ class Agent(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.environment = environment
-        self.seeds = tuple(seeds)
+        self.seeds = seed_numbers(seeds)
         self.scores = {}
 
     def configure_callbacks(self) -> list[pl.Callback]:
@@ -73,11 +83,23 @@ class Agent(pl.LightningModule):
         return [Fitting()]
 
     def validation_step(self, evaluation: Callable[[Any], dict[str, Tensor]], batch_idx: int) -> None:
-        """Score the policy as it stands, and log the means over seeds, at the steps played."""
+        """Score the policy as it stands, and log the means over seeds, at the steps played.
+
+        Raises:
+            ValueError: `Trainer.validate` before any play, of a game whose scores are means over training.
+        """
         if self._trainer is None:  # a loop without Lightning
             self.scores = evaluation(self)
             return
         if self.trainer.sanity_checking:  # nothing has been played yet, and an evaluation has draws of its own
+            return
+        if self.trainer.state.fn == TrainerFn.VALIDATING:
+            self.scores |= measured(evaluation, self)
+            if not self.scores:
+                raise ValueError("datamodule: got one that has played nothing, but its scores are means over training")
+            # Lightning returns what it logs, at the `step` that is among it.
+            means = {name: values.mean() for name, values in self.scores.items()}
+            self.log_dict({**means, "step": float(self.steps_played)}, batch_size=1)
             return
         self.scores = evaluation(self)
         means = {name: values.mean() for name, values in self.scores.items()}
@@ -119,8 +141,29 @@ class Agent(pl.LightningModule):
         return plain
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the arguments as plain data: a checkpoint loads without unpickling."""
+        """Add the arguments as plain data: a checkpoint loads without unpickling; and of what it is."""
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self.described()
+        checkpoint[_OF] = self.goes_with()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on from another's checkpoint.
+
+        Raises:
+            ValueError: one of another class, game, seeds, temperatures or neighbourhood.
+        """
+        saved = checkpoint.get(_OF, {})
+        for name, own in self.goes_with().items():
+            if saved.get(name, own) != own:
+                raise ValueError(f"ckpt_path must be of the same {name}, got one of {saved[name]} for {own}")
+
+    def goes_with(self) -> dict[str, str]:
+        """What whoever goes on from its checkpoint must have as it has, as text."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        shared = {name: getattr(self, name) for name in self.shared_with_data}
+        if hasattr(data, "neighbourhood"):
+            shared["neighbourhood"] = data.neighbourhood
+        plain = {name: repr(each) if _tells(each) else type(each).__name__ for name, each in shared.items()}
+        return {"algorithm": type(self).__name__, **plain}
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -135,12 +178,18 @@ class Agent(pl.LightningModule):
             **changes: arguments of the constructor in place of those it was built by.
 
         Raises:
-            ValueError: the checkpoint is of no agent, or an argument that built it is no plain data or needs a class
-                that is not among `classes`.
+            ValueError: the checkpoint is of no agent or of another class, or an argument that built it is no plain data
+                or needs a class that is not among `classes`.
         """
+        check_classes(classes)
         checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
         if cls.CHECKPOINT_HYPER_PARAMS_KEY not in checkpoint:
             raise ValueError(f"checkpoint_path must be a checkpoint of an agent, got {checkpoint_path}")
+        name = checkpoint.get(_OF, {}).get("algorithm", cls.__name__)
+        if name != cls.__name__:
+            raise ValueError(
+                f"checkpoint_path must be of {cls.__name__}, got one of {name}: {name}.load_from_checkpoint"
+            )
         custom = partial(given_class, "checkpoint", checkpoint_path, classes=classes)
         agent = cls(**arguments_of(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes, custom))
         agent.load_state_dict(checkpoint["state_dict"])
@@ -171,6 +220,21 @@ class Agent(pl.LightningModule):
         cls = type(self)
         name = text_name(cls) if self.is_custom else cls.__name__
         write_weights(made(directory) / self.file, "agent", {"class": name, "arguments": described}, self.state_dict())
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> dict[str, Tensor]:
+    """The scores of an evaluation, but for means over training since the last one where there was none."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The ``compute`` method of metric", category=UserWarning)
+        scores = evaluation(agent)
+    return {name: values for name, values in scores.items() if not values.isnan().all()}
+
+
+def _tells(value: object) -> bool:
+    """Whether the text of a value tells it from others, in another process too."""
+    return is_dataclass(value) or isinstance(value, tuple)
 
 
 def made(directory: str | Path) -> Path:
@@ -252,6 +316,18 @@ def descend(
                 parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
             optimizer.step()
         follow()
+
+
+def checked_values(values: Any, shape: list[int]) -> Tensor:
+    """What a network gave, if it has this shape.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not isinstance(values, Tensor) or list(values.shape) != shape:
+        got = str(list(values.shape)) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(f"network must give {shape}, a number an action, got {got}")
+    return values
 
 
 def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:

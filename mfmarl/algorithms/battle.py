@@ -26,6 +26,7 @@ from mfmarl.algorithms.agent import (
     adam,
     check_discount,
     check_rate,
+    checked_values,
     descend,
     follower,
     made,
@@ -35,7 +36,7 @@ from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.neighbourhood import Army, Neighbourhood
 from mfmarl.data.self_play import SelfPlayDataModule, SelfPlayRound
 from mfmarl.environments.battle.game import ACTIONS, Battle
-from mfmarl.exploration import EpsilonGreedy
+from mfmarl.exploration import EpsilonGreedy, check_exploration
 from mfmarl.files import told
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_field_value
 from mfmarl.networks.battle import BattleNetwork
@@ -114,7 +115,15 @@ class BattleAgent(Agent):
         Returns:
             `[agents]` int64.
         """
-        return self.acting.choose(self.player(army)(view, feature, mean_action).float(), uniform)
+        return self.acting.choose(self.action_values(self.player(army), view, feature, mean_action), uniform)
+
+    def action_values(self, network: nn.Module, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        """What a network gives, `[batch, 21]` float32: action values, or logits of an actor.
+
+        Raises:
+            ValueError: a custom network gives another shape.
+        """
+        return checked_values(network(view, feature, mean_action), [len(view), ACTIONS]).float()
 
     def player(self, army: int) -> nn.Module:
         """The network that an army acts by."""
@@ -252,6 +261,7 @@ class BattleIL(ReplayingAgent):
         **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
+        check_exploration(exploration, "explore", "end")
         self.exploration = exploration
         self.double_q, self.learns_terminal = double_q, learns_terminal
         self.target = _copy(self.network)
@@ -267,7 +277,9 @@ class BattleIL(ReplayingAgent):
         actions = self.exploration.explore(uniform, step, ACTIONS)
         greedy = actions < 0
         if greedy.any():
-            actions[greedy] = self.player(army)(view[greedy], feature[greedy], mean_action[greedy]).argmax(-1)
+            actions[greedy] = self.action_values(
+                self.player(army), view[greedy], feature[greedy], mean_action[greedy]
+            ).argmax(-1)
         return actions
 
     @property
@@ -277,13 +289,13 @@ class BattleIL(ReplayingAgent):
     def loss(self, batch: BattleBatch) -> Tensor:
         with torch.no_grad():
             after = (batch.next_view, batch.next_feature, batch.next_mean_action)
-            next_values = self.target(*after).float()
+            next_values = self.action_values(self.target, *after)
             if self.double_q:  # the network chooses, the target network values
                 value = chosen(next_values, self.network(*after).argmax(-1))
             else:
                 value = boltzmann_value(next_values, 0.0)
             td_target = batch.reward + self.discount * value * ~batch.terminal
-        values = self.network(batch.view, batch.feature, batch.mean_action).float()
+        values = self.action_values(self.network, batch.view, batch.feature, batch.mean_action)
         squared_errors = (td_target - chosen(values, batch.action)).square()
         if self.learns_terminal:
             return squared_errors.mean()
@@ -345,12 +357,12 @@ class BattleAC(ReplayingAgent):
         after = (batch.next_view, batch.next_feature, batch.next_mean_action)
         goes_on = ~batch.terminal
         with torch.no_grad():
-            next_values = self.critic_target(*after).float()
-            target_policy = boltzmann_policy(self.actor_target(*after).float(), self.temperature)
+            next_values = self.action_values(self.critic_target, *after)
+            target_policy = boltzmann_policy(self.action_values(self.actor_target, *after), self.temperature)
             td_target = batch.reward + self.discount * mean_field_value(target_policy, next_values) * goes_on
-        values = self.critic(batch.view, batch.feature, batch.mean_action).float()
+        values = self.action_values(self.critic, batch.view, batch.feature, batch.mean_action)
         critic_loss = (td_target - chosen(values, batch.action)).square().mean()
-        log_policy = (self.network(*after).float() / self.temperature).log_softmax(-1)
+        log_policy = (self.action_values(self.network, *after) / self.temperature).log_softmax(-1)
         policy = log_policy.exp()
         # sum_a pi(a) Q_target(a) + entropy_weight H(pi), at o' as Algorithm 2 has it
         gain = mean_field_value(policy, next_values) - self.entropy_weight * mean_field_value(policy, log_policy)

@@ -5,12 +5,15 @@ steps, and learning rate schedulers step as Lightning documents for automatic op
 every `frequency` gradient steps, `epoch` at the epoch's last round, `ReduceLROnPlateau` after its evaluation.
 """
 
+import inspect
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.core.optimizer import _configure_optimizers, _configure_schedulers_automatic_opt
 from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch.optim import Optimizer
@@ -25,6 +28,7 @@ class Fitting(pl.Callback):
     def __init__(self) -> None:
         self.schedulers: list[LRSchedulerConfig] = []
         self.handles: list[RemovableHandle] = []
+        self.steps_before = 0  # `global_step` before this round
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Check what is put together, and have schedulers understood as under automatic optimization."""
@@ -41,11 +45,11 @@ class Fitting(pl.Callback):
         """What `configure_optimizers` returns, with its schedulers as Lightning takes them here; kept as it meant them.
 
         Raises:
-            ValueError: a scheduler that monitors a score, but would step after each gradient step.
+            ValueError: no optimizer, one that needs a closure, or a scheduler that monitors a score, but would step
+                after each gradient step.
         """
         returned = configure()
-        if returned is None:
-            return None
+        check_optimizers(returned)
         optimizers, schedulers, monitor = _configure_optimizers(returned)
         self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
         for config in self.schedulers:
@@ -55,7 +59,8 @@ class Fitting(pl.Callback):
         return list(optimizers), [{name: getattr(config, name) for name in kept} for config in self.schedulers]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Watch the optimizers, whoever calls `step`."""
+        """Watch the optimizers, whoever calls `step`; say so if rounds are left out."""
+        warn_of_rounds_left_out(trainer)
         for number, optimizer in enumerate(trainer.optimizers):
             own = [each for each in self.schedulers if each.scheduler.optimizer is optimizer]
             own = [each for each in own if each.interval == "step"]
@@ -79,8 +84,12 @@ class Fitting(pl.Callback):
             if progress.ready % config.frequency == 0:
                 module.lr_scheduler_step(config.scheduler, None)
 
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Note where the round begins."""
+        self.steps_before = trainer.global_step
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """After a round all parameters are numbers; after an epoch's last its schedulers step.
+        """After a round all parameters are numbers; after an epoch's last its schedulers step; checkpoints are saved.
 
         Raises:
             FloatingPointError: a parameter is NaN or infinite.
@@ -89,6 +98,9 @@ class Fitting(pl.Callback):
         if trainer.is_last_batch:
             for config in self.of_epoch(trainer, monitoring=False):
                 pl_module.lr_scheduler_step(config.scheduler, None)
+        for checkpoint in trainer.checkpoint_callbacks:
+            if isinstance(checkpoint, ModelCheckpoint):
+                save_if_passed(trainer, checkpoint, self.steps_before)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After the evaluation that ends an epoch the schedulers step that monitor a score.
@@ -141,6 +153,49 @@ def count_steps(trainer: pl.Trainer, steps: int) -> None:
         tracker.completed += steps
 
 
+def save_if_passed(trainer: pl.Trainer, checkpoint: ModelCheckpoint, before: int) -> None:
+    """Save if `global_step` has reached or passed a multiple of `every_n_train_steps` since `before`.
+
+    ModelCheckpoint itself, which comes after this and saves nothing twice, asks for a multiple, which rounds miss.
+    """
+    every = checkpoint._every_n_train_steps
+    if every < 1 or trainer.global_step // every == before // every:
+        return
+    if checkpoint._should_skip_saving_checkpoint(trainer):
+        return
+    scores = checkpoint._monitor_candidates(trainer)
+    if checkpoint.monitor is not None and checkpoint.monitor not in scores:
+        checkpoint._defer_save_until_validation = True  # as ModelCheckpoint does before the first evaluation
+        return
+    checkpoint._save_topk_checkpoint(trainer, scores)
+    checkpoint._save_last_checkpoint(trainer, scores)
+
+
+def warn_of_rounds_left_out(trainer: pl.Trainer) -> None:
+    """Warn if `limit_train_batches` makes epochs shorter than the data module's: training then plays fewer steps."""
+    data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    rounds, played = len(data.rounds()), int(trainer.num_training_batches)
+    if played < rounds and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        warnings.warn(
+            f"limit_train_batches: {played} of the {rounds} rounds of an epoch are played, so that training ends "
+            f"before all {data.steps} steps are played; for a shorter training make the data module with fewer steps",
+            stacklevel=2,
+        )
+
+
+def check_optimizers(configured: Any) -> None:
+    """Raise ValueError unless there are optimizers, or a list of none, all of which step without a closure."""
+    allowed = "an optimizer, or a list of them"
+    if configured is None:
+        raise ValueError(f"configure_optimizers must give {allowed}, got None")
+    for optimizer in _configure_optimizers(configured)[0]:
+        closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+        if closure is not None and closure.default is closure.empty:
+            raise ValueError(
+                f"configure_optimizers must give {allowed} whose step needs no closure, got {type(optimizer).__name__}"
+            )
+
+
 def check_parameters(trainer: pl.Trainer, module: pl.LightningModule) -> None:
     """Raise FloatingPointError if training made a parameter NaN or infinite, as a loss that is not finite does."""
     for name, parameter in module.named_parameters():
@@ -161,7 +216,7 @@ def check_one_rank(trainer: pl.Trainer) -> None:
 
 
 def check_together(agent: Any, data: object) -> None:
-    """Raise ValueError unless the data module plays the agent's game with its seeds."""
+    """Raise ValueError unless the data module plays the agent's game with its seeds, and its neighbourhood is read."""
     if not isinstance(data, agent.data_module):
         got = type(data).__name__ if data is not None else "none"
         raise ValueError(
@@ -172,6 +227,11 @@ def check_together(agent: Any, data: object) -> None:
         own, other = getattr(agent, name), getattr(data, name)
         if own != other:
             raise ValueError(f"{name} of agent and data module must be the same, got {own} and {other}")
+    neighbourhood = getattr(data, "neighbourhood", None)
+    if not getattr(agent, "uses_mean_action", True) and neighbourhood != getattr(data, "usual_neighbourhood", None):
+        raise ValueError(
+            f"neighbourhood: got {neighbourhood} for {type(agent).__name__}, which sees no mean action: leave it out"
+        )
 
 
 def check_start(agent: Any) -> None:

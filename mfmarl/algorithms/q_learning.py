@@ -15,7 +15,7 @@ from mfmarl.algorithms.agent import adam, gradient_descent
 from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
-from mfmarl.exploration import EpsilonGreedy, Exploration
+from mfmarl.exploration import EpsilonGreedy, Exploration, check_exploration
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_policy
 from mfmarl.networks.stacked import AgentNetwork, Embedding
 
@@ -51,6 +51,7 @@ class IL(StatelessAgent):
         **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
+        check_exploration(exploration)
         self.learning_rate = learning_rate
         self.exploration = exploration
         self.network = self.make_network(hidden, embedding, start_bias)
@@ -83,17 +84,17 @@ class IL(StatelessAgent):
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         """What exploration chooses by, `[seeds, agents, D]`: the action values."""
-        values: Tensor = self.network(None, mean_action)
-        return values
+        return self.action_values(self.network, None, mean_action)
 
     def losses(self, batch: Batch) -> list[Tensor]:
         with torch.no_grad():
             # The game has no state: what follows the transition is valued where it began, by the target network.
-            next_values = self.target(batch.agent, batch.mean_action)
+            next_values = self.action_values(self.target, batch.agent, batch.mean_action)
             # v(s') of Eq. 10 under the policy of Eq. 12; with epsilon-greedy play T = 0 and this is the maximum.
             value = boltzmann_value(next_values, self.exploration.temperature(self.step))
             td_target = self.reward_scale * batch.reward + self.discount * value
-        td_error = td_target - chosen(self.network(batch.agent, batch.mean_action), batch.action)
+        values = self.action_values(self.network, batch.agent, batch.mean_action)
+        td_error = td_target - chosen(values, batch.action)
         # Of a table, the gradient of half the squared error is the TD error itself: gradient descent is Eq. 9.
         return [td_error.square().sum(-1) / 2 if self.is_table else td_error.square().mean(-1)]
 

@@ -12,7 +12,7 @@ import torch
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.agent import Agent
-from mfmarl.custom import given_class
+from mfmarl.custom import check_classes, given_class
 from mfmarl.values import check_finite, decode, read_weights, understood
 
 
@@ -27,6 +27,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Se
     Raises:
         ValueError: no such file, one that is no agent, or one that needs a class that is not among `classes`.
     """
+    check_classes(classes)
     about, weights = read_weights(path, "agent", device)
     with understood(path, "agent"):
         name = about["class"]

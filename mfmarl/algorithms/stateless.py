@@ -6,7 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import Agent, check_discount, check_independent, check_rate, descend, follower
+from mfmarl.algorithms.agent import (
+    Agent,
+    check_discount,
+    check_independent,
+    check_rate,
+    checked_values,
+    descend,
+    follower,
+)
 from mfmarl.data.stateless import ReplayDataModule, Round
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
@@ -71,7 +79,11 @@ class StatelessAgent(Agent):
         raise NotImplementedError
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
-        """Actions `[seeds, agents]` int64 with learning and exploration off (appendix C.1)."""
+        """Actions `[seeds, agents]` int64 with learning and exploration off (appendix C.1).
+
+        The headline score, `greedy_reward`, plays these, not `act`'s: a class that overrides `act` alone is scored
+        by what it inherits here. `sampled_reward` and `training_reward` play `act`.
+        """
         raise NotImplementedError
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
@@ -81,6 +93,15 @@ class StatelessAgent(Agent):
             actions: `[seeds, agents]` int64.
             reward: unscaled, `[seeds]` float64, or `[seeds, agents]` of a game that pays each agent its own.
         """
+
+    def action_values(self, network: nn.Module, agent: Tensor | None, mean_action: Tensor | None) -> Tensor:
+        """What a network gives, `[seeds, batch, D]`, for agents `[seeds, batch]`, or None for all.
+
+        Raises:
+            ValueError: a custom network gives another shape.
+        """
+        batch = self.environment.agents if agent is None else agent.shape[1]
+        return checked_values(network(agent, mean_action), [len(self.seeds), batch, self.environment.actions])
 
     def losses(self, batch: Batch) -> list[Tensor]:
         """One loss `[seeds]` an optimizer, in the order of `configure_optimizers`."""

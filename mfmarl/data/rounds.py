@@ -1,6 +1,7 @@
 """What the data modules of all games share: rounds of play as training batches, counted and evenly evaluated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any, Generic, Protocol, TypeVar
 
 import pytorch_lightning as pl
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from mfmarl.custom import is_ours
 from mfmarl.environments import Game
-from mfmarl.seeds import generators
+from mfmarl.seeds import generators, seed_numbers
 
 
 def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: Sequence[int]) -> None:
@@ -56,11 +57,11 @@ class RoundsDataModule(pl.LightningDataModule):
 
     def __init__(self, environment: Game, seeds: Sequence[int], *, steps: int, evaluations: int) -> None:
         super().__init__()
+        self.seeds = seed_numbers(seeds)
         check_positive(steps=steps, evaluations=evaluations)
         if steps % evaluations:
             raise ValueError(f"evaluations must divide steps, got {evaluations} and {steps}")
         self.environment = environment
-        self.seeds = tuple(seeds)
         self.steps, self.evaluations = steps, evaluations
         self.steps_played = 0
         self.generators = {"training": generators(seeds, "training")}
@@ -183,9 +184,11 @@ class LateBuffer(Generic[PolicyT, BufferT]):
         self._buffer, self._saved = None, state
 
 
-def check_positive(**arguments: int) -> None:
-    """Raise ValueError, naming the argument, unless all are at least 1."""
+def check_positive(**arguments: Any) -> None:
+    """Raise ValueError, naming the argument, unless all are whole numbers of at least 1."""
     for name, value in arguments.items():
+        if not isinstance(value, Integral):
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
 

@@ -5,7 +5,7 @@ stores what army 0 saw and did, and then yields what is to be learned from: mini
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -59,6 +59,8 @@ class SelfPlay(RoundsDataModule):
     Raises:
         ValueError: an argument out of its range.
     """
+
+    usual_neighbourhood: ClassVar[Neighbourhood] = Army()
 
     def __init__(
         self,

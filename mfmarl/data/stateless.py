@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -83,6 +83,7 @@ class ReplayDataModule(RoundsDataModule):
     """
 
     environment: Environment
+    usual_neighbourhood: ClassVar[Neighbourhood] = NAMED["previous"]
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -63,6 +63,8 @@ class Execution:
     """How often a task may be queued again when it is preempted, loses its node, or its time is over."""
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(Execution).items():
+            check_named(name, getattr(self, name), kind)
         at_least("workers", self.workers, 1)
         at_least("devices", self.devices, 1)
         at_least("threads", self.threads, 1)
@@ -173,6 +175,16 @@ def share_of(shard: str) -> tuple[int, int]:
     if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise ValueError(f"shard: got {shard}, allowed is I/N with I from 1 to N, as 3/8")
     return int(number), int(count)
+
+
+def check_named(name: str, value: object, kind: Any) -> None:
+    """Raise ValueError unless a value is one of those that a Literal in its type names, or the number it may be."""
+    kinds = (kind, *get_args(kind))
+    named = [each for one in kinds if get_origin(one) is Literal for each in get_args(one)]
+    is_number = int in kinds and isinstance(value, int)
+    if named and value not in named and not is_number:
+        allowed = ", ".join(map(repr, named)) + " or a whole number" * (int in kinds)
+        raise ValueError(f"{name}: got {value!r}, allowed is {allowed}")
 
 
 def at_least(name: str, value: float | str | None, least: int) -> None:

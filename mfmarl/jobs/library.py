@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import operator
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
 from mfmarl.jobs.launch import launch
-from mfmarl.seeds import generators
+from mfmarl.seeds import seed_numbers
 from mfmarl.values import class_name, classes_in, encode
 
 if TYPE_CHECKING:
@@ -110,7 +109,9 @@ def train(
     kind = check_game(environment)
     cls, name = found(algorithm, kind)
     numbers = seed_numbers(seeds)
-    execution = execution or Execution(workers=1)
+    execution = Execution(workers=1) if execution is None else execution
+    if not isinstance(execution, Execution):
+        raise ValueError(f"execution must be an Execution such as Execution(workers=2), got {execution!r}")
     unread = {"neighbourhood", "stored_mean_action"} & set(arguments)
     if unread and not getattr(cls, "uses_mean_action", True):
         raise ValueError(f"{min(unread)}: got one for {cls.__name__}, which sees no mean action: leave it out")
@@ -122,6 +123,7 @@ def train(
         conditions = tuple({"temperature": each} for each in temperatures)
         agent |= {"temperatures": temperatures}
         data |= {"temperatures": temperatures}
+    check_made(cls, environment, numbers[:1], agent, data)
     labels: dict[str, Label] = {"algorithm": label_of(cls), "agents": environment.agents}
     classes = [cls, *classes_in([environment, *arguments.values()])]
     sources = sources_of(classes)
@@ -211,22 +213,6 @@ def label_of(cls: type[Agent]) -> str:
     return str(vars(cls).get("called", cls.__name__))
 
 
-def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
-    """The seeds.
-
-    Raises:
-        ValueError: a single number, none, or what is no seed.
-    """
-    if not isinstance(seeds, Iterable):
-        raise ValueError(f"seeds must be several numbers, such as range({seeds}), got {seeds}")
-    try:
-        numbers = tuple(operator.index(seed) for seed in seeds)
-    except TypeError as error:
-        raise ValueError(f"seeds must be whole numbers, got {seeds!r}") from error
-    generators(numbers, "start")
-    return numbers
-
-
 def divided(cls: type[Agent], values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values that the algorithm takes and those that its data module takes, some of which both take.
 
@@ -245,6 +231,18 @@ def divided(cls: type[Agent], values: Mapping[str, Any]) -> tuple[dict[str, Any]
     if lacking:
         raise ValueError(f"{lacking[0]}: {cls.__name__} needs this argument")
     return tuple({name: values[name] for name in values if name in own} for own in (agent, data))  # type: ignore[return-value]
+
+
+def check_made(
+    cls: type[Agent],
+    environment: Game,
+    seeds: tuple[int, ...],
+    agent: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> None:
+    """Make the agent and its data module once, before there are folders or workers, for what they refuse."""
+    cls(environment, seeds, **agent)
+    cls.data_module(environment, seeds, **data)
 
 
 def checked_execution(execution: Execution, classes: Iterable[type]) -> Execution:

@@ -38,7 +38,8 @@ class AgentNetwork(nn.Module):
         start_bias: added to output 0 at the start, so that the start prefers it.
 
     Raises:
-        ValueError: a table with features, a hidden width that is no multiple of 16, or an unknown embedding.
+        ValueError: no list of widths, a table with features, a hidden width that is no multiple of 16, or an unknown
+            embedding.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class AgentNetwork(nn.Module):
         start_bias: float = 0.0,
     ) -> None:
         super().__init__()
+        check_widths(hidden)
         if hidden is None and features:
             raise ValueError(f"a table (hidden None) takes no features, got {features} of them: use hidden layers")
         if embedding not in ("one-hot", "diverse", "none"):
@@ -117,6 +119,12 @@ class AgentNetwork(nn.Module):
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))
         self._layers.append(getattr(self, name))
+
+
+def check_widths(hidden: object) -> None:
+    """Raise ValueError unless it is a list of whole numbers, or None."""
+    if hidden is not None and not (isinstance(hidden, list | tuple) and all(isinstance(each, int) for each in hidden)):
+        raise ValueError(f"hidden must be widths such as (32, 32), or None for a table, got {hidden!r}")
 
 
 class Copies(nn.Module):

@@ -13,6 +13,7 @@ from typing import get_args
 import pandas as pd
 import torch
 
+from mfmarl.custom import check_classes
 from mfmarl.environments.battle.game import Battle
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import computing
@@ -56,6 +57,7 @@ def fight(
     """
     if evaluation not in get_args(Evaluation):
         raise ValueError(f"evaluation must be greedy or sampled, got {evaluation!r}")
+    check_classes(classes)
     armies = [_loaded(each, classes) for each in (army, opponent)]
     if environment is None:
         trained = [each.about["agents"] for each in armies if isinstance(each, Policy) and "agents" in each.about]

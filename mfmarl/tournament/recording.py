@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from mfmarl.custom import check_classes
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
@@ -48,6 +49,7 @@ def record(
         raise ValueError(f"evaluation must be {' or '.join(get_args(Evaluation))}, got {evaluation!r}")
     if not 0 <= seed < 2**61:
         raise ValueError(f"seed must be in 0 .. 2^61 - 1, got {seed}")
+    check_classes(classes)
     policies = [load_army(name, classes=classes) for name in armies]
     battles, chance = Battles(game), generators((seed,), "evaluation")
     battles.reset(chance)
