@@ -108,9 +108,10 @@ def say_others_fail(found: Measured, _: Tables) -> str:
     )
     return (
         f"Runs that end above half of G*, calibrated, N = 500 / 1000: {counts}. A run of MF-Q ends above one of IL "
-        f"with chance {duels}. At N = 500 exploration decides: {runs_of(found['N = 500, exploration ends near 0'])} "
-        f"runs of IL, FMQ and MF-Q where it ends near 0, "
-        f"{runs_of(found['N = 500, exploration ends at temperature 1'])} where it ends at temperature 1."
+        f"with chance {duels}. In the study at N = 500 "
+        f"{runs_of(found['N = 500, exploration ends near 0'])} runs of IL, FMQ and MF-Q end there where exploration "
+        f"ends near 0, and {runs_of(found['N = 500, exploration ends at temperature 1'])} where it ends at "
+        f"temperature 1."
     )
 
 

@@ -32,8 +32,8 @@ def say_remainder_bounded(found: Measured, _: Tables) -> str:
     texts = ", ".join(f"{each.part} {each.value:.2f} (n = {each.n})" for (each,) in found.groups)
     relu = found["MF-Q's ReLU networks, even play"]
     return (
-        f"Where Q is M-smooth no |R_k| passes 2M; largest of those drawn, over 2M: {texts}. ReLU networks are not "
-        f"M-smooth: under even play MF-Q's own lose {relu.value:.0%} [{relu.low:.0%}, {relu.high:.0%}] of Q."
+        f"Where Q is M-smooth, the largest |R_k| drawn, over 2M: {texts}. ReLU networks are not M-smooth: under even "
+        f"play MF-Q's own lose {relu.value:.0%} [{relu.low:.0%}, {relu.high:.0%}] of Q."
     )
 
 
@@ -111,8 +111,8 @@ def say_toy_agrees(found: Measured, _: Tables) -> str:
     update, *shares = (group[0] for group in found.groups)
     texts = ", ".join(f"{each.part} {runs_of(each)}" for each in shares)
     return (
-        f"0.82 becomes {update.value:.3f}, which prints as {update.value:.2f}, not 0.93. Runs from Q = 0 that agree "
-        f"for good: {texts}; paid after the move, as in the released code, {runs_of(found['released-code'])}."
+        f"0.82 becomes {update.value:.3f}, printed {update.value:.2f}; the paper prints 0.93. Runs from Q = 0 that "
+        f"agree for good: {texts}; paid after the move, as in the released code, {runs_of(found['released-code'])}."
     )
 
 
