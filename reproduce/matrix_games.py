@@ -2,7 +2,7 @@
 
 A run has reached the optimum if its greedy joint action at the end is one of those with the largest expected
 reward. Without options it does 1000 runs of every game and algorithm, and writes results/matrix_games/table.csv: the
-share of runs that reached the optimum with its 95% interval (Wilson), beside the published share and its source.
+share of runs that reached the optimum with its exact 95% interval, beside the published share and its source.
 
 Sources. Survey: Matignon, Laurent & Le Fort-Piat, Independent reinforcement learners in cooperative Markov games: a
 survey regarding coordination problems, Knowledge Engineering Review 27(1), 2012. Thesis: Matignon, Synthèse d'agents

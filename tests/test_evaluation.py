@@ -18,31 +18,43 @@ from mfmarl.evaluation.final_scores import summarise
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [
-        # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
+        # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Table I, method 5
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0, 0.1684),
+        (1, 29, 0.0009, 0.1776),
     ],
 )
-def test_wilson_interval_has_the_published_ends(successes: int, n: int, low: float, high: float) -> None:
+def test_exact_interval_has_the_published_ends(successes: int, n: int, low: float, high: float) -> None:
     interval = intervals.proportion_interval(successes, n)
     assert interval.estimate == successes / n
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
-@given(st.integers(1, 200), st.data(), st.floats(0.5, 0.999))
-def test_wilson_ends_solve_the_score_equation(n: int, data: st.DataObject, confidence: float) -> None:
+@given(st.integers(3, 200), st.data(), st.floats(0.5, 0.999))
+def test_exact_ends_are_shares_under_which_as_many_are_as_rare(n: int, data: st.DataObject, confidence: float) -> None:
     successes = data.draw(st.integers(0, n))
     share, low, high = intervals.proportion_interval(successes, n, confidence)
     assert 0 <= low <= share <= high <= 1
     assert low < high
     mirrored = intervals.proportion_interval(n - successes, n, confidence)
     assert mirrored.low == pytest.approx(1 - high)
-    for end in (low, high):
-        if 0 < end < 1:
-            z = abs(share - end) / math.sqrt(end * (1 - end) / n)
-            assert math.erf(z / math.sqrt(2)) == pytest.approx(confidence, abs=1e-6)
+    tail = (1 - confidence) / 2
+    if successes:
+        assert sum(probability(k, n, low) for k in range(successes, n + 1)) == pytest.approx(tail, rel=1e-6)
+    if successes < n:
+        assert sum(probability(k, n, high) for k in range(successes + 1)) == pytest.approx(tail, rel=1e-6)
+
+
+def probability(k: int, n: int, share: float) -> float:
+    """Of k successes in n."""
+    return math.exp(
+        math.lgamma(n + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(n - k + 1)
+        + k * math.log(share)
+        + (n - k) * math.log1p(-share)
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,15 +114,24 @@ def test_bootstrap_takes_any_statistic() -> None:
     assert interval.low <= interval.estimate <= interval.high
 
 
-def test_one_run_has_no_interval() -> None:
+@pytest.mark.parametrize("scores", [[0.7], [0.6, 0.8]])
+def test_one_or_two_runs_have_no_interval(scores: list[float]) -> None:
     generator = np.random.default_rng(0)
-    interval = intervals.bootstrap_interval([0.7], generator=generator)
-    assert interval.estimate == 0.7
-    assert math.isnan(interval.low)
-    assert math.isnan(interval.high)
-    band = intervals.bootstrap_band([[0.1, 0.2]], generator=generator)
-    assert band.estimate.tolist() == [0.1, 0.2]
+    for interval in (
+        intervals.bootstrap_interval(scores, generator=generator),
+        intervals.proportion_interval(len(scores), len(scores)),
+    ):
+        assert interval.estimate in (pytest.approx(0.7), 1)
+        assert math.isnan(interval.low)
+        assert math.isnan(interval.high)
+    band = intervals.bootstrap_band([[score, 0.2] for score in scores], generator=generator)
+    assert band.estimate.tolist() == pytest.approx([0.7, 0.2])
     assert np.isnan([band.low, band.high]).all()
+
+
+def test_three_runs_have_an_interval() -> None:
+    assert intervals.bootstrap_interval([0, 1, 1], generator=np.random.default_rng(0)).low >= 0
+    assert intervals.proportion_interval(3, 3).low == pytest.approx(0.025 ** (1 / 3))
 
 
 def test_band_is_the_interval_of_each_step() -> None:

@@ -114,7 +114,7 @@ def test_interval_of_a_cumulant_is_that_of_a_ratio_of_paired_means() -> None:
 
 
 def test_cumulants_of_exact_moments() -> None:
-    data = table(lambda size, temperature, _: exact_moments(size, temperature), 2, (3, 4))
+    data = table(lambda size, temperature, _: exact_moments(size, temperature), 3, (3, 4))
     found = cumulants(data.sample(frac=1, random_state=0), resamples=10)
     assert list(zip(found["size"], found["temperature"], strict=True)) == list(itertools.product((3, 4), WINDOW))
     expected = [exact_cumulant(*cell) for cell in itertools.product((3, 4), WINDOW)]
@@ -123,12 +123,12 @@ def test_cumulants_of_exact_moments() -> None:
 
 
 def test_crossings_of_exact_moments() -> None:
-    found = crossings(table(lambda size, temperature, _: exact_moments(size, temperature), 2, (8, 3, 4)), resamples=10)
+    found = crossings(table(lambda size, temperature, _: exact_moments(size, temperature), 3, (8, 3, 4)), resamples=10)
     assert found["sizes"].tolist() == ["3, 4", "4, 8"]
     expected = [exact_crossing(3, 4), exact_crossing(4, 8)]
     for column in ("estimate", "low", "high"):
         assert found[column].tolist() == pytest.approx(expected, abs=2e-4)
-    assert found["n"].tolist() == [2, 2]
+    assert found["n"].tolist() == [3, 3]
     assert expected[0] < expected[1] < CRITICAL
 
 

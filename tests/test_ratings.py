@@ -207,22 +207,24 @@ def test_no_interval_where_the_seeds_say_nothing() -> None:
     def rows(one: str, two: str, seeds: dict[str, int]) -> pd.DataFrame:
         return summarise_pairings(rounds_of((one, two), tally(8, 2, 6), seeds), resamples=50)
 
-    for seeds in ({"mf-q": 1, "il": 4}, {"mf-q": 4, "il": 1}):
-        assert rows("mf-q", "il", seeds)[ENDS].isna().all(axis=None)
-        assert rows("mf-q", "il", seeds)["seeds"].tolist() == [1, 1]
-    assert rows("mf-q", "il", {"mf-q": 3, "il": 2})["seeds"].tolist() == [2, 2]
+    for fewest in (1, 2):
+        for seeds in ({"mf-q": fewest, "il": 4}, {"mf-q": 4, "il": fewest}):
+            assert rows("mf-q", "il", seeds)[ENDS].isna().all(axis=None)
+            assert rows("mf-q", "il", seeds)["seeds"].tolist() == [fewest, fewest]
+    assert rows("mf-q", "il", {"mf-q": 4, "il": 3})["seeds"].tolist() == [3, 3]
     assert rows("il", "rush", {"il": 4})["seeds"].tolist() == [4, 4]  # there are no two rushes
     assert rows("rush", "random", {})[ENDS].isna().all(axis=None)
     assert rows("il", "il", {"il": 1})[ENDS].isna().all(axis=None)
-    assert rows("il", "random", {"il": 2})[ENDS].notna().all(axis=None)
+    assert rows("il", "random", {"il": 2})[ENDS].isna().all(axis=None)
+    assert rows("il", "random", {"il": 3})[ENDS].notna().all(axis=None)
     agreeing = summarise_pairings(rounds_of(("mf-q", "il"), tally(9), 3), resamples=50)
     assert (agreeing["wins_low"] == agreeing["wins_high"]).all()
 
 
 def test_resamples_without_rounds_are_left_out() -> None:
-    table = rounds_of(("mf-q", "il"), ["win", "loss"], 2)
+    table = rounds_of(("mf-q", "il"), ["win", "loss", "win"], 3)
     row = summarise_pairings(table, resamples=50).iloc[0]
-    assert row["seed_pairs"] == 2
+    assert row["seed_pairs"] == row["seeds"] == 3
     assert row[ENDS].notna().all()
 
 

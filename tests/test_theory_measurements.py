@@ -61,7 +61,7 @@ def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() 
     filled = filled_in(text, frame())
     assert filled.startswith("# A <!-- a comment --> title; <!-- TH-1; largest |e|; temperature=1.5 -->0.25<!-- end")
     assert "as=.2f -->0.50<!-- end -->;\n" in filled
-    assert "as=.0f -->75% [30%, 95%]<!-- end -->" in filled
+    assert "as=.0f -->75% [19%, 99%]<!-- end -->" in filled
     assert "as=.1f -->2.0 [" in filled
     assert filled_in(filled, frame()) == filled
     assert number(r"TH-1; largest \|e\|; temperature=1.5", frame()) == "0.25", "as it is written in a table"

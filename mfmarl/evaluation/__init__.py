@@ -1,1 +1,1 @@
-"""From tables of results to estimates, intervals and ratings; needs no torch."""
+"""From tables of results to estimates, intervals, ratings and verdicts; needs no torch."""

@@ -81,10 +81,10 @@ def summarise(
 
         - n: number of seeds;
         - greedy, greedy_low, greedy_high: mean over seeds of the final greedy reward over G*, with its
-          bootstrap interval (NaN ends when n = 1);
+          bootstrap interval (NaN ends when n is 1 or 2);
         - sampled, sampled_low, sampled_high: the same of sampled play;
         - above_0.5, above_0.5_low, above_0.5_high: share of seeds whose final greedy reward exceeds 0.5 G*,
-          with its Wilson interval; and above_0.9, above_0.9_low, above_0.9_high;
+          with its exact interval; and above_0.9, above_0.9_low, above_0.9_high;
         - reached_0.9: number of seeds with at least one evaluation at or above 0.9 G*;
         - steps_to_0.9: median over those seeds of the joint steps they needed; NaN if there are none.
 

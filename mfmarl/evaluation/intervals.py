@@ -2,8 +2,9 @@
 
 Runs are few and their scores often two-peaked, so every estimate comes with an interval. The stratified
 bootstrap follows Agarwal et al. 2021, *Deep Reinforcement Learning at the Edge of the Statistical Precipice*:
-runs are drawn with replacement within each task. Shares of runs get Wilson's score interval (1927). A final
-score is the mean of a run's last evaluations, never its peak, because runs oscillate.
+runs are drawn with replacement within each task. Shares of runs get the exact interval of Clopper and Pearson (1934).
+One or two runs get no interval. A final score is the mean of a run's last evaluations, never its peak, because runs
+oscillate.
 """
 
 import math
@@ -18,6 +19,7 @@ Array: TypeAlias = NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Array], Array]
 """Reduces the last two axes: [..., runs, tasks] -> [...]."""
 
+FEWEST = 3  # runs that an interval takes: our choice, two say next to nothing of their spread
 RESAMPLES = 10_000  # our choice: the expanded percentiles of 5 runs lie at the outer thousandths
 
 
@@ -62,8 +64,8 @@ def bootstrap_interval(
     Returns:
         (estimate, low, high). The percentiles are expanded for few runs (Hesterberg 2015, *What Teachers Should
         Know about the Bootstrap*): the plain ones hold the mean of 5 normal runs in 84% of cases instead of 95%.
-        With a single run the ends are NaN: one run says nothing about the spread. If all runs agree the interval
-        has zero width, however few they are.
+        With fewer than `FEWEST` runs the ends are NaN. If all runs agree the interval has zero width, however few
+        they are.
 
     Raises:
         ValueError: scores are empty, not finite or of another rank; confidence lies outside (0, 1).
@@ -72,7 +74,7 @@ def bootstrap_interval(
     table = _table("scores", scores)
     estimate = float(statistic(table))
     runs, tasks = table.shape
-    if runs == 1:
+    if runs < FEWEST:
         return Interval(estimate, math.nan, math.nan)
     drawn = generator.integers(0, runs, size=(resamples, runs, tasks))
     resampled = statistic(table[drawn, np.arange(tasks)])  # [resamples, runs, tasks] -> [resamples]
@@ -86,7 +88,7 @@ def bootstrap_band(
     """The mean curve and its pointwise percentile interval; whole runs are resampled.
 
     Takes [runs, steps], every run evaluated at the same steps, and returns three arrays [steps], whose ends
-    are NaN with a single run. The rest is as in `bootstrap_interval`.
+    are NaN with fewer than `FEWEST` runs. The rest is as in `bootstrap_interval`.
 
     Raises:
         ValueError: curves are empty, not finite or of another rank; confidence lies outside (0, 1).
@@ -95,7 +97,7 @@ def bootstrap_band(
     table = _table("curves", curves)
     runs, steps = table.shape
     estimate = table.mean(axis=0)
-    if runs == 1:
+    if runs < FEWEST:
         return Band(estimate, np.full(steps, math.nan), np.full(steps, math.nan))
     # How often each run is drawn [resamples, runs]: a product with the curves gives the mean curve of every resample.
     counts = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
@@ -104,7 +106,10 @@ def bootstrap_band(
 
 
 def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """The share successes / n with Wilson's score interval: within [0, 1] and never of zero width.
+    """The share successes / n with its exact interval (Clopper and Pearson 1934): within [0, 1], never of zero width.
+
+    Whatever the true share, the interval holds it with at least this confidence. Its ends are NaN if n is less than
+    `FEWEST`.
 
     Raises:
         ValueError: n is not positive, successes lie outside 0..n, or confidence outside (0, 1).
@@ -114,7 +119,9 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
         raise ValueError(f"n must be at least 1, got {n}")
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n = {n}, got {successes}")
-    interval = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    if n < FEWEST:
+        return Interval(successes / n, math.nan, math.nan)
+    interval = stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
     return Interval(successes / n, float(interval.low), float(interval.high))
 
 
@@ -135,18 +142,26 @@ def tail_mean(values: ArrayLike, share: float = 0.1) -> float:
 def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) -> float:
     """The step of the first evaluation whose value is at least the threshold; NaN if there is none.
 
-    A run may fall below the threshold again afterwards: the final score says whether it stayed.
+    A run may fall below the threshold again afterwards: see `steps_to_stay`.
 
     Raises:
         ValueError: steps and values [evaluations] differ in shape, are empty, or steps do not increase.
     """
-    at, array = np.asarray(steps, np.float64), np.asarray(values, np.float64)
-    if at.shape != array.shape or at.ndim != 1 or not at.size:
-        raise ValueError(f"steps and values must have one shape [evaluations], got {at.shape}, {array.shape}")
-    if not (np.diff(at) > 0).all():
-        raise ValueError(f"steps must increase, got {at.tolist()}")
+    at, array = _evaluations(steps, values)
     reached = np.flatnonzero(array >= threshold)
     return float(at[reached[0]]) if reached.size else math.nan
+
+
+def steps_to_stay(steps: ArrayLike, values: ArrayLike, threshold: float) -> float:
+    """The step of the evaluation from which on no value lies below the threshold; infinite if the last one does.
+
+    Raises:
+        ValueError: as `steps_to_threshold`.
+    """
+    at, array = _evaluations(steps, values)
+    below = np.flatnonzero(~(array >= threshold))
+    first = int(below[-1]) + 1 if below.size else 0
+    return float(at[first]) if first < at.size else math.inf
 
 
 def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
@@ -161,6 +176,16 @@ def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
 def interval_columns(name: str, interval: Interval) -> dict[str, float]:
     """An interval as the columns of a table: name, name_low and name_high."""
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _evaluations(steps: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
+    """Steps and values of a run, once they are known to be such."""
+    at, array = np.asarray(steps, np.float64), np.asarray(values, np.float64)
+    if at.shape != array.shape or at.ndim != 1 or not at.size:
+        raise ValueError(f"steps and values must have one shape [evaluations], got {at.shape}, {array.shape}")
+    if not (np.diff(at) > 0).all():
+        raise ValueError(f"steps must increase, got {at.tolist()}")
+    return at, array
 
 
 def _table(name: str, values: ArrayLike) -> Array:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mfmarl.evaluation.bradley_terry import UnconnectedError, bradley_terry
 from mfmarl.evaluation.intervals import (
+    FEWEST,
     RESAMPLES,
     Array,
     Interval,
@@ -67,7 +68,7 @@ def summarise_pairings(
           mirror match one is the losses of the other;
         - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
           `bootstrap_interval`, for `seeds`; rush and random do not learn and are not resampled.
-          Ends are NaN where a side that learns has one seed, and where none learns. If all seed pairs agree the
+          Ends are NaN where a side that learns has one or two seeds, and where none learns. If all seed pairs agree the
           interval has zero width, however few they are.
 
         Every round counts the same. Seen from both sides a mirror match has as many wins as losses.
@@ -126,7 +127,8 @@ def ratings(
 
         - rating, rating_low, rating_high: 400 log10 of the strength, relative to random, or to the mean of all
           entrants where random did not play. A resample draws the seeds of every learner once, for all it plays.
-          Random itself has 0, 0, 0; all other ends are NaN if any learner has a single seed, or if none learns;
+          Random itself has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none
+          learns;
         - score: points a round, mirror matches left out; NaN if there are no others;
         - rounds, seeds: their numbers; rounds without mirror matches.
 
@@ -241,7 +243,7 @@ def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> 
 
 def _percentiles(seeds: Mapping[str, int], confidence: float) -> tuple[float, float] | None:
     """Which percentiles of the resamples to take, for the learner with fewest seeds; None if that says nothing."""
-    return expanded_percentiles(confidence, _fewest(seeds)) if _fewest(seeds) > 1 else None
+    return expanded_percentiles(confidence, _fewest(seeds)) if _fewest(seeds) >= FEWEST else None
 
 
 def _fewest(seeds: Mapping[str, int]) -> int:

@@ -9,12 +9,13 @@ It has one row a round:
   opponent_survivors, steps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mfmarl.evaluation.intervals import Array
 from mfmarl.evaluation.tables import require_columns
 
 LEARNERS = ("mf-q", "il", "mf-ac", "ac")  # in this order; others follow by name, and then the scripted
@@ -72,6 +73,32 @@ def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
     table = table.sort_values(order, key=lambda column: column.map(place) if column.name in ENTRANTS else column)
     sides = pd.concat([table, _turned(table, np.ones(len(table), np.bool_))], ignore_index=True)
     return sides.assign(weight=np.where(sides["algorithm"] == sides["opponent"], 0.5, 1.0))
+
+
+def met(sides: pd.DataFrame, one: Collection[str], other: Collection[str], metric: str) -> tuple[Array, int]:
+    """What the armies of two groups of algorithms did to each other.
+
+    Args:
+        sides: rows of `both_sides`, of one number of agents and one evaluation.
+        one: the algorithms of the first group.
+        other: those of the second.
+        metric: a column of numbers.
+
+    Returns:
+        - [armies, armies]: at [a, b] the mean of the metric over the rounds of a against b, NaN if they never met;
+          the armies of `one` come first;
+        - how many these are.
+    """
+    names = [*one, *other]
+    own = sides[sides["algorithm"].isin(names) & sides["opponent"].isin(names)]
+    armies = own[["algorithm", "seed"]].drop_duplicates()
+    armies = armies.sort_values(
+        ["algorithm", "seed"], key=lambda column: column.map(names.index) if column.name == "algorithm" else column
+    )
+    index = list(armies.itertuples(index=False, name=None))
+    means = own.groupby(["algorithm", "seed", "opponent", "opponent_seed"])[metric].mean()
+    table = [[means.get((*army, *enemy), np.nan) for enemy in index] for army in index]
+    return np.array(table, np.float64).reshape(len(index), len(index)), int(armies["algorithm"].isin(one).sum())
 
 
 def _place(name: str) -> tuple[int, str]:

@@ -122,7 +122,7 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     filled = {evaluation: evaluation == "greedy" for evaluation in evaluations}
     handles = [handle(Look(f"{name} play", "0.3", "-", "o"), filled=full) for name, full in filled.items()]
     note = (
-        "Marks: Elo with its 95% interval (none where n = 1); n seeds of each learner. 400 points: 10 wins to a loss;\n"
+        "Marks: Elo with its 95% interval (none where n < 3); n seeds of each learner. 400 points: 10 wins to a loss;\n"
         "who won or lost every round is rated as if one more had been drawn: the bound that so many rounds can show"
     )
     legend_below(figure, handles, len(handles), note)

@@ -74,7 +74,7 @@ def win_rates(pairings: pd.DataFrame) -> Figure:
     bar = figure.colorbar(image, ax=list(grid), shrink=0.9, aspect=22, pad=0.015, format=PercentFormatter(1, 0))
     bar.set_label("wins + half of the draws")
     bar.outline.set_visible(False)
-    note = "Wins of the row in %, with their 95% interval below (none where n = 1), and draws if there are any"
+    note = "Wins of the row in %, with their 95% interval below (none where n < 3), and draws if there are any"
     legend_below(figure, [], 1, _armies(pairings) + note)
     return figure
 
@@ -115,7 +115,7 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
         axes.set_xlabel("share of rounds")
     colours = {"first wins": WIN, "draw": DRAW, "second wins": LOSS}
     handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
-    interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval (none where n = 1)")
+    interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval (none where n < 3)")
     seats = [
         Line2D([], [], linestyle="", marker=mark, label=f"first wins, standing {seat}", **SEAT_LOOK)
         for (mark, _), seat in zip(SEATS.values(), ("left", "right"), strict=True)
@@ -154,7 +154,7 @@ def rewards(pairings: pd.DataFrame) -> Figure:
         axes.set_title(f"{evaluation} play\n{_amount(panel)}")
         axes.set_xlabel("total reward of the army over a round")
     handles = [Patch(facecolor=look.colour, label=look.label) for look in names.values()]
-    note = "Upper bar: the army named first. Black lines: 95% intervals (none where n = 1)"
+    note = "Upper bar: the army named first. Black lines: 95% intervals (none where n < 3)"
     legend_below(figure, handles, len(handles), _armies(pairings) + note)
     return figure
 

@@ -73,7 +73,7 @@ def training(training: pd.DataFrame) -> Figure:
                     every = max(1, table.shape[1] // 6)
                     band = draw_band(axes, table, look, every=(place * every // len(lines), every))
                     counts.append(len(table))
-                    ends = band.low[np.isfinite(band.low)]  # none of one seed
+                    ends = band.low[np.isfinite(band.low)]  # none of one or two seeds
                     errors += [*band.estimate, *ends] if metric == "q_error" else []
         above.set_title(f"tau = {float(temperature)}")
         above.set_xlim(left=0)

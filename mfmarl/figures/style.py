@@ -28,7 +28,7 @@ WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column o
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
 BOOTSTRAP_SEED = 0
 SHARE_LABEL = "final greedy G / G*"
-INTERVAL_NOTE = "mean over n seeds with its 95% bootstrap interval (none where n = 1)"
+INTERVAL_NOTE = "mean over n seeds with its 95% bootstrap interval (none where n < 3)"
 
 
 Line: TypeAlias = Literal["-"] | tuple[float, Sequence[float]]
@@ -209,7 +209,8 @@ def draw_band(
     """
     x = table.columns.to_numpy(np.float64)
     band = bootstrap_band(table, generator=np.random.default_rng(BOOTSTRAP_SEED))
-    axes.fill_between(x, band.low, band.high, color=look.colour, alpha=shade * strength, linewidth=0, zorder=1.5)
+    if np.isfinite(band.low).any():
+        axes.fill_between(x, band.low, band.high, color=look.colour, alpha=shade * strength, linewidth=0, zorder=1.5)
     axes.plot(
         x,
         band.estimate,

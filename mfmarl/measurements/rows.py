@@ -46,14 +46,15 @@ def row(
 
 
 def mean_row(claim: str, quantity: str, scores: Sequence[float], *, exact: float = nan, **setting: str | float) -> Row:
-    """The mean of independent scores with its bootstrap interval, which one or two of them cannot give."""
+    """The mean of independent scores with its bootstrap interval."""
     interval = bootstrap_interval(scores, resamples=2000, generator=np.random.default_rng(0))
-    low, high = (interval.low, interval.high) if len(scores) > 2 else (nan, nan)
-    return row(claim, quantity, interval.estimate, exact=exact, low=low, high=high, n=len(scores), **setting)
+    return row(
+        claim, quantity, interval.estimate, exact=exact, low=interval.low, high=interval.high, n=len(scores), **setting
+    )
 
 
 def share_row(claim: str, quantity: str, successes: int, n: int, *, exact: float = nan, **setting: str | float) -> Row:
-    """A share of independent runs with Wilson's interval."""
+    """A share of independent runs with its exact interval."""
     interval = proportion_interval(successes, n)
     return row(claim, quantity, interval.estimate, exact=exact, low=interval.low, high=interval.high, n=n, **setting)
 

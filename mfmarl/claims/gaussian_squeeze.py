@@ -1,0 +1,179 @@
+"""GS-1 to GS-4."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import inf
+
+import pandas as pd
+
+from mfmarl.claims.tables import EVALUATIONS, OPTIMUM_SHARE, Measured, Tables, cell, smaller
+from mfmarl.claims.wording import NAMES, p_of, runs_of
+from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within
+
+METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
+SETTINGS = ("appendix", "calibrated")
+FAILURE_SHARE = 0.5  # of G*: below it learning failed
+
+
+def near_optimum(tables: Tables) -> Measured:
+    """GS-1: six methods at N = 100."""
+    return Measured([learned(tables, name, 100) for name in METHODS])
+
+
+def say_near_optimum(found: Measured, _: Tables) -> str:
+    """The sentence of GS-1."""
+    counts = "; ".join(f"{NAMES[name]} {of_both(found, name, 100)}" for name in METHODS)
+    game = GaussianSqueeze(100)
+    uniform = game.uniform_play_reward() / game.optimum()[1]
+    return (
+        f"Runs that end at 0.9 G* or more, appendix / calibrated: {counts}. It says little: uniform play alone earns "
+        f"{uniform:.3f} G* there."
+    )
+
+
+def learns_optimum(tables: Tables) -> Measured:
+    """GS-2: MF-Q and MF-AC at N = 500 and 1000; beside them other starts and the noise control."""
+    groups = [learned(tables, name, agents) for agents, name in product((500, 1000), ("mf-q", "mf-ac"))]
+    informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
+    beside = []
+    for name, agents in product(("ac", "mf-ac"), (500, 1000)):
+        runs = informed[cell(informed, algorithm=name, agents=agents, actor_rate=1e-4)]
+        for play in EVALUATIONS:
+            beside.append(ends_above(f"{NAMES[name]}, N = {agents}, informed start, {play}", runs[play]))
+    keys = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
+    study = tables.finals("gaussian_squeeze/sensitivity/study.csv", keys)
+    study = study[study["embedding"] == "one-hot"]
+    for part, runs in (
+        ("the mean action", study[(study["algorithm"] == "mf-q") & (study["stored"] == "previous")]),
+        ("noise", study[study["algorithm"] == "mf-q-noise"]),
+    ):
+        beside.append(ends_above(f"MF-Q, N = 500, fed {part}", runs["greedy"]))
+    return Measured(groups, beside)
+
+
+def say_learns_optimum(found: Measured, _: Tables) -> str:
+    """The sentence of GS-2."""
+    both = "; ".join(
+        f"{NAMES[name]} {of_both(found, name, 500)} at N = 500, {of_both(found, name, 1000)} at N = 1000"
+        for name in ("mf-q", "mf-ac")
+    )
+
+    def started(name: str, play: str) -> str:
+        return " / ".join(runs_of(found[f"{name}, N = {agents}, informed start, {play}"]) for agents in (500, 1000))
+
+    return (
+        f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. Started near action 0, N = 500 / 1000: "
+        f"sampled play of MF-AC {started('MF-AC', 'sampled')} and of AC, which sees no mean action, "
+        f"{started('AC', 'sampled')}; greedy play of MF-AC {started('MF-AC', 'greedy')}. Fed noise as its mean action, "
+        f"MF-Q {runs_of(found['MF-Q, N = 500, fed noise'])} at N = 500, fed the true one "
+        f"{runs_of(found['MF-Q, N = 500, fed the mean action'])}."
+    )
+
+
+def others_fail(tables: Tables) -> Measured:
+    """GS-3: IL, FMQ, Rec-FMQ and MAAC at N = 500 and 1000; beside them MF-Q, and what exploration decides."""
+    cells = product((500, 1000), ("il", "fmq", "rec-fmq", "maac"), SETTINGS)
+    groups = [[failed(tables, name, agents, settings)] for agents, name, settings in cells]
+    beside = [failed(tables, "mf-q", agents, settings) for agents, settings in product((500, 1000), SETTINGS)]
+    keys = ("algorithm", "exploration", "discount", "agents")
+    study = tables.finals("gaussian_squeeze/exploration/study.csv", keys)
+    study = study[(study["agents"] == 500) & study["algorithm"].isin(["il", "fmq", "mf-q"])]
+    hot = study["exploration"].str.startswith("Boltzmann to 1").astype(bool)
+    for part, runs in (("ends near 0", study[~hot]), ("ends at temperature 1", study[hot])):
+        count = int((runs["greedy"] > FAILURE_SHARE).sum())
+        statistic = "share of runs of IL, FMQ and MF-Q that end above 0.5 G*"
+        beside.append(share_within(f"N = 500, exploration {part}", statistic, count, len(runs), (0, 0.5)))
+    duels = []
+    for agents in (500, 1000):
+        ours, theirs = (
+            tables.squeeze[cell(tables.squeeze, settings="calibrated", agents=agents, algorithm=name)]["greedy"]
+            for name in ("mf-q", "il")
+        )
+        duels.append((f"MF-Q v IL, N = {agents}, calibrated", theirs.to_numpy(float), ours.to_numpy(float)))
+    return Measured(groups, [*beside, *smaller("chance that a run of MF-Q ends above one of IL", duels)])
+
+
+def say_others_fail(found: Measured, _: Tables) -> str:
+    """The sentence of GS-3."""
+    counts = "; ".join(
+        f"{NAMES[name]} {' / '.join(runs_of(found[part_of(name, agents, 'calibrated')]) for agents in (500, 1000))}"
+        for name in ("il", "fmq", "rec-fmq", "maac", "mf-q")
+    )
+    duels = " and ".join(
+        f"{duel.value:.0%} ({p_of(duel)}) at N = {agents}"
+        for agents in (500, 1000)
+        if (duel := found[f"MF-Q v IL, N = {agents}, calibrated"]).n
+    )
+    return (
+        f"Runs that end above half of G*, calibrated, N = 500 / 1000: {counts}. A run of MF-Q ends above one of IL "
+        f"with chance {duels}. In the study at N = 500 "
+        f"{runs_of(found['N = 500, exploration ends near 0'])} runs of IL, FMQ and MF-Q end there where exploration "
+        f"ends near 0, and {runs_of(found['N = 500, exploration ends at temperature 1'])} where it ends at "
+        f"temperature 1."
+    )
+
+
+def converges_faster(tables: Tables) -> Measured:
+    """GS-4: the step from which a run stays at 0.9 G*, MF-Q against MF-AC, wherever a run of either does."""
+    parts, groups = [], []
+    for settings, agents in product(SETTINGS, (100, 500, 1000)):
+        one, other = (
+            tables.squeeze[cell(tables.squeeze, settings=settings, agents=agents, algorithm=name)]["stays"].to_numpy(
+                float
+            )
+            for name in ("mf-q", "mf-ac")
+        )
+        parts.append((f"{settings}, N = {agents}", one, other))
+    statistic = "chance that a run of MF-Q stays at 0.9 G* from an earlier step on than one of MF-AC"
+    groups += [[finding] for finding in smaller(statistic, parts)]
+    return Measured([group for group in groups if group[0].verdict != NOT_TESTED] or groups)
+
+
+def say_converges_faster(found: Measured, tables: Tables) -> str:
+    """The sentence of GS-4."""
+    texts: dict[str, list[str]] = {}
+    for (finding,) in found.groups:
+        settings, agents = finding.part.split(", N = ")
+        ways = []
+        for name in ("mf-q", "mf-ac"):
+            runs = tables.squeeze[cell(tables.squeeze, settings=settings, agents=int(agents), algorithm=name)]["stays"]
+            stayed = runs[runs < inf]
+            median = f" ({stayed.median():,.0f})" if len(stayed) else ""
+            ways.append(f"{len(stayed)} of {len(runs)}{median}")
+        texts.setdefault(settings, []).append(f"N = {agents} {' v '.join(ways)}, {p_of(finding)}")
+    told = ". ".join(f"{settings.capitalize()}: {'; '.join(each)}" for settings, each in texts.items())
+    return f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}."
+
+
+def part_of(name: str, agents: int, settings: str) -> str:
+    """How a method at a size and its settings are called among the findings."""
+    return f"{NAMES[name]}, N = {agents}, {settings}"
+
+
+def learned(tables: Tables, name: str, agents: int) -> list[Finding]:
+    """Whether most runs end at the optimum, setting by setting."""
+    runs = {
+        each: tables.squeeze[cell(tables.squeeze, settings=each, algorithm=name, agents=agents)] for each in SETTINGS
+    }
+    return [ends_above(part_of(name, agents, settings), some["greedy"]) for settings, some in runs.items()]
+
+
+def ends_above(part: str, scores: pd.Series[float]) -> Finding:
+    """Whether most runs end at 0.9 G* or more."""
+    count = int((scores >= OPTIMUM_SHARE).sum())
+    return share_within(part, "share of runs that end at 0.9 G* or more", count, len(scores), (0.5, 1))
+
+
+def failed(tables: Tables, name: str, agents: int, settings: str) -> Finding:
+    """Whether most runs end at half of G* or less."""
+    runs = tables.squeeze[cell(tables.squeeze, settings=settings, algorithm=name, agents=agents)]
+    count = int((runs["greedy"] > FAILURE_SHARE).sum())
+    part = part_of(name, agents, settings)
+    return share_within(part, "share of runs that end above 0.5 G*", count, len(runs), (0, 0.5))
+
+
+def of_both(found: Measured, name: str, agents: int) -> str:
+    """'5 of 5 / 89 of 96': with the appendix's and with calibrated settings."""
+    return " / ".join(runs_of(found[part_of(name, agents, settings)]) for settings in SETTINGS)

@@ -1,0 +1,148 @@
+"""IS-1 to IS-3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, nan
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mfmarl.claims.tables import Measured, Tables, cell, interval_of
+from mfmarl.claims.wording import mean_of, most
+from mfmarl.evaluation.intervals import FEWEST, Array, Interval
+from mfmarl.evaluation.verdicts import ALPHA, Finding, judge, within
+
+ISING_SIZE = 20  # the paper's lattice
+ORDERS = ("checkerboard", "simultaneous", "released-code")
+SAME_ORDER = 0.05  # two order parameters coincide so near
+NEAR_TRANSITION = (1.1, 1.3)  # "near tau = 1.2"
+GROWTH = 0.01  # of Q's error, whose rewards reach 2: less is none
+
+
+def orders_coincide(tables: Tables) -> Measured:
+    """IS-1: MF-Q against MCMC at every temperature; beside the package's own order the other two."""
+    return Measured(
+        [[largest_difference(tables, "checkerboard")]], [largest_difference(tables, each) for each in ORDERS[1:]]
+    )
+
+
+def say_orders_coincide(found: Measured, tables: Tables) -> str:
+    """The sentence of IS-1."""
+    first, largest = found["checkerboard order"], {order: differences(tables, order) for order in ORDERS}
+    told = " and ".join(
+        f"{most(max(each.value for each in largest[order]))} in the {order} order" for order in ORDERS[1:]
+    )
+    return (
+        f"Checkerboard order: the two order parameters differ by at most {most(first.value)} at any temperature "
+        f"(interval there [{first.low:.3f}, {first.high:.3f}], corrected for all temperatures, {first.n} seeds). "
+        f"The paper leaves the order of updates open: they differ by up to {told}."
+    )
+
+
+def transitions(tables: Tables) -> Measured:
+    """IS-2: where Binder's cumulants of 16 x 16 and 32 x 32 spins cross."""
+    table = tables.read("ising/crossings.csv", ["method", "sizes", "estimate", "low", "high", "n"])
+    findings = []
+    for method, name in (("mf-q", "MF-Q"), ("mcmc", "MCMC")):
+        row = table[cell(table, method=method, sizes="16, 32")]
+        interval, n = interval_of(row.rename(columns={"estimate": "value"}))
+        findings.append([within(name, "tau at which Binder's cumulants cross", interval, n, NEAR_TRANSITION)])
+    return Measured(findings)
+
+
+def say_transitions(found: Measured, tables: Tables) -> str:
+    """The sentence of IS-2."""
+    runs = tables.read("ising/equilibrium.csv", ["method", "order", "temperature", "order_parameter"])
+    released = runs[cell(runs, method="mf-q", order="released-code")]
+    hottest = released["temperature"].max()
+    texts = [f"{each.value:.4f} [{each.low:.4f}, {each.high:.4f}] for {each.part}" for (each,) in found.groups]
+    exact = 1 / np.log(1 + np.sqrt(2))
+    text = f"Binder's cumulants cross at tau = {' and '.join(texts)}; exact is {exact:.4f}."
+    if len(released) and hottest <= 2:
+        return f"{text} In the released code's order theory says 2, and nothing was measured above {hottest:g}."
+    if len(released):
+        means = released.groupby("temperature")["order_parameter"].mean()
+        low, high = (means[means.index <= 1.8], means[means.index >= 2.2])
+        ends = f"{low.iloc[-1]:.2f} at {low.index[-1]:g} and {high.iloc[0]:.2f} at {high.index[0]:g}"
+        text += f" In the released code's order theory says 2: the order parameter is {ends}."
+    return text
+
+
+def error_grows(tables: Tables) -> Measured:
+    """IS-3: the error of Q at the end of training, at tau = 1.2 less that at 0.8, order by order."""
+    curves = q_errors(tables)
+    findings = []
+    for order in ORDERS:
+        cold, critical = (final_error(curves, order, temperature) for temperature in (0.8, 1.2))
+        difference, n = welch(critical, cold)
+        statistic = "error of Q at tau = 1.2 less that at 0.8"
+        findings.append(within(f"{order} order", statistic, difference, n, (GROWTH, inf)))
+    return Measured([findings[:1]], findings[1:])
+
+
+def say_error_grows(found: Measured, tables: Tables) -> str:
+    """The sentence of IS-3."""
+    curves = q_errors(tables)
+    texts = []
+    for order in ORDERS:
+        cold, critical = (final_error(curves, order, temperature) for temperature in (0.8, 1.2))
+        texts.append(f"{mean_of(cold)} and {mean_of(critical)} in the {order} order")
+    own = final_error(curves, "released-code", 2.0)
+    there = f"{mean_of(own)} at its" if len(own) else "not measured at its"
+    return (
+        f"Q's mean error at the end of training at tau = 0.8 and 1.2 ({found['checkerboard order'].n} seeds): "
+        f"{', '.join(texts[:-1])}, where rewards are a function of what indexes Q; {texts[-1]}, and {there} own "
+        f"critical point, 2."
+    )
+
+
+def differences(tables: Tables, order: str) -> list[Finding]:
+    """Of the order parameters of MF-Q and MCMC, their sign left out, one a temperature; Welch's intervals for all."""
+    table = tables.read("ising/equilibrium.csv", ["method", "order", "size", "temperature", "order_parameter"])
+    table = table[table["size"] == ISING_SIZE]
+    ours, truth = table[cell(table, method="mf-q", order=order)], table[table["method"] == "mcmc"]
+    both = sorted(set(ours["temperature"]) & set(truth["temperature"]))
+    part, statistic, findings = f"{order} order", "largest difference of the order parameters", []
+    for temperature in both:
+        one, other = (
+            runs[runs["temperature"] == temperature]["order_parameter"].to_numpy(float) for runs in (ours, truth)
+        )
+        interval, n = welch(one, other, ALPHA / len(both))
+        if interval.estimate < 0:
+            interval = Interval(-interval.estimate, -interval.high, -interval.low)
+        findings.append(within(part, statistic, interval, n, (-SAME_ORDER, SAME_ORDER)))
+    return findings or [Finding(part, statistic)]
+
+
+def largest_difference(tables: Tables, order: str) -> Finding:
+    """The largest of the differences that have the verdict on all of them."""
+    findings = differences(tables, order)
+    verdict, _ = judge([finding] for finding in findings)
+    return max((finding for finding in findings if finding.verdict == verdict), key=lambda finding: finding.value)
+
+
+def q_errors(tables: Tables) -> pd.DataFrame:
+    """MF-Q's rows of Ising's training."""
+    curves = tables.read("ising/training.csv", ["method", "order", "temperature", "seed", "step", "q_error"])
+    return curves[curves["method"] == "mf-q"]
+
+
+def final_error(curves: pd.DataFrame, order: str, temperature: float) -> Array:
+    """Q's error of each run, the mean over the last tenth of training."""
+    runs = curves[cell(curves, order=order, temperature=temperature)]
+    late = runs[runs["step"] > 0.9 * runs["step"].max()]
+    return np.array([run["q_error"].mean() for _, run in late.groupby("seed")], np.float64)
+
+
+def welch(one: Sequence[float] | Array, other: Sequence[float] | Array, alpha: float = ALPHA) -> tuple[Interval, int]:
+    """The difference of two means with Welch's interval, NaN with fewer than three runs, and the smaller n."""
+    n = min(len(one), len(other))
+    if n == 0:
+        return Interval(nan, nan, nan), 0
+    difference = float(np.mean(one) - np.mean(other))
+    if n < FEWEST:
+        return Interval(difference, nan, nan), n
+    ends = stats.ttest_ind(one, other, equal_var=False).confidence_interval(1 - alpha)
+    return Interval(difference, float(ends.low), float(ends.high)), n

@@ -1,0 +1,123 @@
+"""TH-1 to TH-3, and the toy example."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from mfmarl.claims.tables import Measured, Tables, interval_of
+from mfmarl.claims.wording import most, runs_of
+from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within, within
+
+BEST_RESPONSE = 0.1  # loss, over best less worst reward, up to which an answer is a best one
+AGREED = 0.99  # share of the toy's runs
+
+
+def remainder_bounded(tables: Tables) -> Measured:
+    """TH-1: the largest |R_k| over 2 M that was drawn, by kind of Q; beside it what ReLU networks say."""
+    groups = []
+    for kind in ("tanh network", "convex quadratic", "indefinite quadratic", "|x|^2 / 2"):
+        interval, n = interval_of(
+            tables.theory("approximation", "largest |R_k| over the paper's 2 M", f"values={kind}")
+        )
+        groups.append([within(kind, "largest |R_k| over 2 M", interval, n, (0, 1), exact=True)])
+    row = tables.theory("approximation", "GS network: mean |e| over mean Q", "neighbours=uniform play")
+    interval, n = interval_of(row)
+    beside = within("MF-Q's ReLU networks, even play", "mean |e| over mean Q", interval, n, (-inf, inf))
+    return Measured(groups, [replace(beside, verdict=NOT_TESTED)])
+
+
+def say_remainder_bounded(found: Measured, _: Tables) -> str:
+    """The sentence of TH-1."""
+    texts = ", ".join(f"{each.part} {each.value:.2f} (n = {each.n})" for (each,) in found.groups)
+    relu = found["MF-Q's ReLU networks, even play"]
+    return (
+        f"Where Q is M-smooth, the largest |R_k| drawn, over 2M: {texts}. ReLU networks are not M-smooth: under even "
+        f"play MF-Q's own lose {relu.value:.0%} [{relu.low:.0%}, {relu.high:.0%}] of Q."
+    )
+
+
+def contracts(tables: Tables) -> Measured:
+    """TH-2: the factor of a sweep of MF-Q's sampled play above tau = 2, which is K/2 on the torus, K taken in abar."""
+    rows = tables.theory("contraction", "factor of a sweep", "reading=sampled play of MF-Q")
+    groups = []
+    for setting, row in rows.groupby("setting"):
+        tau = float(str(setting).split("temperature=")[1].split(";")[0])
+        if tau > 2:
+            interval, n = interval_of(row)
+            groups.append([within(f"tau = {tau:g}", "factor of a sweep of sampled play", interval, n, (0, 1))])
+    return Measured(groups or [[Finding("tau above 2", "factor of a sweep of sampled play")]])
+
+
+def say_contracts(found: Measured, tables: Tables) -> str:
+    """The sentence of TH-2."""
+    findings = [finding for (finding,) in found.groups]
+    least, largest = (choose(each.value for each in findings) for choose in (min, max))
+    text = (
+        f"With K the constant in abar, T > K/2 is tau > 2 on the torus: above it a sweep of MF-Q's sampled play "
+        f"shrinks differences by {least:.2f} to {largest:.2f} (largest upper end "
+        f"{most(max(each.high for each in findings), 2)}, {findings[0].n} pairs of lattices a tau)."
+    )
+    row = tables.theory("contraction", "Ising table: T > K/2 asks for tau above", "temperature=0.8")
+    if len(row):
+        text += f" It is a high temperature: the tables learned at tau = 0.8 ask for {row['value'].iloc[0]:.2f}."
+    return text
+
+
+def best_response(tables: Tables) -> Measured:
+    """TH-3: what the answer loses against stationary others, over all there is to lose; beside it the Markov game."""
+    groups = []
+    for opponents in ("low", "even", "high"):
+        rows = tables.theory("learning", "GS: value gap over best less worst", f"opponents={opponents}")
+        interval, n = interval_of(rows)
+        part = f"Gaussian Squeeze, {opponents} opponents"
+        groups.append([within(part, "loss over best less worst reward", interval, n, (0, BEST_RESPONSE))])
+    beside = []
+    for target in ("fresh", "literal"):
+        rows = tables.theory(
+            "learning", "root mean squared error of Q", f"target={target}", "truth=Nash", "update=8000"
+        )
+        interval, n = interval_of(rows)
+        finding = within(
+            f"Markov game, {target} target", "distance of Q to the Nash Q-values", interval, n, (-inf, inf)
+        )
+        beside.append(replace(finding, verdict=NOT_TESTED))
+    return Measured(groups, beside)
+
+
+def say_best_response(found: Measured, _: Tables) -> str:
+    """The sentence of TH-3."""
+    texts = [
+        f"{each.part.split(', ')[1]} {each.value:.1%} [{each.low:.1%}, {each.high:.1%}]" for (each,) in found.groups
+    ]
+    fresh, literal = (found[f"Markov game, {target} target"] for target in ("fresh", "literal"))
+    return (
+        f"What greedy MF-Q loses, of all there is to lose, against {'; '.join(texts)} ({found.groups[0][0].n} runs; a "
+        f"tenth is allowed). In a solvable Markov game Eq. 10's target ends {fresh.value:.2g} from the Nash Q-values, "
+        f"Algorithm 1's literal line {literal.value:.2g}."
+    )
+
+
+def toy_agrees(tables: Tables) -> Measured:
+    """TOY-1: the worked update, and runs that agree for good where the neighbours seen are those that pay."""
+    interval, n = interval_of(tables.theory("toy", "0.82 + 0.1 (2.0 - 0.82)"))
+    groups = [[within("worked update", "value after one update of 0.82", interval, n, (0.92, 0.94), exact=True)]]
+    shares = [agreeing(tables, order) for order in ("simultaneous", "three-colours", "random-site", "released-code")]
+    return Measured([*groups, *([each] for each in shares[:3])], shares[3:])
+
+
+def say_toy_agrees(found: Measured, _: Tables) -> str:
+    """The sentence of TOY-1."""
+    update, *shares = (group[0] for group in found.groups)
+    texts = ", ".join(f"{each.part} {runs_of(each)}" for each in shares)
+    return (
+        f"0.82 becomes {update.value:.3f}, printed {update.value:.2f}; the paper prints 0.93. Runs from Q = 0 that "
+        f"agree for good: {texts}; paid after the move, as in the released code, {runs_of(found['released-code'])}."
+    )
+
+
+def agreeing(tables: Tables, order: str) -> Finding:
+    """The share of runs of the toy example that agree for good."""
+    interval, n = interval_of(tables.theory("toy", "learning from Q = 0: share that agrees for good", f"order={order}"))
+    count = 0 if n == 0 else round(interval.estimate * n)
+    return share_within(order, "share of runs that agree for good", count, n, (AGREED, 1))

@@ -1,0 +1,61 @@
+"""Numbers in sentences: never more than the data say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, inf, isnan
+
+from mfmarl.evaluation.intervals import Array
+from mfmarl.evaluation.verdicts import UNDECIDED, Finding
+
+NAMES = {"il": "IL", "fmq": "FMQ", "rec-fmq": "Rec-FMQ", "maac": "MAAC", "ac": "AC", "mf-q": "MF-Q", "mf-ac": "MF-AC"}
+
+
+def runs_of(finding: Finding) -> str:
+    """'5 of 24', or 'none' where nothing was run."""
+    return f"{finding.count} of {finding.n}" if finding.n else "none run"
+
+
+def percent(finding: Finding) -> str:
+    """'48% [16, 74]', or without an interval '48%'."""
+    if not finding.n:
+        return "not fought"
+    ends = "" if isnan(finding.low) else f" [{100 * finding.low:.0f}, {100 * finding.high:.0f}]"
+    return f"{finding.value:.0%}{ends}"
+
+
+def p_of(finding: Finding) -> str:
+    """'p = 0.048' or 'p < 0.001'; rounded up, so that it never says more."""
+    if isnan(finding.p):
+        return "no test"
+    return "p < 0.001" if finding.p < 0.001 else "p = 1" if finding.p > 0.999 else f"p = {most(finding.p)}"
+
+
+def least_p(groups: Iterable[Iterable[Finding]]) -> str:
+    """The smallest p-value among findings, as text."""
+    tested = [finding for group in groups for finding in group if not isnan(finding.p)]
+    return p_of(min(tested, key=lambda finding: finding.p)) if tested else "no test"
+
+
+def most(value: float, digits: int = 3) -> str:
+    """A number rounded up, for 'at most'."""
+    return "none" if isnan(value) else f"{ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
+
+
+def mean_of(scores: Array) -> str:
+    """A mean to two digits."""
+    return f"{scores.mean():.2g}" if len(scores) else "none"
+
+
+def listed(steps: Array) -> str:
+    """Steps in order, 'never' where infinite."""
+    return ", ".join("never" if step == inf else f"{step:.0f}" for step in sorted(steps)) or "none"
+
+
+def in_words(verdict: str, seeds: float) -> str:
+    """A verdict, and of an undecided claim the seeds that would decide."""
+    if verdict != UNDECIDED:
+        return f"**{verdict}**"
+    return f"**{verdict}**: " + (
+        "more seeds than 10,000 would decide" if isnan(seeds) else f"{seeds:.0f} seeds would decide"
+    )

@@ -1,0 +1,309 @@
+"""A verdict on every claim of the paper, from the committed tables alone.
+
+It reads results/*/*.csv, judges, and writes
+
+    results/claims.csv      one row a claim: what was measured, the verdict, the sentence for a reader
+    results/evidence.csv    one row a finding, of which the claims' verdicts are made
+    README.md               the passage `claims` between its comments, and those of results/*/README.md
+
+`holds` and `fails` are said where an interval or a test says so; `undecided` names the seeds that would decide at 80%
+power; `not tested` means that no table has such rows. One or two seeds decide nothing.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from jsonargparse import ArgumentError, ArgumentParser
+
+from mfmarl.claims import battle, gaussian_squeeze, ising, theory
+from mfmarl.claims.tables import Claim, Tables
+from mfmarl.claims.wording import in_words
+from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, judge
+from mfmarl.files import write_text
+from mfmarl.jobs.console import say
+from mfmarl.scripting.documents import fill, passages
+from mfmarl.scripting.options import main
+from mfmarl.scripting.tables import read_table, write_table
+
+RESULTS = Path("results")
+TASKS = {"GS": "gaussian_squeeze", "IS": "ising", "BA": "battle", "TH": "theory", "TOY": "theory"}
+GS = "results/gaussian_squeeze/curves.csv"
+GS_COMMAND = "python reproduce/gaussian_squeeze.py --full"
+BATTLE = "python reproduce/battle.py --precision bf16-mixed"
+TOURNAMENT = "results/battle/tournament.csv"
+THEORY = "python reproduce/theory.py"
+STUDIES = "results/gaussian_squeeze/informed_start/study.csv results/gaussian_squeeze/sensitivity/study.csv"
+CLAIMS = (
+    Claim(
+        "GS-1",
+        "N = 100: all six methods come close to G*",
+        "Gaussian Squeeze, learning curves",
+        GS,
+        "for each method, in one of the settings, most runs end at 0.9 G* or more (exact 95% interval above 1/2)",
+        GS_COMMAND,
+        gaussian_squeeze.near_optimum,
+        gaussian_squeeze.say_near_optimum,
+    ),
+    Claim(
+        "GS-2",
+        "N = 500 and 1000: MF-Q and MF-AC learn the optimum",
+        "Gaussian Squeeze, learning curves",
+        f"{GS} {STUDIES}",
+        "for both methods and sizes, in one of the settings, most runs end at 0.9 G* or more (exact 95% interval)",
+        GS_COMMAND,
+        gaussian_squeeze.learns_optimum,
+        gaussian_squeeze.say_learns_optimum,
+    ),
+    Claim(
+        "GS-3",
+        "N = 500 and 1000: IL, FMQ, Rec-FMQ and MAAC fail",
+        "Gaussian Squeeze, learning curves",
+        f"{GS} results/gaussian_squeeze/exploration/study.csv",
+        "for each method, size and setting most runs end at half of G* or less (exact 95% interval below 1/2)",
+        GS_COMMAND,
+        gaussian_squeeze.others_fail,
+        gaussian_squeeze.say_others_fail,
+    ),
+    Claim(
+        "GS-4",
+        "MF-Q converges faster than MF-AC",
+        "Gaussian Squeeze, learning curves",
+        GS,
+        "in each setting and size where a run comes to stay at 0.9 G*, MF-Q does earlier (rank test, Holm)",
+        GS_COMMAND,
+        gaussian_squeeze.converges_faster,
+        gaussian_squeeze.say_converges_faster,
+    ),
+    Claim(
+        "IS-1",
+        "MF-Q's order parameter curve coincides with MCMC's",
+        "Ising, order parameter",
+        "results/ising/equilibrium.csv",
+        f"at every temperature the interval of their difference, Bonferroni's for all, lies within {ising.SAME_ORDER}",
+        "python reproduce/ising.py",
+        ising.orders_coincide,
+        ising.say_orders_coincide,
+    ),
+    Claim(
+        "IS-2",
+        "both change phase near tau = 1.2",
+        "Ising, order parameter",
+        "results/ising/crossings.csv results/ising/equilibrium.csv",
+        "the 95% intervals of both crossings lie in [1.1, 1.3]",
+        "python reproduce/ising.py",
+        ising.transitions,
+        ising.say_transitions,
+    ),
+    Claim(
+        "IS-3",
+        "the error of Q is small at low tau and grows at the critical point",
+        "Ising, training",
+        "results/ising/training.csv",
+        "in the checkerboard order the last error is larger at tau = 1.2 than at 0.8, by 0.01 or more (95% interval)",
+        "python reproduce/ising.py",
+        ising.error_grows,
+        ising.say_error_grows,
+    ),
+    Claim(
+        "BA-1",
+        "MF-Q beats IL and MF-AC beats AC, in win rate and in total reward",
+        "Battle, win rate and reward",
+        TOURNAMENT,
+        "both are ahead in both, in greedy and in sampled play (armies' labels exchanged, Holm)",
+        BATTLE,
+        battle.mean_field_wins,
+        battle.say_mean_field_wins,
+    ),
+    Claim(
+        "BA-2",
+        "IL beats AC and MF-AC, and loses to MF-Q",
+        "Battle, win rate",
+        TOURNAMENT,
+        "all three, in greedy and in sampled play (armies' labels exchanged, Holm)",
+        BATTLE,
+        battle.independent_between,
+        battle.say_independent_between,
+    ),
+    Claim(
+        "BA-3",
+        "MF-Q's learning curve rises faster than MF-AC's",
+        "Battle, learning curves",
+        "results/battle/curves.csv",
+        "at 64 v 64 MF-Q earns more than by hiding from an earlier round on (rank test)",
+        BATTLE,
+        battle.rises_faster,
+        battle.say_rises_faster,
+    ),
+    Claim(
+        "BA-4",
+        "the same ranking at 8, 144 and 256 agents a side",
+        "Battle, other sizes",
+        TOURNAMENT,
+        "MF-Q beats IL, MF-AC beats AC, IL beats both, at each size and in both plays (labels exchanged, Holm)",
+        f"{BATTLE} --agents 256 --rounds 100 --seeds 1 --tournament-rounds 40",
+        battle.same_ranking,
+        battle.say_same_ranking,
+    ),
+    Claim(
+        "TH-1",
+        "the remainder of the mean field approximation lies within [-2M, 2M]",
+        "appendix B",
+        "results/theory/approximation.csv",
+        "no remainder drawn, of four kinds of smooth Q, is larger",
+        THEORY,
+        theory.remainder_bounded,
+        theory.say_remainder_bounded,
+    ),
+    Claim(
+        "TH-2",
+        "the Boltzmann operator contracts for T > K/2",
+        "appendix D",
+        "results/theory/contraction.csv",
+        "at each tau measured above 2 the 95% interval of a sweep's factor lies below 1",
+        THEORY,
+        theory.contracts,
+        theory.say_contracts,
+    ),
+    Claim(
+        "TH-3",
+        "against stationary opponents MF-Q learns a best response",
+        "appendix D.1",
+        "results/theory/learning.csv",
+        "against each of three crowds the 95% interval of its loss lies below a tenth of what there is to lose",
+        THEORY,
+        theory.best_response,
+        theory.say_best_response,
+    ),
+    Claim(
+        "TOY-1",
+        "nine agents on a 3 x 3 torus learn to agree, and 0.82 is updated to 0.93",
+        "the toy example, Figure 2",
+        "results/theory/toy.csv",
+        "the update is within 0.01, and more than 99% of runs agree for good in each order (exact 95% interval)",
+        THEORY,
+        theory.toy_agrees,
+        theory.say_toy_agrees,
+    ),
+)
+
+
+def reader(results: Path) -> Callable[[str], pd.DataFrame | None]:
+    """What reads the tables of a directory; None for one that is not there."""
+
+    def read(name: str) -> pd.DataFrame | None:
+        path = results / name
+        return read_table(path, []) if path.exists() else None
+
+    return read
+
+
+def verdicts(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of claims and of their findings."""
+    claims, evidence = [], []
+    for claim in CLAIMS:
+        found = claim.measure(tables)
+        verdict, rests_on = judge(found.groups)
+        sentence = claim.say(found, tables) if verdict != NOT_TESTED else f"Nothing that decides it is in {claim.data}."
+        row = {name: getattr(claim, name) for name in ("id", "claim", "section", "data", "rule")}
+        row |= {**asdict(rests_on), "seeds_needed": rests_on.seeds_needed if verdict == UNDECIDED else nan}
+        claims.append({**row, "verdict": verdict, "sentence": sentence, "command": claim.command})
+        judged = [finding for group in found.groups for finding in group]
+        for finding, used in [*((each, "yes") for each in judged), *((each, "no") for each in found.beside)]:
+            evidence.append({"id": claim.id, "judged": used, **asdict(finding)})
+    return pd.DataFrame(claims), pd.DataFrame(evidence)
+
+
+def as_markdown(claims: pd.DataFrame) -> str:
+    """The table of claims for a page."""
+    lines = ["| claim of the paper | verdict | what the data say |", "|---|---|---|"]
+    for row in claims.to_dict("records"):
+        cells = (f"{row['id']}: {row['claim']}", in_words(row["verdict"], row["seeds_needed"]), row["sentence"])
+        lines.append(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in cells)} |")
+    return "\n".join(lines)
+
+
+def pages(out: Path, claims: pd.DataFrame) -> Iterator[tuple[Path, str]]:
+    """The pages that have a passage `claims`, and their text with it filled."""
+    places = {out.parent / "README.md": claims}
+    for task in dict.fromkeys(TASKS.values()):
+        mine = claims["id"].str.split("-").str[0].map(TASKS) == task
+        places[out / task / "README.md"] = claims[mine]
+    for path, some in places.items():
+        page = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if "claims" in passages(page):
+            yield path, fill(page, {"claims": as_markdown(some)})
+
+
+def write(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> None:
+    """Both tables, with their checksums."""
+    write_table(claims, out / "claims.csv", ["id"])
+    write_table(evidence, out / "evidence.csv", ["id", "part"])
+
+
+def stale(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> list[Path]:
+    """The tables and pages that are not what the data say."""
+    with TemporaryDirectory() as fresh:
+        write(claims, evidence, Path(fresh))
+        names = ("claims.csv", "evidence.csv")
+        same = {out / name: (Path(fresh) / name).read_bytes() for name in names}
+    found = [path for path, data in same.items() if not path.is_file() or path.read_bytes() != data]
+    return found + [path for path, page in pages(out, claims) if path.read_text(encoding="utf-8") != page]
+
+
+@dataclass(frozen=True)
+class ClaimsOptions:
+    """Options of this script."""
+
+    results: Path
+    out: Path
+    check: bool
+
+
+def parse(arguments: Sequence[str] | None = None) -> ClaimsOptions:
+    """The options; ValueError, one line, for what is not allowed."""
+    parser = ArgumentParser(exit_on_error=False, description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
+    here = Path(__file__).resolve().parents[1] / RESULTS
+    parser.add_argument("--results", type=Path, default=here, help="Directory of the tables that are judged.")
+    parser.add_argument("--out", type=Path, default=None, help="Directory of claims.csv; without it that of --results.")
+    parser.add_argument("--check", action="store_true", help="Write nothing; exit with 1 if tables or pages are stale.")
+    try:
+        given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    except ArgumentError as error:
+        raise ValueError(str(error)) from error
+    if not given.results.is_dir():
+        raise ValueError(f"results: got {given.results}, allowed is a directory of results")
+    return ClaimsOptions(given.results, given.out or given.results, given.check)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """What the command line asks for."""
+    options = parse(arguments)
+    claims, evidence = verdicts(Tables(reader(options.results)))
+    for row in claims.to_dict("records"):
+        say(f"{row['id']}  {row['claim']}\n    {in_words(row['verdict'], row['seeds_needed'])}. {row['sentence']}")
+    if options.check:
+        if old := stale(claims, evidence, options.out):
+            say(f"not what the data say: {', '.join(map(str, old))}; run without --check", sys.stderr)
+            raise SystemExit(1)
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(claims, evidence, options.out)
+    written = [options.out / "claims.csv", options.out / "evidence.csv"]
+    for path, page in pages(options.out, claims):
+        write_text(page, path)
+        written.append(path)
+    say("\nwritten:\n" + "\n".join(f"  {path}" for path in written))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))

@@ -1,0 +1,413 @@
+"""Rules of verdicts on made-up data, tests between methods against known numbers, and what the pages say."""
+
+import math
+import shutil
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mfmarl.claims import battle, gaussian_squeeze, ising
+from mfmarl.claims.tables import Tables
+from mfmarl.claims.wording import in_words, most, p_of, percent
+from mfmarl.evaluation.comparisons import (
+    armies_needed,
+    exchange_test,
+    holm,
+    rank_test,
+    runs_needed_by_ranks,
+    runs_needed_of_mean,
+    runs_needed_of_share,
+    superiority,
+    superiority_interval,
+    two_way_interval,
+)
+from mfmarl.evaluation.intervals import Array, Interval, proportion_interval, steps_to_stay
+from mfmarl.evaluation.rounds import both_sides, met
+from mfmarl.evaluation.verdicts import (
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    UNDECIDED,
+    Finding,
+    better,
+    every,
+    judge,
+    share_within,
+    some,
+    within,
+)
+from mfmarl.scripting.documents import passages
+from reproduce import claims
+
+ROOT = Path(__file__).parents[1]
+ALL = [HOLDS, FAILS, UNDECIDED, NOT_TESTED]
+
+
+@pytest.mark.parametrize(
+    ("interval", "n", "verdict"),
+    [
+        (Interval(0.95, 0.91, 0.99), 8, HOLDS),
+        (Interval(0.5, 0.4, 0.6), 8, FAILS),
+        (Interval(0.92, 0.88, 0.96), 8, UNDECIDED),
+        (Interval(0.95, math.nan, math.nan), 2, UNDECIDED),
+        (Interval(0.95, 0.95, 0.95), 1, UNDECIDED),
+        (Interval(math.nan, math.nan, math.nan), 0, NOT_TESTED),
+    ],
+)
+def test_an_interval_decides_where_it_lies_on_one_side(interval: Interval, n: int, verdict: str) -> None:
+    found = within("a part", "a mean", interval, n, (0.9, 1))
+    assert found.verdict == verdict
+    assert math.isnan(found.seeds_needed) == (verdict != UNDECIDED)
+    if n in (1, 2):
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+        assert found.seeds_needed == 3
+
+
+def test_the_number_of_seeds_is_that_of_the_bound_that_is_crossed() -> None:
+    found = within("a part", "a mean", Interval(0.92, 0.88, 0.96), 8, (0.9, 1))
+    assert found.leans == HOLDS
+    error = 0.04 / stats.norm.ppf(0.975) * math.sqrt(8)  # of one seed
+    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert found.seeds_needed == math.ceil((z * error / 0.02) ** 2)
+    assert within("a part", "a mean", Interval(0.89, 0.85, 0.93), 8, (0.9, 1)).leans == FAILS
+
+
+def test_an_exact_value_decides_alone() -> None:
+    assert within("a part", "a maximum", Interval(0.9, math.nan, math.nan), 1, (0, 1), exact=True).verdict == HOLDS
+    assert within("a part", "a maximum", Interval(1.1, math.nan, math.nan), 1, (0, 1), exact=True).verdict == FAILS
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "verdict", "seeds"),
+    [
+        (6, 6, HOLDS, math.nan),
+        (5, 5, UNDECIDED, 6),  # 0.025^(1/5) = 0.478 and 0.025^(1/6) = 0.541
+        (0, 6, FAILS, math.nan),
+        (0, 5, UNDECIDED, 6),
+        (12, 24, UNDECIDED, math.nan),  # at the bound itself no number decides
+        (2, 2, UNDECIDED, 3),
+        (0, 0, NOT_TESTED, math.nan),
+    ],
+)
+def test_most_runs_is_an_exact_share_above_a_half(successes: int, n: int, verdict: str, seeds: float) -> None:
+    found = share_within("a part", "a share", successes, n, (0.5, 1))
+    assert found.verdict == verdict
+    assert found.seeds_needed == pytest.approx(seeds, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "n", "p", "verdict"),
+    [
+        (0.9, 5, 0.008, HOLDS),
+        (0.1, 5, 0.008, FAILS),
+        (0.9, 5, 0.05, UNDECIDED),
+        (0.9, 2, math.nan, UNDECIDED),
+        (math.nan, 0, math.nan, NOT_TESTED),
+    ],
+)
+def test_a_comparison_is_decided_by_its_test(estimate: float, n: int, p: float, verdict: str) -> None:
+    found = better("a part", "a share", Interval(estimate, 0.0, 1.0), n, p, 0.5, seeds_needed=26)
+    assert found.verdict == verdict
+    assert found.seeds_needed == pytest.approx(26 if verdict == UNDECIDED else math.nan, nan_ok=True)
+
+
+def test_verdicts_are_put_together() -> None:
+    assert every([HOLDS, HOLDS]) == HOLDS
+    assert every([HOLDS, NOT_TESTED]) == NOT_TESTED
+    assert every([HOLDS, NOT_TESTED, UNDECIDED]) == UNDECIDED
+    assert every(ALL) == FAILS
+    assert some(ALL) == HOLDS
+    assert some([FAILS, NOT_TESTED]) == NOT_TESTED
+    assert some([FAILS, NOT_TESTED, UNDECIDED]) == UNDECIDED
+    assert every([]) == some([]) == NOT_TESTED
+
+
+def undecided(part: str, seeds: float, leans: str = "") -> Finding:
+    return Finding(part, "a share", 0.5, 0.1, 0.9, 5, verdict=UNDECIDED, leans=leans, seeds_needed=seeds)
+
+
+def test_the_verdict_rests_on_the_finding_that_would_decide() -> None:
+    holds, fails = (Finding(verdict, "a share", verdict=verdict) for verdict in (HOLDS, FAILS))
+    assert judge([[holds], [undecided("a", 9)], [undecided("b", 20)]]) == (UNDECIDED, undecided("b", 20))
+    assert judge([[undecided("a", 9)], [fails]]) == (FAILS, fails)
+    assert judge([[fails, holds], [undecided("a", 9), holds]])[0] == HOLDS
+    # one group that fails is enough, and one finding of a group that holds
+    groups = [[undecided("a", 9, FAILS)], [undecided("b", 20, FAILS)], [undecided("c", 3, HOLDS)]]
+    assert judge(groups)[1].part == "a"
+    assert judge([[undecided("a", 9, HOLDS), undecided("b", 20, HOLDS)]])[1].part == "a"
+    assert judge([[undecided("a", 9, FAILS), undecided("b", 20, FAILS)]])[1].part == "b"
+    assert math.isnan(judge([[undecided("a", 9)], [undecided("b", math.nan)]])[1].seeds_needed)
+    with pytest.raises(ValueError, match="at least one finding"):
+        judge([])
+
+
+def test_words_of_a_verdict() -> None:
+    assert in_words(HOLDS, math.nan) == "**holds**"
+    assert in_words(UNDECIDED, 26.0) == "**undecided**: 26 seeds would decide"
+    assert "more seeds than" in in_words(UNDECIDED, math.nan)
+    assert most(0.0113) == "0.012"  # at most 0.011 would be wrong
+    assert most(0.011) == "0.011"
+    assert p_of(replace(undecided("a", 1), p=0.0476)) == "p = 0.048"
+    assert percent(replace(undecided("a", 1), low=math.nan)) == "50%"
+
+
+def test_superiority_counts_pairs_and_half_of_the_ties() -> None:
+    assert superiority([1, 2, math.inf], [1, math.inf]) == (0.5 + 1 + 1.5) / 6
+    generator = np.random.default_rng(0)
+    interval = superiority_interval([1, 2, math.inf], [1, 5, math.inf], generator=generator)
+    assert interval.low <= interval.estimate <= interval.high
+    assert math.isnan(superiority_interval([1, 2], [1, 5, 6], generator=generator).low)
+    with pytest.raises(ValueError, match="one must be"):
+        superiority([math.nan], [1])
+
+
+def test_rank_test_is_exact_and_takes_what_never_happens() -> None:
+    assert rank_test([1, 2, 3, 4, 5], [6, 7, 8, 9, math.inf]) == pytest.approx(2 / 252)
+    assert rank_test([1, 3, 5], [2, 4, 6]) == pytest.approx(stats.mannwhitneyu([1, 3, 5], [2, 4, 6]).pvalue)
+    assert rank_test([math.inf] * 30, [math.inf] * 30) == 1
+    generator = np.random.default_rng(0)
+    one, other = generator.normal(size=40), generator.normal(0.5, size=40)
+    assert rank_test(one, other) == pytest.approx(stats.mannwhitneyu(one, other).pvalue, rel=1e-6)
+
+
+def league(strengths: list[float]) -> Array:
+    """Who wins how often, by the differences of their strengths."""
+    lead = np.subtract.outer(strengths, strengths)
+    return np.asarray(1 / (1 + np.exp(-lead)))
+
+
+def test_exchanging_labels_of_armies() -> None:
+    generator = np.random.default_rng(0)
+    assert exchange_test(league([5, 6, 7, 8, 9, 0, 1, 2, 3, 4]), 5, generator=generator) == pytest.approx(2 / 252)
+    assert exchange_test(league([1, 1, 1, 1]), 2, generator=generator) == 1
+    table = league([3, 1, 2, 0])
+    lead = (table - table.T).sum(axis=1)
+    means = [lead[[a, b]].mean() for a in range(4) for b in range(a)]
+    expected = np.mean(np.abs(means) >= abs(lead[:2].mean()) - 1e-9)
+    assert exchange_test(table, 2, generator=generator) == pytest.approx(expected)
+    many = league([*range(10, 20), *range(10)])
+    assert exchange_test(many, 10, generator=generator) < 0.001
+    with pytest.raises(ValueError, match="must have met"):
+        exchange_test(np.full((2, 2), math.nan), 1, generator=generator)
+
+
+def test_holm_is_stepwise_and_skips_what_was_not_compared() -> None:
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])  # Holm 1979
+    np.testing.assert_allclose(holm([0.01, math.nan, 0.5]), [0.02, math.nan, 0.5])
+    assert holm([0.9, 0.8]).tolist() == [1, 1]
+    with pytest.raises(ValueError, match="must be"):
+        holm([1.2])
+
+
+def test_runs_that_would_decide_do_so_as_often_as_is_said() -> None:
+    assert runs_needed_of_share(0, 0.1) == 36  # 1 - 0.025^(1/36) is the first below 0.1
+    n = int(runs_needed_of_share(0.8, 0.5))
+    decided = [k for k in range(n + 1) if proportion_interval(k, n).low > 0.5]
+    assert stats.binom.pmf(decided, n, 0.8).sum() >= 0.8
+    assert runs_needed_by_ranks(0.9) == math.ceil(7.849 / (6 * 0.16))  # Noether 1987
+    assert math.isnan(runs_needed_by_ranks(0.5))
+    assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.5))
+
+
+def test_armies_that_would_decide() -> None:
+    generator = np.random.default_rng(0)
+    sides = 0.5 + 0.2 * generator.normal(size=(200, 1)) + 0.1 * generator.normal(size=(1, 200))
+    z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert armies_needed(sides, 0.1) == pytest.approx(z**2 * (0.04 + 0.01) / 0.01, rel=0.15)
+    noise = generator.normal(size=(200, 200))  # peculiar to each pair: falls with the square of the armies
+    assert armies_needed(noise, 0.1) == pytest.approx(z / 0.1, rel=0.1)
+    assert math.isnan(armies_needed(noise[:2], 0.1))
+
+
+def test_two_way_interval_resamples_both_sides() -> None:
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(60, 1)) + np.zeros((1, 60))
+    for table in (rows, rows.T):
+        interval = two_way_interval(table, generator=np.random.default_rng(1))
+        assert interval.estimate == pytest.approx(rows.mean())
+        assert (interval.high - interval.low) / 2 == pytest.approx(2 * rows.std() / math.sqrt(60), rel=0.1)
+    assert math.isnan(two_way_interval(rows[:2], generator=generator).low)
+
+
+def test_the_step_from_which_a_run_stays() -> None:
+    assert steps_to_stay([1, 2, 3, 4], [1.0, 0.5, 0.9, 1.0], 0.9) == 3
+    assert steps_to_stay([1, 2], [1.0, 1.0], 0.9) == 1
+    assert steps_to_stay([1, 2], [1.0, 0.5], 0.9) == math.inf
+
+
+def tables_of(**frames: pd.DataFrame) -> Tables:
+    """Made-up tables, by name with __ for / and without .csv; the others are not there."""
+    return Tables(lambda name: frames.get(name.removesuffix(".csv").replace("/", "__")))
+
+
+def squeeze(shares: dict[tuple[str, str, int], list[float]]) -> Tables:
+    """Gaussian Squeeze where each run stands at a share of G* from its second evaluation on."""
+    rows = [
+        (*key, seed, step, reward := (share if step > 1 else 0) * 423.0314, reward, reward)
+        for key, runs in shares.items()
+        for seed, share in enumerate(runs)
+        for step in range(1, 21)
+    ]
+    columns = ["settings", "algorithm", "agents", "seed", "step", "greedy_reward", "sampled_reward", "training_reward"]
+    return tables_of(gaussian_squeeze__curves=pd.DataFrame(rows, columns=columns))
+
+
+def test_methods_learn_fail_or_are_not_run() -> None:
+    methods = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
+    good = squeeze({("calibrated", name, 100): [0.95] * 6 for name in methods})
+    assert judge(gaussian_squeeze.near_optimum(good).groups)[0] == HOLDS
+    few = squeeze({("calibrated", name, 100): [0.95] * 2 for name in methods})
+    assert judge(gaussian_squeeze.near_optimum(few).groups)[0] == UNDECIDED
+    missing = squeeze({("calibrated", name, 100): [0.95] * 6 for name in methods[1:]})
+    assert judge(gaussian_squeeze.near_optimum(missing).groups)[0] == NOT_TESTED
+    bad = squeeze(
+        {
+            (settings, name, 100): [0.95 if name == "il" else 0.3] * 6
+            for name in methods
+            for settings in ("appendix", "calibrated")
+        }
+    )
+    assert judge(gaussian_squeeze.near_optimum(bad).groups)[0] == FAILS
+    assert judge(gaussian_squeeze.near_optimum(tables_of()).groups)[0] == NOT_TESTED
+
+
+def test_first_touch_is_not_convergence() -> None:
+    tables = squeeze({("appendix", "mf-q", 100): [0.95] * 5, ("appendix", "mf-ac", 100): [0.0] * 5})
+    curves = tables.read("gaussian_squeeze/curves.csv", [])
+    curves.loc[(curves["algorithm"] == "mf-ac") & (curves["step"] == 1), "greedy_reward"] = 423.0  # touched and lost
+    ((finding,),) = gaussian_squeeze.converges_faster(tables).groups
+    assert (finding.verdict, finding.value) == (HOLDS, 1)
+    assert "MF-Q v MF-AC. Appendix: N = 100 5 of 5 (2) v 0 of 5, p = 0.008" in gaussian_squeeze.say_converges_faster(
+        gaussian_squeeze.converges_faster(tables), tables
+    )
+
+
+def test_errors_that_are_nothing_do_not_grow() -> None:
+    def curves(cold: float, critical: float) -> Tables:
+        keys = [(0.8, cold), (1.2, critical)]
+        rows = [
+            ("mf-q", "checkerboard", tau, seed, step, error * (1 + seed / 100))
+            for tau, error in keys
+            for seed in range(5)
+            for step in range(1, 11)
+        ]
+        columns = ["method", "order", "temperature", "seed", "step", "q_error"]
+        return tables_of(ising__training=pd.DataFrame(rows, columns=columns))
+
+    assert judge(ising.error_grows(curves(1e-10, 1e-9)).groups)[0] == FAILS
+    assert judge(ising.error_grows(curves(0.06, 0.27)).groups)[0] == HOLDS
+    assert judge(ising.error_grows(tables_of()).groups)[0] == NOT_TESTED
+
+
+def rounds(seeds: int, strong: str) -> pd.DataFrame:
+    """All armies of two algorithms fight each other, two rounds a pair; the strong one's always win."""
+    rows = []
+    armies = [(name, seed) for name in ("mf-q", "il") for seed in range(seeds)]
+    for place, one in enumerate(armies):
+        for other in armies[place + 1 :]:
+            for number in range(2):
+                wins = one[0] == strong if one[0] != other[0] else number == 0
+                result = ("win", 10.0, 0.0, 4, 0) if wins else ("loss", 0.0, 10.0, 0, 4)
+                rows.append((one[0], other[0], one[1], other[1], 64, "left", "yes", "sampled", number, *result, 30))
+    columns = ["algorithm", "opponent", "seed", "opponent_seed", "agents", "seat", "first", "evaluation", "round"]
+    columns += ["result", "reward", "opponent_reward", "survivors", "opponent_survivors", "steps"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "strong", "verdict"), [(5, "mf-q", HOLDS), (5, "il", FAILS), (3, "mf-q", UNDECIDED), (2, "il", UNDECIDED)]
+)
+def test_armies_are_compared_by_what_they_did_to_each_other(seeds: int, strong: str, verdict: str) -> None:
+    tables = tables_of(battle__tournament=rounds(seeds, strong))
+    [wins, lead] = battle.fought(
+        tables, [battle.Pairing(64, "sampled", ("mf-q",), ("il",), metric) for metric in ("points", "lead")]
+    )
+    assert wins.verdict == lead.verdict == verdict
+    assert (wins.value, lead.value, wins.n) == ((1, 10, seeds) if strong == "mf-q" else (0, -10, seeds))
+    if verdict != UNDECIDED:
+        assert wins.p == pytest.approx(2 * 2 / 252)  # Holm's for two
+    [absent] = battle.fought(tables, [battle.Pairing(64, "sampled", ("mf-ac",), ("ac",))])
+    assert absent.verdict == NOT_TESTED
+
+
+def test_armies_that_met_are_a_table() -> None:
+    table = both_sides(rounds(2, "il")).assign(points=lambda frame: frame["result"].eq("win").astype(float))
+    found, first = met(table, ["mf-q"], ["il"], "points")
+    assert first == 2
+    assert found[:2, 2:].tolist() == [[0, 0], [0, 0]]
+    assert found[2:, :2].tolist() == [[1, 1], [1, 1]]
+    assert found[0, 1] == found[1, 0] == 0.5
+    assert math.isnan(found[0, 0])
+
+
+@cache
+def committed() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return claims.verdicts(Tables(claims.reader(ROOT / "results")))
+
+
+def test_every_claim_has_a_verdict_and_a_sentence() -> None:
+    table, evidence = committed()
+    assert table["id"].tolist() == [
+        *(f"GS-{number}" for number in range(1, 5)),
+        *(f"IS-{number}" for number in range(1, 4)),
+        *(f"BA-{number}" for number in range(1, 5)),
+        *(f"TH-{number}" for number in range(1, 4)),
+        "TOY-1",
+    ]
+    assert table["verdict"].isin(ALL).all()
+    assert table["sentence"].str.endswith(".").all()
+    assert not table["sentence"].str.contains("nan").any()
+    for names in table["data"].str.split():
+        assert all((ROOT / name).is_file() for name in names)
+    few = evidence[evidence["n"] < 3]
+    assert set(few[few["judged"] == "yes"]["verdict"]) <= {UNDECIDED, NOT_TESTED} | set(
+        few[few["id"].isin(["TH-1", "TOY-1"])]["verdict"]
+    )
+
+
+def test_pages_and_tables_are_what_the_data_say() -> None:
+    table, evidence = committed()
+    assert claims.stale(table, evidence, ROOT / "results") == []
+    assert passages((ROOT / "README.md").read_text())["claims"] == claims.as_markdown(table)
+
+
+def test_changing_a_table_changes_the_verdict_and_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results"
+    shutil.copytree(ROOT / "results/ising", out / "ising", ignore=lambda *_: {"jobs", "SHA256SUMS"})
+    (tmp_path / "README.md").write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
+    claims.run(["--results", str(out)])
+    assert "IS-2: both change phase near tau = 1.2 | **holds**" in (tmp_path / "README.md").read_text()
+    claims.run(["--results", str(out), "--check"])
+    path = out / "ising/crossings.csv"
+    table = pd.read_csv(path)
+    table[["estimate", "low", "high"]] += 0.5
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit) as stopped:
+        claims.run(["--results", str(out), "--check"])
+    assert stopped.value.code == 1
+    told = capsys.readouterr().err
+    assert "claims.csv" in told
+    assert "README.md" in told
+    claims.run(["--results", str(out)])
+    verdict = pd.read_csv(out / "claims.csv").set_index("id")["verdict"]
+    assert verdict["IS-2"] == FAILS
+    assert "IS-2: both change phase near tau = 1.2 | **fails**" in (tmp_path / "README.md").read_text()
+    path.unlink()
+    claims.run(["--results", str(out)])
+    assert pd.read_csv(out / "claims.csv").set_index("id")["verdict"]["IS-2"] == NOT_TESTED
+
+
+def test_without_tables_nothing_is_tested(tmp_path: Path) -> None:
+    claims.run(["--results", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert set(pd.read_csv(tmp_path / "out/claims.csv")["verdict"]) == {NOT_TESTED}
+
+
+def test_a_folder_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="results: got nowhere, allowed is a directory"):
+        claims.run(["--results", "nowhere"])
