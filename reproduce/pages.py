@@ -4,7 +4,7 @@ python reproduce/pages.py          # write
 python reproduce/pages.py --check  # exit code 1, and the names of the pages that do not say what the tables do
 
 Passages stand between two comments that name them, see mfmarl/scripting/documents.py; all other text is by hand. The
-passages named `claims` are written by reproduce/claims.py.
+passages named `claims` are written by reproduce/claims.py. A link whose text is a symbol ends with the symbol's line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill
-from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, speed, times
+from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, times
+from mfmarl.scripting.pages.code import with_lines
 
 ROOT = Path(__file__).parents[1]
 TASKS = {
@@ -32,6 +33,7 @@ def passages(root: Path) -> dict[str, Mapping[str, str]]:
     results = root / "results"
     pages: dict[str, Mapping[str, str]] = {
         "README.md": {"times": times.of_all(results), "hardware": times.hardware(results)},
+        "docs/settings.md": settings.passages(results),
         "docs/speed.md": speed.speed(root / "benchmarks/speed.csv"),
         "docs/cluster.md": speed.scaling(root / "benchmarks/scaling.csv"),
         "results/theory/README.md": {"times": times.of_task(results, "theory")},
@@ -42,9 +44,23 @@ def passages(root: Path) -> dict[str, Mapping[str, str]]:
     return pages
 
 
+def written(root: Path) -> list[Path]:
+    """The pages by hand, those that hold passages among them."""
+    return [
+        *(root / name for name in ("README.md", "CONTRIBUTING.md")),
+        *sorted(root.glob("docs/*.md")),
+        *sorted(root.glob("results/*/README.md")),
+    ]
+
+
 def filled(root: Path) -> dict[Path, str]:
-    """Every page with its passages as the tables have them."""
-    return {root / name: fill((root / name).read_text(), texts) for name, texts in passages(root).items()}
+    """Every page with its passages as the tables have them, and its links to code with the lines of today."""
+    texts = passages(root)
+    pages = {path: path.read_text() for path in written(root)}
+    return {
+        path: with_lines(path, fill(page, texts.get(path.relative_to(root).as_posix(), {})))
+        for path, page in pages.items()
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

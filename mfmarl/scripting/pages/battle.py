@@ -106,6 +106,8 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
             f" sampled play and {beaten['greedy']} in greedy play. Its hardest opponent and its easiest learned by the"
             f" same algorithm: the {len(of_mf_ac)} armies of MF-AC won {in_words(of_mf_ac)} of {each} greedy rounds.",
             seats(rounds),
+            by_seat(rounds),
+            mirrors(pairings),
         ]
     )
 
@@ -115,7 +117,7 @@ def seats(rounds: pd.DataFrame) -> str:
     learned = rounds[rounds["agents"].eq(64) & rounds["algorithm"].isin(LEARNERS) & rounds["opponent"].isin(LEARNERS)]
     pair = ["evaluation", "algorithm", "opponent", "seed", "opponent_seed", "seat"]
     shares = learned["result"].eq("win").groupby([learned[name] for name in pair]).agg(["mean", "size"])
-    counts, both = shares["size"], shares["mean"].unstack("seat")
+    counts, both = shares["size"], shares["mean"].unstack("seat")  # noqa: PD010 - of a series
     apart = 100 * (both["left"] - both["right"]).abs()
     names = apart.index.get_level_values
     equal = names("algorithm") == names("opponent")
@@ -130,6 +132,34 @@ def seats(rounds: pd.DataFrame) -> str:
         f" and by {medians(~equal)} in the {(~equal).sum() // plays} of two, with {counts.min()} to {counts.max()}"
         f" rounds a seat."
     )
+
+
+def by_seat(rounds: pd.DataFrame) -> str:
+    """That near-even wins of MF-Q against IL in large battles are two seats', not two equals'."""
+    pairs = only(rounds, algorithm="mf-q", opponent="il")
+    shares = pairs["result"].eq("win").groupby([pairs[name] for name in ("agents", "evaluation", "seat")]).mean()
+    texts = [
+        f"with {agents} agents it wins {shares[agents, play, 'left']:.0%} from the left and"
+        f" {shares[agents, play, 'right']:.0%} from the right in {play} play"
+        for agents in (144, 256)
+        for play in EVALUATIONS
+    ]
+    return f"Wins of MF-Q against IL near one half in large battles are the seat, not parity: {', '.join(texts)}."
+
+
+def mirrors(pairings: pd.DataFrame) -> str:
+    """Which armies, against themselves, earn less than those that hide."""
+    own = pairings[pairings["algorithm"] == pairings["opponent"]]
+    own = own[own["algorithm"].isin(LEARNERS)]
+    poor = own[own["reward"] < HIDING * own["agents"]]
+    if poor.empty:
+        return "Against itself no army earns less than by hiding."
+    texts = [
+        f"{label(line['algorithm'])} with {line['agents']} agents in {line['evaluation']} play"
+        f" ({line['reward']:.0f}, hiding {HIDING * line['agents']:.0f})"
+        for line in poor.to_dict("records")
+    ]
+    return f"Against itself an army may earn less than by hiding: {', '.join(texts)}."
 
 
 def released_code(curves: pd.DataFrame) -> str:

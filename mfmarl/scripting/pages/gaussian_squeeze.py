@@ -79,9 +79,9 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
     both = ", ".join(f"{label(name)} in {_times(cell, 'above_0.9')} of {cell['n']}" for name, cell in learned.items())
     return bullets(
         [
-            f"At N = 100 uniform play alone earns {uniform:.3f} of G* (exact), so that ending close to G* says little. FMQ"
-            f" with the appendix's values ends above 0.9 of G* in {_times(fmq, 'above_0.9')} of {fmq['n']} seeds. In the"
-            f" short calibrated runs only {' and '.join(above)} end above uniform play; MF-AC's greedy play ends at"
+            f"At N = 100 uniform play alone earns {uniform:.3f} of G* (exact), so that ending close to G* says little."
+            f" With the appendix's values FMQ ends above 0.9 of G* in {_times(fmq, 'above_0.9')} of {fmq['n']} seeds."
+            f" In the short calibrated runs only {' and '.join(above)} end above uniform play; MF-AC's greedy play ends at"
             f" {short['greedy']:.2f}, its sampled play, still almost uniform, at {short['sampled']:.2f}.",
             "At N = 500 and 1000 MF-AC never leaves a uniform start: its samples show no reward. What it does from a"
             " better start is [the first study](#started-near-action-0).",
@@ -91,8 +91,8 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
             f" (Mann-Whitney, {_p(scores, 'il', 'mf-q', 500)}). At N = 1000 IL is ahead of MF-Q"
             f" ({_p(scores, 'il', 'mf-q', 1000)}), and FMQ of both ({_p(scores, 'fmq', 'il', 1000)} and"
             f" {_p(scores, 'fmq', 'mf-q', 1000)}).",
-            "FMQ fails or leads by a constant that appendix C.1 leaves open, the end of its Boltzmann schedule. With 1, as"
-            " in the FMQ paper, it fails; explored as the other value methods are, it does not:"
+            "FMQ fails or leads by a constant that appendix C.1 leaves open, the end of its Boltzmann schedule. With 1,"
+            " as in the FMQ paper, it fails; explored as the other value methods are, it does not:"
             " [the second study](#explored-alike).",
         ]
     )
@@ -135,7 +135,8 @@ def exploration(summary: pd.DataFrame) -> str:
     return (
         table(["final G / G*, n = 8", "discount", *schedules], rows)
         + f"\n\nIL, FMQ and MF-Q end at {span(ends['greedy'])} of G* where exploration ends at 0 or 0.005, and at"
-        + f" {span(hot['greedy'])} where it ends at temperature 1. Rec-FMQ ends at {span(recursive['greedy'])} throughout."
+        + f" {span(hot['greedy'])} where it ends at temperature 1. Rec-FMQ ends at {span(recursive['greedy'])}"
+        + " throughout."
     )
 
 

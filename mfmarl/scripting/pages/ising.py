@@ -45,15 +45,16 @@ def order_parameter(summary: pd.DataFrame) -> str:
 
 def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
     """How far MF-Q is from MCMC and from the exact energy, in the checkerboard order."""
-    means = only(summary, order="checkerboard").pivot(index="temperature", columns="method", values="order_parameter")
-    differences = (means["mf-q"] - means["mcmc"]).abs()
+    means = only(summary, order="checkerboard").set_index(["temperature", "method"])["order_parameter"]
+    differences = (means.xs("mf-q", level=1) - means.xs("mcmc", level=1)).abs()
     near = differences.index.to_series().between(*AROUND)
     energies = only(every, method="mf-q")["standard_errors"].abs()
     others = only(every, method="mcmc")["standard_errors"].abs()
     return (
         f"In the checkerboard order of 20 x 20 spins the order parameters of MF-Q and MCMC differ by at most"
-        f" {differences[~near].max():.4f} outside [{AROUND[0]}, {AROUND[1]}] and by at most {differences[near].max():.4f}"
-        f" inside it. MF-Q's energies lie within {energies.max():.2f} standard errors of Kaufman's exact ones at all"
+        f" {differences[~near].max():.4f} outside [{AROUND[0]}, {AROUND[1]}] and by at most"
+        f" {differences[near].max():.4f} inside it. MF-Q's energies lie within {energies.max():.2f} standard errors"
+        f" of Kaufman's exact ones at all"
         f" {len(energies)} temperatures and sizes, MCMC's within {others.max():.2f}."
     )
 

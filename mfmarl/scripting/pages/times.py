@@ -88,8 +88,8 @@ def of_all(results: Path) -> str:
     """A line a task: its command, and the times of everything committed of it."""
     rows = []
     for task in dict.fromkeys(call.task for call in CALLS):
-        own = [replaced for replaced in {(c.task, c.folder): Call(c.task, "", "", c.folder) for c in CALLS}.values()]
-        spent = [seconds(results, call) for call in own if call.task == task]
+        folders = sorted({call.folder for call in CALLS if call.task == task})
+        spent = [seconds(results, Call(task, "", "", folder)) for folder in folders]
         rows.append([f"`python reproduce/{task}.py`", *(_time(sum(column)) for column in zip(*spent, strict=True))])
     return table(["all results of", "CPU time", "on the clock"], rows)
 
