@@ -1,10 +1,11 @@
 """What results/battle/README.md says in numbers."""
 
-from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mfmarl.evaluation.rounds import EVALUATIONS, LEARNERS
 from mfmarl.files import read_csv
@@ -122,7 +123,7 @@ def seats(rounds: pd.DataFrame) -> str:
     names = apart.index.get_level_values
     equal = names("algorithm") == names("opponent")
 
-    def medians(some: Sequence[bool]) -> str:
+    def medians(some: NDArray[np.bool_]) -> str:
         return " and ".join(f"{apart[some].loc[play].median():.0f}" for play in EVALUATIONS)
 
     plays = len(EVALUATIONS)

@@ -60,7 +60,7 @@ def _touch(cell: dict[str, Any]) -> str:
 
 
 def _times(cell: dict[str, Any], share: str) -> int:
-    return round(cell[share] * cell["n"])
+    return round(float(cell[share]) * int(cell["n"]))
 
 
 def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
@@ -81,8 +81,8 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
         [
             f"At N = 100 uniform play alone earns {uniform:.3f} of G* (exact), so that ending close to G* says little."
             f" With the appendix's values FMQ ends above 0.9 of G* in {_times(fmq, 'above_0.9')} of {fmq['n']} seeds."
-            f" In the short calibrated runs only {' and '.join(above)} end above uniform play; MF-AC's greedy play ends at"
-            f" {short['greedy']:.2f}, its sampled play, still almost uniform, at {short['sampled']:.2f}.",
+            f" In the short calibrated runs only {' and '.join(above)} end above uniform play; MF-AC's greedy play ends"
+            f" at {short['greedy']:.2f}, its sampled play, still almost uniform, at {short['sampled']:.2f}.",
             "At N = 500 and 1000 MF-AC never leaves a uniform start: its samples show no reward. What it does from a"
             " better start is [the first study](#started-near-action-0).",
             f"With the appendix's values at N = 500 few seeds end above 0.9 of G*: {both}. At N = 1000 none does.",
@@ -124,7 +124,7 @@ def informed_start(study: pd.DataFrame) -> str:
 
 def exploration(summary: pd.DataFrame) -> str:
     """Value methods under the same explorations and discounts."""
-    shown = summary.assign(cell=[f"{with_interval(row, 'greedy')}" for row in summary.to_dict("records")])
+    shown = summary.assign(cell=[with_interval(row, "greedy") for _, row in summary.iterrows()])
     schedules = list(dict.fromkeys(summary["exploration"]))
     rows = []
     for (name, discount), some in shown.groupby(["algorithm", "discount"], sort=False):

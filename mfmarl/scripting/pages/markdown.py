@@ -43,7 +43,7 @@ def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
     return {str(name): value for name, value in rows[0].items()}
 
 
-def with_interval(row: Mapping[str, Any], column: str, form: str = ".2f") -> str:
+def with_interval(row: "Mapping[str, Any] | pd.Series[Any]", column: str, form: str = ".2f") -> str:
     """A value and its interval, "0.80 [0.68, 0.89]"."""
     value, low, high = (f"{row[name]:{form}}" for name in (column, f"{column}_low", f"{column}_high"))
     return f"{value} [{low}, {high}]"
