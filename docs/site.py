@@ -26,22 +26,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if not file.src_uri.startswith("assets/"):
             files.remove(file)
     pages = sorted(path for pattern in PAGES for path in ROOT.glob(pattern))
-    linked = {
-        (path.parent / match["target"]).resolve() for path in pages for match in LINK.finditer(path.read_text())
-    }
+    linked = {(path.parent / match["target"]).resolve() for path in pages for match in LINK.finditer(path.read_text())}
     for path in sorted({*pages, *(path for path in linked if path.is_file() and path.is_relative_to(ROOT))}):
         name = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, name, abs_src_path=str(path)))
-    for module, path in modules().items():
+    for module in modules():
         files.append(File.generated(config, f"reference/{module}.md", content=f"# {module}\n\n::: {module}\n"))
     return files
 
 
-def modules() -> dict[str, Path]:
-    """The public modules of the package, by name."""
+def modules() -> list[str]:
+    """The modules of the package, by name."""
     paths = sorted((ROOT / "mfmarl").rglob("*.py"))
-    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths}
-    return {name: path for path, name in names.items()}
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in paths]
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -91,11 +91,12 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
     against = against[against["algorithm"].isin(LEARNERS)]
     small = pairings[pairings["agents"].ne(64) & pairings["opponent"].eq("random")]
     rush = only(rounds, agents=64, opponent="rush")
-    won = rush["result"].eq("win").groupby([rush[name] for name in ("evaluation", "algorithm", "seed")]).sum()
-    lost = rush["result"].eq("loss").groupby([rush[name] for name in ("evaluation", "algorithm", "seed")]).sum()
-    beaten = {play: int((lost[play] > won[play]).sum()) for play in EVALUATIONS}
-    of_mf_ac = sorted(won["greedy", "mf-ac"], reverse=True)
-    each = len(rush) // (2 * len(won["greedy"]))
+    rush = rush.assign(won=rush["result"].eq("win"), lost=rush["result"].eq("loss"))
+    armies = rush.groupby(["evaluation", "algorithm", "seed"])[["won", "lost"]].sum().reset_index()
+    beaten = armies[armies["lost"] > armies["won"]]["evaluation"].value_counts()
+    of_mf_ac = sorted(only(armies, evaluation="greedy", algorithm="mf-ac")["won"], reverse=True)
+    count = len(only(armies, evaluation="greedy"))
+    each = len(rush) // len(armies)
     return bullets(
         [
             f"Each of the four learns to attack and annihilate: in the last tenth of training a seed earns"
@@ -103,7 +104,7 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
             f" {span(100 * against['wins'], '.0f')}% of {against['rounds'].iloc[0]} rounds a mode of play, with"
             f" {in_words(sorted(set(small['agents'])))} agents {span(100 * small['wins'], '.0f')}% of"
             f" {small['rounds'].iloc[0]}.",
-            f"Self-play on its own is no measure: of {len(won['greedy'])} armies rush beats {beaten['sampled']} in"
+            f"Self-play on its own is no measure: of {count} armies rush beats {beaten['sampled']} in"
             f" sampled play and {beaten['greedy']} in greedy play. Its hardest opponent and its easiest learned by the"
             f" same algorithm: the {len(of_mf_ac)} armies of MF-AC won {in_words(of_mf_ac)} of {each} greedy rounds.",
             seats(rounds),
