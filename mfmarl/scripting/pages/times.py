@@ -104,7 +104,10 @@ def hardware(results: Path) -> str:
     }
     names = sorted({cpu.replace("(R)", "") for cpu, _ in found})
     gpus = sum(count for _, count in found)
-    return f"{in_words(names)}, one or two cores, {gpus or 'no'} GPU"
+    return (
+        f"Measured on one or two cores ({in_words(names)}) and {gpus or 'no'} GPU, with other work on the same cores, which"
+        f" the clock counts and CPU time does not."
+    )
 
 
 def seconds(results: Path, call: Call) -> tuple[float, float]:
