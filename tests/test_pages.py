@@ -209,6 +209,11 @@ def test_every_figure_of_a_task_is_shown_or_linked() -> None:
             assert listed, f"{task.name}: {own}"
 
 
+def test_the_site_has_every_page() -> None:
+    listed = re.findall(r"^ +- (?:Start: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert sorted(listed) == sorted(TEXTS)
+
+
 @cache
 def filled_pages() -> dict[Path, str]:
     """All pages with their passages made anew, which a checkout with other results than the committed cannot check."""

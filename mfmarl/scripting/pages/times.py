@@ -105,8 +105,8 @@ def hardware(results: Path) -> str:
     names = sorted({cpu.replace("(R)", "") for cpu, _ in found})
     gpus = sum(count for _, count in found)
     return (
-        f"Measured on one or two cores ({in_words(names)}) and {gpus or 'no'} GPU, with other work on the same cores, which"
-        f" the clock counts and CPU time does not."
+        f"Measured on one or two cores ({in_words(names)}) and {gpus or 'no'} GPU, with other work on the same cores,"
+        f" which the clock counts and CPU time does not."
     )
 
 
