@@ -142,9 +142,15 @@ def quick_form(words: list[str], folder: Path) -> list[str]:
 
 
 def scenes() -> list[tuple[str, list[list[str]]]]:
-    """Commands that build upon each other, in their order: those of a page; those of tables stand alone."""
+    """Commands that build upon each other, in their order: those of a page; those of tables stand alone.
+
+    A tournament that stands alone in a table fights with armies that are there, and here with some that are trained.
+    """
     told = [(name, [words for words in commands(text) if is_script(words)]) for name, text in TEXTS.items()]
-    alone = [(named(words), [words]) for words in CELLS + OF_EXAMPLES]
+    alone = [
+        (named(words), [[*words[:2], "--only", "training"], words] if "--only" in words else [words])
+        for words in CELLS + OF_EXAMPLES
+    ]
     return [(name, some) for name, some in told + alone if some]
 
 
