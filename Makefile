@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gaussian-squeeze test slow coverage mutants lint format clean
+.PHONY: help setup gaussian-squeeze test slow coverage mutants lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,17 @@ lint: .venv/installed ## style, formatting and types
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 
+docs: .venv/docs-installed ## the docs site with the API reference, into site/
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	@echo "$(CURDIR)/site/index.html"
+
+.venv/docs-installed: .venv/installed
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
 format: .venv/installed ## put the code into the project's format
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
 
 clean: ## remove .venv and caches; results stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis build dist
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis build dist

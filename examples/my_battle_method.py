@@ -1,7 +1,7 @@
 r"""A custom method of Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-Q:
 
 python reproduce/battle.py --algorithms examples/my_battle_method.py:HystereticBattleMFQ --opponents mf-q \
-    --out results/mine
+    --out results/my_battle
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from mfmarl.claims import battle, gaussian_squeeze, ising, theory
 from mfmarl.claims.tables import Claim, Tables
-from mfmarl.claims.wording import in_words
+from mfmarl.claims.wording import brief, in_words
 from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, judge
 from mfmarl.files import write_text
 from mfmarl.jobs.console import say
@@ -223,25 +223,46 @@ def verdicts(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(claims), pd.DataFrame(evidence)
 
 
-def as_markdown(claims: pd.DataFrame) -> str:
-    """The table of claims for a page."""
-    lines = ["| claim of the paper | verdict | what the data say |", "|---|---|---|"]
+def in_full(claims: pd.DataFrame) -> str:
+    """The table of claims for a task's page: with the whole sentence of each."""
+    cells = [
+        (f"{row['id']}: {row['claim']}", in_words(row["verdict"], row["seeds_needed"]), row["sentence"])
+        for row in claims.to_dict("records")
+    ]
+    return table(("claim of the paper", "verdict", "what the data say"), cells)
+
+
+def in_brief(claims: pd.DataFrame) -> str:
+    """The table of claims for the README: with the one number that each verdict rests on."""
+    cells = []
     for row in claims.to_dict("records"):
-        cells = (f"{row['id']}: {row['claim']}", in_words(row["verdict"], row["seeds_needed"]), row["sentence"])
-        lines.append(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in cells)} |")
-    return "\n".join(lines)
+        page = f"results/{task_of(row['id'])}/README.md"
+        cells.append(
+            (f"[{row['id']}]({page}): {row['claim']}", in_words(row["verdict"], row["seeds_needed"]), brief(row))
+        )
+    return table(("claim of the paper", "verdict", "it rests on"), cells)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of texts as a table of Markdown."""
+    lines = [" | ".join(text.replace("|", chr(92) + "|") for text in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in (" | ".join(header), " | ".join("---" for _ in header), *lines))
+
+
+def task_of(claim: str) -> str:
+    """The folder of results that a claim is read from."""
+    return TASKS[claim.split("-", maxsplit=1)[0]]
 
 
 def pages(out: Path, claims: pd.DataFrame) -> Iterator[tuple[Path, str]]:
     """The pages that have a passage `claims`, and their text with it filled."""
-    places = {out.parent / "README.md": claims}
-    for task in dict.fromkeys(TASKS.values()):
-        mine = claims["id"].str.split("-").str[0].map(TASKS) == task
-        places[out / task / "README.md"] = claims[mine]
-    for path, some in places.items():
+    texts = {out.parent / "README.md": in_brief(claims)}
+    for task, mine in claims.groupby(claims["id"].map(task_of)):
+        texts[out / str(task) / "README.md"] = in_full(mine)
+    for path, text in texts.items():
         page = path.read_text(encoding="utf-8") if path.is_file() else ""
         if "claims" in passages(page):
-            yield path, fill(page, {"claims": as_markdown(some)})
+            yield path, fill(page, {"claims": text})
 
 
 def write(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> None:

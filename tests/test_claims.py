@@ -2,9 +2,11 @@
 
 import math
 import shutil
-from dataclasses import replace
+from collections.abc import Hashable
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from scipy import stats
 
 from mfmarl.claims import battle, gaussian_squeeze, ising
 from mfmarl.claims.tables import Tables
-from mfmarl.claims.wording import in_words, most, p_of, percent
+from mfmarl.claims.wording import brief, in_words, most, p_of, percent
 from mfmarl.evaluation.comparisons import (
     armies_needed,
     exchange_test,
@@ -153,8 +155,15 @@ def test_words_of_a_verdict() -> None:
     assert "more seeds than" in in_words(UNDECIDED, math.nan)
     assert most(0.0113) == "0.012"  # at most 0.011 would be wrong
     assert most(0.011) == "0.011"
-    assert p_of(replace(undecided("a", 1), p=0.0476)) == "p = 0.048"
+    assert p_of(0.0476) == "p = 0.048"
     assert percent(replace(undecided("a", 1), low=math.nan)) == "50%"
+
+
+def test_a_verdict_in_brief() -> None:
+    row: dict[Hashable, Any] = dict(asdict(replace(undecided("MF-Q", 9), low=0.12345, high=123.4, p=math.nan, n=5)))
+    assert brief(row) == "MF-Q: a share 0.5 [0.1235, 123], n = 5"
+    assert brief({**row, "low": math.nan, "p": 0.0476, "value": -1e-9}) == "MF-Q: a share 0, p = 0.048, n = 5"
+    assert brief({**row, "n": 0}) == "nothing measured"
 
 
 def test_superiority_counts_pairs_and_half_of_the_ties() -> None:
@@ -374,7 +383,7 @@ def test_every_claim_has_a_verdict_and_a_sentence() -> None:
 def test_pages_and_tables_are_what_the_data_say() -> None:
     table, evidence = committed()
     assert claims.stale(table, evidence, ROOT / "results") == []
-    assert passages((ROOT / "README.md").read_text())["claims"] == claims.as_markdown(table)
+    assert passages((ROOT / "README.md").read_text())["claims"] == claims.in_brief(table)
 
 
 def test_changing_a_table_changes_the_verdict_and_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -382,7 +391,7 @@ def test_changing_a_table_changes_the_verdict_and_is_seen(tmp_path: Path, capsys
     shutil.copytree(ROOT / "results/ising", out / "ising", ignore=lambda *_: {"jobs", "SHA256SUMS"})
     (tmp_path / "README.md").write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
     claims.run(["--results", str(out)])
-    assert "IS-2: both change phase near tau = 1.2 | **holds**" in (tmp_path / "README.md").read_text()
+    assert ": both change phase near tau = 1.2 | **holds**" in (tmp_path / "README.md").read_text()
     claims.run(["--results", str(out), "--check"])
     path = out / "ising/crossings.csv"
     table = pd.read_csv(path)

@@ -57,11 +57,11 @@ def say_independent_between(found: Measured, _: Tables) -> str:
     texts = []
     for name in ("IL v AC", "IL v MF-AC", "MF-Q v IL"):
         wins = [found[f"{name}, 64 v 64, {play}, wins"] for play in EVALUATIONS]
-        texts.append(f"{name} {' and '.join(f'{percent(each)} ({p_of(each)})' for each in wins)}")
+        texts.append(f"{name} {' and '.join(f'{percent(each)} ({p_of(each.p)})' for each in wins)}")
     families = [found[f"MF-Q and IL v MF-AC and AC, 64 v 64, {play}, wins"] for play in EVALUATIONS]
     return (
         f"Wins in greedy and sampled play, draws half: {'; '.join(texts)}. Q-learners, MF-Q and IL together, win "
-        f"{' and '.join(f'{percent(each)} ({p_of(each)})' for each in families)} against both actor-critics."
+        f"{' and '.join(f'{percent(each)} ({p_of(each.p)})' for each in families)} against both actor-critics."
     )
 
 
@@ -85,7 +85,7 @@ def say_rises_faster(found: Measured, tables: Tables) -> str:
     others = "; ".join(f"{agents}: {rounds('mf-q', agents)} v {rounds('mf-ac', agents)}" for agents in (8, 144, 256))
     return (
         f"Round of self-play from which an army of 64 earns more than by hiding (-2 an agent), each seed: MF-Q "
-        f"{rounds('mf-q', 64)}, MF-AC {rounds('mf-ac', 64)} ({p_of(found['64 v 64'])}). "
+        f"{rounds('mf-q', 64)}, MF-AC {rounds('mf-ac', 64)} ({p_of(found['64 v 64'].p)}). "
         f"MF-Q v MF-AC at {others}."
     )
 

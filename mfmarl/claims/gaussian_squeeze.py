@@ -102,7 +102,7 @@ def say_others_fail(found: Measured, _: Tables) -> str:
         for name in ("il", "fmq", "rec-fmq", "maac", "mf-q")
     )
     duels = " and ".join(
-        f"{duel.value:.0%} ({p_of(duel)}) at N = {agents}"
+        f"{duel.value:.0%} ({p_of(duel.p)}) at N = {agents}"
         for agents in (500, 1000)
         if (duel := found[f"MF-Q v IL, N = {agents}, calibrated"]).n
     )
@@ -142,7 +142,7 @@ def say_converges_faster(found: Measured, tables: Tables) -> str:
             stayed = runs[runs < inf]
             median = f" ({stayed.median():,.0f})" if len(stayed) else ""
             ways.append(f"{len(stayed)} of {len(runs)}{median}")
-        texts.setdefault(settings, []).append(f"N = {agents} {' v '.join(ways)}, {p_of(finding)}")
+        texts.setdefault(settings, []).append(f"N = {agents} {' v '.join(ways)}, {p_of(finding.p)}")
     told = ". ".join(f"{settings.capitalize()}: {'; '.join(each)}" for settings, each in texts.items())
     return f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}."
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from math import ceil, inf, isnan
+from typing import Any
 
 from mfmarl.evaluation.intervals import Array
 from mfmarl.evaluation.verdicts import UNDECIDED, Finding
@@ -24,17 +25,17 @@ def percent(finding: Finding) -> str:
     return f"{finding.value:.0%}{ends}"
 
 
-def p_of(finding: Finding) -> str:
+def p_of(p: float) -> str:
     """'p = 0.048' or 'p < 0.001'; rounded up, so that it never says more."""
-    if isnan(finding.p):
+    if isnan(p):
         return "no test"
-    return "p < 0.001" if finding.p < 0.001 else "p = 1" if finding.p > 0.999 else f"p = {most(finding.p)}"
+    return "p < 0.001" if p < 0.001 else "p = 1" if p > 0.999 else f"p = {most(p)}"
 
 
 def least_p(groups: Iterable[Iterable[Finding]]) -> str:
     """The smallest p-value among findings, as text."""
     tested = [finding for group in groups for finding in group if not isnan(finding.p)]
-    return p_of(min(tested, key=lambda finding: finding.p)) if tested else "no test"
+    return p_of(min(finding.p for finding in tested)) if tested else "no test"
 
 
 def most(value: float, digits: int = 3) -> str:
@@ -50,6 +51,20 @@ def mean_of(scores: Array) -> str:
 def listed(steps: Array) -> str:
     """Steps in order, 'never' where infinite."""
     return ", ".join("never" if step == inf else f"{step:.0f}" for step in sorted(steps)) or "none"
+
+
+def brief(row: Mapping[Hashable, Any]) -> str:
+    """What a verdict rests on: 'IL, N = 500: share of runs 0.84 [0.76, 0.91], n = 96'."""
+    if not row["n"]:
+        return "nothing measured"
+    ends = "" if isnan(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
+    tested = "" if isnan(row["p"]) else f", {p_of(row['p'])}"
+    return f"{row['part']}: {row['statistic']} {number(row['value'])}{ends}{tested}, n = {row['n']}"
+
+
+def number(value: float) -> str:
+    """To four digits; 0 for less than half a thousandth."""
+    return "0" if abs(value) < 0.0005 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def in_words(verdict: str, seeds: float) -> str:

@@ -1,0 +1,190 @@
+"""What results/battle/README.md says in numbers."""
+
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfmarl.evaluation.rounds import EVALUATIONS, LEARNERS
+from mfmarl.files import read_csv
+from mfmarl.scripting.pages.markdown import bullets, in_words, label, one, only, span, table
+
+SIZES = (8, 64, 144, 256)
+HIDING = -2.0  # a round's reward of an agent that never attacks: 400 steps at -0.005
+PAIRINGS = (("mf-q", "il"), ("mf-ac", "ac"), ("il", "ac"), ("il", "mf-ac"), ("mf-q", "ac"), ("mf-q", "mf-ac"))
+COLUMNS = ("random", "rush", "ac", "mf-ac", "il")
+
+
+def passages(results: Path) -> dict[str, str]:
+    """The passages by name, from the tables in a folder like results/battle."""
+    pairings, curves = read_csv(results / "pairings.csv"), read_csv(results / "curves.csv")
+    rounds = read_csv(results / "tournament.csv")
+    appendix = only(curves, settings="appendix")
+    return {
+        "wins-64": wins_of_64(pairings),
+        "wins-by-size": wins_by_size(pairings),
+        "rewards-64": rewards_of_64(pairings),
+        "plateau": plateau(appendix),
+        "findings": findings(pairings, appendix, rounds),
+        "released-code": released_code(only(curves, settings="released-code")),
+    }
+
+
+def wins(pairings: pd.DataFrame, *, ends: bool) -> dict[tuple[int, str, str], str]:
+    """Wins of the first, "50% / 60%" or "50% [40, 60] / 60%" in greedy and sampled play, by agents and names."""
+    texts: dict[tuple[int, str, str], list[str]] = {}
+    for line in sorted(pairings.to_dict("records"), key=itemgetter("evaluation")):
+        text = f"{line['wins']:.0%}"
+        low, high = 100 * line["wins_low"], 100 * line["wins_high"]
+        text += f" [{low:.0f}, {high:.0f}]" if ends and low < high else ""
+        texts.setdefault((line["agents"], line["algorithm"], line["opponent"]), []).append(text)
+    return {pairing: " / ".join(texts) for pairing, texts in texts.items()}
+
+
+def wins_of_64(pairings: pd.DataFrame) -> str:
+    """Every pairing of armies of 64, once."""
+    cells, rows = wins(pairings, ends=True), []
+    for place, name in enumerate(LEARNERS):
+        others = {*COLUMNS} - {*LEARNERS[: place + 1]}
+        rows.append([label(name), *(cells[64, name, other] if other in others else "" for other in COLUMNS)])
+    return table(["wins, greedy / sampled", *(f"v {label(name)}" for name in COLUMNS)], rows)
+
+
+def wins_by_size(pairings: pd.DataFrame) -> str:
+    """Every pairing of learners at every size."""
+    cells = wins(pairings, ends=False)
+    rows = [
+        [f"{label(first)} v {label(second)}", *(cells[agents, first, second] for agents in SIZES)]
+        for first, second in PAIRINGS
+    ]
+    return table(["wins of the first, greedy / sampled", *(f"{agents} v {agents}" for agents in SIZES)], rows)
+
+
+def rewards_of_64(pairings: pd.DataFrame) -> str:
+    """The mean total reward of both sides of a round, 64 against 64."""
+    rows = []
+    for first, second in PAIRINGS:
+        cells = [one(pairings, agents=64, algorithm=first, opponent=second, evaluation=each) for each in EVALUATIONS]
+        texts = [f"{cell['reward']:.0f} v {cell['opponent_reward']:.0f}" for cell in cells]
+        rows.append([f"{label(first)} v {label(second)}", *texts])
+    return table(["total reward of a round", *EVALUATIONS], rows)
+
+
+def plateau(curves: pd.DataFrame) -> str:
+    """The round after which each seed first earns more than those that hide."""
+    above = curves[curves["reward"] > HIDING * curves["agents"]]
+    first = above.groupby(["algorithm", "agents", "seed"])["step"].min()
+    rows = [
+        [label(name), *(span(first[name, agents], ".0f") for agents in SIZES)] for name in ("mf-q", "il", "mf-ac", "ac")
+    ]
+    return table(["rounds until more is earned than by hiding", *(f"{agents} v {agents}" for agents in SIZES)], rows)
+
+
+def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame) -> str:
+    """What else the tables say, in sentences."""
+    alike = only(curves, agents=64)
+    late = alike[alike["step"] > 0.9 * alike["step"].max()]
+    means = late.groupby(["algorithm", "seed"])["reward"].mean()
+    against = only(pairings, agents=64, opponent="random")
+    against = against[against["algorithm"].isin(LEARNERS)]
+    small = pairings[pairings["agents"].ne(64) & pairings["opponent"].eq("random")]
+    rush = only(rounds, agents=64, opponent="rush")
+    rush = rush.assign(won=rush["result"].eq("win"), lost=rush["result"].eq("loss"))
+    armies = rush.groupby(["evaluation", "algorithm", "seed"])[["won", "lost"]].sum().reset_index()
+    beaten = armies[armies["lost"] > armies["won"]]["evaluation"].value_counts()
+    of_mf_ac = sorted(only(armies, evaluation="greedy", algorithm="mf-ac")["won"], reverse=True)
+    count = len(only(armies, evaluation="greedy"))
+    each = len(rush) // len(armies)
+    return bullets(
+        [
+            f"Each of the four learns to attack and annihilate: in the last tenth of training a seed earns"
+            f" {span(means, '.0f')} a round in self-play. Against the random army all four win"
+            f" {span(100 * against['wins'], '.0f')}% of {against['rounds'].iloc[0]} rounds a mode of play, with"
+            f" {in_words(sorted(set(small['agents'])))} agents {span(100 * small['wins'], '.0f')}% of"
+            f" {small['rounds'].iloc[0]}.",
+            f"Self-play on its own is no measure: of {count} armies rush beats {beaten['sampled']} in"
+            f" sampled play and {beaten['greedy']} in greedy play. Its hardest opponent and its easiest learned by the"
+            f" same algorithm: the {len(of_mf_ac)} armies of MF-AC won {in_words(of_mf_ac)} of {each} greedy rounds.",
+            seats(rounds),
+            by_seat(rounds),
+            mirrors(pairings),
+        ]
+    )
+
+
+def seats(rounds: pd.DataFrame) -> str:
+    """How much the seat decides, between equals and between two algorithms."""
+    learned = rounds[rounds["agents"].eq(64) & rounds["algorithm"].isin(LEARNERS) & rounds["opponent"].isin(LEARNERS)]
+    pair = ["evaluation", "algorithm", "opponent", "seed", "opponent_seed", "seat"]
+    shares = learned["result"].eq("win").groupby([learned[name] for name in pair]).agg(["mean", "size"])
+    counts, both = shares["size"], shares["mean"].unstack("seat")  # noqa: PD010 - of a series
+    apart = 100 * (both["left"] - both["right"]).abs()
+    names = apart.index.get_level_values
+    equal = names("algorithm") == names("opponent")
+
+    def medians(some: NDArray[np.bool_]) -> str:
+        return " and ".join(f"{apart[some].loc[play].median():.0f}" for play in EVALUATIONS)
+
+    plays = len(EVALUATIONS)
+    return (
+        f"Where an army stands matters, most between equals: the two seats' shares of wins differ by a median of"
+        f" {medians(equal)} points (greedy and sampled play) in the {equal.sum() // plays} seed pairs of one algorithm,"
+        f" and by {medians(~equal)} in the {(~equal).sum() // plays} of two, with {counts.min()} to {counts.max()}"
+        f" rounds a seat."
+    )
+
+
+def by_seat(rounds: pd.DataFrame) -> str:
+    """That near-even wins of MF-Q against IL in large battles are two seats', not two equals'."""
+    pairs = only(rounds, algorithm="mf-q", opponent="il")
+    shares = pairs["result"].eq("win").groupby([pairs[name] for name in ("agents", "evaluation", "seat")]).mean()
+    texts = [
+        f"with {agents} agents it wins {shares[agents, play, 'left']:.0%} from the left and"
+        f" {shares[agents, play, 'right']:.0%} from the right in {play} play"
+        for agents in (144, 256)
+        for play in EVALUATIONS
+    ]
+    return f"Wins of MF-Q against IL near one half in large battles are the seat, not parity: {', '.join(texts)}."
+
+
+def mirrors(pairings: pd.DataFrame) -> str:
+    """Which armies, against themselves, earn less than those that hide."""
+    own = pairings[pairings["algorithm"] == pairings["opponent"]]
+    own = own[own["algorithm"].isin(LEARNERS)]
+    poor = own[own["reward"] < HIDING * own["agents"]]
+    if poor.empty:
+        return "Against itself no army earns less than by hiding."
+    texts = [
+        f"{label(line['algorithm'])} with {line['agents']} agents in {line['evaluation']} play"
+        f" ({line['reward']:.0f}, hiding {HIDING * line['agents']:.0f})"
+        for line in poor.to_dict("records")
+    ]
+    return f"Against itself an army may earn less than by hiding: {', '.join(texts)}."
+
+
+def released_code(curves: pd.DataFrame) -> str:
+    """What the authors' released code does, one seed each."""
+    q_learners, others = (curves[curves["algorithm"].isin(names)] for names in (("mf-q", "il"), ("ac", "mf-ac")))
+    late = others[others["step"] > others["step"].max() - 200]
+    ends = others[others["step"] > 0.9 * others["step"].max()]["reward"].mean()
+    kills = (late["kills"] * 3).sum()
+    sentences = []
+    for name in ("mf-q", "il"):
+        runs = only(q_learners, algorithm=name)
+        hidden = (runs["reward"] - 64 * HIDING).abs() < HIDING_TOLERANCE
+        left = runs[~hidden]
+        sentences.append(
+            f"{label(name)} earns exactly {64 * HIDING:.0f} in {hidden.sum()} of its {len(runs)} rounds, and kills in"
+            f" {(left['kills'] > 0).sum()} of the other {len(left)}"
+        )
+    return (
+        f"The authors' released code, one seed a method: its actor-critics end at {ends:.0f} a round, with"
+        f" {kills:.0f} kills in their last 200 rounds together, close to the -512 of a policy that weighs only the"
+        f" entropy bonus (0.08) against the cost of an attack (0.1). Of its Q-learners {', and '.join(sentences)}."
+        f" So few rounds of one seed do not say whether they leave that plateau for good."
+    )
+
+
+HIDING_TOLERANCE = 1e-3  # rewards are sums of 25,600 numbers in float32

@@ -1,0 +1,55 @@
+"""Links of a page to lines of code: the text names a symbol, and the link ends with the line that defines it.
+
+[`mean_action`](mfmarl/mean_field.py#L35)
+"""
+
+import ast
+import re
+from pathlib import Path
+
+LINK = re.compile(r"\[`(?P<symbol>[A-Za-z_][\w.]*)`\]\((?P<file>[^)#\s]+\.py)(?:#L\d+)?\)")
+
+
+def with_lines(page: Path, text: str) -> str:
+    """The text of a page with the line of every symbol that it links.
+
+    Args:
+        page: where the text stands; links are relative to its folder.
+        text: of the page.
+
+    Raises:
+        ValueError: a linked file defines no such symbol, or does not exist.
+    """
+
+    def linked(match: re.Match[str]) -> str:
+        symbol, file = match["symbol"], match["file"]
+        if symbol.endswith(".py"):
+            return match[0]
+        path = page.parent / file
+        if not path.is_file():
+            raise ValueError(f"{page.name}: there is no {file}")
+        return f"[`{symbol}`]({file}#L{line_of(symbol, path)})"
+
+    return LINK.sub(linked, text)
+
+
+def line_of(symbol: str, path: Path) -> int:
+    """The line at which a file defines a symbol: a class, a function, a constant, or `Class.method`.
+
+    Raises:
+        ValueError: it defines no such symbol.
+    """
+    body: list[ast.stmt] = ast.parse(path.read_text()).body
+    for name in symbol.split("."):
+        found = next((node for node in body if name in _names(node)), None)
+        if found is None:
+            raise ValueError(f"{path.name} must define {symbol}, which a page links")
+        body, line = getattr(found, "body", []), found.lineno
+    return line
+
+
+def _names(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}

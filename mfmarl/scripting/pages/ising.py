@@ -1,0 +1,94 @@
+"""What results/ising/README.md says in numbers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mfmarl.files import read_csv
+from mfmarl.scripting.pages.markdown import one, only, table, with_interval
+from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisation
+
+AROUND = (1.05, 1.3)  # tau near the critical point, where runs are slow to settle
+MEAN_FIELD_TAU = 2.0  # where the mean field changes phase
+FROZEN = 0.05  # below the mean field's curve
+NAMES = {"mcmc": "MCMC", "mf-q": "MF-Q"}
+
+
+def passages(results: Path) -> dict[str, str]:
+    """The passages by name, from the tables in a folder like results/ising."""
+    summary = only(read_csv(results / "summary.csv"), size=20)
+    every = only(read_csv(results / "summary.csv"), order="checkerboard")
+    return {
+        "order-parameter": order_parameter(summary),
+        "agreement": agreement(summary, every),
+        "crossings": crossings(read_csv(results / "crossings.csv")),
+        "errors": errors(read_csv(results / "training.csv")),
+        "frozen": frozen(read_csv(results / "equilibrium.csv")),
+    }
+
+
+def order_parameter(summary: pd.DataFrame) -> str:
+    """The order parameter by temperature, of every order."""
+    cells = [("mcmc", "checkerboard"), ("mf-q", "checkerboard"), ("mf-q", "simultaneous"), ("mf-q", "released-code")]
+    rows = [
+        [
+            f"{temperature:g}",
+            *(
+                with_interval(one(some, method=method, order=order), "order_parameter", ".3f")
+                for method, order in cells
+            ),
+        ]
+        for temperature, some in summary.groupby("temperature")
+    ]
+    return table(["tau", *(f"{NAMES[method]}, {order}" for method, order in cells)], rows)
+
+
+def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
+    """How far MF-Q is from MCMC and from the exact energy, in the checkerboard order."""
+    means = only(summary, order="checkerboard").set_index(["temperature", "method"])["order_parameter"]
+    differences = (means.xs("mf-q", level=1) - means.xs("mcmc", level=1)).abs()
+    near = differences.index.to_series().between(*AROUND)
+    energies = only(every, method="mf-q")["standard_errors"].abs()
+    others = only(every, method="mcmc")["standard_errors"].abs()
+    return (
+        f"In the checkerboard order of 20 x 20 spins the order parameters of MF-Q and MCMC differ by at most"
+        f" {differences[~near].max():.4f} outside [{AROUND[0]}, {AROUND[1]}] and by at most"
+        f" {differences[near].max():.4f} inside it. MF-Q's energies lie within {energies.max():.2f} standard errors"
+        f" of Kaufman's exact ones at all"
+        f" {len(energies)} temperatures and sizes, MCMC's within {others.max():.2f}."
+    )
+
+
+def crossings(found: pd.DataFrame) -> str:
+    """Where Binder's cumulants of two sizes cross."""
+    rows = []
+    for sizes in ("8, 16", "16, 32"):
+        cells = [one(found, method=method, sizes=sizes) for method in ("mf-q", "mcmc")]
+        texts = [f"{cell['estimate']:.4f} [{cell['low']:.4f}, {cell['high']:.4f}] n={cell['n']}" for cell in cells]
+        rows.append([sizes.replace(", ", " and "), *texts, "1.1346"])
+    return table(["sizes", "MF-Q", "MCMC", "exact"], rows)
+
+
+def errors(training: pd.DataFrame) -> str:
+    """The mean squared error of Q at the end of training."""
+    last = only(training, method="mf-q", step=training["step"].max())
+    rows = []
+    for order, some in last.groupby("order"):
+        means = some.groupby("temperature")["q_error"].mean()
+        rows.append([f"`{order}`", *(f"{value:.2g}" for value in means)])
+    temperatures = sorted(set(last["temperature"]))
+    return table(
+        [f"error of Q after {training['step'].max():,} sweeps", *(f"tau = {each:g}" for each in temperatures)], rows
+    )
+
+
+def frozen(equilibrium: pd.DataFrame) -> str:
+    """How many runs of the released code's order froze into stripes."""
+    runs = only(equilibrium, method="mf-q", order="released-code", size=20)
+    runs = runs[runs["temperature"] < MEAN_FIELD_TAU]
+    curve = runs["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
+    below = (runs["order_parameter"] < curve - FROZEN).sum()
+    return (
+        f"Of the {len(runs)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} freeze into"
+        f" stripes: they end {FROZEN} or more below the curve."
+    )

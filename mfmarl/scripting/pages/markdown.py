@@ -1,0 +1,62 @@
+"""Tables, lists and numbers as a Markdown page has them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mfmarl.figures.style import looks
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table, a line a row."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """A list, a sentence or some to each point."""
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def label(name: str) -> str:
+    """The name of a method as figures have it."""
+    return looks([name])[name].label
+
+
+def only(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """The rows that have these values."""
+    for name, value in columns.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
+    """The one row that has these values.
+
+    Raises:
+        ValueError: none has them, or several have.
+    """
+    rows = only(frame, **columns).to_dict("records")
+    if len(rows) != 1:
+        raise ValueError(f"table must have one row of {columns}, got {len(rows)}")
+    return {str(name): value for name, value in rows[0].items()}
+
+
+def with_interval(row: "Mapping[str, Any] | pd.Series[Any]", column: str, form: str = ".2f") -> str:
+    """A value and its interval, "0.80 [0.68, 0.89]"."""
+    value, low, high = (f"{row[name]:{form}}" for name in (column, f"{column}_low", f"{column}_high"))
+    return f"{value} [{low}, {high}]"
+
+
+def span(values: Iterable[float], form: str = ".2f") -> str:
+    """The least and the largest value, "0.63 to 0.92", or the one that both print as."""
+    held = list(values)
+    low, high = f"{min(held):{form}}", f"{max(held):{form}}"
+    return low if low == high else f"{low} to {high}"
+
+
+def in_words(names: Sequence[object]) -> str:
+    """The names as a sentence lists them."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} and {last}" if others else last

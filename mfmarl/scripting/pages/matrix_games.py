@@ -1,0 +1,48 @@
+"""What results/matrix_games/README.md says in numbers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mfmarl.files import read_csv
+from mfmarl.scripting.pages.markdown import label, table
+
+MET = 0.05  # of a published rate
+
+
+def passages(results: Path) -> dict[str, str]:
+    """The passages by name, from the table in a folder like results/matrix_games."""
+    rates = read_csv(results / "table.csv")
+    return {"published": published(rates), "agreement": agreement(rates)}
+
+
+def published(rates: pd.DataFrame) -> str:
+    """Ours beside the published rates."""
+    rows = [
+        [
+            line["game"],
+            label(line["algorithm"]),
+            line["exploration"],
+            line["steps"],
+            f"{line['share']:.1%} [{line['low']:.1%}, {line['high']:.1%}]",
+            f"{line['published']:.1%}",
+            line["source"],
+        ]
+        for line in rates.dropna(subset="published").to_dict("records")
+    ]
+    return table(["game", "method", "exploration", "steps", "runs that end at the optimum", "published", "where"], rows)
+
+
+def agreement(rates: pd.DataFrame) -> str:
+    """How many published rates are met."""
+    known = rates.dropna(subset="published")
+    far = known[(known["share"] - known["published"]).abs() > MET]
+    exceptions = ", ".join(
+        f"{label(line['algorithm'])} on {line['game']} explored by {line['exploration']} ({line['share']:.0%} against"
+        f" {line['published']:.0%})"
+        for line in far.to_dict("records")
+    )
+    return (
+        f"{len(known) - len(far)} of {len(known)} published rates are met within {100 * MET:.0f} points, with"
+        f" {rates['runs'].min()} runs each; not met: {exceptions}."
+    )

@@ -1,0 +1,127 @@
+"""How long the committed results took, from every results/*/provenance.json."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from mfmarl.scripting.pages.markdown import in_words, table
+from mfmarl.scripting.provenance import TIMES
+from mfmarl.scripting.tables import read_provenance
+
+
+class Call(NamedTuple):
+    """A command that makes results again."""
+
+    task: str  #: folder in results/.
+    command: str  #: its options.
+    makes: str  #: in words.
+    folder: str = ""  #: of provenance.json in that of the task.
+    jobs: str = ""  #: what begins or is in the names of its jobs, a regular expression.
+
+
+CALLS = (
+    Call("gaussian_squeeze", "--settings calibrated --full", "learning curves, calibrated", jobs="^calibrated"),
+    Call("gaussian_squeeze", "--settings appendix --full", "learning curves, the appendix's values", jobs="^appendix"),
+    Call(
+        "gaussian_squeeze",
+        "--study informed-start --algorithms ac mf-ac --seeds 8",
+        "actor-critics started near action 0",
+        "informed_start",
+    ),
+    Call(
+        "gaussian_squeeze", "--study exploration --agents 500 --seeds 8", "value methods explored alike", "exploration"
+    ),
+    Call("gaussian_squeeze", "--study sensitivity --seeds 8", "what decides between IL and MF-Q", "sensitivity"),
+    Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling"),
+    Call("ising", "", "every Ising figure, 16 seeds"),
+    Call(
+        "battle",
+        "--precision bf16-mixed",
+        "self-play of four algorithms, 5 seeds, and their tournament",
+        jobs="(appendix|duel)-.*-64(-|$)",
+    ),
+    Call("battle", "--only tournament", "that tournament again, between the committed armies", jobs="duel-.*-64$"),
+    Call(
+        "battle",
+        "--agents 8 --rounds 1600 --seeds 2 --tournament-rounds 40 --precision bf16-mixed",
+        "armies of 8",
+        jobs="(appendix|duel)-.*-8(-|$)",
+    ),
+    Call(
+        "battle",
+        "--agents 144 --rounds 120 --seeds 1 --tournament-rounds 40 --precision bf16-mixed",
+        "armies of 144",
+        jobs="(appendix|duel)-.*-144(-|$)",
+    ),
+    Call(
+        "battle",
+        "--agents 256 --rounds 100 --seeds 1 --tournament-rounds 40 --precision bf16-mixed",
+        "armies of 256",
+        jobs="(appendix|duel)-.*-256(-|$)",
+    ),
+    Call(
+        "battle",
+        "--settings released-code --rounds 300 --algorithms ac mf-ac --seeds 1 --precision bf16-mixed",
+        "the released code's actor-critics",
+        jobs="^released-code-(ac|mf-ac)-",
+    ),
+    Call(
+        "battle",
+        "--settings released-code --rounds 40 --algorithms il mf-q --seeds 1 --precision bf16-mixed",
+        "the released code's Q-learners",
+        jobs="^released-code-(il|mf-q)-",
+    ),
+    Call("matrix_games", "", "the FMQ family against published rates"),
+    Call("theory", "", "the paper's mathematics and its toy example"),
+)
+
+
+def of_task(results: Path, task: str) -> str:
+    """The commands of a task, and the time of the jobs that made what is committed."""
+    rows = [
+        [f"`{_command(call)}`", call.makes, *map(_time, seconds(results, call))] for call in CALLS if call.task == task
+    ]
+    return table(["command", "makes", "CPU time", "time on the clock"], rows)
+
+
+def of_all(results: Path) -> str:
+    """A line a task: its command, and the times of everything committed of it."""
+    rows = []
+    for task in dict.fromkeys(call.task for call in CALLS):
+        folders = sorted({call.folder for call in CALLS if call.task == task})
+        spent = [seconds(results, Call(task, "", "", folder)) for folder in folders]
+        rows.append([f"`python reproduce/{task}.py`", *(_time(sum(column)) for column in zip(*spent, strict=True))])
+    return table(["all results of", "CPU time", "on the clock"], rows)
+
+
+def hardware(results: Path) -> str:
+    """The machines that the committed results come from."""
+    found = {
+        (call["hardware"]["cpu"], len(call["hardware"]["gpus"]))
+        for path in results.rglob("provenance.json")
+        for calls in read_provenance(path).values()
+        for call in calls
+    }
+    names = sorted({cpu.replace("(R)", "") for cpu, _ in found})
+    gpus = sum(count for _, count in found)
+    return (
+        f"Measured on one or two cores ({in_words(names)}) and {gpus or 'no'} GPU, with other work on the same cores,"
+        f" which the clock counts and CPU time does not."
+    )
+
+
+def seconds(results: Path, call: Call) -> tuple[float, float]:
+    """Of the CPU and on the clock, those of all its jobs added up."""
+    sections = read_provenance(results / call.task / call.folder / "provenance.json").values()
+    jobs = {name: job for calls in sections for made in calls for name, job in made["jobs"].items()}
+    spent = [job for name, job in jobs.items() if re.search(call.jobs, name)]
+    wall, cpu = (sum(job[kind] for job in spent) for kind in TIMES)
+    return cpu, wall
+
+
+def _command(call: Call) -> str:
+    return f"python reproduce/{call.task}.py {call.command}".strip()
+
+
+def _time(spent: float) -> str:
+    return f"{spent / 3600:.1f} h" if spent >= 3600 else f"{max(spent / 60, 1):.0f} min"

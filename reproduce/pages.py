@@ -1,0 +1,81 @@
+"""Writes what README.md and the pages beside it say in numbers anew, from the committed tables.
+
+python reproduce/pages.py          # write
+python reproduce/pages.py --check  # exit code 1, and the names of the pages that do not say what the tables do
+
+Passages stand between two comments that name them, see mfmarl/scripting/documents.py; all other text is by hand. The
+passages named `claims` are written by reproduce/claims.py. A link whose text is a symbol ends with the symbol's line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mfmarl.files import write_text
+from mfmarl.jobs.console import say
+from mfmarl.scripting.documents import fill
+from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, times
+from mfmarl.scripting.pages.code import with_lines
+
+ROOT = Path(__file__).parents[1]
+TASKS = {
+    "gaussian_squeeze": gaussian_squeeze.passages,
+    "ising": ising.passages,
+    "battle": battle.passages,
+    "matrix_games": matrix_games.passages,
+}
+
+
+def passages(root: Path) -> dict[str, Mapping[str, str]]:
+    """The text of every passage, by page and name, from the tables in a checkout."""
+    results = root / "results"
+    pages: dict[str, Mapping[str, str]] = {
+        "README.md": {"times": times.of_all(results), "hardware": times.hardware(results)},
+        "docs/settings.md": settings.passages(results),
+        "docs/speed.md": speed.speed(root / "benchmarks/speed.csv"),
+        "docs/cluster.md": speed.scaling(root / "benchmarks/scaling.csv"),
+        "results/theory/README.md": {"times": times.of_task(results, "theory")},
+    }
+    for task, of_task in TASKS.items():
+        own = {**of_task(results / task), "times": times.of_task(results, task)}
+        pages[f"results/{task}/README.md"] = own
+    return pages
+
+
+def written(root: Path) -> list[Path]:
+    """The pages by hand, those that hold passages among them."""
+    return [
+        *(root / name for name in ("README.md", "CONTRIBUTING.md")),
+        *sorted(root.glob("docs/*.md")),
+        *sorted(root.glob("results/*/README.md")),
+    ]
+
+
+def filled(root: Path) -> dict[Path, str]:
+    """Every page with its passages as the tables have them, and its links to code with the lines of today."""
+    texts = passages(root)
+    pages = {path: path.read_text() for path in written(root)}
+    return {
+        path: with_lines(path, fill(page, texts.get(path.relative_to(root).as_posix(), {})))
+        for path, page in pages.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """What the command line asks for."""
+    asked = list(sys.argv[1:] if arguments is None else arguments)
+    if asked not in ([], ["--check"]):
+        say(f"got {' '.join(asked)}, allowed is --check or nothing")
+        return 2
+    stale = {path: text for path, text in filled(ROOT).items() if path.read_text() != text}
+    for path, text in stale.items():
+        if not asked:
+            write_text(text, path)
+        say(f"{'differs' if asked else 'written'}: {path.relative_to(ROOT)}")
+    return 1 if asked and stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
