@@ -210,7 +210,7 @@ def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str
         parser.add_argument(*flags, type=kind, default=default, help=text)
 
 
-def field_docs(options: type[Options]) -> dict[str, str]:
+def field_docs(options: type[object]) -> dict[str, str]:
     """The docstring under each field, of the class itself and of those it extends."""
     docs: dict[str, str] = {}
     for one in reversed(options.__mro__):

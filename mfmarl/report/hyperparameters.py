@@ -1,0 +1,119 @@
+"""Hyper-parameters beside those that the paper's appendix states."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+
+class Stated(NamedTuple):
+    """What the appendix says of a hyper-parameter."""
+
+    value: Any  #: as in provenance.json; `FORM` where it gives no number.
+    said: str = ""  #: in words, where the value alone would say more or less than the appendix.
+
+
+FORM = object()
+"""The appendix gives a form and no number: whatever ours is, it deviates from nothing."""
+
+# Appendix C of Yang et al. 2018, by task and field.
+APPENDIX: dict[str, dict[str, Stated]] = {
+    "gaussian_squeeze": {  # C.1
+        "learning_rate": Stated(1e-5),
+        "critic_learning_rate": Stated(1e-3),
+        "actor_learning_rate": Stated(1e-4),
+        "target_rate": Stated(0.01),
+        "discount": Stated(0.95),
+        "batch_size": Stated(200),
+        "capacity": Stated(1_000_000),
+        "samples_per_update": Stated(500),
+        "heuristic_weight": Stated(5.0),
+        "frequency_rate": Stated(0.01),
+        "fmq_boltzmann": Stated([1000.0, 0.006, 1.0], "max_temp 1000, s 0.006, no end"),
+        "boltzmann": Stated(None, "ε-greedy, no schedule"),
+        "hidden": Stated([32, 32], "three layers, no widths"),
+    },
+    "ising": {  # C.2
+        "decay": Stated(FORM, "exponential, no rate"),
+    },
+    "battle": {  # C.3
+        "steps": Stated(2000),
+        "learning_rate": Stated(1e-4),
+        "discount": Stated(0.95),
+        "batch_size": Stated(128),
+        "capacity": Stated(500_000),
+        "epsilon_start": Stated(1.0),
+        "epsilon_end": Stated(0.05),
+        "temperature": Stated(0.1),
+        "entropy_weight": Stated(0.08),
+        "value_weight": Stated(0.1),
+    },
+}
+
+Verdict = Literal["agrees", "deviates", "silent"]
+
+
+class Cell(NamedTuple):
+    """The values of a hyper-parameter in one settings."""
+
+    values: str  #: several where calls differ.
+    source: str
+    verdict: Verdict  #: deviates as soon as one of the values does.
+
+
+class Row(NamedTuple):
+    """A hyper-parameter."""
+
+    name: str
+    appendix: str  #: empty where it says nothing.
+    cells: list[Cell | None]  #: one for each settings, None where it has no such field.
+
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""As in provenance.json: the value and the source of each field."""
+
+
+def compared(stated: Mapping[str, Stated], columns: Sequence[Sequence[Settings]]) -> list[Row]:
+    """A row a hyper-parameter, those that the appendix states first.
+
+    Args:
+        stated: what the appendix says, by field.
+        columns: for each settings, those of every call that used them, the oldest first.
+
+    Raises:
+        ValueError: a field that is stated and that no settings have.
+    """
+    fields = dict.fromkeys(name for calls in columns for settings in calls for name in settings)
+    if unknown := sorted(set(stated) - set(fields)):
+        raise ValueError(f"the appendix's {', '.join(unknown)} are no fields of the settings")
+    order = sorted(fields, key=lambda name: name not in stated)
+    return [Row(name, appendix(stated.get(name)), [cell(name, stated, calls) for calls in columns]) for name in order]
+
+
+def appendix(stated: Stated | None) -> str:
+    """What the appendix says, in words."""
+    return "" if stated is None else stated.said or shown(stated.value)
+
+
+def cell(name: str, stated: Mapping[str, Stated], calls: Sequence[Settings]) -> Cell | None:
+    """A field's values in all calls."""
+    entries = [settings[name] for settings in calls if name in settings]
+    if not entries:
+        return None
+    values = dict.fromkeys(shown(entry["value"]) for entry in entries)
+    verdict: Verdict = "silent"
+    if name in stated:
+        same = stated[name].value is FORM or all(entry["value"] == stated[name].value for entry in entries)
+        verdict = "agrees" if same else "deviates"
+    return Cell("; ".join(values), str(entries[-1]["source"]), verdict)
+
+
+def shown(value: Any) -> str:
+    """A value for a reader: a list of many numbers is its ends."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(shown, value)) if len(value) <= 4 else f"{shown(value[0])} … {shown(value[-1])}, {len(value)}"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
