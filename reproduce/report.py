@@ -24,10 +24,10 @@ from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.files import check_writable, write_text
 from mfmarl.jobs.console import say
-from mfmarl.report.battles import army_names, watchable
+from mfmarl.report.battles import army_files, army_name, watchable
 from mfmarl.report.claims import by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable
-from mfmarl.report.hyperparameters import APPENDIX, compared
+from mfmarl.report.hyperparameters import APPENDIX, Column, compared
 from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
@@ -210,7 +210,7 @@ HYPERPARAMETERS = [
     Compared(
         "Gaussian Squeeze (appendix C.1)",
         "gaussian_squeeze",
-        {"appendix": ("appendix",), "calibrated": ("calibrated",)},
+        {"run as appendix": ("appendix",), "run as calibrated": ("calibrated",)},
     ),
     Compared(
         "Ising (appendix C.2)",
@@ -221,7 +221,7 @@ HYPERPARAMETERS = [
             "training": ("training", "checkerboard, 20 x 20"),
         },
     ),
-    Compared("Battle (appendix C.3)", "battle", {"appendix": ("appendix",), "released-code": ("released-code",)}),
+    Compared("Battle (appendix C.3)", "battle", {"run as appendix": ("appendix",), "run as released-code": ("released-code",)}),
 ]
 PROVENANCE = {
     "Gaussian Squeeze": "gaussian_squeeze",
@@ -317,8 +317,9 @@ def battles(results: Path) -> list[tuple[dict[str, Any], bytes]]:
     """Every recorded battle: larger armies last."""
     found = []
     for path in sorted((results / "battle/replays").glob("*.npz")):
-        described, positions = watchable(Replay.load(path), army_names(path.stem), MODE)
-        command = f"python reproduce/battle.py --replay {' '.join(army_names(path.stem))}"
+        one, other = army_files(path.stem)
+        described, positions = watchable(Replay.load(path), (army_name(one), army_name(other)), MODE)
+        command = f"python reproduce/battle.py --replay {one} {other}"
         found.append(({**described, "command": command}, positions))
     return sorted(found, key=lambda battle: battle[0]["agents"] != 64)
 
@@ -339,17 +340,17 @@ def hyperparameters(results: Path) -> list[dict[str, Any]]:
         sections = read_provenance(results / path / "provenance.json")
         columns = {name: where for name, where in columns.items() if where[0] in sections}
         if columns:
-            calls = [[inner(call["settings"], *part) for call in sections[section]] for section, *part in columns.values()]
-            rows = compared(APPENDIX[path], calls)
+            rows = compared(APPENDIX[path], [column(sections[section], *part) for section, *part in columns.values()])
             tables.append({"title": title, "columns": list(columns), "rows": rows})
     return tables
 
 
-def inner(settings: dict[str, Any], *part: str) -> dict[str, Any]:
-    """The settings, or a part of them."""
+def column(calls: Sequence[dict[str, Any]], *part: str) -> Column:
+    """The settings of some calls, or a part of them."""
+    settings = [call["settings"] for call in calls]
     for name in part:
-        settings = settings[name]
-    return settings
+        settings = [each[name] for each in settings]
+    return Column(settings, [len(call["jobs"]) for call in calls])
 
 
 def provenance(results: Path) -> list[dict[str, Any]]:

