@@ -154,9 +154,7 @@ STILLS = {  # in place of what needs JavaScript
             "battle/learning_curves.png",
             "Battle: total reward and kills of an army against rounds of self-play, 64 against 64.",
         ),
-        Figure(
-            "ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."
-        ),
+        Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."),
     ],
     "lattice": [
         Figure("ising/spins.png", "Spins at equilibrium at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC."),
@@ -165,14 +163,15 @@ STILLS = {  # in place of what needs JavaScript
 ISING = [
     Figure(
         "ising/order_parameter.png",
-        "Order parameter against temperature in three orders of updates, beside MCMC, Onsager's exact curve and the mean "
-        "field's.",
+        "Order parameter against temperature in three orders of updates, beside MCMC, Onsager's exact curve and the "
+        "mean field's.",
     ),
     Figure("ising/binder.png", "Binder's cumulants of MF-Q and MCMC against temperature, and where they cross."),
 ]
 BATTLE = [
     Figure(
-        "battle/win_rate_bars.png", "Wins, draws and losses of every pairing of 64 against 64, and the wins of each seat."
+        "battle/win_rate_bars.png",
+        "Wins, draws and losses of every pairing of 64 against 64, and the wins of each seat.",
     ),
     Figure("battle/ratings.png", "Ratings on Elo's scale of every algorithm at each number of agents."),
 ]
@@ -184,10 +183,11 @@ THEORY = [
     ),
     Figure(
         "theory/contraction_factor.png",
-        "TH-2. By what factor one sweep of the Boltzmann operator brings two policies together, against temperature: the "
-        "measured map, its linearisation, and the proof's K / 2T.",
+        "TH-2. By what factor a sweep of the Boltzmann operator brings two policies together, against temperature.",
     ),
-    Figure("theory/bifurcation.png", "TH-2. Gaussian Squeeze: where play settles, against temperature, with two dampings."),
+    Figure(
+        "theory/bifurcation.png", "TH-2. Gaussian Squeeze: where play settles, against temperature, with two dampings."
+    ),
     Figure("theory/phase_portraits.png", "TH-2. Paths of play in games of two populations, below the threshold."),
     Figure("theory/learning_errors.png", "TH-3. Error of Q against visits, where the truth is known."),
     Figure("theory/noise_floor.png", "TH-3. The error at which a constant learning rate stops, against that rate."),
@@ -221,7 +221,11 @@ HYPERPARAMETERS = [
             "training": ("training", "checkerboard, 20 x 20"),
         },
     ),
-    Compared("Battle (appendix C.3)", "battle", {"run as appendix": ("appendix",), "run as released-code": ("released-code",)}),
+    Compared(
+        "Battle (appendix C.3)",
+        "battle",
+        {"run as appendix": ("appendix",), "run as released-code": ("released-code",)},
+    ),
 ]
 PROVENANCE = {
     "Gaussian Squeeze": "gaussian_squeeze",
@@ -281,10 +285,10 @@ def parse(arguments: Sequence[str] | None = None) -> ReportOptions:
 
 
 def page(results: Path) -> str:
-    """The page of a directory of results."""
+    """The page of a directory of results. What is not there is left out."""
     found = claims(read_table(results / "claims.csv", []))
     drawn, fought = curves(results), battles(results)
-    content = {
+    content: dict[str, Any] = {
         "tasks": by_task(found),
         "verdicts": counted(found),
         "stills": {place: figures(results, some) for place, some in STILLS.items()},
@@ -301,7 +305,17 @@ def page(results: Path) -> str:
     if frames.exists():
         described["lattice"], arrays["lattice"] = orderings(read_table(frames, ["spins"]))
     content["has"] = {"curves": bool(drawn), "lattice": "lattice" in described, "battles": bool(fought)}
-    return render(content, {"data": as_json(described), **arrays})
+    parts = {
+        "claims": ("Claims", found),
+        "curves": ("Learning curves", drawn),
+        "ising": ("Ising", content["ising"] or "lattice" in described),
+        "battle": ("Battle", content["battle"] or fought),
+        "theory": ("Theory", content["theory"]),
+        "hyperparameters": ("Hyper-parameters", content["hyperparameters"]),
+        "provenance": ("Provenance", content["provenance"]),
+    }
+    content["sections"] = {name: title for name, (title, there) in parts.items() if there}
+    return render(content, {"data": as_json(described), **arrays} if any(content["has"].values()) else {})
 
 
 def curves(results: Path) -> list[dict[str, Any]]:
@@ -338,8 +352,7 @@ def hyperparameters(results: Path) -> list[dict[str, Any]]:
     tables = []
     for title, path, columns in HYPERPARAMETERS:
         sections = read_provenance(results / path / "provenance.json")
-        columns = {name: where for name, where in columns.items() if where[0] in sections}
-        if columns:
+        if all(section in sections for section, *_ in columns.values()):
             rows = compared(APPENDIX[path], [column(sections[section], *part) for section, *part in columns.values()])
             tables.append({"title": title, "columns": list(columns), "rows": rows})
     return tables

@@ -56,7 +56,10 @@ def watchable(replay: Replay, armies: tuple[str, str], mode: str) -> tuple[dict[
 
 
 def army_files(stem: str) -> tuple[str, str]:
-    """The names of the armies' files, or scripts, from the name that `reproduce/battle.py --replay` gives a recording: one-v-other[-battle-N].
+    """Who fights, from the name that `reproduce/battle.py --replay` gives a recording: one-v-other[-battle-N].
+
+    Returns:
+        Of each army the name of its file, without its ending, or of a script.
 
     Raises:
         ValueError: another name.

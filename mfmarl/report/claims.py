@@ -2,13 +2,16 @@
 
 import math
 from collections import Counter
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
 
-COLUMNS = ("id", "claim", "section", "data", "n", "statistic", "low", "high", "verdict", "seeds_needed", "sentence")
-COLUMNS += ("command",)
-VERDICTS = {"holds": "✓", "fails": "✗", "undecided": "?", "not tested": "–"}  # and a sign, for who sees no colours
+COLUMNS = (
+    *("id", "claim", "section", "data", "n", "statistic", "low", "high"),
+    *("verdict", "seeds_needed", "sentence", "command"),
+)
+VERDICTS = {"holds": "✓", "fails": "✗", "undecided": "?", "not tested": "·"}  # and a sign, for who sees no colours
 TASKS = {"GS": "Gaussian Squeeze", "IS": "Ising", "BA": "Battle", "TH": "Theory", "TOY": "Toy example"}
 BINS = 60  # a strip is so many dots wide; those of one bin are stacked
 
@@ -84,7 +87,7 @@ def claims(table: pd.DataFrame) -> list[Claim]:
     return [claim(row) for row in table.to_dict("records")]
 
 
-def claim(row: dict[str, object]) -> Claim:
+def claim(row: Mapping[Hashable, object]) -> Claim:
     """One row."""
     found = {str(name): None if empty(value) else value for name, value in row.items()}
 

@@ -61,7 +61,7 @@ def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
         grid = steps.setdefault(tuple(map(int, run["step"])), len(steps))
         numbers = [[None if np.isnan(y) else y for y in run[metric].tolist()] for metric in curves.metrics]
         places = [values[facet].index(value) for facet, value in zip(curves.facets, where, strict=True)]
-        runs.append([places, methods.index(str(method)), grid, int(seed), numbers])
+        runs.append([places, methods.index(str(method)), grid, int(str(seed)), numbers])
     return {
         "name": curves.name,
         "title": curves.title,
@@ -71,9 +71,7 @@ def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
             for facet, label in curves.facets.items()
         ],
         "metrics": list(curves.metrics.values()),
-        "methods": [
-            {"label": look.label, "colour": look.colour, "dash": dash(look.line)} for look in known.values()
-        ],
+        "methods": [{"label": look.label, "colour": look.colour, "dash": dash(look.line)} for look in known.values()],
         "steps": [list(grid) for grid in steps],
         "runs": runs,
     }

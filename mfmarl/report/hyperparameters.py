@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+FEW = 4  # values of a list that are shown; of more its ends
+
 
 class Stated(NamedTuple):
     """What the appendix says of a hyper-parameter."""
@@ -29,6 +31,7 @@ APPENDIX: dict[str, dict[str, Stated]] = {
         "frequency_rate": Stated(0.01),
         "fmq_boltzmann": Stated([1000.0, 0.006, 1.0], "max_temp 1000, s 0.006, no end"),
         "boltzmann": Stated(None, "ε-greedy, no schedule"),
+        "temperature": Stated(None, "ε-greedy, no schedule"),  # the name of boltzmann in earlier calls
         "hidden": Stated([32, 32], "three layers, no widths"),
     },
     "ising": {  # C.2
@@ -123,7 +126,8 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
     if isinstance(value, list):
-        return ", ".join(map(shown, value)) if len(value) <= 4 else f"{shown(value[0])} … {shown(value[-1])}, {len(value)}"
+        several = len(value) > FEW
+        return f"{shown(value[0])} … {shown(value[-1])}, {len(value)}" if several else ", ".join(map(shown, value))
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, float):

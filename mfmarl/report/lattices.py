@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE, onsager_magnetisation
@@ -30,7 +31,7 @@ def orderings(frames: pd.DataFrame) -> tuple[dict[str, Any], bytes]:
         "size": int(sizes[0]),
         "temperatures": temperatures,
         "steps": steps,
-        "onsager": [round(float(m), 4) for m in onsager_magnetisation(temperatures)],
+        "onsager": [round(float(m), 4) for m in onsager_magnetisation(np.array(temperatures))],
         "critical": round(CRITICAL_TEMPERATURE, 4),
     }
     spins = frames.sort_values(["temperature", "step"])["spins"]

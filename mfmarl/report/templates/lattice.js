@@ -21,7 +21,7 @@ function latticeView(frames, bits) {
     element("lattice-sweep").textContent = frames.steps[s];
     element("lattice-order").textContent = order.toFixed(2);
     element("lattice-onsager").textContent = frames.onsager[t].toFixed(2);
-    element("lattice-told").textContent = `${frames.size} × ${frames.size} spins at τ = ${frames.temperatures[t]}, `
+    element("lattice-told").textContent = `${frames.size} x ${frames.size} spins at τ = ${frames.temperatures[t]}, `
       + `sweep ${frames.steps[s]}: ${Math.round((100 * up) / spins)}% are up.`;
     temperature.setAttribute("aria-valuetext", `tau ${frames.temperatures[t]}`);
     step.setAttribute("aria-valuetext", `sweep ${frames.steps[s]}`);
