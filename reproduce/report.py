@@ -21,10 +21,8 @@ import pandas as pd
 from jsonargparse import ArgumentError, ArgumentParser
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.environments.battle.recorded import Replay
 from mfmarl.files import check_writable, write_text
 from mfmarl.jobs.console import say
-from mfmarl.report.battles import army_files, army_name, watchable
 from mfmarl.report.claims import by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable
 from mfmarl.report.hyperparameters import APPENDIX, Column, compared
@@ -286,7 +284,9 @@ def parse(arguments: Sequence[str] | None = None) -> ReportOptions:
 
 def page(results: Path) -> str:
     """The page of a directory of results. What is not there is left out."""
-    found = claims(read_table(results / "claims.csv", []))
+    evidence = results / "evidence.csv"
+    told = read_table(evidence, []) if evidence.exists() else pd.DataFrame()
+    found = claims(read_table(results / "claims.csv", []), told)
     drawn, fought = curves(results), battles(results)
     content: dict[str, Any] = {
         "tasks": by_task(found),
@@ -328,7 +328,11 @@ def curves(results: Path) -> list[dict[str, Any]]:
 
 
 def battles(results: Path) -> list[tuple[dict[str, Any], bytes]]:
-    """Every recorded battle: larger armies last."""
+    """Every recorded battle: those of 64 against 64 first."""
+    # MAgent2 and seaborn take seconds to import.
+    from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
+    from mfmarl.report.battles import army_files, army_name, watchable  # noqa: PLC0415
+
     found = []
     for path in sorted((results / "battle/replays").glob("*.npz")):
         one, other = army_files(path.stem)

@@ -15,7 +15,7 @@ from PIL import Image
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.report.battles import army_files, army_name, watchable
-from mfmarl.report.claims import COLUMNS, by_task, claims, counted
+from mfmarl.report.claims import by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable, shortened
 from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, compared
 from mfmarl.report.lattices import orderings
@@ -27,22 +27,38 @@ from mfmarl.tournament.recording import record
 from reproduce import report
 
 ROOT = Path(__file__).parents[1]
-EMPTY = dict.fromkeys(COLUMNS)
+EMPTY = dict.fromkeys(
+    [
+        *("id", "claim", "section", "data", "rule", "part", "statistic", "value", "low", "high", "n", "p"),
+        *("verdict", "leans", "seeds_needed", "sentence", "command"),
+    ]
+)
 WHOLE = {
     "id": "GS-2",
     "claim": "MF-Q learns <the optimum>",
     "section": "5.1",
     "data": "results/gaussian_squeeze/curves.csv",
-    "n": 4,
-    "statistic": 0.5,
+    "rule": "most runs end there",
+    "part": "N = 100",
+    "statistic": "share of runs that end there",
+    "value": 0.5,
     "low": 0.25,
     "high": 0.75,
+    "n": 4,
+    "p": None,
     "verdict": "undecided",
+    "leans": "holds",
     "seeds_needed": 40,
     "sentence": "It does in half of them.",
     "command": "python reproduce/gaussian_squeeze.py",
-    "seeds": "0.5 0.5 0.25 1.0",
 }
+EVIDENCE = [
+    {key: WHOLE[key] for key in ("id", "part", "statistic", "value", "low", "high", "n", "verdict")}
+    | {"judged": "yes"},
+    {"id": "GS-2", "part": "lead", "statistic": "reward", "value": 10.0, "low": 0.0, "high": 20.0, "n": 300}
+    | {"verdict": "holds", "judged": "no"},
+]
+NOTHING = pd.DataFrame()
 
 
 def write_results(directory: Path) -> Path:
@@ -51,6 +67,7 @@ def write_results(directory: Path) -> Path:
         (directory / name).mkdir(parents=True)
     other = EMPTY | {"id": "TH-3", "claim": "It responds best", "verdict": "not tested"}
     pd.DataFrame([WHOLE, other]).to_csv(directory / "claims.csv", index=False)
+    pd.DataFrame(EVIDENCE).to_csv(directory / "evidence.csv", index=False)
     squeeze = [
         {"settings": settings, "algorithm": algorithm, "agents": 100, "seed": seed, "step": step}
         | {"greedy_reward": seed + step, "sampled_reward": 2.0}
@@ -120,10 +137,11 @@ def test_the_page_holds_what_scripts_draw(page: str, results: Path) -> None:
 def test_claims_are_text_of_the_page(page: str) -> None:
     """Before any script, and with signs that have a meaning in HTML as they were written."""
     card = re.findall(r'<article class="card" id="GS-2">.*?</article>', page, re.S)[0]
-    for part in ("MF-Q learns &lt;the optimum&gt;", "undecided", "0.5 [0.25, 0.75]", "<dd>4</dd>", "<dd>40</dd>"):
+    for part in ("MF-Q learns &lt;the optimum&gt;", "undecided", "0.5 [0.25, 0.75]", "<dd>holds</dd>", "<dd>40</dd>"):
         assert part in card
     assert "<code>python reproduce/gaussian_squeeze.py</code>" in card
-    assert card.count("--height:") == 4
+    assert re.findall(r"<i( class=.hollow.)?></i>", card) == 2 * ["", "", ' class="hollow"', ' class="hollow"']
+    assert re.findall('<li class="beside-the-point">.*?</li>', card, re.S)[0].count("10 [0, 20]") == 1
     other = re.findall(r'<article class="card" id="TH-3">.*?</article>', page, re.S)[0]
     assert "not tested" in other
     assert 'class="strip"' not in other
@@ -165,53 +183,49 @@ def test_bad_input_is_refused_in_one_line(
 
 
 def test_a_claim_may_have_nothing_but_its_name() -> None:
-    [claim] = claims(pd.DataFrame([EMPTY | {"id": "GS-1"}]))
-    assert (claim.verdict, claim.n, claim.statistic, claim.strip, claim.sentence) == (
-        "not tested",
-        None,
-        None,
-        None,
-        "",
-    )
+    for table in (
+        pd.DataFrame([EMPTY | {"id": "GS-1"}]),
+        pd.DataFrame([{"id": "GS-1", "claim": None, "verdict": None}]),
+    ):
+        [claim] = claims(table, NOTHING)
+        assert (claim.rests_on.verdict, claim.rests_on.n, claim.strip, claim.sentence) == ("not tested", None, None, "")
+        assert claim.findings == []
 
 
 def test_numbers_lie_where_they_belong() -> None:
-    """On a line from 0 to 1 for shares, else from the least to the most of what is shown."""
-    share, other, alone = claims(
-        pd.DataFrame(
-            [
-                WHOLE,
-                WHOLE | {"statistic": 10, "low": 5, "high": 25, "seeds": "10 10 20"},
-                EMPTY | {"id": "IS-2", "statistic": 3.0},
-            ]
-        )
-    )
-    assert share.strip is not None
-    assert other.strip is not None
-    assert alone.strip is not None
-    assert share.strip[:5] == (0, 1, 0.25, 0.75, 0.5)
-    assert share.strip.dots == [(0.25, 0), (0.5, 0), (0.5, 1), (1.0, 0)]
-    assert other.strip[:5] == (5, 25, 0, 1, 0.25)
-    assert other.strip.dots == [(0.25, 0), (0.25, 1), (0.75, 0)]
-    assert alone.strip[:5] == (2, 4, None, None, 0.5)
+    """On a line from 0 to 1 for shares, else a little beyond the least and the most of what is shown beside it."""
+    [share] = claims(pd.DataFrame([WHOLE]), pd.DataFrame(EVIDENCE))
+    assert share.strip == (0, 1, 0.25, 0.75, 0.5)
+    assert [strip for _, strip in share.lines] == [(0, 1, 0.25, 0.75, 0.5), (-1, 21, 0.0455, 0.9545, 0.5)]
+    [alone] = claims(pd.DataFrame([EMPTY | {"id": "IS-2", "value": 3.0}]), NOTHING)
+    assert alone.strip == (2, 4, None, None, 0.5)
+
+
+def test_runs_are_dots() -> None:
+    """Of a share of runs those that count are full; of too many runs there are none."""
+    [claim] = claims(pd.DataFrame([WHOLE | {"n": 8, "value": 0.25}]), pd.DataFrame(EVIDENCE))
+    assert claim.rests_on.dots == (2, 6)
+    assert [finding.dots for finding in claim.findings] == [(2, 2), (0, 0)]
+    assert claim.findings[1]._replace(n=5).dots == (5, 0)
+    assert [finding.judged for finding in claim.findings] == [True, False]
 
 
 def test_claims_are_counted_and_ordered_by_task() -> None:
-    names = ("TOY-1", "GS-1", "GS-2", "X-1")
-    rows = claims(pd.DataFrame([WHOLE | {"id": name} for name in names] + [WHOLE | {"verdict": "holds"}]))
+    names = ("TOY-1", "GS-2", "X-1", "GS-1")
+    rows = claims(pd.DataFrame([WHOLE | {"id": name} for name in names] + [WHOLE | {"verdict": "holds"}]), NOTHING)
     assert {task: [claim.id for claim in some] for task, some in by_task(rows).items()} == {
-        "Toy example": ["TOY-1"],
         "Gaussian Squeeze": ["GS-1", "GS-2", "GS-2"],
+        "Toy example": ["TOY-1"],
         "X": ["X-1"],
     }
     assert counted(rows) == {"holds": 1, "undecided": 4}
 
 
 def test_a_table_of_claims_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"lacks the columns \['command'\]"):
-        claims(pd.DataFrame([WHOLE]).drop(columns="command"))
+    with pytest.raises(ValueError, match=r"lacks the columns \['verdict'\]"):
+        claims(pd.DataFrame([WHOLE]).drop(columns="verdict"), NOTHING)
     with pytest.raises(ValueError, match=r"verdict must be .*, got \['perhaps'\]"):
-        claims(pd.DataFrame([WHOLE | {"verdict": "perhaps"}]))
+        claims(pd.DataFrame([WHOLE | {"verdict": "perhaps"}]), NOTHING)
 
 
 CURVES = Curves("toy", "Toy", {"agents": "Agents"}, {"reward": "reward"}, "steps")

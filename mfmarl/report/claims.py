@@ -1,4 +1,4 @@
-"""Claims as the page shows them: a verdict in words, a number, and where its interval and its seeds lie."""
+"""Claims as the page shows them: a verdict, what it rests on, and where numbers and their intervals lie."""
 
 import math
 from collections import Counter
@@ -7,47 +7,37 @@ from typing import NamedTuple
 
 import pandas as pd
 
-COLUMNS = (
-    *("id", "claim", "section", "data", "n", "statistic", "low", "high"),
-    *("verdict", "seeds_needed", "sentence", "command"),
-)
 VERDICTS = {"holds": "✓", "fails": "✗", "undecided": "?", "not tested": "·"}  # and a sign, for who sees no colours
 TASKS = {"GS": "Gaussian Squeeze", "IS": "Ising", "BA": "Battle", "TH": "Theory", "TOY": "Toy example"}
-BINS = 60  # a strip is so many dots wide; those of one bin are stacked
+MOST_DOTS = 120  # of more runs none is drawn
+
+Row = Mapping[Hashable, object]
 
 
 class Strip(NamedTuple):
-    """A line of numbers with an interval and a dot a seed; positions are shares of its length."""
+    """A line of numbers with an estimate and its interval; positions are shares of its length."""
 
     left: float  #: the numbers at its ends.
     right: float
     low: float | None
     high: float | None
     estimate: float
-    dots: list[tuple[float, int]]  #: position, and how many lie below it.
-
-    @property
-    def pitch(self) -> float:
-        """Pixels from a dot to the one above it: the highest stack is 48 high at most."""
-        return round(min(6.0, 48 / max((height + 1 for _, height in self.dots), default=1)), 2)
 
 
-class Claim(NamedTuple):
-    """A row of claims.csv. What is empty there is None, or no text."""
+class Finding(NamedTuple):
+    """One thing that was measured. What is empty in the table is None, or no text."""
 
-    id: str
-    claim: str
-    section: str
-    data: str
-    n: int | None
-    statistic: float | None
+    part: str
+    statistic: str  #: what the value is.
+    value: float | None
     low: float | None
     high: float | None
+    n: int | None
+    p: float | None
     verdict: str
+    leans: str
     seeds_needed: int | None
-    sentence: str
-    command: str
-    seeds: tuple[float, ...] = ()
+    judged: bool  #: whether the claim's verdict counts it.
 
     @property
     def sign(self) -> str:
@@ -55,71 +45,132 @@ class Claim(NamedTuple):
         return VERDICTS[self.verdict]
 
     @property
-    def strip(self) -> Strip | None:
-        """Where estimate, interval and seeds lie; None where there is no number."""
-        if self.statistic is None:
-            return None
-        marks = [self.statistic, *(each for each in (self.low, self.high, *self.seeds) if each is not None)]
-        left, right = (0.0, 1.0) if min(marks) >= 0 and max(marks) <= 1 else (min(marks), max(marks))
-        if left == right:
-            left, right = left - 1, right + 1
+    def marks(self) -> list[float]:
+        """The numbers that it shows."""
+        return [each for each in (self.value, self.low, self.high) if each is not None]
+
+    @property
+    def dots(self) -> tuple[int, int]:
+        """Runs as dots, full and hollow: of a share of runs those that count and those that do not, else all full."""
+        if not self.n or self.n > MOST_DOTS:
+            return 0, 0
+        full = (
+            round(self.n * self.value)
+            if self.value is not None and self.statistic.startswith("share of runs")
+            else self.n
+        )
+        return full, self.n - full
+
+    def on(self, ends: tuple[float, float]) -> Strip | None:
+        """Its place on a line between two numbers; None where it has no value."""
 
         def place(value: float) -> float:
-            return round((value - left) / (right - left), 4)
+            return round((value - ends[0]) / (ends[1] - ends[0]), 4)
 
+        if self.value is None:
+            return None
         low, high = (None if each is None else place(each) for each in (self.low, self.high))
-        return Strip(left, right, low, high, place(self.statistic), stacked([place(seed) for seed in self.seeds]))
+        return Strip(*ends, low, high, place(self.value))
 
 
-def claims(table: pd.DataFrame) -> list[Claim]:
-    """The rows of claims.csv in their order.
+class Claim(NamedTuple):
+    """A claim of the paper."""
+
+    id: str
+    claim: str
+    section: str
+    data: str
+    rule: str
+    sentence: str
+    command: str
+    rests_on: Finding  #: with the claim's verdict.
+    findings: list[Finding]
+
+    @property
+    def strip(self) -> Strip | None:
+        """Where the number lies that the verdict rests on."""
+        return self.rests_on.on(self.ends(self.rests_on.statistic))
+
+    @property
+    def lines(self) -> list[tuple[Finding, Strip | None]]:
+        """Each finding with its strip; those of one statistic have one scale."""
+        return [(finding, finding.on(self.ends(finding.statistic))) for finding in self.findings]
+
+    def ends(self, statistic: str) -> tuple[float, float]:
+        """From where to where the numbers of a statistic are drawn: from 0 to 1 if all are shares."""
+        alike = [each.marks for each in (self.rests_on, *self.findings) if each.statistic == statistic]
+        marks = [mark for each in alike for mark in each]
+        if not marks or (min(marks) >= 0 and max(marks) <= 1 and "share" in statistic):
+            return 0.0, 1.0
+        room = (max(marks) - min(marks)) / 20 or 1.0
+        return min(marks) - room, max(marks) + room
+
+
+def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Claim]:
+    """The claims in the order of `TASKS`.
 
     Args:
-        table: with the columns of `COLUMNS`, and maybe `seeds`: the statistic of each seed, spaces between.
+        table: claims.csv: id, claim and verdict, and whatever of the other fields of Claim and Finding.
+        evidence: evidence.csv: the id of a claim, `judged` (yes or no) and fields of Finding; or nothing.
 
     Raises:
         ValueError: a column is missing, or a verdict is none.
     """
-    if missing := [name for name in COLUMNS if name not in table.columns]:
+    if missing := [name for name in ("id", "claim", "verdict") if name not in table.columns]:
         raise ValueError(f"claims lacks the columns {missing}")
-    if unknown := sorted(set(table["verdict"].dropna()) - set(VERDICTS)):
-        raise ValueError(f"verdict must be {', '.join(VERDICTS)}, got {unknown}")
-    return [claim(row) for row in table.to_dict("records")]
+    for some in (table, evidence):
+        known = set(some["verdict"].dropna()) if "verdict" in some.columns else set()
+        if unknown := sorted(known - set(VERDICTS)):
+            raise ValueError(f"verdict must be {', '.join(VERDICTS)}, got {unknown}")
+    found: dict[str, list[Finding]] = {}
+    for row in evidence.to_dict("records"):
+        found.setdefault(text(row, "id"), []).append(finding(row))
+    rows = table.to_dict("records")
+    return sorted((claim(row, found.get(text(row, "id"), [])) for row in rows), key=place)
 
 
-def claim(row: Mapping[Hashable, object]) -> Claim:
-    """One row."""
-    found = {str(name): None if empty(value) else value for name, value in row.items()}
+def claim(row: Row, findings: list[Finding]) -> Claim:
+    """A row of claims.csv."""
+    names = ("id", "claim", "section", "data", "rule", "sentence", "command")
+    return Claim(*(text(row, name) for name in names), finding(row), findings)
 
-    def text(name: str) -> str:
-        return str(found[name] or "")
 
-    def real(name: str) -> float | None:
-        return None if found[name] is None else float(str(found[name]))
-
-    def whole(name: str) -> int | None:
-        return None if found[name] is None else round(float(str(found[name])))
-
-    return Claim(
-        text("id"),
-        text("claim"),
-        text("section"),
-        text("data"),
-        whole("n"),
-        real("statistic"),
-        real("low"),
-        real("high"),
-        text("verdict") or "not tested",
-        whole("seeds_needed"),
-        text("sentence"),
-        text("command"),
-        tuple(float(value) for value in str(found.get("seeds") or "").split()),
+def finding(row: Row) -> Finding:
+    """A row of evidence.csv, or of claims.csv what its verdict rests on."""
+    return Finding(
+        text(row, "part"),
+        text(row, "statistic"),
+        *(real(row, name) for name in ("value", "low", "high")),
+        whole(row, "n"),
+        real(row, "p"),
+        text(row, "verdict") or "not tested",
+        text(row, "leans"),
+        whole(row, "seeds_needed"),
+        text(row, "judged") != "no",
     )
 
 
-def empty(value: object) -> bool:
-    """Whether a cell has nothing in it."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+def text(row: Row, name: str) -> str:
+    """What stands there; empty if nothing does."""
+    value = row.get(name)
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def real(row: Row, name: str) -> float | None:
+    """A number, if one stands there."""
+    return float(text(row, name)) if text(row, name) else None
+
+
+def whole(row: Row, name: str) -> int | None:
+    """A whole number, if one stands there: a column with gaps is read as floats."""
+    value = real(row, name)
+    return None if value is None else round(value)
+
+
+def place(claim: Claim) -> tuple[int, str]:
+    """By task, then by name."""
+    prefix = claim.id.partition("-")[0]
+    return (list(TASKS).index(prefix) if prefix in TASKS else len(TASKS), claim.id)
 
 
 def by_task(found: list[Claim]) -> dict[str, list[Claim]]:
@@ -133,16 +184,5 @@ def by_task(found: list[Claim]) -> dict[str, list[Claim]]:
 
 def counted(found: list[Claim]) -> dict[str, int]:
     """How many claims got each verdict that one of them got."""
-    counts = Counter(each.verdict for each in found)
+    counts = Counter(each.rests_on.verdict for each in found)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
-
-
-def stacked(places: list[float]) -> list[tuple[float, int]]:
-    """Dots that would cover each other lie on top of each other."""
-    heights: Counter[int] = Counter()
-    dots = []
-    for place in sorted(places):
-        column = round(place * BINS)
-        dots.append((round(column / BINS, 4), heights[column]))
-        heights[column] += 1
-    return dots

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mfmarl.figures.style import MCMC, looks
-
 
 @dataclass(frozen=True)
 class Curves:
@@ -47,6 +45,8 @@ def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
     Raises:
         ValueError: a column is missing.
     """
+    from mfmarl.figures.style import MCMC, looks  # noqa: PLC0415 - seaborn takes seconds to import
+
     keys = [*curves.facets, curves.method, "seed"]
     if missing := [name for name in (*keys, "step", *curves.metrics) if name not in table.columns]:
         raise ValueError(f"{curves.name} lacks the columns {missing}")
