@@ -131,8 +131,17 @@ def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Claim]:
 
 def claim(row: Row, findings: list[Finding]) -> Claim:
     """A row of claims.csv."""
-    names = ("id", "claim", "section", "data", "rule", "sentence", "command")
-    return Claim(*(text(row, name) for name in names), finding(row), findings)
+    return Claim(
+        text(row, "id"),
+        text(row, "claim"),
+        text(row, "section"),
+        text(row, "data"),
+        text(row, "rule"),
+        text(row, "sentence"),
+        text(row, "command"),
+        finding(row),
+        findings,
+    )
 
 
 def finding(row: Row) -> Finding:
@@ -140,7 +149,9 @@ def finding(row: Row) -> Finding:
     return Finding(
         text(row, "part"),
         text(row, "statistic"),
-        *(real(row, name) for name in ("value", "low", "high")),
+        real(row, "value"),
+        real(row, "low"),
+        real(row, "high"),
         whole(row, "n"),
         real(row, "p"),
         text(row, "verdict") or "not tested",
