@@ -23,7 +23,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from jsonargparse import ArgumentError, ArgumentParser
 
 from mfmarl.claims import battle, gaussian_squeeze, ising, theory
 from mfmarl.claims.tables import Claim, Tables
@@ -32,10 +31,10 @@ from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, judge
 from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill, passages
-from mfmarl.scripting.options import main
+from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.tables import read_table, write_table
 
-RESULTS = Path("results")
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 TASKS = {"GS": "gaussian_squeeze", "IS": "ising", "BA": "battle", "TH": "theory", "TOY": "theory"}
 GS = "results/gaussian_squeeze/curves.csv"
 GS_COMMAND = "python reproduce/gaussian_squeeze.py --full"
@@ -281,46 +280,38 @@ def stale(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> list[Path]
     return found + [path for path, page in pages(out, claims) if path.read_text(encoding="utf-8") != page]
 
 
-@dataclass(frozen=True)
+@dataclass
 class ClaimsOptions:
     """Options of this script."""
 
-    results: Path
-    out: Path
-    check: bool
+    results: Path = RESULTS
+    """Directory of the tables that are judged."""
+    out: Path | None = None
+    """Directory of claims.csv; without it that of --results."""
+    check: bool = False
+    """Write nothing; exit with 1 if tables or pages are stale."""
 
-
-def parse(arguments: Sequence[str] | None = None) -> ClaimsOptions:
-    """The options; ValueError, one line, for what is not allowed."""
-    parser = ArgumentParser(exit_on_error=False, description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
-    here = Path(__file__).resolve().parents[1] / RESULTS
-    parser.add_argument("--results", type=Path, default=here, help="Directory of the tables that are judged.")
-    parser.add_argument("--out", type=Path, default=None, help="Directory of claims.csv; without it that of --results.")
-    parser.add_argument("--check", action="store_true", help="Write nothing; exit with 1 if tables or pages are stale.")
-    try:
-        given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
-    except ArgumentError as error:
-        raise ValueError(str(error)) from error
-    if not given.results.is_dir():
-        raise ValueError(f"results: got {given.results}, allowed is a directory of results")
-    return ClaimsOptions(given.results, given.out or given.results, given.check)
+    def __post_init__(self) -> None:
+        if not self.results.is_dir():
+            raise ValueError(f"results: got {self.results}, allowed is a directory of results")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
-    options = parse(arguments)
+    options = parse_plain(ClaimsOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    out = options.out or options.results
     claims, evidence = verdicts(Tables(reader(options.results)))
     for row in claims.to_dict("records"):
         say(f"{row['id']}  {row['claim']}\n    {in_words(row['verdict'], row['seeds_needed'])}. {row['sentence']}")
     if options.check:
-        if old := stale(claims, evidence, options.out):
+        if old := stale(claims, evidence, out):
             say(f"not what the data say: {', '.join(map(str, old))}; run without --check", sys.stderr)
             raise SystemExit(1)
         return
-    options.out.mkdir(parents=True, exist_ok=True)
-    write(claims, evidence, options.out)
-    written = [options.out / "claims.csv", options.out / "evidence.csv"]
-    for path, page in pages(options.out, claims):
+    out.mkdir(parents=True, exist_ok=True)
+    write(claims, evidence, out)
+    written = [out / "claims.csv", out / "evidence.csv"]
+    for path, page in pages(out, claims):
         write_text(page, path)
         written.append(path)
     say("\nwritten:\n" + "\n".join(f"  {path}" for path in written))

@@ -7,6 +7,7 @@ two temperatures, and lattices of 8, 16 and 32 around the critical point; and wr
     training.csv                    order parameter and error of Q against sweeps
     crossings.csv                   critical temperatures from the crossing of Binder's cumulants
     snapshots.csv                   spins as text
+    frames.csv                      lattices that order at several temperatures, a row a picture: four spins a hex digit
     references.csv                  Onsager, mean field and Kaufman
     order_parameter, energy, training, binder, spins (.png, .pdf), ordering.gif
 
@@ -98,11 +99,15 @@ SNAPSHOTS = replace(EQUILIBRIUM, temperatures=(0.9, 1.2, 2.0), decay=4e-3, steps
 FILM = replace(EQUILIBRIUM, temperatures=(0.9,), decay=4e-3, steps=2000, evaluations=80)
 FILM_SIZE = 64
 
+# The report page's lattices, under a slider: around the transition more temperatures, and fewer pictures than a film.
+FRAMES = replace(FILM, temperatures=(0.6, 0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 1.75, 2.0), evaluations=25)
+
 SETTINGS = {"appendix": EQUILIBRIUM}
 QUICK = replace(
     EQUILIBRIUM, temperatures=(0.6, 0.8, 1.0, 1.1, 1.2, 1.4, 2.0), decay=1e-2, steps=2000, evaluations=10, seed_count=2
 )
 QUICK_SNAPSHOTS = replace(SNAPSHOTS, steps=400)
+QUICK_FRAMES = replace(FRAMES, temperatures=(0.6, 1.1, 2.0), steps=400, evaluations=4)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def train(options: IsingOptions) -> None:
     """Do all jobs, and bring their tables up to date."""
     every = list(cells(options))
     sections = []
-    for part in ("training", "equilibrium", "snapshots"):
+    for part in ("training", "equilibrium", "snapshots", "frames"):
         some = [cell for cell in every if cell.part == part]
         settings: dict[str, object] = {
             f"{cell.order}, {cell.size} x {cell.size}": sources(cell.settings) for cell in some
@@ -161,10 +166,11 @@ def train(options: IsingOptions) -> None:
         sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
     for section, name in zip(sections, ("training.csv", "equilibrium.csv"), strict=False):
         check_update(options.out / name, section.jobs, [*KEYS, "temperature"], options)
-    training, equilibrium, snapshots = (rows.drop(columns="part") for rows in do(sections, options))
+    training, equilibrium, snapshots, frames = (rows.drop(columns="part") for rows in do(sections, options))
     update(options.out / "training.csv", training, replacing=RUN, keys=[*RUN, "step"])
     update(options.out / "equilibrium.csv", averaged(equilibrium), replacing=RUN, keys=RUN)
     update(options.out / "snapshots.csv", snapshots, replacing=["kind", *KEYS], keys=[*PICTURE, "row"])
+    update(options.out / "frames.csv", pictures(frames), replacing=KEYS, keys=[*KEYS, "temperature", "step"])
 
 
 def cells(options: IsingOptions) -> Iterator[Cell]:
@@ -186,6 +192,8 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
         stills = QUICK_SNAPSHOTS if options.quick else SNAPSHOTS
         yield Cell("snapshots", method, "checkerboard", SIZE, stills, kind="equilibrium")
     yield Cell("snapshots", "mf-q", "checkerboard", FILM_SIZE, FILM, kind="ordering")
+    frames = QUICK_FRAMES if options.quick else FRAMES
+    yield Cell("frames", "mf-q", "checkerboard", FILM_SIZE, frames, kind="ordering")
 
 
 @dataclass(frozen=True)
@@ -221,6 +229,15 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["order_parameter", "sublattice_order_parameter", "energy"]
     columns += ["squared_magnetisation", "fourth_magnetisation"]
     return kept.groupby(RUN, as_index=False)[columns].mean()
+
+
+def pictures(lines: pd.DataFrame) -> pd.DataFrame:
+    """A row a lattice: its spins from the top left on, four to a hex digit, the first in the highest bit; 1 is up."""
+    rows = []
+    for keys, picture in lines.groupby([*KEYS, "temperature", "step"]):
+        bits = "".join(picture.sort_values("row")["spins"]).replace("+", "1").replace("-", "0")
+        rows.append([*keys, f"{int(bits, 2):0{len(bits) // 4}x}"])
+    return pd.DataFrame(rows, columns=[*KEYS, "temperature", "step", "spins"])
 
 
 def draw(options: IsingOptions) -> None:

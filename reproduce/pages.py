@@ -9,13 +9,17 @@ passages named `claims` are written by reproduce/claims.py. A link whose text is
 
 from __future__ import annotations
 
-import sys
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill
+from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, times
 from mfmarl.scripting.pages.code import with_lines
 
@@ -63,19 +67,25 @@ def filled(root: Path) -> dict[Path, str]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@dataclass
+class PagesOptions:
+    """Options of this script."""
+
+    check: bool = False
+    """Write nothing; exit with 1 if a page does not say what the tables do."""
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
-    asked = list(sys.argv[1:] if arguments is None else arguments)
-    if asked not in ([], ["--check"]):
-        say(f"got {' '.join(asked)}, allowed is --check or nothing")
-        return 2
+    options = parse_plain(PagesOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
     stale = {path: text for path, text in filled(ROOT).items() if path.read_text() != text}
     for path, text in stale.items():
-        if not asked:
+        if not options.check:
             write_text(text, path)
-        say(f"{'differs' if asked else 'written'}: {path.relative_to(ROOT)}")
-    return 1 if asked and stale else 0
+        say(f"{'differs' if options.check else 'written'}: {path.relative_to(ROOT)}")
+    if options.check and stale:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(run))

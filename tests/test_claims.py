@@ -2,11 +2,9 @@
 
 import math
 import shutil
-from collections.abc import Hashable
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,7 +158,7 @@ def test_words_of_a_verdict() -> None:
 
 
 def test_a_verdict_in_brief() -> None:
-    row: dict[Hashable, Any] = dict(asdict(replace(undecided("MF-Q", 9), low=0.12345, high=123.4, p=math.nan, n=5)))
+    row = asdict(replace(undecided("MF-Q", 9), low=0.12345, high=123.4, p=math.nan, n=5))
     assert brief(row) == "MF-Q: a share 0.5 [0.1235, 123], n = 5"
     assert brief({**row, "low": math.nan, "p": 0.0476, "value": -1e-9}) == "MF-Q: a share 0, p = 0.048, n = 5"
     assert brief({**row, "n": 0}) == "nothing measured"

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "reproduce": 8,
     "mfmarl.scripting": 7,
+    "mfmarl.report": 7,
     "mfmarl.tournament": 7,
     "mfmarl.measurements": 7,
     "mfmarl.jobs": 6,

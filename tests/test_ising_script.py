@@ -26,7 +26,8 @@ from tests.support import done
 TEMPERATURES, AROUND, SEEDS = (0.8, 1.2, 2.0), (1.05, 1.1, 1.13, 1.16, 1.2), 2
 SHORT: dict[str, Any] = {"steps": 24, "evaluations": 4, "measure_every": 2, "seed_count": SEEDS}
 HERE = ["--workers", "1", "--accelerator", "cpu"]
-TABLES = ["crossings.csv", "equilibrium.csv", "references.csv", "snapshots.csv", "summary.csv", "training.csv"]
+TABLES = ["crossings.csv", "equilibrium.csv", "frames.csv", "references.csv", "snapshots.csv"]
+TABLES += ["summary.csv", "training.csv"]
 FIGURES = ["binder", "energy", "order_parameter", "spins", "training"]
 CELLS = {("mcmc", "checkerboard"), *(("mf-q", order) for order in ("checkerboard", "simultaneous", "released-code"))}
 
@@ -47,6 +48,8 @@ def tiny() -> Iterator[None]:
         "SNAPSHOTS": replace(ising.SNAPSHOTS, steps=30, measure_every=1),
         "QUICK_SNAPSHOTS": replace(ising.SNAPSHOTS, steps=3, measure_every=1),
         "FILM": replace(ising.FILM, steps=12, evaluations=3, measure_every=1),
+        "FRAMES": replace(ising.FRAMES, temperatures=(0.8, 2.0), steps=12, evaluations=3, measure_every=1),
+        "QUICK_FRAMES": replace(ising.FRAMES, temperatures=(2.0,), steps=4, evaluations=2, measure_every=1),
         "FILM_SIZE": 8,
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -184,9 +187,24 @@ def test_snapshots_are_lattices_as_text(results: Path) -> None:
     assert found == still | {("ordering", "mf-q", 8, 0.9, step) for step in (4, 8, 12)}
 
 
+def test_frames_are_the_lattices_in_hex(results: Path) -> None:
+    frames = read_csv(results / "frames.csv")
+    assert list(frames.columns) == ["method", "order", "size", "temperature", "step", "spins"]
+    assert [*zip(frames["temperature"], frames["step"], strict=True)] == [
+        (t, s) for t in (0.8, 2.0) for s in (4, 8, 12)
+    ]
+    assert set(frames["spins"].str.len()) == {8 * 8 // 4}
+    lines = [
+        {"method": "mf-q", "order": "checkerboard", "size": 2, "temperature": 1.0, "step": 3, "row": row}
+        for row in (1, 0)
+    ]
+    pictures = ising.pictures(pd.DataFrame(lines).assign(spins=["-+", "+-"]))
+    assert pictures["spins"].tolist() == ["9"], "rows from the top, the first spin in the highest bit"
+
+
 def test_a_snapshot_is_where_a_run_of_the_same_seed_stands(results: Path, tmp_path: Path) -> None:
     """On one Trainer, measured once at its end, the picture has the order parameter of the last picture."""
-    (film,) = [cell for cell in ising.cells(IsingOptions()) if cell.kind == "ordering"]
+    (film,) = [cell for cell in ising.cells(IsingOptions()) if cell.part == "snapshots" and cell.kind == "ordering"]
     settings = replace(film.settings, evaluations=1, measure_every=film.settings.steps)
     (job,) = replace(film, settings=settings, kind="").jobs(IsingOptions(seed=5, seeds=1))
     table = read_csv(results / "snapshots.csv")
@@ -197,7 +215,7 @@ def test_a_snapshot_is_where_a_run_of_the_same_seed_stands(results: Path, tmp_pa
 
 def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path) -> None:
     sections = json.loads((results / "provenance.json").read_text())
-    assert set(sections) == {"equilibrium", "training", "snapshots"}
+    assert set(sections) == {"equilibrium", "training", "snapshots", "frames"}
     (training,), (equilibrium,), (snapshots,) = (sections[name] for name in ("training", "equilibrium", "snapshots"))
     assert len(snapshots["jobs"]) == 3
     assert snapshots["settings"]["checkerboard, 20 x 20"]["decay"] == {
@@ -238,7 +256,7 @@ def quick(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byt
 
 
 def test_quick_leaves_out_the_lattices_around_the_critical_point(quick: dict[str, bytes]) -> None:
-    assert list(quick) == ["equilibrium.csv", "snapshots.csv", "training.csv"]
+    assert list(quick) == ["equilibrium.csv", "frames.csv", "snapshots.csv", "training.csv"]
     lines = quick["equilibrium.csv"].decode().splitlines()
     assert len(lines) == 1 + len(CELLS) * 2 * SEEDS
     assert all(line.split(",")[2] == "6" for line in lines[1:])
@@ -256,7 +274,9 @@ def test_seeds_alone_give_the_same_bytes(
     for name in ("QUICK", "TRAINING"):
         monkeypatch.setattr(ising, name, replace(getattr(ising, name), seeds_a_job=1))
     ising.train(options(tmp_path))
-    assert len(list((tmp_path / "jobs").glob("[!.]*"))) == 2 * len(CELLS) * SEEDS + 3, "three of snapshots"
+    assert len(list((tmp_path / "jobs").glob("[!.]*"))) == 2 * len(CELLS) * SEEDS + 4, (
+        "three of snapshots and one of frames"
+    )
     assert written(tmp_path, "*.csv") == quick
 
 
@@ -328,7 +348,7 @@ def test_jobs_are_what_the_options_say() -> None:
         assert job.agent["temperatures"] == job.data["temperatures"]
         assert ("learning_rate" in job.agent) == (job.algorithm == "tabular-mf-q")
     chosen = IsingOptions(quick=True, temperatures=[1.5, 0.7], orders=["simultaneous"], algorithms=["mf-q"], seeds=11)
-    cells = {cell.part: cell for cell in ising.cells(chosen) if cell.part != "snapshots"}
+    cells = {cell.part: cell for cell in ising.cells(chosen) if not cell.kind}
     assert cells["equilibrium"].settings.temperatures == (1.5, 0.7)
     assert cells["training"].settings.temperatures == ising.TRAINING.temperatures
     assert {cell.order for cell in cells.values()} == {"simultaneous"}

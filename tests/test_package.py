@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SUFFIXES = (".py", ".pyi", ".typed", ".html", ".css", ".js")
 
 
 def call(*command: object, cwd: Path = ROOT) -> str:
@@ -24,7 +25,7 @@ def test_wheel_and_sdist_build_and_the_wheel_passes_the_quickstart_elsewhere(tmp
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     (sdist,) = (tmp_path / "dist").glob("*.tar.gz")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    sources = [path for path in (ROOT / "mfmarl").rglob("*") if path.suffix in (".py", ".pyi", ".typed")]
+    sources = [path for path in (ROOT / "mfmarl").rglob("*") if path.suffix in SUFFIXES]
     assert packed == {path.relative_to(ROOT).as_posix() for path in sources}
     with tarfile.open(sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}

@@ -327,9 +327,11 @@ def test_pages_are_checked_and_only_then_written(tmp_path: Path, monkeypatch: py
     page.write_text("old")
     monkeypatch.setattr(script, "ROOT", tmp_path)
     monkeypatch.setattr(script, "filled", lambda _: {page: "new"})
-    assert script.main(["--check"]) == 1
+    with pytest.raises(SystemExit, match="1"):
+        script.run(["--check"])
     assert page.read_text() == "old"
-    assert script.main([]) == 0
+    script.run([])
     assert page.read_text() == "new"
-    assert script.main(["--check"]) == 0
-    assert script.main(["--chek"]) == 2
+    script.run(["--check"])
+    with pytest.raises(ValueError, match="chek"):
+        script.run(["--chek"])

@@ -121,7 +121,7 @@ def imported(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("folder", ["mfmarl", "reproduce"])
 def test_every_import_is_declared(folder: str) -> None:
     needed = [Requirement(line).name for line in PROJECT["dependencies"] + EXTRAS["slurm"]]
-    modules = {"yaml" if name == "PyYAML" else name.replace("-", "_") for name in needed}
+    modules = {{"PyYAML": "yaml", "pillow": "PIL"}.get(name, name).replace("-", "_") for name in needed}
     modules |= {"mfmarl", "reproduce", *sys.stdlib_module_names}
     for path in (ROOT / folder).rglob("*.py"):
         assert set(imported(path)) <= modules, path

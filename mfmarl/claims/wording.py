@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil, inf, isnan
 from typing import Any
 
@@ -53,7 +53,7 @@ def listed(steps: Array) -> str:
     return ", ".join("never" if step == inf else f"{step:.0f}" for step in sorted(steps)) or "none"
 
 
-def brief(row: Mapping[Hashable, Any]) -> str:
+def brief(row: Mapping[Any, Any]) -> str:
     """What a verdict rests on: 'IL, N = 500: share of runs 0.84 [0.76, 0.91], n = 96'."""
     if not row["n"]:
         return "nothing measured"

@@ -132,6 +132,7 @@ class Options(Execution):
         return {f"quick-{name}": quick_sizes[name] for name in self.settings}
 
 
+PlainOptions = TypeVar("PlainOptions")
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
@@ -162,6 +163,22 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
         own = options.home()
         given = dataclasses.replace(given, out=own.parent / "quick" / own.name if given.quick else own)
     return given
+
+
+def parse_plain(options: type[PlainOptions], description: str, arguments: Sequence[str] | None = None) -> PlainOptions:
+    """Options of a script that trains nothing: `options`, a dataclass of its own, from the command line alone.
+
+    Raises:
+        ValueError: one line that says what was got and what is allowed.
+    """
+    parser = ArgumentParser(exit_on_error=False, description=description)
+    types, docs = typing.get_type_hints(options), field_docs(options)
+    for option in dataclasses.fields(options):  # type: ignore[arg-type]
+        add_option(parser, option, types[option.name], docs[option.name])
+    try:
+        return options(**vars(parser.parse_args(arguments)))
+    except ArgumentError as error:
+        raise ValueError(in_our_words(str(error), types)) from error
 
 
 def main(function: Callable[[], object]) -> int:
@@ -210,7 +227,7 @@ def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str
         parser.add_argument(*flags, type=kind, default=default, help=text)
 
 
-def field_docs(options: type[Options]) -> dict[str, str]:
+def field_docs(options: type[object]) -> dict[str, str]:
     """The docstring under each field, of the class itself and of those it extends."""
     docs: dict[str, str] = {}
     for one in reversed(options.__mro__):

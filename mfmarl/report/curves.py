@@ -1,0 +1,94 @@
+"""Learning curves for the page: every run, its numbers rounded to what a plot can show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import floor, log10
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a table of learning curves holds.
+
+    Args:
+        name: of the table in the page.
+        title: for readers.
+        facets: columns that say under what a run was trained, with their labels; one value of each is shown at a time.
+        metrics: columns that can be drawn, with their labels.
+        x: label of the column `step`.
+        method: the column that names the method.
+    """
+
+    name: str
+    title: str
+    facets: Mapping[str, str]
+    metrics: Mapping[str, str]
+    x: str
+    method: str = "algorithm"
+
+
+def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
+    """A table of curves as JSON.
+
+    Args:
+        table: one row an evaluation, with the columns of `curves` and `seed` and `step`.
+        curves: what it holds.
+
+    Returns:
+        name, title and x of `curves`; `facets`: label and values of each; `metrics`: label of each; `methods`: label,
+        colour and dash of each; `steps`: distinct lists of steps; `runs`: for each run the indices of its facets'
+        values, of its method and of its steps, its seed, and a list of numbers a metric, null where there is none.
+
+    Raises:
+        ValueError: a column is missing.
+    """
+    from mfmarl.figures.style import MCMC, looks  # noqa: PLC0415 - seaborn takes seconds to import
+
+    keys = [*curves.facets, curves.method, "seed"]
+    if missing := [name for name in (*keys, "step", *curves.metrics) if name not in table.columns]:
+        raise ValueError(f"{curves.name} lacks the columns {missing}")
+    values = {facet: in_order(table[facet]) for facet in curves.facets}
+    known = looks(map(str, table[curves.method])) | ({"mcmc": MCMC} if "mcmc" in set(table[curves.method]) else {})
+    methods = list(known)
+    rounded = table.assign(**{metric: shortened(table[metric].to_numpy(float)) for metric in curves.metrics})
+    steps: dict[tuple[int, ...], int] = {}
+    runs = []
+    for key, run in rounded.sort_values([*keys, "step"], kind="stable").groupby(keys, sort=False):
+        *where, method, seed = key
+        grid = steps.setdefault(tuple(map(int, run["step"])), len(steps))
+        numbers = [[None if np.isnan(y) else y for y in run[metric].tolist()] for metric in curves.metrics]
+        places = [values[facet].index(value) for facet, value in zip(curves.facets, where, strict=True)]
+        runs.append([places, methods.index(str(method)), grid, int(str(seed)), numbers])
+    return {
+        "name": curves.name,
+        "title": curves.title,
+        "x": curves.x,
+        "facets": [
+            {"label": label, "values": [str(value) for value in values[facet]]}
+            for facet, label in curves.facets.items()
+        ],
+        "metrics": list(curves.metrics.values()),
+        "methods": [{"label": look.label, "colour": look.colour, "dash": dash(look.line)} for look in known.values()],
+        "steps": [list(grid) for grid in steps],
+        "runs": runs,
+    }
+
+
+def shortened(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Values rounded so that the largest keeps four significant digits: a plot of 1000 pixels shows no more."""
+    largest = float(np.nanmax(np.abs(values), initial=0.0))
+    digits = 3 - floor(log10(largest)) if largest > 0 else 0
+    return np.round(values, digits) + 0.0  # no -0
+
+
+def in_order(column: pd.Series) -> list[Any]:
+    """The distinct values, sorted; the appendix's settings are first in the alphabet."""
+    return sorted(column.unique().tolist())
+
+
+def dash(line: str | tuple[float, Sequence[float]]) -> str:
+    """A line of matplotlib's as plotly.js names it."""
+    return "solid" if isinstance(line, str) else ",".join(f"{2 * length:g}px" for length in line[1])

@@ -1,0 +1,135 @@
+"""Hyper-parameters beside those that the paper's appendix states."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+FEW = 4  # values of a list that are shown; of more its ends
+
+
+class Stated(NamedTuple):
+    """What the appendix says of a hyper-parameter."""
+
+    value: Any  #: as in provenance.json; `FORM` where it gives no number.
+    said: str = ""  #: in words, where the value alone would say more or less than the appendix.
+
+
+FORM = object()
+"""The appendix gives a form and no number: whatever ours is, it deviates from nothing."""
+
+# Appendix C of Yang et al. 2018, by task and field.
+APPENDIX: dict[str, dict[str, Stated]] = {
+    "gaussian_squeeze": {  # C.1
+        "learning_rate": Stated(1e-5),
+        "critic_learning_rate": Stated(1e-3),
+        "actor_learning_rate": Stated(1e-4),
+        "target_rate": Stated(0.01),
+        "discount": Stated(0.95),
+        "batch_size": Stated(200),
+        "capacity": Stated(1_000_000),
+        "samples_per_update": Stated(500),
+        "heuristic_weight": Stated(5.0),
+        "frequency_rate": Stated(0.01),
+        "fmq_boltzmann": Stated([1000.0, 0.006, 1.0], "max_temp 1000, s 0.006, no end"),
+        "boltzmann": Stated(None, "ε-greedy, no schedule"),
+        "temperature": Stated(None, "ε-greedy, no schedule"),  # the name of boltzmann in earlier calls
+        "hidden": Stated([32, 32], "three layers, no widths"),
+    },
+    "ising": {  # C.2
+        "decay": Stated(FORM, "exponential, no rate"),
+    },
+    "battle": {  # C.3
+        "steps": Stated(2000),
+        "learning_rate": Stated(1e-4),
+        "discount": Stated(0.95),
+        "batch_size": Stated(128),
+        "capacity": Stated(500_000),
+        "epsilon_start": Stated(1.0),
+        "epsilon_end": Stated(0.05),
+        "temperature": Stated(0.1),
+        "entropy_weight": Stated(0.08),
+        "value_weight": Stated(0.1),
+    },
+}
+
+Verdict = Literal["agrees", "deviates", "silent"]
+Settings = Mapping[str, Mapping[str, Any]]
+"""As in provenance.json: the value and the source of each field."""
+
+
+class Value(NamedTuple):
+    """A value that a hyper-parameter had in some calls."""
+
+    value: str
+    source: str
+    verdict: Verdict
+    jobs: int  #: how many had it.
+
+
+class Column(NamedTuple):
+    """What some calls were made with, one after the other."""
+
+    settings: Sequence[Settings]
+    jobs: Sequence[int]  #: of each call.
+
+
+class Row(NamedTuple):
+    """A hyper-parameter."""
+
+    name: str
+    appendix: str  #: empty where it says nothing.
+    cells: list[list[Value]]  #: of each column; several where calls differ, none where none has such a field.
+
+
+def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Row]:
+    """A row a hyper-parameter, those that the appendix states first.
+
+    Args:
+        stated: what the appendix says, by field.
+        columns: the calls of each settings.
+
+    Raises:
+        ValueError: a field that is stated and that no settings have.
+    """
+    fields = dict.fromkeys(name for column in columns for settings in column.settings for name in settings)
+    if unknown := sorted(set(stated) - set(fields)):
+        raise ValueError(f"the appendix's {', '.join(unknown)} are no fields of the settings")
+    order = sorted(fields, key=lambda name: name not in stated)
+    return [Row(name, appendix(stated.get(name)), [cell(name, stated, column) for column in columns]) for name in order]
+
+
+def appendix(stated: Stated | None) -> str:
+    """What the appendix says, in words."""
+    return "" if stated is None else stated.said or shown(stated.value)
+
+
+def cell(name: str, stated: Mapping[str, Stated], column: Column) -> list[Value]:
+    """The values of a field in a column, the one of most jobs first."""
+    found: dict[str, Value] = {}
+    for settings, jobs in zip(column.settings, column.jobs, strict=True):
+        if name in settings:
+            value = settings[name]["value"]
+            earlier = found[shown(value)].jobs if shown(value) in found else 0
+            verdict = judged(value, stated.get(name))
+            found[shown(value)] = Value(shown(value), str(settings[name]["source"]), verdict, earlier + jobs)
+    return sorted(found.values(), key=lambda each: -each.jobs)
+
+
+def judged(value: Any, stated: Stated | None) -> Verdict:
+    """A value against the appendix's."""
+    if stated is None:
+        return "silent"
+    return "agrees" if stated.value is FORM or value == stated.value else "deviates"
+
+
+def shown(value: Any) -> str:
+    """A value for a reader: a list of many numbers is its ends."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        several = len(value) > FEW
+        return f"{shown(value[0])} … {shown(value[-1])}, {len(value)}" if several else ", ".join(map(shown, value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

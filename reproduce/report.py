@@ -1,0 +1,364 @@
+"""The report: one page that shows every claim, and everything behind it to look into.
+
+It writes results/index.html from the committed tables, figures and recordings alone. The page opens from disk, needs
+no network, and is the same, byte for byte, when it is made again. What --results lacks is left out, but for
+claims.csv, with which the page begins: `python reproduce/claims.py` makes it.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.files import check_writable, write_text
+from mfmarl.jobs.console import say
+from mfmarl.report.claims import by_task, claims, counted
+from mfmarl.report.curves import Curves, drawable
+from mfmarl.report.hyperparameters import APPENDIX, Column, compared
+from mfmarl.report.lattices import orderings
+from mfmarl.report.page import as_json, image, render
+from mfmarl.report.provenance import made
+from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.tables import read_provenance, read_table
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+MODE = "sampled"  # in which `reproduce/battle.py --replay` records
+
+GREEDY = {"greedy_reward": "greedy G / G*", "sampled_reward": "sampled G / G*"}
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Rewards of Gaussian Squeeze as shares of the optimum."""
+    best = table["agents"].map({agents: GaussianSqueeze(agents).optimum()[1] for agents in table["agents"].unique()})
+    return table.assign(**{metric: table[metric] / best for metric in GREEDY})
+
+
+def by_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Ising: a method in an order of updates is a line of its own; MCMC has one order."""
+    methods = [
+        method if method == "mcmc" else f"{method}, {order}"
+        for method, order in zip(table["method"], table["order"], strict=True)
+    ]
+    return table.assign(method=methods)
+
+
+class Source(NamedTuple):
+    """A table of learning curves in the results."""
+
+    path: str
+    curves: Curves
+    command: str
+    prepared: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy
+
+
+AGENTS = {"agents": "Agents"}
+SQUEEZE, STEPS = "python reproduce/gaussian_squeeze.py", "joint steps"
+CURVES = [
+    Source(
+        "gaussian_squeeze/curves.csv",
+        Curves("squeeze", "Gaussian Squeeze", {"settings": "Settings", **AGENTS}, GREEDY, STEPS),
+        SQUEEZE,
+        shares,
+    ),
+    Source(
+        "battle/curves.csv",
+        Curves(
+            "battle",
+            "Battle, self-play",
+            {"settings": "Settings", "agents": "Agents of an army"},
+            {"reward": "total reward of an army", "kills": "kills", "deaths": "deaths", "steps": "steps of a round"},
+            "rounds of self-play",
+        ),
+        "python reproduce/battle.py",
+    ),
+    Source(
+        "ising/training.csv",
+        Curves(
+            "ising",
+            "Ising, training",
+            {"temperature": "Temperature τ", "size": "Side of the lattice"},
+            {"order_parameter": "order parameter", "q_error": "mean squared error of Q"},
+            "sweeps",
+            "method",
+        ),
+        "python reproduce/ising.py",
+        by_order,
+    ),
+    Source(
+        "gaussian_squeeze/exploration/study.csv",
+        Curves(
+            "exploration",
+            "Gaussian Squeeze: which exploration",
+            {"exploration": "Exploration", "discount": "Discount", **AGENTS},
+            GREEDY,
+            STEPS,
+        ),
+        f"{SQUEEZE} --study exploration",
+        shares,
+    ),
+    Source(
+        "gaussian_squeeze/informed_start/study.csv",
+        Curves(
+            "start",
+            "Gaussian Squeeze: started near action 0",
+            {"actor_rate": "Learning rate of the actor", **AGENTS},
+            GREEDY,
+            STEPS,
+        ),
+        f"{SQUEEZE} --study informed-start",
+        shares,
+    ),
+    Source(
+        "gaussian_squeeze/sensitivity/study.csv",
+        Curves(
+            "sensitivity",
+            "Gaussian Squeeze: budget, embedding, mean action",
+            {"schedule": "ε", "steps": "Budget", "embedding": "Embedding of the id", "stored": "Mean action", **AGENTS},
+            GREEDY,
+            STEPS,
+        ),
+        f"{SQUEEZE} --study",
+        shares,
+    ),
+]
+
+
+class Figure(NamedTuple):
+    """A figure of the results and what it shows, for who sees it and who does not."""
+
+    path: str
+    caption: str
+
+
+STILLS = {  # in place of what needs JavaScript
+    "curves": [
+        Figure(
+            "gaussian_squeeze/learning_curves.png",
+            "Gaussian Squeeze: greedy reward against joint steps, six methods, one panel for 100, 500 and 1000 agents, "
+            "the appendix's settings above and calibrated ones below.",
+        ),
+        Figure(
+            "battle/learning_curves.png",
+            "Battle: total reward and kills of an army against rounds of self-play, 64 against 64.",
+        ),
+        Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."),
+    ],
+    "lattice": [
+        Figure("ising/spins.png", "Spins at equilibrium at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC."),
+    ],
+}
+ISING = [
+    Figure(
+        "ising/order_parameter.png",
+        "Order parameter against temperature in three orders of updates, beside MCMC, Onsager's exact curve and the "
+        "mean field's.",
+    ),
+    Figure("ising/binder.png", "Binder's cumulants of MF-Q and MCMC against temperature, and where they cross."),
+]
+BATTLE = [
+    Figure(
+        "battle/win_rate_bars.png",
+        "Wins, draws and losses of every pairing of 64 against 64, and the wins of each seat.",
+    ),
+    Figure("battle/ratings.png", "Ratings on Elo's scale of every algorithm at each number of agents."),
+]
+THEORY = [
+    Figure(
+        "theory/remainder.png",
+        "TH-1. The remainder of the mean field approximation against its bound 2M, its growth with neighbours, and its "
+        "share of what Q varies by in Gaussian Squeeze.",
+    ),
+    Figure(
+        "theory/contraction_factor.png",
+        "TH-2. By what factor a sweep of the Boltzmann operator brings two policies together, against temperature.",
+    ),
+    Figure(
+        "theory/bifurcation.png", "TH-2. Gaussian Squeeze: where play settles, against temperature, with two dampings."
+    ),
+    Figure("theory/phase_portraits.png", "TH-2. Paths of play in games of two populations, below the threshold."),
+    Figure("theory/learning_errors.png", "TH-3. Error of Q against visits, where the truth is known."),
+    Figure("theory/noise_floor.png", "TH-3. The error at which a constant learning rate stops, against that rate."),
+    Figure("theory/herding.png", "TH-3. A congestion game learned with the previous or the same mean action."),
+    Figure("theory/toy_tables.png", "TOY-1. The table of one agent of the 3 x 3 torus at three times."),
+    Figure("theory/toy_times.png", "TOY-1. How long the 3 x 3 torus takes to agree."),
+    Figure("matrix_games/success_rates.png", "Shares of runs that find the best joint action, beside published ones."),
+]
+
+
+class Compared(NamedTuple):
+    """Settings that stand beside the appendix's: of each column, its section of provenance.json, and a part of it."""
+
+    title: str
+    path: str
+    columns: dict[str, tuple[str, ...]]
+
+
+HYPERPARAMETERS = [
+    Compared(
+        "Gaussian Squeeze (appendix C.1)",
+        "gaussian_squeeze",
+        {"run as appendix": ("appendix",), "run as calibrated": ("calibrated",)},
+    ),
+    Compared(
+        "Ising (appendix C.2)",
+        "ising",
+        {
+            "equilibrium, checkerboard": ("equilibrium", "checkerboard, 20 x 20"),
+            "equilibrium, released-code": ("equilibrium", "released-code, 20 x 20"),
+            "training": ("training", "checkerboard, 20 x 20"),
+        },
+    ),
+    Compared(
+        "Battle (appendix C.3)",
+        "battle",
+        {"run as appendix": ("appendix",), "run as released-code": ("released-code",)},
+    ),
+]
+PROVENANCE = {
+    "Gaussian Squeeze": "gaussian_squeeze",
+    "Gaussian Squeeze: which exploration": "gaussian_squeeze/exploration",
+    "Gaussian Squeeze: started near action 0": "gaussian_squeeze/informed_start",
+    "Gaussian Squeeze: budget, embedding, mean action": "gaussian_squeeze/sensitivity",
+    "Gaussian Squeeze: scaling": "gaussian_squeeze/scaling",
+    "Ising": "ising",
+    "Battle": "battle",
+    "Theory and the toy example": "theory",
+    "Matrix games": "matrix_games",
+}
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Options of this script."""
+
+    results: Path = RESULTS
+    """Directory of all results, that of claims.csv."""
+    out: Path | None = None
+    """The page; without it index.html in --results."""
+
+    def __post_init__(self) -> None:
+        if not (self.results / "claims.csv").is_file():
+            raise ValueError(f"results: there is no {self.results / 'claims.csv'}; python reproduce/claims.py makes it")
+        if self.page.is_dir():
+            raise ValueError(f"out: got {self.page}, allowed is a file")
+        check_writable(self.page.parent)
+
+    @property
+    def page(self) -> Path:
+        """The file that is written."""
+        return self.out or self.results / "index.html"
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """What the command line asks for."""
+    options = parse_plain(ReportOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    text = page(options.results)
+    options.page.parent.mkdir(parents=True, exist_ok=True)
+    write_text(text, options.page)
+    say(f"written: {options.page.absolute()}, {len(text.encode()) / 1e6:.1f} MB")
+
+
+def page(results: Path) -> str:
+    """The page of a directory of results. What is not there is left out."""
+    evidence = results / "evidence.csv"
+    told = read_table(evidence, []) if evidence.exists() else pd.DataFrame()
+    found = claims(read_table(results / "claims.csv", []), told)
+    drawn, fought = curves(results), battles(results)
+    content: dict[str, Any] = {
+        "tasks": by_task(found),
+        "verdicts": counted(found),
+        "stills": {place: figures(results, some) for place, some in STILLS.items()},
+        "ising": figures(results, ISING),
+        "battle": figures(results, BATTLE),
+        "theory": figures(results, THEORY),
+        "recordings": [described for described, _ in fought],
+        "hyperparameters": hyperparameters(results),
+        "provenance": provenance(results),
+    }
+    described: dict[str, Any] = {"curves": drawn, "battles": [battle for battle, _ in fought]}
+    arrays = {f"battle-{number}": positions for number, (_, positions) in enumerate(fought)}
+    frames = results / "ising/frames.csv"
+    if frames.exists():
+        described["lattice"], arrays["lattice"] = orderings(read_table(frames, ["spins"]))
+    content["has"] = {"curves": bool(drawn), "lattice": "lattice" in described, "battles": bool(fought)}
+    parts = {
+        "claims": ("Claims", found),
+        "curves": ("Learning curves", drawn),
+        "ising": ("Ising", content["ising"] or "lattice" in described),
+        "battle": ("Battle", content["battle"] or fought),
+        "theory": ("Theory", content["theory"]),
+        "hyperparameters": ("Hyper-parameters", content["hyperparameters"]),
+        "provenance": ("Provenance", content["provenance"]),
+    }
+    content["sections"] = {name: title for name, (title, there) in parts.items() if there}
+    return render(content, {"data": as_json(described), **arrays} if any(content["has"].values()) else {})
+
+
+def curves(results: Path) -> list[dict[str, Any]]:
+    """Every table of learning curves that is there."""
+    return [
+        {**drawable(source.prepared(read_table(results / source.path, [])), source.curves), "command": source.command}
+        for source in CURVES
+        if (results / source.path).exists()
+    ]
+
+
+def battles(results: Path) -> list[tuple[dict[str, Any], bytes]]:
+    """Every recorded battle: those of 64 against 64 first."""
+    # MAgent2 and seaborn take seconds to import.
+    from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
+    from mfmarl.report.battles import army_files, army_name, watchable  # noqa: PLC0415
+
+    found = []
+    for path in sorted((results / "battle/replays").glob("*.npz")):
+        one, other = army_files(path.stem)
+        described, positions = watchable(Replay.load(path), (army_name(one), army_name(other)), MODE)
+        command = f"python reproduce/battle.py --replay {one} {other}"
+        found.append(({**described, "command": command}, positions))
+    return sorted(found, key=lambda battle: battle[0]["agents"] != 64)
+
+
+def figures(results: Path, some: Sequence[Figure]) -> list[dict[str, str]]:
+    """Those of the figures that are there."""
+    return [
+        {"source": image(results / figure.path), "caption": figure.caption, "path": f"results/{figure.path}"}
+        for figure in some
+        if (results / figure.path).exists()
+    ]
+
+
+def hyperparameters(results: Path) -> list[dict[str, Any]]:
+    """For each task, its settings beside the appendix's."""
+    tables = []
+    for title, path, columns in HYPERPARAMETERS:
+        sections = read_provenance(results / path / "provenance.json")
+        if all(section in sections for section, *_ in columns.values()):
+            rows = compared(APPENDIX[path], [column(sections[section], *part) for section, *part in columns.values()])
+            tables.append({"title": title, "columns": list(columns), "rows": rows})
+    return tables
+
+
+def column(calls: Sequence[dict[str, Any]], *part: str) -> Column:
+    """The settings of some calls, or a part of them."""
+    settings = [call["settings"] for call in calls]
+    for name in part:
+        settings = [each[name] for each in settings]
+    return Column(settings, [len(call["jobs"]) for call in calls])
+
+
+def provenance(results: Path) -> list[dict[str, Any]]:
+    """For each task, what made its rows."""
+    found = {title: made(read_provenance(results / path / "provenance.json")) for title, path in PROVENANCE.items()}
+    return [{"title": title, "calls": calls} for title, calls in found.items() if calls]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))

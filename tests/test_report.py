@@ -1,0 +1,393 @@
+"""The report page: what tables become on it, and that it is whole, the same each time, and refuses bad input."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.recorded import Replay, play
+from mfmarl.report.battles import army_files, army_name, watchable
+from mfmarl.report.claims import by_task, claims, counted
+from mfmarl.report.curves import Curves, drawable, shortened
+from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, compared
+from mfmarl.report.lattices import orderings
+from mfmarl.report.page import number
+from mfmarl.report.provenance import made
+from mfmarl.scripting.options import main
+from mfmarl.scripting.tables import read_provenance
+from mfmarl.tournament.recording import record
+from reproduce import report
+
+ROOT = Path(__file__).parents[1]
+EMPTY = dict.fromkeys(
+    [
+        *("id", "claim", "section", "data", "rule", "part", "statistic", "value", "low", "high", "n", "p"),
+        *("verdict", "leans", "seeds_needed", "sentence", "command"),
+    ]
+)
+WHOLE = {
+    "id": "GS-2",
+    "claim": "MF-Q learns <the optimum>",
+    "section": "5.1",
+    "data": "results/gaussian_squeeze/curves.csv",
+    "rule": "most runs end there",
+    "part": "N = 100",
+    "statistic": "share of runs that end there",
+    "value": 0.5,
+    "low": 0.25,
+    "high": 0.75,
+    "n": 4,
+    "p": None,
+    "verdict": "undecided",
+    "leans": "holds",
+    "seeds_needed": 40,
+    "sentence": "It does in half of them.",
+    "command": "python reproduce/gaussian_squeeze.py",
+}
+EVIDENCE = [
+    {key: WHOLE[key] for key in ("id", "part", "statistic", "value", "low", "high", "n", "verdict")}
+    | {"judged": "yes"},
+    {"id": "GS-2", "part": "lead", "statistic": "reward", "value": 10.0, "low": 0.0, "high": 20.0, "n": 300}
+    | {"verdict": "holds", "judged": "no"},
+]
+NOTHING = pd.DataFrame()
+
+
+def write_results(directory: Path) -> Path:
+    """A small directory of results: two claims, curves of three games, lattices, a battle, a figure."""
+    for name in ("gaussian_squeeze", "battle/replays", "ising", "theory"):
+        (directory / name).mkdir(parents=True)
+    other = EMPTY | {"id": "TH-3", "claim": "It responds best", "verdict": "not tested"}
+    pd.DataFrame([WHOLE, other]).to_csv(directory / "claims.csv", index=False)
+    pd.DataFrame(EVIDENCE).to_csv(directory / "evidence.csv", index=False)
+    squeeze = [
+        {"settings": settings, "algorithm": algorithm, "agents": 100, "seed": seed, "step": step}
+        | {"greedy_reward": seed + step, "sampled_reward": 2.0}
+        for settings in ("appendix", "calibrated")
+        for algorithm in ("il", "mf-q")
+        for seed in (0, 1)
+        for step in (10, 20, 30)
+    ]
+    pd.DataFrame(squeeze).to_csv(directory / "gaussian_squeeze/curves.csv", index=False)
+    lattices = [
+        {"method": "mf-q", "order": "checkerboard", "size": 4, "temperature": temperature, "step": step, "spins": spins}
+        for temperature, pictures in ((0.8, ("0000", "8000")), (2.0, ("ffff", "f0f0")))
+        for step, spins in zip((5, 10), pictures, strict=True)
+    ]
+    pd.DataFrame(lattices).to_csv(directory / "ising/frames.csv", index=False)
+    record(Battle(8, 30), ("rush", "random"), "sampled", 1).save(directory / "battle/replays/rush-v-random.npz")
+    Image.new("RGB", (8, 4), "white").save(directory / "theory/remainder.png")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `write_results`."""
+    return write_results(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def page(results: Path) -> str:
+    """The page of these results."""
+    assert main(lambda: report.run(["--results", str(results)])) == 0
+    return (results / "index.html").read_text()
+
+
+def unpacked(page: str, name: str) -> bytes:
+    """What a script on the page reads."""
+    [content] = re.findall(rf'id="packed-{name}">([^<]*)</script>', page)
+    return zlib.decompress(base64.b64decode(content))
+
+
+def test_the_page_is_the_same_when_it_is_made_again(results: Path, page: str, tmp_path: Path) -> None:
+    report.run(["--results", str(results), "--out", str(tmp_path / "folder/again.html")])
+    assert (tmp_path / "folder/again.html").read_text() == page
+
+
+def test_the_page_asks_for_nothing(page: str) -> None:
+    without = re.sub(r'id="packed-[^<]*<', "<", page)
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', without)
+    assert addresses
+    assert all(re.match("#|data:", address) for address in addresses)
+    assert not re.search(r"https?:|url\(|@import", without)
+
+
+def test_the_page_holds_what_scripts_draw(page: str, results: Path) -> None:
+    data = json.loads(unpacked(page, "data"))
+    assert [table["name"] for table in data["curves"]] == ["squeeze"]
+    assert data["curves"][0]["command"] == "python reproduce/gaussian_squeeze.py"
+    assert data["lattice"]["temperatures"] == [0.8, 2.0]
+    [battle] = data["battles"]
+    assert battle["command"] == "python reproduce/battle.py --replay rush random"
+    assert (
+        unpacked(page, "battle-0")
+        == watchable(Replay.load(results / "battle/replays/rush-v-random.npz"), ("rush", "random"), "sampled")[1]
+    )
+    assert b"plotly.js" in unpacked(page, "plotly")[:200]
+
+
+def test_claims_are_text_of_the_page(page: str) -> None:
+    """Before any script, and with signs that have a meaning in HTML as they were written."""
+    card = re.findall(r'<article class="card" id="GS-2">.*?</article>', page, re.S)[0]
+    for part in ("MF-Q learns &lt;the optimum&gt;", "undecided", "0.5 [0.25, 0.75]", "<dd>holds</dd>", "<dd>40</dd>"):
+        assert part in card
+    assert "<code>python reproduce/gaussian_squeeze.py</code>" in card
+    assert re.findall(r"<i( class=.hollow.)?></i>", card) == 2 * ["", "", ' class="hollow"', ' class="hollow"']
+    assert re.findall('<li class="beside-the-point">.*?</li>', card, re.S)[0].count("10 [0, 20]") == 1
+    other = re.findall(r'<article class="card" id="TH-3">.*?</article>', page, re.S)[0]
+    assert "not tested" in other
+    assert 'class="strip"' not in other
+    assert "<code>" not in other
+
+
+def test_figures_are_on_the_page_pixel_by_pixel(page: str, tmp_path: Path) -> None:
+    [content] = re.findall(r'src="data:image/webp;base64,([^"]*)"', page)
+    (tmp_path / "figure.webp").write_bytes(base64.b64decode(content))
+    with Image.open(tmp_path / "figure.webp") as figure:
+        assert figure.size == (8, 4)
+        assert figure.getcolors() == [(32, (255, 255, 255))]
+
+
+def test_without_data_a_page_has_its_claims_and_no_script(tmp_path: Path) -> None:
+    pd.DataFrame([WHOLE]).to_csv(tmp_path / "claims.csv", index=False)
+    text = report.page(tmp_path)
+    assert "MF-Q learns" in text
+    assert "packed-" not in text
+    assert re.findall('<section id="([^"]*)"', text) == ["claims"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--results", "{}/absent"], r"no {}/absent/claims\.csv; python reproduce/claims\.py makes it"),
+        (["--results", "{}", "--out", "{}"], "out: got {}, allowed is a file"),
+        (["--results", "{}", "--out", "{}/claims.csv/page.html"], "out: cannot write to {}/claims.csv"),
+        (["--reslts", "{}"], "reslts"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    arguments: list[str], message: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [word.format(results) for word in arguments]
+    assert main(lambda: report.run(filled)) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert re.search(message.format(re.escape(str(results))), line)
+
+
+def test_a_claim_may_have_nothing_but_its_name() -> None:
+    for table in (
+        pd.DataFrame([EMPTY | {"id": "GS-1"}]),
+        pd.DataFrame([{"id": "GS-1", "claim": None, "verdict": None}]),
+    ):
+        [claim] = claims(table, NOTHING)
+        assert (claim.rests_on.verdict, claim.rests_on.n, claim.strip, claim.sentence) == ("not tested", None, None, "")
+        assert claim.findings == []
+
+
+def test_numbers_lie_where_they_belong() -> None:
+    """On a line from 0 to 1 for shares, else a little beyond the least and the most of what is shown beside it."""
+    [share] = claims(pd.DataFrame([WHOLE]), pd.DataFrame(EVIDENCE))
+    assert [strip for _, strip in share.lines] == [(0, 1, 0.25, 0.75, 0.5), (-1, 21, 0.0455, 0.9545, 0.5)]
+    [alone] = claims(pd.DataFrame([EMPTY | {"id": "IS-2", "value": 3.0}]), NOTHING)
+    assert [share.strip, alone.strip] == [(0, 1, 0.25, 0.75, 0.5), (2, 4, None, None, 0.5)]
+
+
+def test_runs_are_dots() -> None:
+    """Of a share of runs those that count are full; of too many runs there are none."""
+    [claim] = claims(pd.DataFrame([WHOLE | {"n": 8, "value": 0.25}]), pd.DataFrame(EVIDENCE))
+    assert claim.rests_on.dots == (2, 6)
+    assert [finding.dots for finding in claim.findings] == [(2, 2), (0, 0)]
+    assert claim.findings[1]._replace(n=5).dots == (5, 0)
+    assert [finding.judged for finding in claim.findings] == [True, False]
+
+
+def test_claims_are_counted_and_ordered_by_task() -> None:
+    names = ("TOY-1", "GS-2", "X-1", "GS-1")
+    rows = claims(pd.DataFrame([WHOLE | {"id": name} for name in names] + [WHOLE | {"verdict": "holds"}]), NOTHING)
+    assert {task: [claim.id for claim in some] for task, some in by_task(rows).items()} == {
+        "Gaussian Squeeze": ["GS-1", "GS-2", "GS-2"],
+        "Toy example": ["TOY-1"],
+        "X": ["X-1"],
+    }
+    assert counted(rows) == {"holds": 1, "undecided": 4}
+
+
+def test_a_table_of_claims_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"lacks the columns \['verdict'\]"):
+        claims(pd.DataFrame([WHOLE]).drop(columns="verdict"), NOTHING)
+    with pytest.raises(ValueError, match=r"verdict must be .*, got \['perhaps'\]"):
+        claims(pd.DataFrame([WHOLE | {"verdict": "perhaps"}]), NOTHING)
+
+
+CURVES = Curves("toy", "Toy", {"agents": "Agents"}, {"reward": "reward"}, "steps")
+
+
+def test_every_run_is_a_curve() -> None:
+    rows = [
+        {"agents": agents, "algorithm": algorithm, "seed": seed, "step": step, "reward": value}
+        for agents, algorithm, seed, step, value in (
+            (500, "il", 1, 20, 0.98765),
+            (500, "il", 1, 10, 0.5),
+            (100, "mf-q", 0, 10, float("nan")),
+        )
+    ]
+    found = drawable(pd.DataFrame(rows), CURVES)
+    assert found["facets"] == [{"label": "Agents", "values": ["100", "500"]}]
+    assert [method["label"] for method in found["methods"]] == ["IL", "MF-Q"]
+    assert found["steps"] == [[10], [10, 20]]
+    assert found["runs"] == [[[0], 1, 0, 0, [[None]]], [[1], 0, 1, 1, [[0.5, 0.9876]]]]
+    with pytest.raises(ValueError, match=r"toy lacks the columns \['reward'\]"):
+        drawable(pd.DataFrame(rows).drop(columns="reward"), CURVES)
+
+
+@pytest.mark.parametrize(
+    ("values", "rounded"),
+    [
+        ([423.0296, 0.26], [423.0, 0.3]),
+        ([0.012345, -1e-9], [0.01234, 0.0]),
+        ([0.0], [0.0]),
+        ([np.nan, 20.0], [np.nan, 20]),
+    ],
+)
+def test_numbers_are_as_long_as_a_plot_can_show(values: list[float], rounded: list[float]) -> None:
+    found = shortened(np.array(values))
+    np.testing.assert_array_equal(found, rounded)
+    assert not np.signbit(found[found == 0]).any()
+
+
+def test_frames_are_bits_of_every_temperature_and_step() -> None:
+    frames = pd.DataFrame(
+        [(4, 2.0, 5, "8001"), (4, 0.8, 10, "00ff"), (4, 0.8, 5, "ffff"), (4, 2.0, 10, "0000")],
+        columns=["size", "temperature", "step", "spins"],
+    )
+    described, bits = orderings(frames)
+    assert bits == bytes.fromhex("ffff00ff80010000")
+    assert (described["temperatures"], described["steps"], described["size"]) == ([0.8, 2.0], [5, 10], 4)
+    assert described["onsager"][1] == 0, "above the transition"
+    assert described["critical"] == 1.1346
+    with pytest.raises(ValueError, match="2 temperatures at 2 steps"):
+        orderings(frames[1:])
+    with pytest.raises(ValueError, match=r"one size, got \[4, 8\]"):
+        orderings(frames.assign(size=[4, 4, 4, 8]))
+
+
+@pytest.fixture(scope="module")
+def replay() -> Replay:
+    """Rush against random, to the end."""
+    return record(Battle(8), ("rush", "random"), "sampled", 3)
+
+
+def test_a_battle_is_where_the_engine_has_it(replay: Replay) -> None:
+    described, content = watchable(replay, ("one", "other"), "sampled")
+    frames = list(play(replay))
+    places = np.frombuffer(content, np.uint8).reshape(3, 2, 8, len(frames))
+    assert described["steps"] == len(frames) - 1
+    for at in (0, len(frames) // 2, len(frames) - 1):
+        units = frames[at].units
+        np.testing.assert_array_equal(places[2, ..., at] > 0, units.alive[0])
+        cells = np.moveaxis(places[:2, ..., at], 0, -1)[units.alive[0]]
+        np.testing.assert_array_equal(cells, units.positions[0][units.alive[0]])
+        np.testing.assert_allclose(places[2, ..., at] / 10, units.hp[0], atol=0.051)
+    assert [army["survivors"] for army in described["armies"]] == replay.alive.sum(-1).tolist()
+    seats = {army["seat"]: army["name"] for army in described["armies"]}
+    assert seats["left"] == ("one", "other")[replay.start.left]
+    assert [army["first"] for army in described["armies"]] == [replay.start.first == 0, replay.start.first == 1]
+
+
+def test_armies_are_named_by_their_files() -> None:
+    assert army_files("mf-q-64-seed-0-v-rush") == ("mf-q-64-seed-0", "rush")
+    assert army_files("ac-64-seed-1-v-il-64-seed-2-battle-3") == ("ac-64-seed-1", "il-64-seed-2")
+    assert [army_name(name) for name in ("mf-ac-64-seed-12", "rush", "Mine")] == ["MF-AC, seed 12", "rush", "Mine"]
+    with pytest.raises(ValueError, match="got film, allowed is one-v-other"):
+        army_files("film")
+
+
+def test_values_stand_beside_the_appendix() -> None:
+    calls: list[dict[str, dict[str, Any]]] = [
+        {"rate": {"value": 0.1, "source": "appendix"}, "open": {"value": [1, 2, 3, 4, 5], "source": "ours"}},
+        {"rate": {"value": 0.2, "source": "ours"}, "form": {"value": 7, "source": "ours"}},
+        {"rate": {"value": 0.2, "source": "ours"}},
+    ]
+    stated = {"rate": Stated(0.1), "form": Stated(FORM, "a form")}
+    rate, form, left_open = compared(stated, [Column(calls, [1, 2, 3])])
+    assert (rate.name, rate.appendix) == ("rate", "0.1")
+    assert rate.cells == [[("0.2", "ours", "deviates", 5), ("0.1", "appendix", "agrees", 1)]]
+    assert (form.appendix, form.cells[0][0].verdict) == ("a form", "agrees")
+    assert (left_open.name, left_open.appendix, left_open.cells[0][0][:3]) == (
+        "open",
+        "",
+        ("1 … 5, 5", "ours", "silent"),
+    )
+    with pytest.raises(ValueError, match="the appendix's rte are no fields"):
+        compared({"rte": Stated(0.1)}, [Column(calls, [1, 2, 3])])
+
+
+@pytest.mark.parametrize(("title", "path", "columns"), report.HYPERPARAMETERS)
+def test_the_appendix_agrees_with_the_sources_of_committed_results(
+    title: str, path: str, columns: dict[str, tuple[str, ...]]
+) -> None:
+    """Who reads the appendix for a default and who reads it for the page must read the same."""
+    sections = read_provenance(ROOT / "results" / path / "provenance.json")
+    for section, *part in columns.values():
+        newest: dict[str, Any] = sections[section][-1]["settings"]
+        for name in part:
+            newest = newest[name]
+        for name, entry in newest.items():
+            stated = APPENDIX[path].get(name)
+            if entry["source"].startswith("appendix"):
+                assert stated is not None, f"{title}: {name}"
+                assert stated.value is FORM or stated.value == entry["value"], f"{title}: {name}"
+            elif stated is not None and stated.value is not FORM and name != "hidden":
+                assert stated.value != entry["value"], f"{title}: {name} is the appendix's, but is said to be ours"
+
+
+def call(**changes: Any) -> dict[str, Any]:
+    """A call in provenance.json."""
+    return {
+        "command": "python reproduce/toy.py",
+        "date": "2026-01-02T03:04:05+00:00",
+        "versions": {"python": "3.11"},
+        "commit": {"id": "0123456789abcdef", "dirty": False},
+        "hardware": {"cpu": "Chip", "cores": 2, "memory_gib": 8.0, "gpus": ["G"], "system": "Linux"},
+        "total": {"wall_seconds": 1800.0, "cpu_seconds": 1.0},
+        "jobs": {"a": {}, "b": {}},
+    } | changes
+
+
+def test_equal_calls_are_one_line_of_provenance() -> None:
+    later = call(date="2026-01-05T00:00:00+00:00", jobs={"c": {}})
+    one, two = made({"first": [call(), call(commit=None)], "second": [later]})
+    assert (one.sections, one.jobs, one.hours) == (["first", "second"], 3, 1.0)
+    assert (one.first, one.last, one.commit, one.dirty) == ("2026-01-02", "2026-01-05", "0123456789", False)
+    assert (one.hardware, one.versions) == ("Chip, 2 cores, 8 GiB, G", "python 3.11")
+    assert (two.sections, two.commit) == (["first"], "unknown")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.12345, "0.123"),
+        (5.0, "5"),
+        (160000.0, "160,000"),
+        (1234.5, "1,234"),
+        (1.1e-11, "1.1e-11"),
+        ("p < 1e-8", "p < 1e-8"),
+    ],
+)
+def test_numbers_are_written_for_readers(value: float | str, text: str) -> None:
+    assert number(value) == text
+
+
+def test_every_figure_of_the_page_is_committed() -> None:
+    """A figure that is renamed would silently be left out."""
+    some = [*report.ISING, *report.BATTLE, *report.THEORY, *report.STILLS["curves"], *report.STILLS["lattice"]]
+    assert [figure.path for figure in some if not (ROOT / "results" / figure.path).is_file()] == []
+    assert [source.path for source in report.CURVES if not (ROOT / "results" / source.path).is_file()] == []
