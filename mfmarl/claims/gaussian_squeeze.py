@@ -72,6 +72,9 @@ def say_learns_optimum(found: Measured, _: Tables) -> str:
     )
 
 
+NEAR_ZERO, AT_ONE = "ends near 0", "ends at temperature 1"  # where the study's explorations end
+
+
 def others_fail(tables: Tables) -> Measured:
     """GS-3: IL, FMQ, Rec-FMQ and MAAC at N = 500 and 1000; beside them MF-Q, and what exploration decides."""
     cells = product((500, 1000), ("il", "fmq", "rec-fmq", "maac"), SETTINGS)
@@ -79,12 +82,13 @@ def others_fail(tables: Tables) -> Measured:
     beside = [failed(tables, "mf-q", agents, settings) for agents, settings in product((500, 1000), SETTINGS)]
     keys = ("algorithm", "exploration", "discount", "agents")
     study = tables.finals("gaussian_squeeze/exploration/study.csv", keys)
-    study = study[(study["agents"] == 500) & study["algorithm"].isin(["il", "fmq", "mf-q"])]
+    study = study[study["algorithm"].isin(["il", "fmq", "mf-q"])]
     hot = study["exploration"].str.startswith("Boltzmann to 1").astype(bool)
-    for part, runs in (("ends near 0", study[~hot]), ("ends at temperature 1", study[hot])):
+    for agents, (part, end) in product((500, 1000), ((NEAR_ZERO, ~hot), (AT_ONE, hot))):
+        runs = study[(study["agents"] == agents) & end]
         count = int((runs["greedy"] > FAILURE_SHARE).sum())
         statistic = "share of runs of IL, FMQ and MF-Q that end above 0.5 G*"
-        beside.append(share_within(f"N = 500, exploration {part}", statistic, count, len(runs), (0, 0.5)))
+        beside.append(share_within(f"N = {agents}, exploration {part}", statistic, count, len(runs), (0, 0.5)))
     duels = []
     for agents in (500, 1000):
         ours, theirs = (
@@ -106,12 +110,14 @@ def say_others_fail(found: Measured, _: Tables) -> str:
         for agents in (500, 1000)
         if (duel := found[f"MF-Q v IL, N = {agents}, calibrated"]).n
     )
+
+    def explored(part: str) -> str:
+        return " / ".join(runs_of(found[f"N = {agents}, exploration {part}"]) for agents in (500, 1000))
+
     return (
         f"Runs that end above half of G*, calibrated, N = 500 / 1000: {counts}. A run of MF-Q ends above one of IL "
-        f"with chance {duels}. In the study at N = 500 "
-        f"{runs_of(found['N = 500, exploration ends near 0'])} runs of IL, FMQ and MF-Q end there where exploration "
-        f"ends near 0, and {runs_of(found['N = 500, exploration ends at temperature 1'])} where it ends at "
-        f"temperature 1."
+        f"with chance {duels}. In the study {explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where exploration "
+        f"{NEAR_ZERO}, and {explored(AT_ONE)} where it {AT_ONE}."
     )
 
 

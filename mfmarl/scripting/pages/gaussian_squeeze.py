@@ -123,21 +123,24 @@ def informed_start(study: pd.DataFrame) -> str:
 
 
 def exploration(summary: pd.DataFrame) -> str:
-    """Value methods under the same explorations and discounts."""
-    shown = summary.assign(cell=[with_interval(row, "greedy") for _, row in summary.iterrows()])
-    schedules = list(dict.fromkeys(summary["exploration"]))
-    rows = []
-    for (name, discount), some in shown.groupby(["algorithm", "discount"], sort=False):
-        rows.append([label(str(name)), f"{discount:g}", *(one(some, exploration=each)["cell"] for each in schedules)])
-    ends = summary[~summary["exploration"].str.startswith("Boltzmann to 1") & summary["algorithm"].ne("rec-fmq")]
-    hot = summary[summary["exploration"].str.startswith("Boltzmann to 1") & summary["algorithm"].ne("rec-fmq")]
-    recursive = only(summary, algorithm="rec-fmq")
-    return (
-        table(["final G / G*, n = 8", "discount", *schedules], rows)
-        + f"\n\nIL, FMQ and MF-Q end at {span(ends['greedy'])} of G* where exploration ends at 0 or 0.005, and at"
-        + f" {span(hot['greedy'])} where it ends at temperature 1. Rec-FMQ ends at {span(recursive['greedy'])}"
-        + " throughout."
-    )
+    """Value methods under the same explorations and discounts: for each N a table and what it says."""
+    texts = []
+    for agents, cells in summary.groupby("agents"):
+        shown = cells.assign(cell=[with_interval(row, "greedy") for _, row in cells.iterrows()])
+        schedules = list(dict.fromkeys(cells["exploration"]))
+        rows = []
+        for (name, discount), some in shown.groupby(["algorithm", "discount"], sort=False):
+            means = [one(some, exploration=each)["cell"] for each in schedules]
+            rows.append([label(str(name)), f"{discount:g}", *means])
+        learners = cells[cells["algorithm"].ne("rec-fmq")]
+        hot = learners["exploration"].str.startswith("Boltzmann to 1")
+        texts.append(
+            table([f"N = {agents}: final G / G*, n = {span(cells['n'], 'd')}", "discount", *schedules], rows)
+            + f"\n\nIL, FMQ and MF-Q end at {span(learners[~hot]['greedy'])} of G* where exploration ends at 0 or"
+            + f" 0.005, and at {span(learners[hot]['greedy'])} where it ends at temperature 1. Rec-FMQ ends at"
+            + f" {span(only(cells, algorithm='rec-fmq')['greedy'])} throughout."
+        )
+    return "\n\n".join(texts)
 
 
 def sensitivity(summary: pd.DataFrame) -> str:
