@@ -147,7 +147,7 @@ class BattleOptions(Options):
         known_methods("opponents", self.opponents, METHODS)
         self._check_entrants()
         if self.precision == "64":
-            raise ValueError("precision: got 64, allowed are 32 and bf16-mixed")
+            raise ValueError("precision: got 64, allowed are 32, tf32 and bf16-mixed")
         at_least("rounds", self.rounds, 1)
         at_least("tournament_rounds", self.tournament_rounds, 1)
         for agents in self.agents:

@@ -410,7 +410,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--agents", "1000"], "agents must be in 1 .. 384 a side, got 1000"),
         (["--rounds", "0"], "rounds: got 0, allowed is 1 or more"),
         (["--rounds", "101"], "rounds: got 101, allowed is a multiple of 10"),
-        (["--precision", "64"], "precision: got 64, allowed are 32 and bf16-mixed"),
+        (["--precision", "64"], "precision: got 64, allowed are 32, tf32 and bf16-mixed"),
         (["--opponents", "il"], "opponents: got il, but --algorithms names nobody to fight them"),
         (["--algorithms", "mf-q", "--opponents", "rush"], "opponents: got rush, allowed are mf-q, "),
         (["--algorithms", "mf-q", "--opponents", "mf-q"], "algorithms and opponents: got ['mf-q', 'mf-q'], each may"),

@@ -175,13 +175,18 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def computing(hardware: Hardware) -> Iterator[None]:
-    """Set torch to the hardware's threads, and to algorithms that give the same bits every time."""
-    threads = torch.get_num_threads()
+    """Set torch to the hardware's threads and precision, and to algorithms that give the same bits every time."""
+    threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_num_threads(hardware.threads)
+    torch.set_float32_matmul_precision("high" if hardware.rounds_factors else "highest")
+    convolutions = torch.backends.cudnn.flags(  # whose default is TF32
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=hardware.rounds_factors
+    )
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        with convolutions:
             yield
     finally:
+        torch.set_float32_matmul_precision(products)
         torch.set_num_threads(threads)
 
 

@@ -123,6 +123,8 @@ def available(out: Path, execution: Execution) -> list[Place]:
     devices = max(gpus, 1) if execution.devices == "auto" else execution.devices
     if here and accelerator == "gpu" and devices > gpus:
         raise ValueError(f"devices: got {devices} with accelerator gpu, but this machine offers {gpus}")
+    if execution.precision == "tf32" and accelerator == "cpu":
+        raise ValueError("precision: got tf32, which needs a GPU; allowed on a CPU is 32, 64 or bf16-mixed")
     if devices > 1 and accelerator == "cpu":
         raise ValueError(f"devices: got {devices}, which counts GPUs; use workers instead")
     count = execution.workers

@@ -54,7 +54,7 @@ def train(
     trainer = pl.Trainer(
         accelerator=attempt.hardware.accelerator,
         devices=[attempt.hardware.device] if attempt.hardware.accelerator == "gpu" else 1,
-        precision=attempt.hardware.precision,  # type: ignore[arg-type]
+        precision=attempt.hardware.lightning_precision,  # type: ignore[arg-type]
         max_epochs=rounds.evaluations,
         limit_val_batches=1,
         num_sanity_val_steps=0,
