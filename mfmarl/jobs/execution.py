@@ -35,8 +35,8 @@ class Execution:
     devices: int | Literal["auto"] = "auto"
     """How many GPUs, which the workers share evenly; auto takes all, and on Slurm 1 for each task."""
     precision: Precision = "32"
-    """Floating point precision of the networks, as Lightning names it; tf32: float32 whose factors a GPU rounds to 10 bits
-    in products and convolutions. 32 is float32 everywhere."""
+    """Floating point precision of the networks, as Lightning names it. 32 is float32 everywhere; tf32 lets a GPU round
+    factors to 10 bits in products and convolutions."""
     threads: int | None = None
     """CPU threads in all, of each task on Slurm, divided among the workers; without it one for each, fastest for small
     networks."""
