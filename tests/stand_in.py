@@ -84,7 +84,7 @@ class OnGPU(Tensor):
 
     @staticmethod
     def __new__(cls, numbers: Tensor, requires_grad: bool = False) -> "OnGPU":
-        return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined,no-any-return]
+        return torch.Tensor._make_wrapper_subclass(  # type: ignore[no-any-return]
             cls,
             numbers.size(),
             strides=numbers.stride(),
@@ -114,9 +114,6 @@ class OnGPU(Tensor):
     def is_cuda(self) -> bool:  # type: ignore[override]
         return True
 
-    def __repr__(self, **_: Any) -> str:
-        return f"OnGPU({list(self.shape)}, {self.dtype})"
-
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnGPU":
         copied = _as(self, OnGPU(self.numbers.clone(), self.requires_grad))
         memo[id(self)] = copied
@@ -133,9 +130,7 @@ class OnGPU(Tensor):
         return self.numbers.tolist()
 
     @classmethod
-    def __torch_dispatch__(
-        cls, func: Any, types: Iterable[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         kwargs, name, here = dict(kwargs or {}), func.overloadpacket.__name__, StandIn.current()
         operands = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, Tensor)]
         on_cpu = [each for each in operands if not isinstance(each, OnGPU) and each.dim()]
@@ -155,10 +150,10 @@ class OnGPU(Tensor):
         if _is_cuda(kwargs.get("device")):
             kwargs["device"] = torch.device("cpu")
         found = func(*tree_map(_numbers, tuple(args)), **tree_map(_numbers, kwargs))
-        return return_and_correct_aliasing(func, args, kwargs, tree_map(_on_gpu, found))
+        return return_and_correct_aliasing(func, args, kwargs, tree_map(_on_gpu, found))  # type: ignore[no-untyped-call]
 
 
-class _Factory(TorchDispatchMode):
+class _Factory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Makes new tensors on "cuda", also from within autograd, where the other mode sees nothing."""
 
     def __torch_dispatch__(
@@ -199,11 +194,11 @@ class StandIn(TorchFunctionMode):
         }
         for name, value in doubles.items():
             self._patches.enter_context(patch.object(torch.cuda, name, value))
-        self._patches.enter_context(_Factory())
-        return super().__enter__()  # type: ignore[no-any-return]
+        self._patches.enter_context(_Factory())  # type: ignore[no-untyped-call]
+        return super().__enter__()  # type: ignore[no-any-return,no-untyped-call]
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         self._patches.close()
         self._entered.pop()
 

@@ -260,10 +260,12 @@ class BattleIL(ReplayingAgent):
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
         """Epsilon-greedy by the schedule; a class that overrides `acting` acts by that, from the first round on.
 
-        Who explores needs no action values: early in training that is nearly everyone.
+        Who explores needs no action values: early in training that is nearly everyone. On a CPU they are spared.
         """
         if type(self).acting is not BattleIL.acting:
             return super().act(army, view, feature, mean_action, uniform, step)
+        if view.device.type != "cpu":  # to know who explores would stall a GPU longer than all values take
+            return self.exploration.choose(self.player(army)(view, feature, mean_action), uniform, step)
         actions = self.exploration.explore(uniform, step, ACTIONS)
         greedy = actions < 0
         if greedy.any():

@@ -15,6 +15,7 @@ from mfmarl.data.battle_round import play_round
 from mfmarl.data.metrics import MeanByRun
 from mfmarl.data.neighbourhood import Army, Neighbourhood, check_neighbourhood
 from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_choice, check_positive
+from mfmarl.data.transfer import Transfer
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation, Outcome
@@ -108,7 +109,7 @@ class SelfPlay(RoundsDataModule):
 
     def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
         """Play a round to its end and store it; how many transitions of army 0 it had."""
-        battles, device, agents = self.battles, policy.device, self.environment.agents
+        battles, agents, transfer = self.battles, self.environment.agents, Transfer(policy.device)
         neighbourhood = self._neighbourhood_of(policy)
         battles.reset([self._generator])
         stored = 0
@@ -116,12 +117,15 @@ class SelfPlay(RoundsDataModule):
         def act(observed: Observation, mean_actions: Tensor) -> Tensor:
             actions = torch.zeros(1, 2, agents, dtype=torch.int64)
             draws = torch.rand(2, agents, generator=self._generator)
-            for army, alive in enumerate(observed.alive[0]):
-                seen = (observed.views[0, army], observed.features[0, army], mean_actions[0, army], draws[army])
-                view, feature, mean, uniform = (each[alive].to(device) for each in seen)
-                chosen = policy.act(army, view, feature, mean, uniform, self.steps_played)
-                check_choice(policy, chosen, (len(view),), range(ACTIONS))
-                actions[0, army, alive] = chosen.cpu()
+            everyone = (observed.views[0], observed.features[0], mean_actions[0], draws)
+            living = [each[army, alive] for army, alive in enumerate(observed.alive[0]) for each in everyone]
+            seen = iter(transfer.to_device(living))
+            chosen = []
+            for army, (view, feature, mean, uniform) in enumerate(zip(seen, seen, seen, seen, strict=True)):
+                chosen.append(policy.act(army, view, feature, mean, uniform, self.steps_played))
+                check_choice(policy, chosen[-1], (len(view),), range(ACTIONS))
+            for army, own in enumerate(transfer.to_host(chosen)):
+                actions[0, army, observed.alive[0, army]] = own
             return actions
 
         def own(mean_actions: Tensor) -> Tensor | None:
@@ -198,10 +202,11 @@ class SelfPlayDataModule(SelfPlay):
     def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
         """Play a round with `policy` and its copy, then yield a minibatch for each gradient step that is due."""
         replay = self._replay.of(policy)
-        self.owed += self.fight(policy, replay)
-        while self.owed >= self.samples_per_update:
-            self.owed -= self.samples_per_update
-            yield replay.sample(torch.rand(self.batch_size, generator=self._generator))
+        due, self.owed = divmod(self.owed + self.fight(policy, replay), self.samples_per_update)
+        if due:  # drawn together: a GPU is waited for once
+            draws = [torch.rand(self.batch_size, generator=self._generator) for _ in range(due)]
+            for numbers in replay.numbers(torch.stack(draws)):
+                yield replay.transitions(numbers)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that play depends on: the buffer too."""
