@@ -84,7 +84,7 @@ class OnGPU(Tensor):
 
     @staticmethod
     def __new__(cls, numbers: Tensor, requires_grad: bool = False) -> "OnGPU":
-        return torch.Tensor._make_wrapper_subclass(  # type: ignore[no-any-return]
+        return torch.Tensor._make_wrapper_subclass(
             cls,
             numbers.size(),
             strides=numbers.stride(),

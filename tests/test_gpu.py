@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mfmarl.algorithms import ALGORITHMS, algorithm_class
+from mfmarl.algorithms import ALGORITHMS, agent_of_seeds, algorithm_class
 from mfmarl.environments import Battle, GaussianSqueeze, Ising
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.exploration import EpsilonGreedy
@@ -26,7 +26,9 @@ from mfmarl.tournament.duel import fight
 from tests.stand_in import CUDA, Counts, StandIn
 
 TABLE = Path(__file__).with_name("gpu_counts.csv")
-METHODS = [*((str(kind), name) for kind, names in ALGORITHMS.items() for name in names), ("tournament", "duel")]
+STACK = "battle-mf-q, 4 seeds"
+METHODS = [(str(kind), name) for kind, names in ALGORITHMS.items() for name in names]
+METHODS += [("battle", STACK), ("tournament", "duel")]
 MORE_KERNELS = 1.1  # other versions of torch make one operator of several, or several of one
 COUNTED = [each.name for each in fields(Counts)]
 
@@ -100,6 +102,8 @@ def duel(armies: list[Policy]) -> int:
 
 def on_device(kind: str, name: str) -> tuple[Any, list[Callable[..., Any]]]:
     """A method on the device, with an optimizer but no Trainer, and two rounds."""
+    seeds = range(4) if name == STACK else range(1)
+    name = name.partition(",")[0]
     cls: Any = algorithm_class(name)
     arguments: dict[str, Any] = {}
     data: dict[str, Any] = {"steps": 20, "evaluations": 2}
@@ -115,17 +119,18 @@ def on_device(kind: str, name: str) -> tuple[Any, list[Callable[..., Any]]]:
             arguments["exploration"] = EpsilonGreedy(0.5, 0.5)
         if "released" not in name:
             data |= {"batch_size": 8, "samples_per_update": 20}
-    agent = cls(game, (0,), **arguments).to(CUDA)
+    agent: Any = agent_of_seeds(cls, game, seeds, **arguments).to(CUDA)
     optimizer = agent.configure_optimizers() if kind != "lattice" else None
     agent.optimizers = lambda use_pl_optimizer: optimizer
-    module = cls.data_module(game, (0,), **data)
+    module = agent.data_module(game, seeds, **data)
     agent.data = module
     return agent, [*module.rounds(), *module.rounds()]
 
 
 def in_battle(device: StandIn, agent: Any, round_of: Callable[..., Any]) -> Parts:
     """Apart: the fight with its storing, then all that follows from it."""
-    module, fight = agent.data, agent.data.fight
+    module, fight_of = agent.data, "_fight_all" if len(agent.seeds) > 1 else "fight"
+    fight = getattr(module, fight_of)
     played: list[Counts] = []
 
     def counting(*arguments: Any) -> Any:
@@ -135,9 +140,9 @@ def in_battle(device: StandIn, agent: Any, round_of: Callable[..., Any]) -> Part
         device.counts = Counts()
         return stored
 
-    with patch.object(module, "fight", counting), steps_counted(agent) as steps:
+    with patch.object(module, fight_of, counting), steps_counted(agent) as steps:
         agent.training_step(round_of, 0)
-    return {"play": (int(module.battles.steps), played[0]), "learn": (steps[0], device.counts)}
+    return {"play": (int(module.battles.steps.max()), played[0]), "learn": (steps[0], device.counts)}
 
 
 def elsewhere(device: StandIn, agent: Any, round_of: Callable[..., Any]) -> Parts:

@@ -49,7 +49,7 @@ class BattleAgent(Agent):
 
     Args:
         environment: the game.
-        seeds: one seed: networks of this size gain nothing from being stacked.
+        seeds: one seed; `agent_of_seeds` stacks several.
         learning_rate: Adam's. 1e-4: appendix C.3.
         discount: gamma, in [0, 1). 0.95: appendix C.3.
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
@@ -92,6 +92,16 @@ class BattleAgent(Agent):
             self.network = self.make_network()
         self.opponent = _copy(self.network)
 
+    @classmethod
+    def can_be_stacked(cls) -> bool:
+        """Whether several seeds can be trained as one: methods of this package that learn from replay."""
+        return False
+
+    @classmethod
+    def files_of(cls, seeds: Sequence[int]) -> tuple[str, ...]:
+        """One a seed, in the order of seeds: of a stack each in a folder of its own."""
+        return (cls.file,) if len(seeds) == 1 else tuple(f"seed-{seed}/{cls.file}" for seed in seeds)
+
     def make_network(self) -> nn.Module:
         """A network with the inputs of the method. It is called with view, feature and mean action, see `act`.
 
@@ -114,7 +124,11 @@ class BattleAgent(Agent):
         Returns:
             `[agents]` int64.
         """
-        return self.acting.choose(self.player(army)(view, feature, mean_action).float(), uniform)
+        return self.choose(self.player(army)(view, feature, mean_action).float(), uniform, step)
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Actions in training `[...]` int64 by the network's outputs `[..., 21]` and one draw `[...]` each."""
+        return self.acting.choose(outputs, uniform)
 
     def player(self, army: int) -> nn.Module:
         """The network that an army acts by."""
@@ -207,6 +221,10 @@ class ReplayingAgent(BattleAgent):
         check_rate("target_rate", target_rate)
         self.target_rate = target_rate
 
+    @classmethod
+    def can_be_stacked(cls) -> bool:
+        return is_ours(cls)
+
     def loss(self, batch: BattleBatch) -> Tensor:
         """What a gradient step lowers, a scalar."""
         raise NotImplementedError
@@ -262,15 +280,19 @@ class BattleIL(ReplayingAgent):
 
         Who explores needs no action values: early in training that is nearly everyone. On a CPU they are spared.
         """
-        if type(self).acting is not BattleIL.acting:
+        # Of a GPU it would take longer to ask who explores than all values take.
+        if type(self).acting is not BattleIL.acting or view.device.type != "cpu":
             return super().act(army, view, feature, mean_action, uniform, step)
-        if view.device.type != "cpu":  # to know who explores would stall a GPU longer than all values take
-            return self.exploration.choose(self.player(army)(view, feature, mean_action), uniform, step)
         actions = self.exploration.explore(uniform, step, ACTIONS)
         greedy = actions < 0
         if greedy.any():
             actions[greedy] = self.player(army)(view[greedy], feature[greedy], mean_action[greedy]).argmax(-1)
         return actions
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        if type(self).acting is not BattleIL.acting:
+            return super().choose(outputs, uniform, step)
+        return self.exploration.choose(outputs, uniform, step)
 
     @property
     def acting(self) -> Acting:

@@ -5,7 +5,7 @@ stores what army 0 saw and did, and then yields what is to be learned from: mini
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -61,6 +61,8 @@ class SelfPlay(RoundsDataModule):
         ValueError: an argument out of its range.
     """
 
+    stacked: ClassVar[bool] = False  #: whether it plays several seeds in lock step.
+
     def __init__(
         self,
         environment: Battle,
@@ -77,9 +79,11 @@ class SelfPlay(RoundsDataModule):
         check_neighbourhood(neighbourhood, environment.agents, ACTIONS, mortal=True)
         self.neighbourhood = neighbourhood
         self.opponent_follows = opponent_follows
-        self.battles = Battles(environment)
-        (self._generator,) = self.generators["training"]
-        self._metrics = {name: MeanByRun(1) for name in SCORES}
+        if len(seeds) > 1 and not self.stacked:
+            raise ValueError(f"seeds must be one seed for {type(self).__name__}, got {list(seeds)}")
+        self.battles = Battles(environment, len(seeds))
+        self._generator = self.generators["training"][0]
+        self._metrics = {name: MeanByRun(len(seeds)) for name in SCORES}
 
     def rounds(self) -> list[Callable[[BattlePolicy], Iterator[Any]]]:
         """The rounds of one epoch."""
@@ -90,7 +94,7 @@ class SelfPlay(RoundsDataModule):
         raise NotImplementedError
 
     def evaluate(self, policy: BattlePolicy) -> dict[str, Tensor]:
-        """Means `[1]` over the rounds since the last call: rewards are totals of an army over a round."""
+        """Means `[seeds]` over the rounds since the last call: rewards are totals of an army over a round."""
         means = {name: metric.compute().view(-1) for name, metric in self._metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
@@ -140,7 +144,7 @@ class SelfPlay(RoundsDataModule):
             battles, act, store, neighbourhoods=(neighbourhood, neighbourhood), generators=[self._generator]
         )
         replay.end(battles.observe(), own(mean_actions))
-        self._conclude(policy, rewards[0])
+        self._conclude([policy], rewards)
         return stored
 
     def make_replay(self, policy: BattlePolicy, capacity: int) -> ArmyReplay:
@@ -152,15 +156,16 @@ class SelfPlay(RoundsDataModule):
         """Who does not use the mean action needs neither another's draws nor its memory."""
         return self.neighbourhood if policy.uses_mean_action else Army()
 
-    def _conclude(self, policy: BattlePolicy, rewards: Tensor) -> None:
-        """Note what a round brought, total `rewards` `[2]` of the armies, and let the opponent follow."""
-        if self.opponent_follows == "always" or rewards[0] > rewards[1]:
-            policy.opponent_follows()
-        survivors = self.battles.survivors[0].tolist()
-        kills, deaths = (self.environment.agents - count for count in reversed(survivors))
-        values = (*rewards.tolist(), kills, deaths, survivors[0] > survivors[1], int(self.battles.steps))
+    def _conclude(self, policies: Sequence[BattlePolicy], rewards: Tensor) -> None:
+        """Note what a round brought, total `rewards` `[seeds, 2]` of the armies, and let the opponents follow."""
+        for policy, (own, other) in zip(policies, rewards.tolist(), strict=True):
+            if self.opponent_follows == "always" or own > other:
+                policy.opponent_follows()
+        survivors, kills = self.battles.survivors, self.battles.kills
+        wins = survivors[:, 0] > survivors[:, 1]
+        values = (*rewards.unbind(1), *kills.unbind(1), wins, self.battles.steps)
         for name, value in zip(SCORES, values, strict=True):
-            self._metrics[name].update(torch.tensor([float(value)], dtype=torch.float64))
+            self._metrics[name].update(value.to(torch.float64))
         self.steps_played += 1
 
 

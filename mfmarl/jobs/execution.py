@@ -82,6 +82,11 @@ class Execution:
             if option.name.startswith("slurm_") and value != option.default:
                 raise ValueError(f"{option.name}: got {value}, which needs --launcher slurm")
 
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether jobs run on GPUs: by `accelerator`, or where this machine has some."""
+        return self.accelerator == "gpu" or (self.accelerator == "auto" and torch.cuda.device_count() > 0)
+
     def _check_slurm(self) -> None:
         """Raise ValueError for what other launchers allow."""
         if self.shard is not None:

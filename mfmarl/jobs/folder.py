@@ -4,7 +4,7 @@ job.json          what the job is (fingerprint, precision) and, once it is done,
 checkpoint.*      the whole state, replay and generators included; gone when done
 rows.csv          the result; there only once the job is done
 log.txt           what the job printed, warnings and tracebacks included
-policy.safetensors  the trained army, of Battle
+policy.safetensors  the trained army, of Battle; of seeds that were stacked each in seed-<seed>/
 agent.safetensors  the trained agent of another game, if it was to be kept
 metrics/          of Lightning's logger, if one was asked for
 """
@@ -154,8 +154,9 @@ def clear(job: Job, directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
     for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "job.json"):
         (directory / name).unlink(missing_ok=True)
-    if (directory / "metrics").is_dir():
-        shutil.rmtree(directory / "metrics")
+    for inner in (directory / "metrics", *directory.glob("seed-*")):
+        if inner.is_dir():
+            shutil.rmtree(inner)
     remove_partial(directory)
 
 
