@@ -128,7 +128,9 @@ class _Learning:
         self.parameters: list[dict[str, Tensor]] = [
             {name: agent.get_parameter(name) for name in names} for agent in agents
         ]
+        self.trains = {f"agent.{name}": each.requires_grad for name, each in self.parameters[0].items()}
         self.follows = [follower(agent.networks(), agent.target_rate) for agent in agents]
+        self.all_follow = follower([pair for agent in agents for pair in agent.networks()], agents[0].target_rate)
 
     def __call__(self, batches: Sequence[BattleBatch | None]) -> None:
         """A step of those seeds that have a minibatch."""
@@ -136,20 +138,22 @@ class _Learning:
         fields = zip(*(filler if batch is None else batch for batch in batches), strict=True)
         batch = BattleBatch(*(torch.stack(values) for values in fields))
         stacked = {f"agent.{name}": values for name, values in _stacked(self.parameters).items()}
+        trained = {name: each.requires_grad_() for name, each in stacked.items() if self.trains[name]}
         losses = vmap(lambda own, seen: functional_call(self.loss, own, (seen,)))(stacked, batch)
         check_losses([losses], 1, [len(self.agents)])
-        trained = [
-            each
-            for own, batch in zip(self.parameters, batches, strict=True)
-            for each in own.values()
-            if batch is not None and each.requires_grad
-        ]
-        self.optimizer.zero_grad()  # who has no gradient is left alone
-        for parameter, gradient in zip(trained, torch.autograd.grad(losses.sum(), trained), strict=True):
-            parameter.grad = laid_out_as(parameter, gradient)
+        gradients = torch.autograd.grad(losses.sum(), list(trained.values()))
+        for name, gradient in zip(trained, gradients, strict=True):
+            of_each = gradient.contiguous()  # so that no seed's part has to be copied
+            for own, part, its in zip(self.parameters, of_each, batches, strict=True):
+                parameter = own[name.removeprefix("agent.")]
+                # Who has no gradient is left alone.
+                parameter.grad = None if its is None else laid_out_as(parameter, part)
         self.optimizer.step()
-        for follow, own in zip(self.follows, batches, strict=True):
-            if own is not None:
+        if all(its is not None for its in batches):
+            self.all_follow()
+            return
+        for follow, its in zip(self.follows, batches, strict=True):
+            if its is not None:
                 follow()
 
 
@@ -167,4 +171,5 @@ class _Loss(nn.Module):
 
 def _stacked(parameters: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The parameters of all seeds by name, `[seeds, ...]`."""
-    return {name: torch.stack([own[name] for own in parameters]) for name in parameters[0]}
+    with torch.no_grad():
+        return {name: torch.stack([own[name] for own in parameters]) for name in parameters[0]}

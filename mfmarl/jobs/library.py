@@ -89,7 +89,7 @@ def train(
             which is MFQ, TabularMFQ or BattleMFQ by the game, or `path/to/file.py:Class`.
         environment: the game, a dataclass.
         seeds: one independent run each, which train side by side. On a CPU Battle trains one after the other; on a GPU
-            16 of a method of this package are stacked, of a custom one each is a job.
+            16 of a method of this package are stacked, which changes their rounding; of a custom one each is a job.
         steps: of each run: joint steps, sweeps of an Ising lattice, or rounds of Battle.
         evaluations: of each run, evenly spread over the steps, which they divide.
         out: where to keep what is done, so that the same call goes on where it was stopped, and returns at once when
