@@ -45,7 +45,7 @@ PARTS: dict[str, list[tuple[type, str]]] = {
     "engine": [(Battles, "observe"), (Battles, "step"), (Battles, "reset")],
     "acting": [(BattleAgent, "act")],
     "storing": [(ArmyReplay, "push"), (ArmyReplay, "end")],
-    "minibatches": [(ArmyReplay, "sample"), (ArmyReplay, "transitions")],
+    "minibatches": [(ArmyReplay, "numbers"), (ArmyReplay, "transitions")],
 }
 
 

@@ -18,6 +18,7 @@ from torch import Generator, Tensor, nn
 
 from mfmarl.custom import check_classes, given_class, text_name
 from mfmarl.data.neighbourhood import Army, Neighbourhood
+from mfmarl.data.transfer import Transfer
 from mfmarl.environments.battle.game import ACTIONS
 from mfmarl.environments.battle.scripts import OPPONENTS
 from mfmarl.exploration import EpsilonGreedy, sample
@@ -112,6 +113,7 @@ class Policy:
         neighbourhood: Neighbourhood = Army(),
     ) -> None:
         self.network = network.eval().requires_grad_(False)
+        self._moved: Transfer | None = None  # the last
         self.acting = acting
         self.uses_mean_action = uses_mean_action
         self.neighbourhood = neighbourhood if uses_mean_action else Army()
@@ -144,12 +146,19 @@ class Policy:
         """
         check_mean_action(mean_action, alive)
         uniform = torch.stack([torch.rand(alive.shape[1], generator=generator) for generator in generators])[alive]
-        device = next(self.network.parameters()).device
-        seen = (each[alive].to(device) for each in (views, features, mean_action))
-        outputs = self.network(*seen).float().cpu()
+        transfer = self._transfer()
+        seen = transfer.to_device([each[alive] for each in (views, features, mean_action)])
+        (outputs,) = transfer.to_host([self.network(*seen).float()])
         actions = torch.zeros(alive.shape, dtype=torch.int64)
         actions[alive] = outputs.argmax(-1) if evaluation == "greedy" else self.acting.choose(outputs, uniform)
         return actions
+
+    def _transfer(self) -> Transfer:
+        """To where the network computes."""
+        device = next(self.network.parameters()).device
+        if self._moved is None or self._moved.device != device:
+            self._moved = Transfer(device)
+        return self._moved
 
     def save(self, path: str | Path) -> None:
         """Write the file, weights in bfloat16."""
@@ -233,14 +242,14 @@ class AgentsPolicy(Policy):
         if not self.agent.acts_itself:
             return super().act(views, features, alive, mean_action, generators, evaluation)
         check_mean_action(mean_action, alive)
-        device = next(self.network.parameters()).device
-        actions = torch.zeros(alive.shape, dtype=torch.int64)
+        actions, transfer = torch.zeros(alive.shape, dtype=torch.int64), self._transfer()
         for battle, (living, generator) in enumerate(zip(alive, generators, strict=True)):
             uniform = torch.rand(len(living), generator=generator)
             if living.any():
                 seen = (views[battle], features[battle], mean_action[battle], uniform)
-                view, feature, mean, draws = (each[living].to(device) for each in seen)
-                actions[battle, living] = self.agent.act(0, view, feature, mean, draws, self.rounds).cpu()
+                view, feature, mean, draws = transfer.to_device([each[living] for each in seen])
+                (own,) = transfer.to_host([self.agent.act(0, view, feature, mean, draws, self.rounds)])
+                actions[battle, living] = own
         return actions
 
     def save(self, path: str | Path) -> None:

@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -37,14 +38,14 @@ from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
-from mfmarl.jobs.armies import army_file, keep, policy_path, trained_seeds
+from mfmarl.jobs.armies import army_file, keep_all, policy_path, seeds_together, trained_seeds
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import at_least
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
-from mfmarl.scripting.settings import arguments_of, sourced, sources, values
+from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_table
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
@@ -147,7 +148,7 @@ class BattleOptions(Options):
         known_methods("opponents", self.opponents, METHODS)
         self._check_entrants()
         if self.precision == "64":
-            raise ValueError("precision: got 64, allowed are 32 and bf16-mixed")
+            raise ValueError("precision: got 64, allowed are 32, tf32 and bf16-mixed")
         at_least("rounds", self.rounds, 1)
         at_least("tournament_rounds", self.tournament_rounds, 1)
         for agents in self.agents:
@@ -210,28 +211,39 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     [rows] = do([Section(name, jobs, sources(settings))], options)
     update(options.out / "curves.csv", rows, replacing=[*GROUP, "seed"], keys=[*GROUP, "seed", "step"])
     for job in [] if isinstance(settings, ReleasedCode) else jobs:
-        trained = folder(job, options.out, options.precision) / "policy.safetensors"
-        keep(trained, policy_path(options.out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
+        keep_all(job, folder(job, options.out, options.precision), options.out)
 
 
 def training_jobs(name: str, settings: Settings, options: BattleOptions) -> list[TrainingJob]:
-    """Self-play of every algorithm and seed."""
+    """Self-play of every algorithm and seed, on a GPU of several seeds as one."""
+    blocks = {method: blocks_of(method, settings, options) for method in options.algorithms or METHODS}
     return [
-        training_job(name, method, agents, seed, settings, options.method)
+        training_job(name, method, agents, seeds, settings, options.method)
         for agents in sizes(options)
-        for seed in range(options.seed, options.seed + settings.seed_count)
-        for method in options.algorithms or METHODS
+        for some in zip_longest(*blocks.values())
+        for method, seeds in zip(blocks, some, strict=True)
+        if seeds
     ]
 
 
+def blocks_of(method: str, settings: Settings, options: BattleOptions) -> list[tuple[int, ...]]:
+    """The seeds of an algorithm, those together that make a job."""
+    algorithm = algorithm_class(settings.methods.get(method, method), "battle")
+    return seed_blocks(options.seed, settings.seed_count, seeds_together(algorithm, options))
+
+
 def training_job(
-    name: str, method: str, agents: int, seed: int, settings: Settings, custom: Mapping[str, object] | None = None
+    name: str,
+    method: str,
+    agents: int,
+    seeds: tuple[int, ...],
+    settings: Settings,
+    custom: Mapping[str, object] | None = None,
 ) -> TrainingJob:
-    """Self-play of one algorithm and seed; `custom` is the option --method."""
+    """Self-play of some seeds of one algorithm; `custom` is the option --method."""
     labels: dict[str, Label] = {"settings": name, "algorithm": method, "agents": agents}
     algorithm = settings.methods.get(method, method)
     agent, data = arguments_of(algorithm, settings.arguments(), "battle", custom)
-    seeds = (seed,)
     name = job_name(*labels.values(), seeds=seeds)
     return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")
 

@@ -369,23 +369,23 @@ def test_quick_and_settings_together_are_the_quick_size_of_those_settings(tmp_pa
     options = BattleOptions(out=tmp_path, quick=True, settings=["released-code"])
     ((name, settings),) = options.chosen(SETTINGS, battle.QUICK, battle.QUICK_SETTINGS).items()
     assert (name, settings.steps, settings.capacity) == ("quick-released-code", 10, 80_000)
-    assert battle.training_job(name, "ac", 8, 0, settings).algorithm == "battle-released-ac"
+    assert battle.training_job(name, "ac", 8, (0,), settings).algorithm == "battle-released-ac"
 
 
 def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
-    job = battle.training_job("appendix", "mf-q", 64, 2, APPENDIX)
+    job = battle.training_job("appendix", "mf-q", 64, (2,), APPENDIX)
     assert job.agent["exploration"] == EpsilonGreedy(1.0, 0.05, 2000)
     assert (job.agent["learning_rate"], job.agent["discount"]) == (1e-4, 0.95)
     assert (job.data["steps"], job.data["batch_size"], job.data["capacity"]) == (2000, 128, 500_000)
-    actor = battle.training_job("appendix", "mf-ac", 64, 2, APPENDIX)
+    actor = battle.training_job("appendix", "mf-ac", 64, (2,), APPENDIX)
     assert (actor.agent["temperature"], actor.agent["entropy_weight"], actor.agent["value_weight"]) == (0.1, 0.08, 0.1)
     assert "exploration" not in actor.agent
     changed = BattleOptions(out=tmp_path, rounds=30, tournament_rounds=7, seeds=3).adjusted(APPENDIX)
     assert (changed.steps, changed.evaluations, changed.tournament_rounds, changed.seed_count) == (30, 30, 7, 3)
     assert BattleOptions(out=tmp_path, rounds=330).adjusted(APPENDIX).evaluations == 66
-    exploration = battle.training_job("appendix", "il", 64, 2, changed).agent["exploration"]
+    exploration = battle.training_job("appendix", "il", 64, (2,), changed).agent["exploration"]
     assert exploration == EpsilonGreedy(1.0, 0.05, 30), "epsilon falls over the rounds that there are"
-    released = battle.training_job("released-code", "il", 64, 2, RELEASED)
+    released = battle.training_job("released-code", "il", 64, (2,), RELEASED)
     assert released.agent["exploration"] == EpsilonGreedy(0.0, 0.0, 2000)
     assert (released.agent["double_q"], released.agent["learns_terminal"]) == (True, False)
     assert (released.data["batch_size"], released.data["samples_per_update"], released.data["capacity"]) == (
@@ -393,7 +393,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         32,
         80_000,
     )
-    actor = battle.training_job("released-code", "mf-ac", 64, 2, RELEASED)
+    actor = battle.training_job("released-code", "mf-ac", 64, (2,), RELEASED)
     assert actor.algorithm == "battle-released-mf-ac"
     assert set(actor.data) == {"steps", "evaluations", "opponent_follows"}
 
@@ -410,7 +410,7 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         (["--agents", "1000"], "agents must be in 1 .. 384 a side, got 1000"),
         (["--rounds", "0"], "rounds: got 0, allowed is 1 or more"),
         (["--rounds", "101"], "rounds: got 101, allowed is a multiple of 10"),
-        (["--precision", "64"], "precision: got 64, allowed are 32 and bf16-mixed"),
+        (["--precision", "64"], "precision: got 64, allowed are 32, tf32 and bf16-mixed"),
         (["--opponents", "il"], "opponents: got il, but --algorithms names nobody to fight them"),
         (["--algorithms", "mf-q", "--opponents", "rush"], "opponents: got rush, allowed are mf-q, "),
         (["--algorithms", "mf-q", "--opponents", "mf-q"], "algorithms and opponents: got ['mf-q', 'mf-q'], each may"),
@@ -446,3 +446,18 @@ def test_bad_input_is_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_on_gpus_seeds_of_our_methods_share_a_job_and_those_of_a_custom_one_do_not() -> None:
+    methods = ["mf-q", "examples/my_battle_method.py:HystereticBattleMFQ"]
+    options = battle.BattleOptions(algorithms=methods, accelerator="gpu", out=Path("mine"), agents=[8])
+    jobs = battle.training_jobs("appendix", APPENDIX, options)
+    assert [(job.labels["algorithm"], job.seeds) for job in jobs] == [
+        ("mf-q", (0, 1, 2, 3, 4)),
+        *((methods[1], (seed,)) for seed in range(5)),
+    ]
+    on_cpu = battle.training_jobs("appendix", APPENDIX, replace(options, accelerator="cpu"))
+    assert [job.seeds for job in on_cpu] == [(seed,) for seed in range(5) for _ in methods]
+    released = battle.SETTINGS["released-code"]
+    actors = battle.training_jobs("released-code", released, replace(options, algorithms=["ac", "il"], seeds=None))
+    assert {(job.labels["algorithm"], len(job.seeds)) for job in actors} == {("ac", 1), ("il", 5)}

@@ -204,7 +204,7 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         ("--workers some", "workers: got some, allowed is a whole number or auto"),
         ("--agents 10 x", "agents: got x, allowed is a list, each a whole number"),
         ("--agents 10 10", "agents: got [10, 10], each may be named once"),
-        ("--precision 16", "precision: got 16, allowed is 32 or 64 or bf16-mixed"),
+        ("--precision 16", "precision: got 16, allowed is 32 or 64 or bf16-mixed or tf32"),
         ("--checkpoint-seconds nan", "checkpoint_seconds: got nan, allowed is a number"),
         ("--checkpoint-seconds -1", "checkpoint_seconds: got -1.0, allowed is 0 or more"),
         ("--method.slowness 1 --algorithms il", "method: got slowness, but --algorithms names no path/to/file.py:"),

@@ -1,12 +1,14 @@
 """The algorithms, a file a family, and the names that scripts and result files use for them."""
 
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mfmarl.custom import class_in_file, is_in_file
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
+    from mfmarl.environments import Game
 
 Kind = Literal["stateless", "lattice", "battle"]
 
@@ -59,6 +61,25 @@ def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
     if not is_in_file(name):
         raise ValueError(f"algorithm must be one of {', '.join(known)} or path/to/file.py:Class, got {name!r}")
     return class_in_file("algorithm", name, _load(BASES[kind]))
+
+
+def agent_of_seeds(algorithm: "type[Agent]", environment: "Game", seeds: Sequence[int], **arguments: Any) -> "Agent":
+    """What trains some seeds of a class as one job: of Battle, where an agent is of one seed, a BattleStack of several.
+
+    Args:
+        algorithm: the class.
+        environment: the game.
+        seeds: one independent run each.
+        **arguments: of the class.
+
+    Raises:
+        ValueError: what the class refuses, or seeds of Battle that cannot be stacked.
+    """
+    if algorithm.kind == "battle" and len(seeds) > 1:
+        stack: Any = _load("mfmarl.algorithms.battle_stack:BattleStack")
+        made: Agent = stack(algorithm, environment, seeds, **arguments)
+        return made
+    return algorithm(environment, seeds, **arguments)
 
 
 def _load(place: str) -> "type[Agent]":

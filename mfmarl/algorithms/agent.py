@@ -71,6 +71,11 @@ class Agent(pl.LightningModule):
         self.seeds = seed_numbers(seeds)
         self.scores = {}
 
+    @classmethod
+    def files_of(cls, seeds: Sequence[int]) -> tuple[str, ...]:
+        """What `save` writes of an agent of these seeds, below its folder."""
+        return (cls.file,)
+
     def configure_callbacks(self) -> list[pl.Callback]:
         """What makes any Trainer count gradient steps, step schedulers, and refuse what does not go together.
 

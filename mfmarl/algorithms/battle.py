@@ -50,7 +50,7 @@ class BattleAgent(Agent):
 
     Args:
         environment: the game.
-        seeds: one seed: networks of this size gain nothing from being stacked.
+        seeds: one seed; `agent_of_seeds` stacks several.
         learning_rate: Adam's. 1e-4: appendix C.3.
         discount: gamma, in [0, 1). 0.95: appendix C.3.
         opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
@@ -93,6 +93,16 @@ class BattleAgent(Agent):
             self.network = self.make_network()
         self.opponent = _copy(self.network)
 
+    @classmethod
+    def can_be_stacked(cls) -> bool:
+        """Whether several seeds can be trained as one: methods of this package that learn from replay."""
+        return False
+
+    @classmethod
+    def files_of(cls, seeds: Sequence[int]) -> tuple[str, ...]:
+        """One a seed, in the order of seeds: of a stack each in a folder of its own."""
+        return (cls.file,) if len(seeds) == 1 else tuple(f"seed-{seed}/{cls.file}" for seed in seeds)
+
     def make_network(self) -> nn.Module:
         """A network with the inputs of the method. It is called with view, feature and mean action, see `act`.
 
@@ -115,7 +125,11 @@ class BattleAgent(Agent):
         Returns:
             `[agents]` int64.
         """
-        return self.acting.choose(self.action_values(self.player(army), view, feature, mean_action), uniform)
+        return self.choose(self.action_values(self.player(army), view, feature, mean_action), uniform, step)
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Actions in training `[...]` int64 by the network's outputs `[..., 21]` and one draw `[...]` each."""
+        return self.acting.choose(outputs, uniform)
 
     def action_values(self, network: nn.Module, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
         """What a network gives, `[batch, 21]` float32: action values, or logits of an actor.
@@ -216,6 +230,10 @@ class ReplayingAgent(BattleAgent):
         check_rate("target_rate", target_rate)
         self.target_rate = target_rate
 
+    @classmethod
+    def can_be_stacked(cls) -> bool:
+        return is_ours(cls)
+
     def loss(self, batch: BattleBatch) -> Tensor:
         """What a gradient step lowers, a scalar."""
         raise NotImplementedError
@@ -270,9 +288,10 @@ class BattleIL(ReplayingAgent):
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
         """Epsilon-greedy by the schedule; a class that overrides `acting` acts by that, from the first round on.
 
-        Who explores needs no action values: early in training that is nearly everyone.
+        Who explores needs no action values: early in training that is nearly everyone. On a CPU they are spared.
         """
-        if type(self).acting is not BattleIL.acting:
+        # Of a GPU it would take longer to ask who explores than all values take.
+        if type(self).acting is not BattleIL.acting or view.device.type != "cpu":
             return super().act(army, view, feature, mean_action, uniform, step)
         actions = self.exploration.explore(uniform, step, ACTIONS)
         greedy = actions < 0
@@ -281,6 +300,11 @@ class BattleIL(ReplayingAgent):
                 self.player(army), view[greedy], feature[greedy], mean_action[greedy]
             ).argmax(-1)
         return actions
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        if type(self).acting is not BattleIL.acting:
+            return super().choose(outputs, uniform, step)
+        return self.exploration.choose(outputs, uniform, step)
 
     @property
     def acting(self) -> Acting:

@@ -160,12 +160,26 @@ class ArmyReplay:
         """
         if uniform.dim() != 1 or not uniform.is_floating_point():
             raise ValueError(f"uniform must be floats [B], got {uniform.dtype} {list(uniform.shape)}")
+        return self.transitions(self.numbers(uniform))
+
+    def numbers(self, uniform: Tensor) -> Tensor:
+        """Numbers of transitions drawn with equal probability, with replacement.
+
+        Args:
+            uniform: `[...]` floats in [0, 1), on the CPU: u takes transition floor(u * len) of all, the oldest first.
+
+        Returns:
+            `[...]` int64, where the transitions are stored.
+
+        Raises:
+            ValueError: draws out of range, or nothing is stored.
+        """
         if not ((uniform >= 0) & (uniform < 1)).all():
             raise ValueError(f"uniform must be in [0, 1), got {uniform.min():g} .. {uniform.max():g}")
         if not len(self):
             raise ValueError("sample: nothing is stored, end a round first")
         numbers = (uniform.to(self._entries.device, torch.float64) * len(self)).long()
-        return self.transitions(numbers.clamp_(max=len(self) - 1))
+        return numbers.clamp_(max=len(self) - 1)
 
     @property
     def slots(self) -> Tensor:
@@ -321,11 +335,11 @@ class _JointSteps:
 
     def append(self, rows: Mapping[str, Tensor], begin: int) -> None:
         """Add `rows`, columns `[n, ...]`, and forget all before joint step `begin`."""
-        end = self.end + len(rows["left"])
+        end, device = self.end + len(rows["left"]), self._columns["left"].device
         if not end:
             return
-        fresh = torch.arange(max(self.end, begin), end)
-        stay = torch.arange(begin, max(self.end, begin))
+        fresh = torch.arange(max(self.end, begin), end, device=device)
+        stay = torch.arange(begin, max(self.end, begin), device=device)
         size = self._size
         if end - begin > size:
             size = max(end - begin, size * 5 // 4)

@@ -38,7 +38,7 @@ def play_round(
     total = torch.zeros(battles.battles, 2, dtype=torch.float64)
     mean_actions, played = torch.zeros(battles.battles, 2, battles.game.agents, ACTIONS), False
     while not battles.done.all():
-        observed = battles.observe()
+        playing, observed = (~battles.done).tolist(), battles.observe()
         actions = act(observed, mean_actions)
         outcome = battles.step(actions)
         watch(observed, actions, outcome, mean_actions)
@@ -49,11 +49,14 @@ def play_round(
                 actions[:, army],
                 observed.alive[:, army],
                 mean_actions[:, army] if played else None,
-                generators,
+                [own if plays else None for own, plays in zip(generators, playing, strict=True)],
             )
             for army, neighbourhood in enumerate(neighbourhoods)
         ]
-        mean_actions, played = torch.stack(found, 1), True
+        now = torch.stack(found, 1)
+        # A battle that is over keeps the mean action that it ended with.
+        mean_actions = now if all(playing) else now.where(torch.tensor(playing).view(-1, 1, 1, 1), mean_actions)
+        played = True
     return total, mean_actions
 
 
@@ -62,7 +65,7 @@ def next_mean_action(
     actions: Tensor,
     alive: Tensor,
     before: Tensor | None,
-    generators: Sequence[Generator],
+    generators: Sequence[Generator | None],
 ) -> Tensor:
     """The mean action that each agent of an army acts under next.
 
@@ -71,7 +74,7 @@ def next_mean_action(
         actions: `[battles, agents]` int64, of the step just played.
         alive: `[battles, agents]` bool, who acted in it.
         before: `[battles, agents, 21]`, what they acted under in it; None in the first step of a round.
-        generators: one a battle; none draws unless the neighbourhood does.
+        generators: one a battle, None of one that is over; none draws unless the neighbourhood does.
 
     Returns:
         `[battles, agents, 21]` float32.
@@ -80,6 +83,7 @@ def next_mean_action(
     draws = neighbourhood.draws(agents, ACTIONS)
     uniform = torch.empty(battles, 0)
     if draws:
-        uniform = torch.stack([torch.rand(draws, generator=generator) for generator in generators])
+        own = [torch.zeros(draws) if one is None else torch.rand(draws, generator=one) for one in generators]
+        uniform = torch.stack(own)
     step = JointStep(actions, ACTIONS, uniform, before, alive)
     return neighbourhood.mean_action(step).expand(battles, agents, -1)

@@ -15,6 +15,7 @@ from mfmarl.data.battle_round import play_round
 from mfmarl.data.metrics import MeanByRun
 from mfmarl.data.neighbourhood import Army, Neighbourhood, check_neighbourhood
 from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_choice, check_positive
+from mfmarl.data.transfer import Transfer
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation, Outcome
@@ -61,6 +62,7 @@ class SelfPlay(RoundsDataModule):
     """
 
     usual_neighbourhood: ClassVar[Neighbourhood] = Army()
+    stacked: ClassVar[bool] = False  #: whether it plays several seeds in lock step.
 
     def __init__(
         self,
@@ -78,9 +80,11 @@ class SelfPlay(RoundsDataModule):
         check_neighbourhood(neighbourhood, environment.agents, ACTIONS, mortal=True)
         self.neighbourhood = neighbourhood
         self.opponent_follows = opponent_follows
-        self.battles = Battles(environment)
-        (self._generator,) = self.generators["training"]
-        self._metrics = {name: MeanByRun(1) for name in SCORES}
+        if len(seeds) > 1 and not self.stacked:
+            raise ValueError(f"seeds must be one seed for {type(self).__name__}, got {list(seeds)}")
+        self.battles = Battles(environment, len(seeds))
+        self._generator = self.generators["training"][0]
+        self._metrics = {name: MeanByRun(len(seeds)) for name in SCORES}
 
     def rounds(self) -> list[Callable[[BattlePolicy], Iterator[Any]]]:
         """The rounds of one epoch."""
@@ -91,7 +95,7 @@ class SelfPlay(RoundsDataModule):
         raise NotImplementedError
 
     def evaluate(self, policy: BattlePolicy) -> dict[str, Tensor]:
-        """Means `[1]` over the rounds since the last call: rewards are totals of an army over a round."""
+        """Means `[seeds]` over the rounds since the last call: rewards are totals of an army over a round."""
         means = {name: metric.compute().view(-1) for name, metric in self._metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
@@ -110,7 +114,7 @@ class SelfPlay(RoundsDataModule):
 
     def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
         """Play a round to its end and store it; how many transitions of army 0 it had."""
-        battles, device, agents = self.battles, policy.device, self.environment.agents
+        battles, agents, transfer = self.battles, self.environment.agents, Transfer(policy.device)
         neighbourhood = self._neighbourhood_of(policy)
         battles.reset([self._generator])
         stored = 0
@@ -118,12 +122,15 @@ class SelfPlay(RoundsDataModule):
         def act(observed: Observation, mean_actions: Tensor) -> Tensor:
             actions = torch.zeros(1, 2, agents, dtype=torch.int64)
             draws = torch.rand(2, agents, generator=self._generator)
-            for army, alive in enumerate(observed.alive[0]):
-                seen = (observed.views[0, army], observed.features[0, army], mean_actions[0, army], draws[army])
-                view, feature, mean, uniform = (each[alive].to(device) for each in seen)
-                chosen = policy.act(army, view, feature, mean, uniform, self.steps_played)
-                check_choice(policy, chosen, (len(view),), range(ACTIONS))
-                actions[0, army, alive] = chosen.cpu()
+            everyone = (observed.views[0], observed.features[0], mean_actions[0], draws)
+            living = [each[army, alive] for army, alive in enumerate(observed.alive[0]) for each in everyone]
+            seen = iter(transfer.to_device(living))
+            chosen = []
+            for army, (view, feature, mean, uniform) in enumerate(zip(seen, seen, seen, seen, strict=True)):
+                chosen.append(policy.act(army, view, feature, mean, uniform, self.steps_played))
+                check_choice(policy, chosen[-1], (len(view),), range(ACTIONS))
+            for army, own in enumerate(transfer.to_host(chosen)):
+                actions[0, army, observed.alive[0, army]] = own
             return actions
 
         def own(mean_actions: Tensor) -> Tensor | None:
@@ -138,7 +145,7 @@ class SelfPlay(RoundsDataModule):
             battles, act, store, neighbourhoods=(neighbourhood, neighbourhood), generators=[self._generator]
         )
         replay.end(battles.observe(), own(mean_actions))
-        self._conclude(policy, rewards[0])
+        self._conclude([policy], rewards)
         return stored
 
     def make_replay(self, policy: BattlePolicy, capacity: int) -> ArmyReplay:
@@ -150,15 +157,16 @@ class SelfPlay(RoundsDataModule):
         """Who does not use the mean action needs neither another's draws nor its memory."""
         return self.neighbourhood if policy.uses_mean_action else Army()
 
-    def _conclude(self, policy: BattlePolicy, rewards: Tensor) -> None:
-        """Note what a round brought, total `rewards` `[2]` of the armies, and let the opponent follow."""
-        if self.opponent_follows == "always" or rewards[0] > rewards[1]:
-            policy.opponent_follows()
-        survivors = self.battles.survivors[0].tolist()
-        kills, deaths = (self.environment.agents - count for count in reversed(survivors))
-        values = (*rewards.tolist(), kills, deaths, survivors[0] > survivors[1], int(self.battles.steps))
+    def _conclude(self, policies: Sequence[BattlePolicy], rewards: Tensor) -> None:
+        """Note what a round brought, total `rewards` `[seeds, 2]` of the armies, and let the opponents follow."""
+        for policy, (own, other) in zip(policies, rewards.tolist(), strict=True):
+            if self.opponent_follows == "always" or own > other:
+                policy.opponent_follows()
+        survivors, kills = self.battles.survivors, self.battles.kills
+        wins = survivors[:, 0] > survivors[:, 1]
+        values = (*rewards.unbind(1), *kills.unbind(1), wins, self.battles.steps)
         for name, value in zip(SCORES, values, strict=True):
-            self._metrics[name].update(torch.tensor([float(value)], dtype=torch.float64))
+            self._metrics[name].update(value.to(torch.float64))
         self.steps_played += 1
 
 
@@ -200,10 +208,11 @@ class SelfPlayDataModule(SelfPlay):
     def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
         """Play a round with `policy` and its copy, then yield a minibatch for each gradient step that is due."""
         replay = self._replay.of(policy)
-        self.owed += self.fight(policy, replay)
-        while self.owed >= self.samples_per_update:
-            self.owed -= self.samples_per_update
-            yield replay.sample(torch.rand(self.batch_size, generator=self._generator))
+        due, self.owed = divmod(self.owed + self.fight(policy, replay), self.samples_per_update)
+        if due:  # drawn together: a GPU is waited for once
+            draws = [torch.rand(self.batch_size, generator=self._generator) for _ in range(due)]
+            for numbers in replay.numbers(torch.stack(draws)):
+                yield replay.transitions(numbers)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that play depends on: the buffer too."""

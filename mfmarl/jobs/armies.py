@@ -1,10 +1,22 @@
 """The trained armies of a results folder: where each lies, which there are, and what a name stands for."""
 
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mfmarl.evaluation.rounds import SCRIPTED
 from mfmarl.files import atomic
+from mfmarl.jobs.execution import Execution
+from mfmarl.jobs.job import TrainingJob
+
+if TYPE_CHECKING:
+    from mfmarl.algorithms.agent import Agent
+
+STACKED = (
+    16  # seeds of Battle in a job on a GPU: our choice, a gradient step of all launches little more than one of one
+)
 
 
 def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path:
@@ -18,6 +30,22 @@ def keep(trained: Path, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with atomic(path) as temporary:
         shutil.copyfile(trained, temporary)
+
+
+def keep_all(job: TrainingJob, directory: Path, out: Path) -> None:
+    """Copy the armies of a job's seeds from its folder `directory`, those that are there, to policies/ of `out`."""
+    for seed, file in zip(job.seeds, job.load().files_of(job.seeds), strict=True):
+        if (directory / file).exists():
+            keep(directory / file, policy_path(out, job.environment.agents, str(job.labels["algorithm"]), seed))
+
+
+def seeds_together(algorithm: type[Agent], execution: Execution) -> int:
+    """How many seeds of a method of Battle train as one job: on a GPU 16 if they can be stacked, else one.
+
+    On a CPU a stack is no faster: there the networks are large enough to be bound by arithmetic.
+    """
+    stacks: bool = algorithm.can_be_stacked()  # type: ignore[attr-defined]
+    return STACKED if execution.uses_gpus and stacks else 1
 
 
 def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:

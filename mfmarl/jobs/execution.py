@@ -14,7 +14,7 @@ import torch
 
 from mfmarl.files import atomic
 
-Precision = Literal["32", "64", "bf16-mixed"]
+Precision = Literal["32", "64", "bf16-mixed", "tf32"]
 LoggerName = Literal["none", "csv", "tensorboard", "wandb"]
 
 
@@ -35,7 +35,8 @@ class Execution:
     devices: int | Literal["auto"] = "auto"
     """How many GPUs, which the workers share evenly; auto takes all, and on Slurm 1 for each task."""
     precision: Precision = "32"
-    """Floating point precision of the networks, as Lightning names it."""
+    """Floating point precision of the networks, as Lightning names it. 32 is float32 everywhere; tf32 lets a GPU round
+    factors to 10 bits in products and convolutions."""
     threads: int | None = None
     """CPU threads in all, of each task on Slurm, divided among the workers; without it one for each, fastest for small
     networks."""
@@ -84,6 +85,11 @@ class Execution:
             if option.name.startswith("slurm_") and value != option.default:
                 raise ValueError(f"{option.name}: got {value}, which needs --launcher slurm")
 
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether jobs run on GPUs: by `accelerator`, or where this machine has some."""
+        return self.accelerator == "gpu" or (self.accelerator == "auto" and torch.cuda.device_count() > 0)
+
     def _check_slurm(self) -> None:
         """Raise ValueError for what other launchers allow."""
         if self.shard is not None:
@@ -101,7 +107,7 @@ class Hardware:
 
     accelerator  "cpu" or "gpu"
     device       index of the GPU; without meaning on a CPU
-    precision    "32", "64" or "bf16-mixed", as Lightning names it; another precision is another job
+    precision    "32", "64" or "bf16-mixed", as Lightning names it, or "tf32"; another precision is another job
     threads      of torch, on the CPU
     """
 
@@ -114,6 +120,16 @@ class Hardware:
     def torch_device(self) -> torch.device:
         """The same for torch."""
         return torch.device("cuda", self.device) if self.accelerator == "gpu" else torch.device("cpu")
+
+    @property
+    def rounds_factors(self) -> bool:
+        """Whether products and convolutions of float32 may take their factors in TF32."""
+        return self.precision == "tf32"
+
+    @property
+    def lightning_precision(self) -> str:
+        """The precision for a Trainer, who knows no TF32: its tensors are float32."""
+        return "32" if self.rounds_factors else self.precision
 
 
 def _clocks() -> dict[str, float]:

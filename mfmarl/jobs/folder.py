@@ -4,7 +4,7 @@ job.json          what the job is (fingerprint, precision) and, once it is done,
 checkpoint.*      the whole state, replay and generators included; gone when done
 rows.csv          the result; there only once the job is done
 log.txt           what the job printed, warnings and tracebacks included
-policy.safetensors  the trained army, of Battle
+policy.safetensors  the trained army, of Battle; of seeds that were stacked each in seed-<seed>/
 agent.safetensors  the trained agent of another game, if it was to be kept
 metrics/          of Lightning's logger, if one was asked for
 """
@@ -154,8 +154,9 @@ def clear(job: Job, directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
     for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "job.json"):
         (directory / name).unlink(missing_ok=True)
-    if (directory / "metrics").is_dir():
-        shutil.rmtree(directory / "metrics")
+    for inner in (directory / "metrics", *directory.glob("seed-*")):
+        if inner.is_dir():
+            shutil.rmtree(inner)
     remove_partial(directory)
 
 
@@ -175,13 +176,18 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def computing(hardware: Hardware) -> Iterator[None]:
-    """Set torch to the hardware's threads, and to algorithms that give the same bits every time."""
-    threads = torch.get_num_threads()
+    """Set torch to the hardware's threads and precision, and to algorithms that give the same bits every time."""
+    threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_num_threads(hardware.threads)
+    torch.set_float32_matmul_precision("high" if hardware.rounds_factors else "highest")
+    convolutions = torch.backends.cudnn.flags(  # whose default is TF32
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=hardware.rounds_factors
+    )
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        with convolutions:
             yield
     finally:
+        torch.set_float32_matmul_precision(products)
         torch.set_num_threads(threads)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from mfmarl import __version__
-from mfmarl.algorithms import algorithm_class
+from mfmarl.algorithms import agent_of_seeds, algorithm_class
 from mfmarl.custom import is_in_file, sources
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
@@ -120,8 +120,8 @@ class TrainingJob(Job):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The trained agent, if it is to be kept."""
-        return (self.load().file,) if self.keep else ()
+        """The trained agent, if it is to be kept; of Battle the army of each seed."""
+        return self.load().files_of(self.seeds) if self.keep else ()
 
     @property
     def runs(self) -> list[dict[str, float]]:
@@ -171,7 +171,7 @@ class TrainingJob(Job):
         """Raise ValueError unless the algorithm loads, and what it learns can be stored if it is to be."""
         cls = self.load()
         if self.keep or cls.always_saved:
-            cls(self.environment, self.seeds, **self.agent).check_saved()
+            agent_of_seeds(cls, self.environment, self.seeds, **self.agent).check_saved()
 
     def load(self) -> type[Agent]:
         """The algorithm's class."""

@@ -117,12 +117,12 @@ def available(out: Path, execution: Execution) -> list[Place]:
         raise ValueError("logger: wandb needs the package wandb: pip install 'mfmarl[wandb]'")
     here = execution.launcher == "local"
     gpus = torch.cuda.device_count() if here and execution.accelerator != "cpu" else 0
-    accelerator = execution.accelerator
-    if accelerator == "auto":
-        accelerator = "gpu" if gpus else "cpu"
+    accelerator = "gpu" if execution.uses_gpus else "cpu"
     devices = max(gpus, 1) if execution.devices == "auto" else execution.devices
     if here and accelerator == "gpu" and devices > gpus:
         raise ValueError(f"devices: got {devices} with accelerator gpu, but this machine offers {gpus}")
+    if execution.precision == "tf32" and accelerator == "cpu":
+        raise ValueError("precision: got tf32, which needs a GPU; allowed on a CPU is 32, 64 or bf16-mixed")
     if devices > 1 and accelerator == "cpu":
         raise ValueError(f"devices: got {devices}, which counts GPUs; use workers instead")
     count = execution.workers

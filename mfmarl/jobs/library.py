@@ -23,8 +23,7 @@ from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
 from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, is_ours, name_in_file, sources
 from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
-from mfmarl.jobs.armies import keep as keep_army
-from mfmarl.jobs.armies import policy_path
+from mfmarl.jobs.armies import keep_all, seeds_together
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
@@ -88,7 +87,8 @@ def train(
         algorithm: a class, of this package or a custom one, also of this very script or notebook; or a name: `mf-q`,
             which is MFQ, TabularMFQ or BattleMFQ by the game, or `path/to/file.py:Class`.
         environment: the game, a dataclass.
-        seeds: one independent run each, which train side by side. Battle trains one after the other.
+        seeds: one independent run each, which train side by side. On a CPU Battle trains one after the other; on a GPU
+            16 of a method of this package are stacked, which changes their rounding; of a custom one each is a job.
         steps: of each run: joint steps, sweeps of an Ising lattice, or rounds of Battle.
         evaluations: of each run, evenly spread over the steps, which they divide.
         out: where to keep what is done, so that the same call goes on where it was stopped, and returns at once when
@@ -100,7 +100,7 @@ def train(
 
     Returns:
         A row an evaluation of each run: algorithm, agents, temperature (of Ising), seed, step, and the scores. With
-        `keep` the rows and the trained agents, one for each eight seeds, which its `seeds` names; of Battle armies.
+        `keep` the rows and the trained agents, one for each eight seeds, which its `seeds` names; of Battle one a seed.
 
     Raises:
         ValueError: an argument that is not allowed; one line that says what is.
@@ -140,12 +140,12 @@ def train(
         raise ValueError(f"execution: got logger {execution.logger}, whose files lie in out: give one")
     execution = checked_execution(execution, classes[is_in_file(name) :])
     with kept(out) as directory:
-        together = 1 if kind == "battle" else SEEDS_TOGETHER
+        together = seeds_together(cls, execution) if kind == "battle" else SEEDS_TOGETHER
         jobs = [job(numbers[first : first + together]) for first in range(0, len(numbers), together)]
         rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
-        if out is not None:
-            keep_armies(jobs, directory, execution.precision)
-        trained = [trained_by(job, directory, execution.precision, classes) for job in jobs if keep]
+        for job_done in jobs if out is not None and kind == "battle" else ():
+            keep_all(job_done, folder(job_done, directory, execution.precision), directory)
+        trained = [one for each in jobs if keep for one in trained_by(each, directory, execution.precision, classes)]
     rows = rows.sort_values(jobs[0].keys, ignore_index=True)
     return (rows, trained) if keep else rows
 
@@ -278,23 +278,14 @@ def check_kept(cls: type[Agent], arguments: Mapping[str, Any]) -> None:
         raise ValueError(f"keep: no file can hold a trained {cls.__name__}: {error}") from error
 
 
-def trained_by(job: TrainingJob, out: Path, precision: str, classes: Sequence[type]) -> Any:
-    """The trained agent of a job that kept it: a Policy of Battle, an Agent of other games."""
+def trained_by(job: TrainingJob, out: Path, precision: str, classes: Sequence[type]) -> list[Any]:
+    """What a job kept: a Policy of Battle for each seed, an Agent of other games."""
     # As in `TrainingJob.do`: Lightning takes seconds to import.
     from mfmarl.algorithms.saved import load_agent  # noqa: PLC0415
     from mfmarl.policies import Policy  # noqa: PLC0415
 
-    path = folder(job, out, precision) / job.load().file
     load = Policy.load if isinstance(job.environment, Battle) else load_agent
-    return load(path, classes=classes)
-
-
-def keep_armies(jobs: Sequence[TrainingJob], out: Path, precision: str) -> None:
-    """Copy trained armies to `out`/policies, named as those in results/battle."""
-    for job in jobs:
-        trained = folder(job, out, precision) / "policy.safetensors"
-        if trained.exists():
-            keep_army(trained, policy_path(out, job.environment.agents, str(job.labels["algorithm"]), job.seeds[0]))
+    return [load(folder(job, out, precision) / file, classes=classes) for file in job.files]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment  # type:
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
+from mfmarl.algorithms import agent_of_seeds
 from mfmarl.algorithms.agent import Agent
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
@@ -48,13 +49,13 @@ def train(
     Returns:
         The scores of every evaluation. What is worth keeping besides is in the attempt's directory.
     """
-    module = algorithm(environment, seeds, **agent)
+    module = agent_of_seeds(algorithm, environment, seeds, **agent)
     rounds = module.data_module(environment, seeds, **data)
     recorder = CurveRecorder()
     trainer = pl.Trainer(
         accelerator=attempt.hardware.accelerator,
         devices=[attempt.hardware.device] if attempt.hardware.accelerator == "gpu" else 1,
-        precision=attempt.hardware.precision,  # type: ignore[arg-type]
+        precision=attempt.hardware.lightning_precision,  # type: ignore[arg-type]
         max_epochs=rounds.evaluations,
         limit_val_batches=1,
         num_sanity_val_steps=0,

@@ -148,7 +148,8 @@ def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor
     """Agents at `x` and `y` `[B, 2, agents]` from the one who looks, and their `hp`, the own army first."""
     seen = alive & (x * x + y * y <= RADIUS**2)
     square = ((y + RADIUS) * WIDTH + x + RADIUS).where(seen, SQUARES)
-    plane = square * VIEW[2] + square.new_tensor([[OWN], [ENEMY]])
+    first = torch.arange(OWN, ENEMY + 1, ENEMY - OWN, dtype=square.dtype, device=square.device)
+    plane = square * VIEW[2] + first.unsqueeze(-1)
     flat, index = views.flatten(1), plane.flatten(1).long()
     flat.scatter_(1, index, 1)
     flat.scatter_(1, index + 1, hp.flatten(1))
