@@ -111,15 +111,19 @@ def p_value(first: "pd.Series[float]", second: "pd.Series[float]") -> str:
 def informed_start(study: pd.DataFrame) -> str:
     """Actor-critics that start near action 0: final sampled and greedy reward, by N and the actors' learning rate."""
     scores = final_scores(study, OPTIMUM, by=["algorithm", "actor_rate", "agents"])
+    names = ("maac", "ac", "mf-ac")
     rows = []
     for (agents, rate), cell in scores.groupby(["agents", "actor_rate"]):
-        ends = {name: only(cell, algorithm=name) for name in ("ac", "mf-ac")}
-        sampled = [f"{runs['sampled'].mean():.2f}" for runs in ends.values()]
-        greedy = [f"{runs['greedy'].mean():.2f}" for runs in ends.values()]
-        test = p_value(*(runs["sampled"] for runs in ends.values()))
-        rows.append([agents, f"{rate:g}", *sampled, test, *greedy, len(ends["ac"])])
-    header = ["N", "actors' rate", "AC, sampled", "MF-AC, sampled", "Mann-Whitney", "AC, greedy", "MF-AC, greedy", "n"]
-    return table(header, rows)
+        ends = {name: only(cell, algorithm=name) for name in names}
+        means = [
+            f"{runs[play].mean():.2f}" if len(runs) else "" for play in ("sampled", "greedy") for runs in ends.values()
+        ]
+        test = p_value(ends["ac"]["sampled"], ends["mf-ac"]["sampled"])
+        rows.append(
+            [agents, f"{rate:g}", *means[:3], test, *means[3:], span(map(len, filter(len, ends.values())), "d")]
+        )
+    played = [[f"{label(name)}, {play}" for name in names] for play in ("sampled", "greedy")]
+    return table(["N", "actors' rate", *played[0], "AC v MF-AC, Mann-Whitney", *played[1], "n"], rows)
 
 
 def exploration(summary: pd.DataFrame) -> str:
