@@ -175,7 +175,7 @@ CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
         (bad(AC, GAME, [0], hidden=32), WIDTHS),
         (bad(MFQ, GAME, 2), r"^seeds must be several numbers, such as range\(8\), got 2$"),
         (bad(ReplayDataModule, GAME, 2, **SHORT), r"^seeds must be several numbers, such as range\(8\), got 2$"),
-        (bad(Execution, precision="16"), r"^precision: got '16', allowed is '32', '64', 'bf16-mixed'$"),
+        (bad(Execution, precision="16"), r"^precision: got '16', allowed is '32', '64', 'bf16-mixed', 'tf32'$"),
         (bad(Execution, workers="2"), r"^workers: got '2', allowed is 'auto' or a whole number$"),
         (bad(train, MFQ, GAME, [0], execution="local", **SHORT), r"^execution must be an Execution such as"),
         (bad(load_agent, "nothing", classes=Wide), CLASSES),
