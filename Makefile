@@ -1,9 +1,9 @@
-# Everything runs in .venv, which the first target that needs it makes. PYTHON chooses the interpreter (3.10 to 3.13).
+# Everything runs in .venv, which the first target that needs it makes; `make lowest` and `make highest` have their own. PYTHON chooses the interpreter (3.10 to 3.13).
 PYTHON ?= python3
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gaussian-squeeze test slow coverage mutants lint format docs clean
+.PHONY: help setup gaussian-squeeze test slow coverage mutants kills lowest highest lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,22 @@ coverage: .venv/installed ## the tests of `make test`, and the lines they do not
 mutants: .venv/installed ## how many small changes of the code the tests notice, by group; hours
 	OMP_NUM_THREADS=1 $(RUN) benchmarks/mutants.py
 
+kills: .venv/installed ## stop every script by signals at random moments, and compare what it gives; half an hour
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/kills.py
+
+# TESTS=tests/test_figures.py runs some; WITH=torch==2.13.0 holds a package at one version.
+lowest: .venv-lowest-direct/installed ## the tests with the lowest versions that pyproject.toml admits
+	.venv-lowest-direct/bin/python -m pytest $(TESTS)
+
+highest: .venv-highest/installed ## the tests with the highest versions there are
+	.venv-highest/bin/python -m pytest $(TESTS)
+
+.venv-%/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet uv
+	.venv-$*/bin/uv pip install --quiet --python .venv-$*/bin/python --resolution $* -e '.[test]' $(WITH)
+	@touch $@
+
 lint: .venv/installed ## style, formatting and types
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
@@ -50,4 +66,4 @@ format: .venv/installed ## put the code into the project's format
 	$(RUN) -m ruff format
 
 clean: ## remove .venv and caches; results stay
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis build dist
+	rm -rf .venv .venv-* site .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis build dist

@@ -1,4 +1,4 @@
-"""A campaign of kills: `python benchmarks/kills.py [--kills 120]` stops every script at random moments.
+"""A campaign of kills: `python benchmarks/kills.py [--kills 108]` stops every script at random moments.
 
 Each script runs at toy size, is stopped by SIGKILL, SIGTERM or SIGINT, with one worker or two, and called again until
 it ends by itself. Then its tables and figures must be those of a run that nobody stopped, byte for byte, no process of
@@ -8,6 +8,9 @@ it may be left, and what it said may hold no traceback. It prints counts, and en
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
+import math
 import random
 import signal
 import subprocess
@@ -15,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -38,60 +40,69 @@ IMPORTING = "stopped; the same command goes on from here"
 def main() -> int:
     """Run the campaign."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=120, help="at least so many in all")
+    parser.add_argument("--kills", type=int, default=108, help="at least so many in all, as many of each kind")
     parser.add_argument("--scripts", nargs="+", default=list(SCRIPTS), choices=SCRIPTS, help="which scripts")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, by children too
     chance, counts = random.Random(given.seed), Counter[str]()
+    each = math.ceil(given.kills / (len(given.scripts) * 2 * len(SIGNALS)))
     wrong: list[str] = []
-    whole: dict[str, tuple[dict[str, bytes], float]] = {}
     with tempfile.TemporaryDirectory(prefix="mfmarl-kills-") as directory:
-        for number, (script, workers) in enumerate(cycle([(each, w) for each in given.scripts for w in (1, 2)])):
-            if counts["kills"] >= given.kills:
-                break
-            if script not in whole:
-                out, began = Path(directory) / f"{len(whole)}-whole", time.monotonic()
-                subprocess.run(command(script, 1, out), check=True, capture_output=True)
-                whole[script] = results(out), time.monotonic() - began
-            expected, seconds = whole[script]
-            out = Path(directory) / str(number)
-            wrong += stopped_until_done(script, workers, out, seconds, chance, counts)
-            if results(out) != expected:
-                wrong.append(f"{script}, {workers} workers: other bytes in {out}")
-            print(f"{counts['kills']:4d} kills  {script}, {workers} workers", flush=True)
+        for script in given.scripts:
+            whole, began = Path(directory) / f"{script}, whole", time.monotonic()
+            subprocess.run(command(script, 1, whole), check=True, capture_output=True)
+            seconds = time.monotonic() - began
+            for workers in (1, 2):
+                kills = chance.sample(SIGNALS * each, k=each * len(SIGNALS))
+                for number in itertools.count():
+                    out = Path(directory) / f"{script}, {workers} workers, {number}"
+                    wrong += stopped_until_done(script, workers, out, seconds, chance, kills, counts)
+                    if results(out) != results(whole):
+                        wrong.append(f"{script}, {workers} workers: other bytes in {out.name}")
+                    if not kills:
+                        break
+                print(f"{counts.total():4d} kills  {script}, {workers} workers", flush=True)
     print("\n" + "\n".join(f"{count:4d}  {what}" for what, count in sorted(counts.items())))
     print("\n".join(wrong) or "nothing lost, nothing left, all bytes equal")
     return bool(wrong)
 
 
 def stopped_until_done(
-    script: str, workers: int, out: Path, seconds: float, chance: random.Random, counts: Counter[str]
+    script: str,
+    workers: int,
+    out: Path,
+    seconds: float,
+    chance: random.Random,
+    kills: list[signal.Signals],
+    counts: Counter[str],
 ) -> list[str]:
-    """Stop a script up to four times, then let it end; what went wrong."""
+    """Stop a script by one signal of `kills` after the other until it ends, or they do; what went wrong."""
     wrong = []
-    for number in [*chance.choices(SIGNALS, k=4), None]:
+    while True:
         process = subprocess.Popen(
             command(script, workers, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        if number is not None:
-            time.sleep(chance.uniform(0, seconds))
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(number)
-            counts["kills"] += process.poll() is None
-            counts[f"{number.name}, {workers} workers"] += 1
+        number, family = None, list[psutil.Process]()
+        if kills:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(chance.uniform(0, seconds / 2))  # the next call goes on, and so do the moments
+            if process.poll() is None:
+                number = kills.pop()
+                counts[f"{script}, {workers} workers, {number.name}"] += 1
+                family = psutil.Process(process.pid).children(recursive=True)
+                process.send_signal(number)
         _, error = process.communicate()
-        if number is None or process.returncode == 0:
-            if process.returncode:
-                wrong.append(f"{script}: ended with {process.returncode}: {error[-300:]}")
+        if process.returncode == 0:
             return wrong
+        if number is None:
+            return [*wrong, f"{script}: ended with {process.returncode}: {error[-300:]}"]
         if process.returncode not in CODES[number]:
             wrong.append(f"{script}: {number.name} gave {process.returncode}: {error[-300:]}")
         if IMPORTING in error and "Traceback" in error:
             wrong.append(f"{script}: {number.name} gave a traceback: {error[-600:]}")
         _, alive = psutil.wait_procs(family, timeout=30)
         wrong += [f"{script}: {each} is left after {number.name}" for each in alive]
-    return wrong
 
 
 def command(script: str, workers: int, out: Path) -> list[str]:
