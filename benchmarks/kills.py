@@ -78,7 +78,7 @@ def stopped_until_done(
     counts: Counter[str],
 ) -> list[str]:
     """Stop a script by one signal of `kills` after the other until it ends, or they do; what went wrong."""
-    wrong = []
+    wrong: list[str] = []
     while True:
         process = subprocess.Popen(
             command(script, workers, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
