@@ -5,8 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.figures.style import looks
-
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table, a line a row."""
@@ -21,6 +19,8 @@ def bullets(sentences: Iterable[str]) -> str:
 
 def label(name: str) -> str:
     """The name of a method as figures have it."""
+    from mfmarl.figures.style import looks  # noqa: PLC0415 - seaborn takes seconds to import
+
     return looks([name])[name].label
 
 
