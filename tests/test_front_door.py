@@ -112,22 +112,25 @@ def test_fights_of_nobody_are_refused(army: AnyArmy, evaluation: Any, message: s
 
 
 class Counted(MFQ):
-    """Counts how often it is made."""
+    """Counts how often it is trained."""
 
-    made = 0
+    trained = 0
 
     def __init__(self, environment: Any, seeds: Any, slowness: float = 1.0, **general: Any) -> None:
         super().__init__(environment, seeds, **general)
-        Counted.made += 1
         self.slowness = slowness
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        Counted.trained += 1
+        return super().configure_optimizers()
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
-    Counted.made = 0
+    Counted.trained = 0
     first, again, other = (
         train(Counted, GAME, [0], out=tmp_path, slowness=slowness, **SMALL) for slowness in (1.0, 1.0, 2.0)
     )
-    assert Counted.made == 2
+    assert Counted.trained == 2
     pd.testing.assert_frame_equal(first, again)
     pd.testing.assert_frame_equal(first, other)
     assert set(first["algorithm"]) == {"Counted"}

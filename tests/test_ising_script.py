@@ -157,7 +157,7 @@ def test_references_and_summary_hold_the_exact_values(results: Path) -> None:
             these = these[these[name] == row[name]]
         energy = these["energy"]
         assert row["energy"] == pytest.approx(energy.mean(), rel=1e-12)
-        assert row["order_parameter_low"] <= row["order_parameter"] <= row["order_parameter_high"]
+        assert np.isnan([row["order_parameter_low"], row["order_parameter_high"]]).all()  # of two seeds there is none
         exact = kaufman_energy(row["size"], row["temperature"])
         assert row["exact_energy"] == pytest.approx(exact, rel=1e-12)
         error = abs(energy.iloc[0] - energy.iloc[1]) / 2  # of the mean of two
