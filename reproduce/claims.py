@@ -32,6 +32,7 @@ from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill, passages
 from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.tables import read_table, write_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -240,12 +241,6 @@ def in_brief(claims: pd.DataFrame) -> str:
             (f"[{row['id']}]({page}): {row['claim']}", in_words(row["verdict"], row["seeds_needed"]), brief(row))
         )
     return table(("claim of the paper", "verdict", "it rests on"), cells)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of texts as a table of Markdown."""
-    lines = [" | ".join(text.replace("|", chr(92) + "|") for text in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in (" | ".join(header), " | ".join("---" for _ in header), *lines))
 
 
 def task_of(claim: str) -> str:

@@ -9,11 +9,12 @@ from math import inf, nan
 
 import numpy as np
 
-from mfmarl.claims.tables import EVALUATIONS, Measured, Tables, cell, smaller
+from mfmarl.claims.tables import EVALUATIONS, Measured, Tables, smaller
 from mfmarl.claims.wording import NAMES, least_p, listed, p_of, percent
 from mfmarl.evaluation.comparisons import armies_needed, exchange_test, holm, two_way_interval
 from mfmarl.evaluation.intervals import FEWEST, Array, steps_to_stay
 from mfmarl.evaluation.rounds import met
+from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, better
 
 SEAT = 0.5  # a difference of wins between the seats that is told
@@ -103,11 +104,11 @@ def say_same_ranking(found: Measured, tables: Tables) -> str:
     counts = ", ".join(f"{found[f'MF-Q v IL, {agents} v {agents}, greedy, wins'].n} at {agents}" for agents in sizes)
     seats = []
     for agents in (144, 256):
-        rows = tables.rounds[cell(tables.rounds, agents=agents, evaluation="greedy", algorithm="mf-q", opponent="il")]
+        rows = only(tables.rounds, agents=agents, evaluation="greedy", algorithm="mf-q", opponent="il")
         by_seat = rows.groupby("seat")["points"].mean()
         if len(by_seat) == 2 and abs(by_seat["left"] - by_seat["right"]) > SEAT:
             seats.append(f"at {agents} {by_seat['left']:.0%} standing left, {by_seat['right']:.0%} standing right")
-    mirror = tables.rounds[cell(tables.rounds, agents=144, evaluation="greedy", algorithm="mf-ac", opponent="mf-ac")]
+    mirror = only(tables.rounds, agents=144, evaluation="greedy", algorithm="mf-ac", opponent="mf-ac")
     text = f"Seeds: {counts}."
     if seats:
         text += f" MF-Q's greedy wins against IL are a matter of the seat: {'; '.join(seats)}."
@@ -138,7 +139,7 @@ class Pairing:
 
     def table(self, tables: Tables, agents: int) -> tuple[Array, int]:
         """All armies against all, and how many are of the first group."""
-        sides = tables.rounds[cell(tables.rounds, agents=agents, evaluation=self.evaluation)]
+        sides = only(tables.rounds, agents=agents, evaluation=self.evaluation)
         return met(sides, self.one, self.other, self.metric)
 
 
@@ -168,7 +169,7 @@ def fought(tables: Tables, pairings: Sequence[Pairing]) -> list[Finding]:
 
 def earned(tables: Tables, pairing: Pairing) -> float:
     """What an army earns a round in this pairing, the mean of both."""
-    sides = tables.rounds[cell(tables.rounds, agents=pairing.agents, evaluation=pairing.evaluation)]
+    sides = only(tables.rounds, agents=pairing.agents, evaluation=pairing.evaluation)
     sides = sides[sides["algorithm"].isin(pairing.one) & sides["opponent"].isin(pairing.other)]
     return float((sides["reward"].mean() + sides["opponent_reward"].mean()) / 2)
 
@@ -176,6 +177,6 @@ def earned(tables: Tables, pairing: Pairing) -> float:
 def leaves_hiding(tables: Tables, name: str, agents: int) -> Array:
     """The round of self-play from which each army earns more than by hiding until the end, -0.005 a step and agent."""
     curves = tables.read("battle/curves.csv", ["settings", "algorithm", "agents", "seed", "step", "reward"])
-    runs = curves[cell(curves, settings="appendix", algorithm=name, agents=agents)].sort_values("step")
+    runs = only(curves, settings="appendix", algorithm=name, agents=agents).sort_values("step")
     above = np.nextafter(-0.005 * 400 * agents, inf)
     return np.array([steps_to_stay(run["step"], run["reward"], above) for _, run in runs.groupby("seed")])

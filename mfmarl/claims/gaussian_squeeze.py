@@ -7,9 +7,10 @@ from math import inf
 
 import pandas as pd
 
-from mfmarl.claims.tables import EVALUATIONS, OPTIMUM_SHARE, Measured, Tables, cell, smaller
+from mfmarl.claims.tables import EVALUATIONS, OPTIMUM_SHARE, Measured, Tables, smaller
 from mfmarl.claims.wording import NAMES, p_of, runs_of
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within
 
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
@@ -39,7 +40,7 @@ def learns_optimum(tables: Tables) -> Measured:
     informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
     beside = []
     for name, agents in product(("ac", "mf-ac"), (500, 1000)):
-        runs = informed[cell(informed, algorithm=name, agents=agents, actor_rate=1e-4)]
+        runs = only(informed, algorithm=name, agents=agents, actor_rate=1e-4)
         for play in EVALUATIONS:
             beside.append(ends_above(f"{NAMES[name]}, N = {agents}, informed start, {play}", runs[play]))
     keys = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
@@ -92,7 +93,7 @@ def others_fail(tables: Tables) -> Measured:
     duels = []
     for agents in (500, 1000):
         ours, theirs = (
-            tables.squeeze[cell(tables.squeeze, settings="calibrated", agents=agents, algorithm=name)]["greedy"]
+            only(tables.squeeze, settings="calibrated", agents=agents, algorithm=name)["greedy"]
             for name in ("mf-q", "il")
         )
         duels.append((f"MF-Q v IL, N = {agents}, calibrated", theirs.to_numpy(float), ours.to_numpy(float)))
@@ -126,9 +127,7 @@ def converges_faster(tables: Tables) -> Measured:
     parts, groups = [], []
     for settings, agents in product(SETTINGS, (100, 500, 1000)):
         one, other = (
-            tables.squeeze[cell(tables.squeeze, settings=settings, agents=agents, algorithm=name)]["stays"].to_numpy(
-                float
-            )
+            only(tables.squeeze, settings=settings, agents=agents, algorithm=name)["stays"].to_numpy(float)
             for name in ("mf-q", "mf-ac")
         )
         parts.append((f"{settings}, N = {agents}", one, other))
@@ -144,7 +143,7 @@ def say_converges_faster(found: Measured, tables: Tables) -> str:
         settings, agents = finding.part.split(", N = ")
         ways = []
         for name in ("mf-q", "mf-ac"):
-            runs = tables.squeeze[cell(tables.squeeze, settings=settings, agents=int(agents), algorithm=name)]["stays"]
+            runs = only(tables.squeeze, settings=settings, agents=int(agents), algorithm=name)["stays"]
             stayed = runs[runs < inf]
             median = f" ({stayed.median():,.0f})" if len(stayed) else ""
             ways.append(f"{len(stayed)} of {len(runs)}{median}")
@@ -160,9 +159,7 @@ def part_of(name: str, agents: int, settings: str) -> str:
 
 def learned(tables: Tables, name: str, agents: int) -> list[Finding]:
     """Whether most runs end at the optimum, setting by setting."""
-    runs = {
-        each: tables.squeeze[cell(tables.squeeze, settings=each, algorithm=name, agents=agents)] for each in SETTINGS
-    }
+    runs = {each: only(tables.squeeze, settings=each, algorithm=name, agents=agents) for each in SETTINGS}
     return [ends_above(part_of(name, agents, settings), some["greedy"]) for settings, some in runs.items()]
 
 
@@ -174,7 +171,7 @@ def ends_above(part: str, scores: pd.Series[float]) -> Finding:
 
 def failed(tables: Tables, name: str, agents: int, settings: str) -> Finding:
     """Whether most runs end at half of G* or less."""
-    runs = tables.squeeze[cell(tables.squeeze, settings=settings, algorithm=name, agents=agents)]
+    runs = only(tables.squeeze, settings=settings, algorithm=name, agents=agents)
     count = int((runs["greedy"] > FAILURE_SHARE).sum())
     part = part_of(name, agents, settings)
     return share_within(part, "share of runs that end above 0.5 G*", count, len(runs), (0, 0.5))

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mfmarl.claims.tables import Measured, Tables, cell, interval_of
+from mfmarl.claims.tables import Measured, Tables, interval_of
 from mfmarl.claims.wording import mean_of, most
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval
+from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, judge, within
 
 ISING_SIZE = 20  # the paper's lattice
@@ -46,7 +47,7 @@ def transitions(tables: Tables) -> Measured:
     table = tables.read("ising/crossings.csv", ["method", "sizes", "estimate", "low", "high", "n"])
     findings = []
     for method, name in (("mf-q", "MF-Q"), ("mcmc", "MCMC")):
-        row = table[cell(table, method=method, sizes="16, 32")]
+        row = only(table, method=method, sizes="16, 32")
         interval, n = interval_of(row.rename(columns={"estimate": "value"}))
         findings.append([within(name, "tau at which Binder's cumulants cross", interval, n, NEAR_TRANSITION)])
     return Measured(findings)
@@ -55,7 +56,7 @@ def transitions(tables: Tables) -> Measured:
 def say_transitions(found: Measured, tables: Tables) -> str:
     """The sentence of IS-2."""
     runs = tables.read("ising/equilibrium.csv", ["method", "order", "temperature", "order_parameter"])
-    released = runs[cell(runs, method="mf-q", order="released-code")]
+    released = only(runs, method="mf-q", order="released-code")
     hottest = released["temperature"].max()
     texts = [f"{each.value:.4f} [{each.low:.4f}, {each.high:.4f}] for {each.part}" for (each,) in found.groups]
     exact = 1 / np.log(1 + np.sqrt(2))
@@ -102,7 +103,7 @@ def differences(tables: Tables, order: str) -> list[Finding]:
     """Of the order parameters of MF-Q and MCMC, their sign left out, one a temperature; Welch's intervals for all."""
     table = tables.read("ising/equilibrium.csv", ["method", "order", "size", "temperature", "order_parameter"])
     table = table[table["size"] == ISING_SIZE]
-    ours, truth = table[cell(table, method="mf-q", order=order)], table[table["method"] == "mcmc"]
+    ours, truth = only(table, method="mf-q", order=order), table[table["method"] == "mcmc"]
     both = sorted(set(ours["temperature"]) & set(truth["temperature"]))
     part, statistic, findings = f"{order} order", "largest difference of the order parameters", []
     for temperature in both:
@@ -131,7 +132,7 @@ def q_errors(tables: Tables) -> pd.DataFrame:
 
 def final_error(curves: pd.DataFrame, order: str, temperature: float) -> Array:
     """Q's error of each run, the mean over the last tenth of training."""
-    runs = curves[cell(curves, order=order, temperature=temperature)]
+    runs = only(curves, order=order, temperature=temperature)
     late = runs[runs["step"] > 0.9 * runs["step"].max()]
     return np.array([run["q_error"].mean() for _, run in late.groupby("seed")], np.float64)
 

@@ -106,14 +106,6 @@ class Claim:
     say: Callable[[Measured, Tables], str]
 
 
-def cell(frame: pd.DataFrame, **labels: object) -> pd.Series[bool]:
-    """Which rows have these values."""
-    chosen = pd.Series(data=True, index=frame.index)
-    for column, value in labels.items():
-        chosen &= frame[column] == value
-    return chosen
-
-
 def interval_of(rows: pd.DataFrame) -> tuple[Interval, int]:
     """Value, ends and n of the one row there is; NaN and 0 if there is none."""
     if rows.empty:

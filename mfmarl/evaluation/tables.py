@@ -1,4 +1,4 @@
-"""What every table must have before anything is computed from it."""
+"""What every table must have before anything is computed from it, and some of its rows."""
 
 from collections.abc import Iterable
 
@@ -21,3 +21,10 @@ def require_columns(name: str, table: pd.DataFrame, columns: Iterable[str]) -> N
         raise ValueError(f"{name} lacks the columns {missing}; it has {list(table.columns)}")
     if table.empty:
         raise ValueError(f"{name} has no rows; it must hold at least one")
+
+
+def only(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """The rows that have these values."""
+    for name, value in columns.items():
+        frame = frame[frame[name] == value]
+    return frame

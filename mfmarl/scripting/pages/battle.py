@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mfmarl.evaluation.rounds import EVALUATIONS, LEARNERS
+from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import bullets, in_words, label, one, only, span, table
+from mfmarl.scripting.pages.markdown import bullets, in_words, label, one, span, table
 
 SIZES = (8, 64, 144, 256)
 HIDING = -2.0  # a round's reward of an agent that never attacks: 400 steps at -0.005

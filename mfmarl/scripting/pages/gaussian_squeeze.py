@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy.stats import mannwhitneyu
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation.comparisons import rank_test
 from mfmarl.evaluation.final_scores import final_scores
+from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import bullets, label, one, only, span, table, with_interval
+from mfmarl.scripting.pages.markdown import bullets, label, one, span, table, with_interval
 
 SIZES = (100, 500, 1000)
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
@@ -105,7 +106,7 @@ def _p(scores: pd.DataFrame, first: str, second: str, agents: int) -> str:
 
 def p_value(first: "pd.Series[float]", second: "pd.Series[float]") -> str:
     """Of Mann and Whitney's test, two-sided."""
-    return f"p = {mannwhitneyu(first, second).pvalue:.1g}"
+    return f"p = {rank_test(first, second):.1g}"
 
 
 def informed_start(study: pd.DataFrame) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import one, only, table, with_interval
+from mfmarl.scripting.pages.markdown import one, table, with_interval
 from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisation
 
 AROUND = (1.05, 1.3)  # tau near the critical point, where runs are slow to settle

@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from mfmarl.evaluation.tables import only
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table, a line a row."""
+    """A table, a line a row; a bar within a cell is escaped."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
 def bullets(sentences: Iterable[str]) -> str:
@@ -22,13 +24,6 @@ def label(name: str) -> str:
     from mfmarl.figures.style import looks  # noqa: PLC0415 - seaborn takes seconds to import
 
     return looks([name])[name].label
-
-
-def only(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
-    """The rows that have these values."""
-    for name, value in columns.items():
-        frame = frame[frame[name] == value]
-    return frame
 
 
 def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
