@@ -1,6 +1,7 @@
 """The released actor-critics of Battle: loss and returns by hand, one gradient step a round, the network's form."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from math import log
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,9 @@ class Still:
 
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
         return (uniform * 21).long() if army == 0 else torch.where(uniform < 0.9, 13 + (uniform * 8).long(), 6)
+
+    def playing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def opponent_follows(self) -> None:
         pass

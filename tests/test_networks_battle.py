@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from mfmarl.networks.battle import BattleNetwork
+from mfmarl.networks.battle import BattleNetwork, weights_cast
 
 EYE = (32 * 7 * 9 + 32) + (32 * 32 * 9 + 32) + (32 * 9 * 9 * 256 + 256)  # 13 x 13 cells, less 2 for each convolution
 FEATURE = 34 * 32 + 32
@@ -141,3 +141,22 @@ def test_it_computes_what_it_says() -> None:
     hidden = F.relu(dense("head.1", hidden))
     expected = dense("head.5", F.relu(dense("head.3", hidden)))
     torch.testing.assert_close(network(view, feature, mean), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("uses_mean_action", [False, True])
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_weights_cast_once_give_the_same_bits(uses_mean_action: bool, batch: int) -> None:
+    network, plain = make(uses_mean_action), nn.Linear(2, 2)
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        expected = network(*inputs(batch))
+        with weights_cast([network, plain]):
+            assert {each.dtype for each in network.parameters()} == {torch.bfloat16}
+            assert plain.weight.dtype == torch.float32, "another's network may do more than products"
+            torch.testing.assert_close(network(*inputs(batch)), expected, rtol=0, atol=0)
+        torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+        with pytest.raises(KeyboardInterrupt), weights_cast([network]):
+            raise KeyboardInterrupt
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+    with weights_cast([network]):
+        assert {each.dtype for each in network.parameters()} == {torch.float32}, "without autocast as they are"

@@ -1,6 +1,7 @@
 """Self-play: what the policy is shown, what is stored, what falls due, and how it goes on from where it stopped."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ class Spy:
         call = {"army": army, "view": view, "feature": feature, "mean_action": mean_action, "uniform": uniform}
         self.calls.append({key: deepcopy(value) for key, value in {**call, "step": step, "actions": actions}.items()})
         return actions
+
+    def playing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def opponent_follows(self) -> None:
         self.followed.append(len(self.calls))

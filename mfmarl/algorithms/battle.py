@@ -13,6 +13,7 @@ the neighbours; with 64 agents in one army and no neighbourhood in the paper's B
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.exploration import EpsilonGreedy, check_exploration
 from mfmarl.files import told
 from mfmarl.mean_field import boltzmann_policy, boltzmann_value, chosen, mean_field_value
-from mfmarl.networks.battle import BattleNetwork
+from mfmarl.networks.battle import BattleNetwork, weights_cast
 from mfmarl.policies import NETWORKS, Acting, Policy, save_agent
 from mfmarl.seeds import generators, plain_layers_from
 from mfmarl.values import classes_in, decode, encode
@@ -202,6 +203,12 @@ class BattleAgent(Agent):
             neighbourhood=self.neighbourhood,
         )
         policy.save(made(directory) / self.file)
+
+    def playing(self) -> AbstractContextManager[None]:
+        """What a round is played in: nobody learns meanwhile."""
+        if self._overrides("act", "player", "action_values"):
+            return nullcontext()
+        return weights_cast([self.network, self.opponent])
 
     def opponent_follows(self) -> None:
         """Move the opponent's copy towards the learner."""

@@ -5,6 +5,7 @@ stores what army 0 saw and did, and then yields what is to be learned from: mini
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import torch
@@ -36,6 +37,10 @@ class BattlePolicy(Protocol):
 
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
         """Actions of an army's living agents, see BattleAgent."""
+        ...
+
+    def playing(self) -> AbstractContextManager[None]:
+        """What a round is played in."""
         ...
 
     def opponent_follows(self) -> None:
@@ -141,9 +146,10 @@ class SelfPlay(RoundsDataModule):
             replay.push(observed, actions, outcome.rewards, own(mean_actions))
             stored += int(observed.alive[0, 0].sum())
 
-        rewards, mean_actions = play_round(
-            battles, act, store, neighbourhoods=(neighbourhood, neighbourhood), generators=[self._generator]
-        )
+        with policy.playing():
+            rewards, mean_actions = play_round(
+                battles, act, store, neighbourhoods=(neighbourhood, neighbourhood), generators=[self._generator]
+            )
         replay.end(battles.observe(), own(mean_actions))
         self._conclude([policy], rewards)
         return stored

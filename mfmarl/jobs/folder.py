@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
@@ -177,6 +178,8 @@ def readable(path: Path) -> Iterator[None]:
 @contextmanager
 def computing(hardware: Hardware) -> Iterator[None]:
     """Set torch to the hardware's threads and precision, and to algorithms that give the same bits every time."""
+    # In bfloat16 oneDNN makes a kernel for each size of batch: 256 agents dying one by one overflow its 1024.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
     threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_num_threads(hardware.threads)
     torch.set_float32_matmul_precision("high" if hardware.rounds_factors else "highest")

@@ -5,6 +5,8 @@ layer of 256 for the view, 32 for the features, 64 and 32 for the mean action, a
 and critics have the same form, where the released ones are MLPs (our choice).
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import sqrt
 
 import torch
@@ -64,3 +66,21 @@ class BattleNetwork(nn.Module):
         self.head = nn.Sequential(
             nn.ReLU(), nn.Linear(inputs, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, ACTIONS)
         )
+
+
+@contextmanager
+def weights_cast(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Meanwhile hold the weights of those that are BattleNetworks in autocast's type, if it is on.
+
+    Autocast casts them at every call, a fifth of the time of a call with 64 agents. Cast before, the outputs are the
+    same, bit for bit. No gradient may be taken meanwhile.
+    """
+    parameters = [each for network in networks if type(network) is BattleNetwork for each in network.parameters()]
+    held = [(each, each.data) for each in parameters if torch.is_autocast_enabled(each.device.type)]
+    for each, values in held:
+        each.data = values.to(torch.get_autocast_dtype(each.device.type))
+    try:
+        yield
+    finally:
+        for each, values in held:
+            each.data = values

@@ -11,6 +11,7 @@ is given in the appendix of Yang et al. 2018 (C.3) and in the engine:
   round), the last reward, x and y over the side of the map.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -125,12 +126,15 @@ def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Te
     here_x, here_y = x[sample, 0, slot], y[sample, 0, slot]
     alive = x > 0
     observes = alive[sample, 0, slot] & alive[:, 1].any(-1)
+    painted = alive & observes.view(-1, 1, 1)  # who observes nothing is painted nobody, and no border below
 
     views = hp.new_zeros(samples, SQUARES + 1, VIEW[2])  # the last square takes what is not seen
-    _paint_agents(views, x - here_x.view(-1, 1, 1), y - here_y.view(-1, 1, 1), hp, alive)
+    _paint_agents(views, x - here_x.view(-1, 1, 1), y - here_y.view(-1, 1, 1), hp, painted)
     side = -(-map_size // WIDTH)
-    _paint_minimaps(views, y // side * WIDTH + x // side, here_y // side * WIDTH + here_x // side, alive)
-    views[:, :SQUARES, WALL] = _walls(here_x, here_y, map_size).flatten(1)
+    here = (here_y // side * WIDTH + here_x // side).where(observes, SQUARES)
+    _paint_minimaps(views, y // side * WIDTH + x // side, here, painted)
+    cell = (here_y.long() * map_size + here_x).where(observes, map_size**2)
+    views[:, :SQUARES, WALL] = _all_walls(map_size, cell.device).index_select(0, cell)
 
     features = hp.new_zeros(samples, FEATURES)
     number = slot + agents * (army != state.left)
@@ -139,9 +143,7 @@ def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Te
     features.scatter_(1, ID_BITS + last_action, 1)  # nobody's is overwritten by the last reward
     features[:, LAST_REWARD] = state.last_reward[sample, army, slot]
     features[:, -2:] = torch.stack([here_x, here_y], -1).to(features.dtype) / map_size
-
-    seen = views[:, :SQUARES] * observes.view(-1, 1, 1)
-    return seen.view(samples, *VIEW), features.masked_fill_(~observes.unsqueeze(-1), 0)
+    return views[:, :SQUARES].view(samples, *VIEW), features.masked_fill_(~observes.unsqueeze(-1), 0)
 
 
 def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor) -> None:
@@ -164,6 +166,17 @@ def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) 
     here = here.long().view(-1, 1, 1).expand(-1, 2, 1)
     minimaps.scatter_add_(-1, here, minimaps.new_ones(1).expand(here.shape))
     views[..., OWN_MINIMAP], views[..., ENEMY_MINIMAP] = minimaps.unbind(1)
+
+
+@lru_cache(maxsize=4)
+def _all_walls(map_size: int, device: torch.device) -> Tensor:
+    """Which cells of a view are border, from each cell of the map, row by row: `[map_size ** 2 + 1, 169]` float32.
+
+    The last row is seen from nowhere: no border.
+    """
+    y, x = torch.cartesian_prod(*[torch.arange(map_size, device=device)] * 2).unbind(-1)
+    walls = _walls(x, y, map_size).flatten(1).to(torch.float32)
+    return torch.cat([walls, walls.new_zeros(1, SQUARES)])
 
 
 def _walls(x: Tensor, y: Tensor, map_size: int) -> Tensor:
