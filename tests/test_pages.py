@@ -215,6 +215,11 @@ def test_every_figure_of_a_task_is_shown_or_linked() -> None:
             assert listed, f"{task.name}: {own}"
 
 
+def test_the_page_of_examples_lists_each() -> None:
+    files = {path.name for path in (ROOT / "examples").iterdir() if path.suffix in {".py", ".ipynb"}}
+    assert files == {link for link in links(TEXTS["examples/README.md"]) if "/" not in link}
+
+
 def test_the_site_has_every_page() -> None:
     listed = re.findall(r"^ +- (?:Start: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
     assert sorted(listed) == sorted(TEXTS)
