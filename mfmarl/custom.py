@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
             module of this process has the name of.
     """
     path, _, class_name = name.rpartition(":")
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise ValueError(f"{what} {name!r}: there is no file {path}")
     make_importable(what, name, Path(path))
     module_name = f"{FILE_MODULE}{Path(path).stem}"

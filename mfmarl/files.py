@@ -14,6 +14,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
+LONGEST_PART = 255  # of a path on most file systems, in bytes
+LONGEST_PATH = 4096 - 1024 if platform.system() == "Linux" else 1024 - 400  # with room for what lies below
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -110,12 +113,20 @@ def told(error: BaseException) -> str:
 
 
 def check_writable(directory: Path) -> None:
-    """Check that `directory` can be written to, or made; touches nothing.
+    """Check that `directory` can be written to, or made, with a job's folder below it; touches nothing.
 
     Raises:
         ValueError: it cannot.
     """
     existing = directory.absolute()
+    if "\0" in str(directory):
+        raise ValueError(f"out: got {str(directory)!r}, allowed is a path without a null byte")
+    longest, length = max(len(os.fsencode(part)) for part in existing.parts), len(os.fsencode(existing))
+    if longest > LONGEST_PART or length > LONGEST_PATH:
+        raise ValueError(
+            f"out: got {str(directory)[:40]}... of {length} bytes, {longest} of them one name, allowed are at most "
+            f"{LONGEST_PATH}, and {LONGEST_PART} a name"
+        )
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir():

@@ -7,6 +7,7 @@ policy = Policy.load("results/battle/policies/mf-q-64-seed-0.safetensors")
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -340,7 +341,7 @@ def load_army(source: str, device: torch.device | str = "cpu", classes: Sequence
     """
     if source in OPPONENTS:
         return Scripted(source)
-    if not Path(source).is_file():
+    if not os.path.isfile(source):
         raise ValueError(
             f"army must be the file of a policy or {' or '.join(OPPONENTS)}, got {source!r}, which is none"
         )

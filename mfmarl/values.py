@@ -8,6 +8,7 @@ Trained agents and armies are files of weights, safetensors, with such plain dat
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -157,7 +158,7 @@ def read_weights(
     Raises:
         ValueError: no such file, one of something else, or a device that is not there.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise ValueError(f"{what}: there is no file {path}")
     check_device(device)
     with understood(path, what), safe_open(path, "pt", device=str(device)) as file:

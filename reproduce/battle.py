@@ -40,7 +40,7 @@ from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
 from mfmarl.jobs.armies import army_file, keep_all, policy_path, seeds_together, trained_seeds
 from mfmarl.jobs.console import say
-from mfmarl.jobs.execution import at_least
+from mfmarl.jobs.execution import within
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 OUT = Path("results/battle")
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
+MOST_ROUNDS = 10_000_000  # a second each
 RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
 
 
@@ -149,8 +150,8 @@ class BattleOptions(Options):
         self._check_entrants()
         if self.precision == "64":
             raise ValueError("precision: got 64, allowed are 32, tf32 and bf16-mixed")
-        at_least("rounds", self.rounds, 1)
-        at_least("tournament_rounds", self.tournament_rounds, 1)
+        within("rounds", self.rounds, 1, MOST_ROUNDS)
+        within("tournament_rounds", self.tournament_rounds, 1, MOST_ROUNDS)
         for agents in self.agents:
             Battle(agents)
 
@@ -228,7 +229,7 @@ def training_jobs(name: str, settings: Settings, options: BattleOptions) -> list
 
 def blocks_of(method: str, settings: Settings, options: BattleOptions) -> list[tuple[int, ...]]:
     """The seeds of an algorithm, those together that make a job."""
-    algorithm = algorithm_class(settings.methods.get(method, method), "battle")
+    algorithm = algorithm_class(settings.methods.get(method, method), "battle", "algorithms")
     return seed_blocks(options.seed, settings.seed_count, seeds_together(algorithm, options))
 
 
@@ -387,9 +388,12 @@ def film(options: BattleOptions) -> None:
     name, *others = (army.removesuffix(".npz") for army in options.replay)
     if others:
         armies = (army_file(name, options.out, options.home()), army_file(others[0], options.out, options.home()))
-        named = [algorithm_class(name, "battle") for name in options.algorithms if is_in_file(name)]
+        named = [algorithm_class(name, "battle", "algorithms") for name in options.algorithms if is_in_file(name)]
         custom = [each for cls in named for each in with_its_file(cls)]
-        trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
+        try:
+            trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
+        except ValueError as error:
+            raise ValueError(f"replay: {error}") from error
         fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
         agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])
         battle = recording.record(Battle(agents), armies, "sampled", options.seed, custom)

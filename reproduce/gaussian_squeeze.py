@@ -21,12 +21,13 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from mfmarl.algorithms import ALGORITHMS
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation.final_scores import GROUP, final_scores, summarise
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.jobs.job import Label, TrainingJob, job_name
-from mfmarl.scripting.options import Options, known_names, main, not_used, parse
+from mfmarl.scripting.options import Options, known_methods, known_names, main, not_used, parse
 from mfmarl.scripting.provenance import compute_seconds
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
@@ -264,6 +265,7 @@ class GaussianSqueezeOptions(Options):
         not_used(self, "scale_target", "settings")
         if self.study:
             known_names("algorithms", self.algorithms, STUDIES[self.study].algorithms)
+        known_methods("algorithms", self.algorithms, ALGORITHMS["stateless"])
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
         if (self.mu, self.sigma) != (400.0, 200.0) and self.committed:

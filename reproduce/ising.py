@@ -31,8 +31,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mfmarl.environments.ising import Ising
-from mfmarl.environments.ising_arguments import checked_size, temperature_tuple
+from mfmarl.environments.ising import LARGEST_SIZE, Ising
+from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.evaluation.intervals import bootstrap_interval, interval_columns
 from mfmarl.files import write_csv
 from mfmarl.jobs.console import say
@@ -136,9 +136,12 @@ class IsingOptions(Options):
             named_once(name, getattr(self, name))
         if self.temperatures:
             temperature_tuple(self.temperatures)
-        if len(self.agents) > 1 or any(agents < 16 or isqrt(agents) ** 2 != agents for agents in self.agents):
-            raise ValueError(f"agents: got {self.agents}, allowed is one square of an even number, at least 16")
-        checked_size(self.size, 4, even=True)  # its checkerboard
+        sizes = [isqrt(max(agents, 0)) for agents in self.agents]
+        if len(sizes) > 1 or any(
+            not 4 <= size <= LARGEST_SIZE or size % 2 or [size**2] != self.agents for size in sizes
+        ):
+            asked = f"one square of an even number, at least 16, at most {LARGEST_SIZE**2}"
+            raise ValueError(f"agents: got {self.agents}, allowed is {asked}")  # a checkerboard
 
     @property
     def size(self) -> int:

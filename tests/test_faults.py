@@ -219,12 +219,19 @@ def test_what_killed_calls_left_half_written_goes_and_what_is_being_written_stay
         ({"agents": 10**12}, "agents must be from 2 to 10000000, got 1000000000000"),
         ({"agents": 100, "mu": 1e200}, r"mu must be from -1e\+15 to 1e\+15, got 1e\+200"),
         ({"agents": 100, "mu": float("nan")}, "mu must be from"),
-        ({"agents": 100, "sigma": float("inf")}, r"sigma must be positive and at most 1e\+15, got inf"),
+        ({"agents": 100, "sigma": float("inf")}, r"sigma must be from 1e-15 to 1e\+15, got inf"),
+        ({"agents": 100, "sigma": 1e-320}, r"sigma must be from 1e-15 to 1e\+15, got 1e-320"),
     ],
 )
 def test_games_at_the_edge_are_refused(game: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GaussianSqueeze(**game)  # type: ignore[arg-type]
+
+
+def test_the_narrowest_squeeze_is_a_game() -> None:
+    game = GaussianSqueeze(100, sigma=1e-15)
+    assert game.optimum() == (400, 400.0)
+    assert game.uniform_play_reward() == pytest.approx(GaussianSqueeze(100, sigma=0.01).uniform_play_reward())
 
 
 def test_uniform_play_of_many_agents_needs_memory_in_proportion() -> None:

@@ -384,12 +384,20 @@ TOY = Path(__file__).with_name("toy.py")
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--agents", "225"], "size must be an even integer of at least 4, got 15"),
+        (["--agents", "225"], "agents: got [225], allowed is one square of an even number, at least 16"),
         (["--agents", "200"], "agents: got [200], allowed is one square of an even number, at least 16"),
         (["--agents", "4"], "agents: got [4], allowed is one square of an even number, at least 16"),
         (["--agents", "64", "100"], "agents: got [64, 100], allowed is one"),
-        (["--temperatures", "-1"], "temperatures must be positive and finite, at least one, got [-1.0]"),
-        (["--temperatures", "1", "0"], "temperatures must be positive and finite, at least one, got [1.0, 0.0]"),
+        (["--temperatures", "-1"], "temperatures must be positive and finite, at least one, from 1e-30 on, got [-1.0]"),
+        (
+            ["--temperatures", "1", "0"],
+            "temperatures must be positive and finite, at least one, from 1e-30 on",
+        ),
+        (["--temperatures", "1e-320"], "temperatures must be positive and finite, at least one, from 1e-30 on, got"),
+        (
+            ["--agents", str(10**30)],
+            f"agents: got [{10**30}], allowed is one square of an even number, at least 16, at",
+        ),
         (["--temperatures", "cold"], "temperatures"),
         (["--temperatures", "1", "1"], "temperatures: got [1.0, 1.0], each may be named once"),
         (["--orders", "foo"], "orders: got foo, allowed are checkerboard, simultaneous, released-code"),

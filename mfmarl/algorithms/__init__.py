@@ -44,12 +44,13 @@ BASES: dict[Kind | None, str] = {
 }
 
 
-def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
+def algorithm_class(name: str, kind: Kind | None = None, argument: str = "algorithm") -> "type[Agent]":
     """The class behind a name: a key of the tables above, or `path/to/file.py:Class` for a custom method.
 
     Args:
         name: of the algorithm.
         kind: of games it must play; None for any.
+        argument: what the caller calls the name, for errors.
 
     Raises:
         ValueError: an unknown name, a file or class that is not there, or a class that plays no such game.
@@ -59,8 +60,8 @@ def algorithm_class(name: str, kind: Kind | None = None) -> "type[Agent]":
     if name in known:
         return _load(known[name])
     if not is_in_file(name):
-        raise ValueError(f"algorithm must be one of {', '.join(known)} or path/to/file.py:Class, got {name!r}")
-    return class_in_file("algorithm", name, _load(BASES[kind]))
+        raise ValueError(f"{argument} must be one of {', '.join(known)} or path/to/file.py:Class, got {name!r}")
+    return class_in_file(argument, name, _load(BASES[kind]))
 
 
 def agent_of_seeds(algorithm: "type[Agent]", environment: "Game", seeds: Sequence[int], **arguments: Any) -> "Agent":

@@ -13,6 +13,7 @@ from torch import Tensor
 
 MOST_AGENTS = 10_000_000  # whose sums a float32 gradient step and the memory of one machine still bear
 LARGEST = 1e15  # up to here sums, and differences from them, are exact in float64
+SMALLEST = 1e-15  # whose square, and what is divided by it, float64 holds
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class GaussianSqueeze:
     Args:
         agents: N, from 2 to 10 million.
         mu: the sum asked for, within 1e15. 400: the paper.
-        sigma: how far x may be from it, positive, at most 1e15. 200: the paper.
+        sigma: how far x may be from it, from 1e-15 to 1e15. 200: the paper.
 
     Raises:
         ValueError: a value out of its range.
@@ -39,8 +40,8 @@ class GaussianSqueeze:
             raise ValueError(f"agents must be from 2 to {MOST_AGENTS}, got {self.agents}")
         if not abs(self.mu) <= LARGEST:
             raise ValueError(f"mu must be from {-LARGEST:g} to {LARGEST:g}, got {self.mu}")
-        if not 0 < self.sigma <= LARGEST:
-            raise ValueError(f"sigma must be positive and at most {LARGEST:g}, got {self.sigma}")
+        if not SMALLEST <= self.sigma <= LARGEST:
+            raise ValueError(f"sigma must be from {SMALLEST:g} to {LARGEST:g}, got {self.sigma}")
         if self.actions < 2:
             raise ValueError(f"actions must be at least 2, got {self.actions}")
 

@@ -16,13 +16,15 @@ from torch import Tensor
 
 from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size
 
+LARGEST_SIZE = 4096  # 17 million spins, of which each run has a byte, a table of Q and sums of them
+
 
 @dataclass(frozen=True)
 class Ising:
     """L x L spins with `r^j = h a^j + (lambda / 2) a^j sum_k a^k`, Eq. 33, over the four nearest neighbours k.
 
     Args:
-        size: L, at least 3, so that neighbours are distinct. 20: the paper.
+        size: L, at least 3, so that neighbours are distinct, and at most 4096. 20: the paper.
         field: h, 0: appendix C.2.
         coupling: lambda, positive (spins like to agree: appendix C.2). 1: the paper.
 
@@ -36,7 +38,7 @@ class Ising:
     actions: int = 2
 
     def __post_init__(self) -> None:
-        checked_size(self.size, 3)
+        checked_size(self.size, 3, LARGEST_SIZE)
         checked_finite("field", self.field)
         checked_coupling(self.coupling)
         if self.actions != 2:

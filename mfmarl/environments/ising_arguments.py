@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+SMALLEST_TEMPERATURE = 1e-30  # float32 still holds energies divided by it
+
 
 def checked_size(size: int, smallest: int, largest: int | None = None, *, even: bool = False) -> int:
     """The size L of a torus, or a ValueError: an int from `smallest` to `largest`, even where asked."""
@@ -27,14 +29,15 @@ def temperature_array(temperature: ArrayLike) -> NDArray[np.float64]:
 
 
 def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures") -> tuple[float, ...]:
-    """The temperatures as floats.
+    """The temperatures of spins that learn or are sampled, as floats.
 
     Raises:
-        ValueError: there is none, or one that is not positive and finite.
+        ValueError: there is none, or one that is below 1e-30 or not finite.
     """
     values = tuple(float(value) for value in temperatures)
-    if not values or not all(value > 0 and isfinite(value) for value in values):
-        raise ValueError(f"{argument} must be positive and finite, at least one, got {list(values)}")
+    if not values or not all(value >= SMALLEST_TEMPERATURE and isfinite(value) for value in values):
+        asked = f"positive and finite, at least one, from {SMALLEST_TEMPERATURE:g} on"
+        raise ValueError(f"{argument} must be {asked}, got {list(values)}")
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,7 @@ def army_file(name: str, *folders: Path) -> str:
     if name in SCRIPTED:
         return name
     for path in (*(folder / "policies" / f"{name}.safetensors" for folder in folders), Path(name)):
-        if path.is_file():
+        if os.path.isfile(path):
             return str(path)
     places = " or ".join(str(folder / "policies") for folder in dict.fromkeys(folders))
     raise ValueError(f"replay: got {name}, allowed are {', '.join(SCRIPTED)}, a file, or the name of one in {places}")

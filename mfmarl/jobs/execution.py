@@ -16,6 +16,10 @@ from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed", "tf32"]
 LoggerName = Literal["none", "csv", "tensorboard", "wandb"]
+MOST_PROCESSES = 4096  # of one machine, threads and GPUs too; more is a slip
+MOST_TASKS = 4_000_000  # Slurm's own bound of an array, nearly
+MOST_MINUTES = 5_256_000  # ten years
+MOST_MEMORY = 2**20  # GiB
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,17 @@ class Execution:
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(Execution).items():
             check_named(name, getattr(self, name), kind)
-        at_least("workers", self.workers, 1)
-        at_least("devices", self.devices, 1)
-        at_least("threads", self.threads, 1)
-        at_least("checkpoint_seconds", self.checkpoint_seconds, 0)
-        at_least("slurm_minutes", self.slurm_minutes, 2)  # Slurm may announce the end 90 s before
-        if self.slurm_memory is not None and not 0 < self.slurm_memory < math.inf:
-            raise ValueError(f"slurm_memory: got {self.slurm_memory}, allowed is a number above 0")
-        at_least("slurm_tasks", self.slurm_tasks, 1)
-        at_least("slurm_requeues", self.slurm_requeues, 0)
+        within("workers", self.workers, 1, MOST_PROCESSES)
+        within("devices", self.devices, 1, MOST_PROCESSES)
+        within("threads", self.threads, 1, MOST_PROCESSES)
+        within("checkpoint_seconds", self.checkpoint_seconds, 0)
+        within("slurm_minutes", self.slurm_minutes, 2, MOST_MINUTES)  # Slurm may announce the end 90 s before
+        if self.slurm_memory is not None and not 0 < self.slurm_memory <= MOST_MEMORY:
+            raise ValueError(
+                f"slurm_memory: got {self.slurm_memory}, allowed is a number above 0, at most {MOST_MEMORY}"
+            )
+        within("slurm_tasks", self.slurm_tasks, 1, MOST_TASKS)
+        within("slurm_requeues", self.slurm_requeues, 0, MOST_TASKS)
         if self.shard is not None:
             share_of(self.shard)
         if self.launcher == "slurm":
@@ -203,7 +209,8 @@ def check_named(name: str, value: object, kind: Any) -> None:
         raise ValueError(f"{name}: got {value!r}, allowed is {allowed}")
 
 
-def at_least(name: str, value: float | str | None, least: int) -> None:
-    """Raise ValueError if `value` is a number below `least`."""
-    if isinstance(value, int | float) and not value >= least:
-        raise ValueError(f"{name}: got {value}, allowed is {least} or more")
+def within(name: str, value: float | str | None, least: int, most: float = math.inf) -> None:
+    """Raise ValueError if `value` is a number below `least` or above `most`."""
+    if isinstance(value, int | float) and not least <= value <= most:
+        bound = "" if most == math.inf else f", at most {most}"
+        raise ValueError(f"{name}: got {value}, allowed is {least} or more{bound}")

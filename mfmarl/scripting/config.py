@@ -59,8 +59,8 @@ def content(file: Path) -> dict[str, Any]:
         found = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except OSError as error:
         raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"config: {file} is no YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a path with a null byte
+        raise ValueError(f"config: {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
     if found in (None, ""):
         return {}
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):

@@ -42,13 +42,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
 from mfmarl.jobs.console import open_streams, say
-from mfmarl.jobs.execution import Execution, at_least
+from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import spelled_out
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
 
+MOST_SEEDS = 100_000
 LAST_SEED = 2**60  # three streams of each fit into a generator's seed
 
 AnySettings = TypeVar("AnySettings")
@@ -81,8 +82,8 @@ class Options(Execution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("seeds", self.seeds, 1)
-        at_least("seed", self.seed, 0)
+        within("seeds", self.seeds, 1, MOST_SEEDS)
+        within("seed", self.seed, 0)
         if self.seed + (self.seeds or 1) > LAST_SEED:
             raise ValueError(f"seed: got {self.seed}, allowed is less than 2^60")
         for name in ("settings", "algorithms", "agents"):

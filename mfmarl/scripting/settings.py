@@ -69,7 +69,7 @@ def arguments_of(
     """
     from mfmarl.algorithms import ALGORITHMS, algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
 
-    cls = algorithm_class(algorithm, kind)
+    cls = algorithm_class(algorithm, kind, "algorithms")
     classes = [cls, *(algorithm_class(name, kind) for name in ALGORITHMS[kind])]
     known = {name for each in classes for name in constructor_keywords(each) | constructor_keywords(each.data_module)}
     if unknown := [name for name in values if name not in known]:

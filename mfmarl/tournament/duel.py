@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Army:
         """Raise ValueError unless the army is there, is the one that it was, and can act."""
         if not self.digest:
             Scripted(self.source)
-        elif not Path(self.source).is_file():
+        elif not os.path.isfile(self.source):
             raise ValueError(f"armies: there is no file {self.source}")
         elif digest(Path(self.source)) != self.digest:
             raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")

@@ -1,6 +1,7 @@
 """Recorded battles: a start and the actions, from which the engine plays the same round again."""
 
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class Replay:
         Raises:
             ValueError: a file that is none, or no replay.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ValueError(f"replay: there is no file {path}")
         try:
             with open(path, "rb") as file:
