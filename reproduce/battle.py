@@ -21,6 +21,7 @@ from __future__ import annotations
 if __name__ == "__main__":
     import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pandas as pd
 
 from mfmarl.algorithms import algorithm_class
-from mfmarl.custom import is_in_file, with_its_file
+from mfmarl.custom import constructor_keywords, is_in_file, with_its_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
@@ -314,7 +315,8 @@ def draw(options: BattleOptions) -> None:
         shown = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
         files += ["curves.csv"]
         drawn |= {
-            sized("learning_curves", agents): battle.learning_curves(some) for agents, some in curves.groupby("agents")
+            sized("learning_curves", agents): battle.learning_curves(some)
+            for agents, some in with_epsilon(curves).groupby("agents")
         }
     if fought:
         rounds = with_committed_rounds(read_result(options.out / "tournament.csv", COLUMNS), options)
@@ -324,6 +326,19 @@ def draw(options: BattleOptions) -> None:
         files += ["tournament.csv", "pairings.csv", "ratings.csv"]
         drawn |= {"ratings": battle.ratings(shown), **tournament_figures(table)}
     report(shown, options.out, files, drawn)
+
+
+def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves with the share of random actions at each step; NaN of actors, and of custom methods."""
+    runs = []
+    for (name, method, _), rows in curves.groupby([*GROUP]):
+        settings = SETTINGS.get(str(name).removeprefix("quick-"), APPENDIX)  # --quick explores as these do
+        cls = algorithm_class(settings.methods[str(method)], "battle") if method in settings.methods else None
+        explores = cls is not None and "exploration" in constructor_keywords(cls)
+        schedule = EpsilonGreedy(settings.epsilon_start, settings.epsilon_end, int(rows["step"].max()))
+        epsilon = [schedule.epsilon(step) if explores else math.nan for step in rows["step"]]
+        runs.append(rows.assign(epsilon=epsilon))
+    return pd.concat(runs).sort_index()
 
 
 def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.DataFrame:

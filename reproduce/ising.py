@@ -41,10 +41,12 @@ from mfmarl.jobs.snapshots import SnapshotJob
 from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
+from mfmarl.scripting.tables import read_provenance
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
     crossings,
     cumulants,
+    fits,
     kaufman_energy,
     mean_field_magnetisation,
     onsager_energy,
@@ -256,28 +258,41 @@ def draw(options: IsingOptions) -> None:
     snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "row", "spins"])
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
-    truth, summary, found = references(table), summarise(table), crossing_temperatures(table)
+    truth, summary, pairs = references(table), summarise(table), list(pairs_of_sizes(table))
     write_csv(truth, options.out / "references.csv", keys=["curve", "size", "temperature"])
     write_csv(summary, options.out / "summary.csv", keys=[*KEYS, "temperature"])
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
     infinite = truth["size"].isna()
     compared = table[table["size"] == options.size]
     in_equilibrium = table["method"].eq("mcmc") | table["order"].eq("checkerboard")  # the others' energy is another
+    of_paper = table["size"] == SIZE
     drawn = {
-        "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE),
+        "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE, sweeps(options)),
         **({"energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE)} if in_equilibrium.any() else {}),
         "training": figures.training(training[training["size"] == options.size]),
-        "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"]),
+        "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"], table[in_equilibrium & of_paper]),
     }
-    if len(found):
+    if pairs:
+        found, fitted = (pd.concat([of_pair(each) for each in pairs]) for of_pair in (crossings, fits))
         write_csv(found, options.out / "crossings.csv", keys=["method", "sizes"])
         files.append("crossings.csv")
         around = table[table["size"].isin(CUMULANTS) & table["temperature"].between(min(WIDE), max(WIDE))]
         around = around[around["order"] == "checkerboard"]
-        drawn["binder"] = figures.binder(cumulants(around), found, CRITICAL_TEMPERATURE)
+        drawn["binder"] = figures.binder(cumulants(around), fitted, found, CRITICAL_TEMPERATURE)
         say(found.to_string(index=False, float_format="{:.5f}".format) + "\n")
     film(snapshots[snapshots["kind"] == "ordering"], options.out / "ordering.gif")
     report(summary, options.out, [*files, "ordering.gif"], drawn)
+
+
+def sweeps(options: IsingOptions) -> dict[str, int]:
+    """The length of a run in equilibrium by order of updates, as provenance.json has it."""
+    known = {}
+    for call in read_provenance(options.out / "provenance.json").get("equilibrium", []):
+        for name, settings in call["settings"].items():
+            order, _, size = name.partition(", ")
+            if size == f"{options.size} x {options.size}":
+                known[order] = settings["steps"]["value"]
+    return known
 
 
 def film(snapshots: pd.DataFrame, path: Path) -> None:
@@ -325,15 +340,13 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def crossing_temperatures(table: pd.DataFrame) -> pd.DataFrame:
-    """Where the Binder cumulants of two sizes cross, for those that were run around the critical point."""
-    found = []
+def pairs_of_sizes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The runs of two sizes that were run around the critical point, where their Binder cumulants cross."""
     for (small, large), temperatures in {(8, 16): WIDE, (16, 32): NARROW}.items():
         both = table[table["size"].isin((small, large)) & table["temperature"].isin(temperatures)]
         both = both[both["order"] == "checkerboard"]
         if both.groupby("method")["size"].nunique().eq(2).all() and len(both):
-            found.append(crossings(both))
-    return pd.concat(found) if found else pd.DataFrame()
+            yield both
 
 
 if __name__ == "__main__":

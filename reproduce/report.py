@@ -142,17 +142,17 @@ STILLS = {  # in place of what needs JavaScript
     "curves": [
         Figure(
             "gaussian_squeeze/learning_curves.png",
-            "Gaussian Squeeze: greedy reward against joint steps, six methods, one panel for 100, 500 and 1000 agents, "
-            "the appendix's settings above and calibrated ones below.",
+            "Gaussian Squeeze: greedy reward over the optimum against joint steps, six methods, one panel for 100, 500 "
+            "and 1000 agents, the appendix's settings above and calibrated ones below.",
         ),
         Figure(
             "battle/learning_curves.png",
-            "Battle: total reward and kills of an army against rounds of self-play, 64 against 64.",
+            "Battle: total reward and kills of an army, and epsilon, against rounds of self-play, 64 against 64.",
         ),
         Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."),
     ],
     "lattice": [
-        Figure("ising/spins.png", "Spins at equilibrium at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC."),
+        Figure("ising/spins.png", "Spins of one run at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC, beside the median run."),
     ],
 }
 ISING = [

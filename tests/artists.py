@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from numpy.typing import NDArray
 
-from mfmarl.evaluation.intervals import Band, bootstrap_band
+from mfmarl.evaluation.intervals import bootstrap_band
 
 Array = NDArray[np.float64]
 
@@ -61,9 +61,21 @@ def bars_of(rows: pd.DataFrame, x: str) -> list[Any]:
     return [[[at, at], [low, high]] for at, low, high in measured[[x, "low", "high"]].to_numpy(float)]
 
 
-def band_of(table: pd.DataFrame) -> Band:
-    """Mean and band of a table [seeds, x], from the generator that figures start always anew."""
-    return bootstrap_band(table, generator=np.random.default_rng(0))
+def curve_of(table: pd.DataFrame) -> tuple[list[Any], list[Any]]:
+    """The lines and the bands of a table [seeds, x]: of up to 5 seeds a line each beside the mean, else a band."""
+    x, seeds = table.columns.to_numpy(float), table.to_numpy(float)
+    mean = [x, seeds.mean(axis=0)]
+    if len(seeds) <= 5:
+        return [mean, *([x, seed] for seed in seeds if len(seeds) > 1)], []
+    band = bootstrap_band(table, generator=np.random.default_rng(0))  # the one that figures start always anew
+    return [mean], [[x, band.low, band.high]]
+
+
+def check_curves(axes: Axes, tables: Iterable[pd.DataFrame], further: Iterable[Any] = ()) -> None:
+    """The panel holds the curves of the tables [seeds, x], the further lines, and nothing else."""
+    drawn = [curve_of(table) for table in tables]
+    check(lines(axes), [*further, *(line for of_table, _ in drawn for line in of_table)])
+    check(bands(axes), [band for _, of_table in drawn for band in of_table])
 
 
 def check(found: Sequence[Array], expected: Iterable[Any]) -> None:

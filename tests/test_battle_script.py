@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -138,6 +139,19 @@ def test_provenance_has_the_source_of_every_number(results: Path) -> None:
 
 
 @pytest.mark.slow
+def test_epsilon_of_the_curves_is_that_of_their_training() -> None:
+    names = [("appendix", "mf-q"), ("appendix", "ac"), ("quick", "il"), ("quick-released-code", "mf-q"), ("quick", OWN)]
+    rows = [(*name, 64, 0, step) for name in names for step in (50, 100)]
+    curves = pd.DataFrame(rows, columns=["settings", "algorithm", "agents", "seed", "step"])
+    found = battle.with_epsilon(pd.concat([curves, curves.iloc[:2].assign(agents=8, step=[10, 20])], ignore_index=True))
+    epsilon = found["epsilon"].to_numpy()
+    half = (1 + 0.05) / 2
+    assert epsilon == pytest.approx(
+        np.array([half, 0.05, *[np.nan] * 2, half, 0.05, 0, 0, *[np.nan] * 2, half, 0.05]), nan_ok=True
+    )
+    assert found.drop(columns="epsilon").equals(pd.concat([curves, found.drop(columns="epsilon").tail(2)]))
+
+
 def test_figures_only_gives_the_same_bytes(results: Path) -> None:
     before = written(results)
     for path in [*results.glob("*.png"), results / "pairings.csv", results / "ratings.csv"]:

@@ -56,19 +56,24 @@ def test_learning_curves_show_each_setting_mean_and_references() -> None:
     figure = figures.learning_curves(curves, OPTIMUM, UNIFORM)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [
-        "appendix, N = 100 (n = 4)",
-        "appendix, N = 500 (n = 4)",
-        "calibrated, N = 100 (n = 4)",
-        "calibrated, N = 500 (n = 3 to 4)",  # mf-q lacks a seed there
+        "appendix, N = 100\n1k steps, n = 4",
+        "appendix, N = 500\n1k steps, n = 4",
+        "calibrated, N = 100\n1k steps, n = 4",
+        "calibrated, N = 500\n1k steps, n = 3 to 4",  # mf-q lacks a seed there
     ]
     panel = figure.axes[3]
     lines = [np.asarray(line.get_ydata(), float) for line in panel.get_lines()]
     chosen = curves.query("settings == 'calibrated' and agents == 500 and algorithm == 'il'")
-    expected = chosen.groupby("step")["greedy_reward"].mean()
+    expected = chosen.groupby("step")["greedy_reward"].mean() / OPTIMUM[500]
     assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
     levels = {line[0] for line in lines if len(set(line)) == 1}
-    assert {OPTIMUM[500], UNIFORM[500]} <= levels
-    assert legend_labels(figure) == ["IL", "MF-Q", "Mine", "optimum G*", "uniform play, exact mean"]
+    assert {1, UNIFORM[500] / OPTIMUM[500]} <= levels
+    assert legend_labels(figure) == [
+        *("IL", "MF-Q", "Mine"),
+        "optimum G*",
+        "uniform play, exact mean",
+        "end of the budget",
+    ]
 
 
 @pytest.mark.parametrize("metric", ["greedy_reward", "sampled_reward", "training_reward"])
@@ -81,7 +86,7 @@ def test_learning_curves_label_the_metric(metric: str) -> None:
 def test_one_seed_is_drawn_without_a_band() -> None:
     curves = curves_frame().query("seed == 0 and agents == 100")
     figure = figures.learning_curves(curves, OPTIMUM, UNIFORM)
-    assert figure.axes[0].get_title() == "appendix, N = 100 (n = 1)"
+    assert figure.axes[0].get_title() == "appendix, N = 100\n1k steps, n = 1"
     figures.final_rewards(summarise(curves, OPTIMUM), final_scores(curves, OPTIMUM)).draw_without_rendering()
 
 
@@ -183,10 +188,10 @@ def legend_labels(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def curves_frame() -> pd.DataFrame:
+def curves_frame(seeds: int = 4) -> pd.DataFrame:
     generator = np.random.default_rng(0)
     names = ("il", "mf-q", "my/agent.py:Mine")
-    keys = itertools.product(("appendix", "calibrated"), names, (100, 500), range(4), range(100, 1100, 100))
+    keys = itertools.product(("appendix", "calibrated"), names, (100, 500), range(seeds), range(100, 1100, 100))
     frame = pd.DataFrame(list(keys), columns=["settings", "algorithm", "agents", "seed", "step"])
     for metric in ("greedy_reward", "sampled_reward", "training_reward"):
         frame[metric] = generator.uniform(0, 423, size=len(frame))

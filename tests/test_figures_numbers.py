@@ -15,7 +15,7 @@ from mfmarl.evaluation.intervals import bootstrap_interval
 from mfmarl.figures import battle, battle_pairings, ising, ising_training, style
 from tests import test_figures_battle as battle_frames
 from tests import test_figures_ising as ising_frames
-from tests.artists import across, band_of, bands, bars_of, boxes, check, lines, segments, upright
+from tests.artists import across, bars_of, boxes, check, check_curves, lines, segments, upright
 from tests.test_figures import OPTIMUM, UNIFORM, curves_frame, finals, scaling_frame, study_frame
 
 CRITICAL = ising_frames.CRITICAL
@@ -23,12 +23,6 @@ CRITICAL = ising_frames.CRITICAL
 
 def by_seed(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
     return runs.pivot_table(index="seed", columns=column, values=metric)
-
-
-def curve(table: pd.DataFrame) -> tuple[Any, Any]:
-    """The line of the means of a table [seeds, x], and its band."""
-    x, band = table.columns.to_numpy(float), band_of(table)
-    return [x, band.estimate], [x, band.low, band.high]
 
 
 def interval_of(values: Sequence[float]) -> tuple[float, float, float]:
@@ -43,21 +37,30 @@ def runs_at(y: float, values: Sequence[float], ends: tuple[float, float, float],
 
 
 @pytest.mark.parametrize("metric", ["greedy_reward", "sampled_reward", "training_reward"])
-def test_learning_curves(metric: str) -> None:
-    frame = curves_frame()
+@pytest.mark.parametrize("seeds", [1, 4, 7])
+def test_learning_curves(metric: str, seeds: int) -> None:
+    frame = curves_frame(seeds)
     figure = figures.learning_curves(frame, OPTIMUM, UNIFORM, metric)
     keys = itertools.product(("appendix", "calibrated"), (100, 500))
     for axes, (settings, agents) in zip(figure.axes, keys, strict=True):
-        panel = frame[(frame["settings"] == settings) & (frame["agents"] == agents)]
-        drawn = [curve(by_seed(runs, "step", metric)) for _, runs in panel.groupby("algorithm")]
-        check(lines(axes), [across(OPTIMUM[agents]), across(UNIFORM[agents]), *(line for line, _ in drawn)])
-        check(bands(axes), [band for _, band in drawn])
-        assert axes.get_ylim() == pytest.approx((-0.04 * OPTIMUM[agents], 1.08 * OPTIMUM[agents]))
+        panel, best = frame[(frame["settings"] == settings) & (frame["agents"] == agents)], OPTIMUM[agents]
+        tables = [by_seed(runs, "step", metric) / best for _, runs in panel.groupby("algorithm")]
+        check_curves(axes, tables, [across(1), across(UNIFORM[agents] / best), upright(1000)])
+        assert axes.get_ylim() == pytest.approx((-0.04, 1.08))
         assert axes.get_xlim()[0] == 0
     figure.draw_without_rendering()
     assert "1k" in [text.get_text() for text in figure.axes[-1].get_xticklabels()]
-    assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [2, 2, 10, 10, 10]  # type: ignore[arg-type]
-    assert {line.get_markevery() for line in figure.axes[0].get_lines()[2:]} == {(0, 1)}
+    marked = [line for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "s", "<"}]
+    assert [line.get_markevery() for line in marked] == [(0, 1)] * 3
+
+
+def test_budgets_that_differ_are_marked_each() -> None:
+    frame = curves_frame().query("settings == 'appendix' and agents == 500")
+    short = frame[(frame["algorithm"] != "il") | (frame["step"] <= 600)]
+    axes = figures.learning_curves(short, OPTIMUM, UNIFORM).axes[0]
+    tables = [by_seed(runs, "step", "greedy_reward") / OPTIMUM[500] for _, runs in short.groupby("algorithm")]
+    check_curves(axes, tables, [across(1), across(UNIFORM[500] / OPTIMUM[500]), upright(600), upright(1000)])
+    assert axes.get_title() == "appendix, N = 500\n600 or 1k steps, n = 4"
 
 
 def test_markers_of_long_curves_stand_apart() -> None:
@@ -66,7 +69,8 @@ def test_markers_of_long_curves_stand_apart() -> None:
     frame = pd.DataFrame(list(keys), columns=["algorithm", "seed", "step"]).assign(settings="appendix", agents=100)
     frame["greedy_reward"] = np.random.default_rng(0).uniform(0, 400, len(frame))
     axes = figures.learning_curves(frame, OPTIMUM, UNIFORM).axes[0]
-    assert [line.get_markevery() for line in axes.get_lines()[2:]] == [(0, 8), (5, 8)]  # place 5 of 8 looks
+    marked = [line.get_markevery() for line in axes.get_lines() if line.get_marker() in {"o", "s"}]
+    assert marked == [(0, 8), (5, 8)]  # place 5 of 8 looks
 
 
 def test_final_rewards() -> None:
@@ -163,19 +167,18 @@ def test_success_rates() -> None:
 # Ising.
 
 
-def test_order_parameter() -> None:
-    frame, references = ising_frames.equilibrium_frame(), ising_frames.references_frame()
+@pytest.mark.parametrize("seeds", [1, 5, 7])
+def test_order_parameter(seeds: int) -> None:
+    frame, references = ising_frames.equilibrium_frame(seeds=seeds), ising_frames.references_frame()
     figure = ising.order_parameter(frame, references, CRITICAL)
     truth = [[points["temperature"], points["order_parameter"]] for _, points in references.groupby("curve")]
     for axes, order in zip(figure.axes, ising_frames.ORDERS, strict=True):
         learned, mcmc = frame[frame["order"] == order], frame[frame["method"] == "mcmc"]
-        drawn = [curve(by_seed(runs, "temperature", "order_parameter")) for runs in (learned, mcmc)]
-        dots = []
-        if order != "checkerboard":
-            drawn.append(curve(by_seed(learned, "temperature", "sublattice_order_parameter")))
-            dots = [learned[["temperature", "order_parameter"]].to_numpy().T]
-        check(lines(axes), [*truth, upright(CRITICAL), *dots, *(line for line, _ in drawn)])
-        check(bands(axes), [band for _, band in drawn])
+        curves = [mcmc, *([learned] if order == "checkerboard" else [])]
+        tables = [by_seed(runs, "temperature", "order_parameter") for runs in curves]
+        metrics = [] if order == "checkerboard" else ["order_parameter", "sublattice_order_parameter"]
+        dots = [[learned["temperature"], learned[metric]] for metric in metrics]
+        check_curves(axes, tables, [*truth, upright(CRITICAL), *dots])
     check_margins(figure.axes[0], frame["temperature"])
     assert figure.axes[0].get_ylim() == (-0.02, 1.02)
 
@@ -191,8 +194,9 @@ def test_one_temperature_has_room_around_it() -> None:
     assert axes.get_xlim() == pytest.approx((0.75, 0.85))
 
 
-def test_energy() -> None:
-    frame, exact = ising_frames.equilibrium_frame(sizes=(8, 16)), ising_frames.exact_frame((8, 16))
+@pytest.mark.parametrize("seeds", [5, 7])
+def test_energy(seeds: int) -> None:
+    frame, exact = ising_frames.equilibrium_frame((8, 16), seeds), ising_frames.exact_frame((8, 16))
     figure = ising.energy(frame, exact, CRITICAL)
     for (above, below), size in zip(np.array(figure.axes).reshape(2, 2).T, (8, 16), strict=True):
         truth = exact[exact["size"] == size]
@@ -203,21 +207,24 @@ def test_energy() -> None:
             (above, 0, [truth[["temperature", "energy"]].to_numpy().T]),
             (below, 1, [across(0)]),
         ):
-            drawn = [curve(table - shift * known[table.columns].to_numpy()) for table in tables]
-            check(lines(axes), [*further, upright(CRITICAL), *(line for line, _ in drawn)])
-            check(bands(axes), [band for _, band in drawn])
+            deviations = [table - shift * known[table.columns].to_numpy() for table in tables]
+            check_curves(axes, deviations, [*further, upright(CRITICAL)])
         check_margins(above, shown["temperature"])
-    assert [text.get_text() for text in figure.axes[0].texts] == ["tau_c = 1.1346"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["tau_c =\n1.1346"]
     assert figure.axes[0].texts[0].xy == (CRITICAL, 0.03)  # type: ignore[attr-defined]  # low, where the curves are above
 
 
 def test_binder() -> None:
-    cumulants, crossings = ising_frames.binder_frames()
-    figure = ising.binder(cumulants.assign(n=7), crossings, CRITICAL)
+    cumulants, fits, crossings = ising_frames.binder_frames()
+    figure = ising.binder(cumulants.assign(n=7), fits, crossings, CRITICAL)
     for axes, method in zip(figure.axes, ("mf-q", "mcmc"), strict=False):
         panel = cumulants[cumulants["method"] == method]
-        curves = [points[["temperature", "cumulant"]].to_numpy().T for _, points in panel.groupby("size")]
-        check(lines(axes), [upright(CRITICAL), *curves])
+        points = [points[["temperature", "cumulant"]].to_numpy().T for _, points in panel.groupby("size")]
+        fitted = fits[fits["method"] == method].groupby(["sizes", "size"])
+        curves = [curve[["temperature", "cumulant"]].to_numpy().T for _, curve in fitted]
+        check(lines(axes), [upright(CRITICAL), *points, *curves])
+        joined = {line.get_linestyle() for line in axes.get_lines() if line.get_marker() in ("o", "s", "^")}
+        assert joined == {"None"}
         check(segments(axes), bars_of(panel, "temperature"))
     expected: list[Any] = [upright(CRITICAL)]
     for y, row in enumerate(crossings.to_dict("records")):
@@ -228,36 +235,46 @@ def test_binder() -> None:
     assert figure.axes[0].texts[0].xy == (CRITICAL, 0.97)  # type: ignore[attr-defined]
 
 
-def test_training() -> None:
-    frame = ising_frames.training_frame()
+@pytest.mark.parametrize("seeds", [3, 7])
+def test_training(seeds: int) -> None:
+    frame = ising_frames.training_frame(seeds)
     figure = ising_training.training(frame)
     for (above, below), temperature in zip(np.array(figure.axes).reshape(2, 2).T, (0.8, 1.2), strict=True):
         panel = frame[frame["temperature"] == temperature]
-        for axes, metric in ((above, "order_parameter"), (below, "q_error")):
-            measured = panel.dropna(subset=metric)
-            drawn = [curve(by_seed(runs, "step", metric)) for _, runs in measured.groupby(["method", "order"])]
-            check(lines(axes), [line for line, _ in drawn])
-            check(bands(axes), [band for _, band in drawn])
+        scattered = panel["order"].isin(["simultaneous", "released-code"])
+        runs = [[run["step"], run["order_parameter"]] for _, run in panel[scattered].groupby(["order", "seed"])]
+        for axes, metric, rows, further in (
+            (above, "order_parameter", panel[~scattered], runs),
+            (below, "q_error", panel.dropna(subset="q_error"), []),
+        ):
+            tables = [by_seed(run, "step", metric) for _, run in rows.groupby(["method", "order"])]
+            check_curves(axes, tables, [*further, upright(1000)])
+        assert above.get_title() == f"tau = {temperature}, 1,000 sweeps"
         assert above.get_ylim() == (-0.02, 1.02)
         assert above.get_xlim()[0] == 0
     assert "20 x 20 sites" in figure.legends[0].get_title().get_text()
-    assert "n = 3" in figure.legends[0].get_title().get_text()
+    assert f"n = {seeds}; above, every seed of released-code and simu" in figure.legends[0].get_title().get_text()
 
 
 # Battle.
 
 
-def test_battle_learning_curves() -> None:
-    frame = battle_frames.only(battle_frames.curves_frame(), agents=64)
+@pytest.mark.parametrize("seeds", [1, 4, 7])
+@pytest.mark.parametrize("agents", [8, 64])
+def test_battle_learning_curves(seeds: int, agents: int) -> None:
+    frame = battle_frames.only(battle_frames.curves_frame(seeds), agents=agents)
+    frame["epsilon"] = (1 - frame["step"] / 1000).where(frame["algorithm"] == "mf-q")
     figure = battle.learning_curves(frame)
-    for (above, below), settings in zip(np.array(figure.axes).reshape(2, 2).T, ("appendix", "ours"), strict=True):
+    for (above, middle, below), settings in zip(
+        np.array(figure.axes).reshape(3, 2).T, ("appendix", "ours"), strict=True
+    ):
         panel = frame[frame["settings"] == settings]
-        for axes, metric, further in ((above, "reward", [across(-128)]), (below, "kills", [])):
-            drawn = [curve(by_seed(runs, "step", metric)) for _, runs in panel.groupby("algorithm")]
-            check(lines(axes), [*further, *(line for line, _ in drawn)])
-            check(bands(axes), [band for _, band in drawn])
-        assert below.get_ylim() == pytest.approx((-0.04 * 64, 1.06 * 64))
-        assert below.get_xlim()[0] == 0
+        hiding = [across(-2 * agents)]
+        for axes, metric, further in ((above, "reward", hiding), (middle, "kills", []), (below, "epsilon", [])):
+            tables = [by_seed(runs, "step", metric) for _, runs in panel.dropna(subset=metric).groupby("algorithm")]
+            check_curves(axes, tables, [*further, upright(1000)])
+        assert middle.get_ylim() == pytest.approx((-0.04 * agents, 1.06 * agents))
+        assert middle.get_xlim()[0] == 0
 
 
 def test_ratings() -> None:

@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import brentq
 
 from mfmarl.evaluation.intervals import Array
-from mfmarl.statistical_physics.finite_size import binder_cumulant, crossings, cumulants
+from mfmarl.statistical_physics.finite_size import binder_cumulant, crossings, cumulants, fits
 
 CRITICAL = 1 / math.log(1 + math.sqrt(2))
 UNIVERSAL = 0.6106900  # Kamieniarz and Blöte 1993: U at the critical point of an infinite square torus
@@ -141,6 +141,35 @@ def test_crossing_is_the_steepest_fall(degree: int) -> None:
     data = table(drawn(curve), 1, (8, 16))
     assert crossings(data, degree=degree)["estimate"].item() == pytest.approx(1.2, abs=1e-5)
     assert crossings(data, degree=degree, between=(1.0, 1.18))["estimate"].item() == pytest.approx(1.06, abs=1e-5)
+
+
+@pytest.mark.parametrize("degree", [1, 4])
+def test_fits_cross_where_crossings_are(degree: int) -> None:
+    data = table(lambda size, temperature, _: exact_moments(size, temperature), 3, (3, 4, 8))
+    curves = fits(data, degree=degree, points=4001).set_index("temperature")
+    found = crossings(data, degree=degree, resamples=10).set_index("sizes")["estimate"]
+    assert set(curves["sizes"]) == set(found.index) == {"3, 4", "4, 8"}
+    for sizes, pair in curves.groupby("sizes"):
+        small, large = (pair.loc[pair["size"] == int(size), "cumulant"] for size in str(sizes).split(", "))
+        gap = large - small
+        crossing = gap.index[(gap >= 0) & (gap.shift(-1) < 0)]
+        assert np.abs(crossing - found[sizes]).min() < 1e-4
+
+
+def test_a_fit_through_as_many_temperatures_as_it_has_terms_meets_the_cumulants() -> None:
+    data = table(lambda size, temperature, _: exact_moments(size, temperature), 3, (3, 4))
+    at = sorted(set(data["temperature"]))[:5]
+    used = data[data["temperature"].isin(at)]
+    known = cumulants(used, resamples=10).set_index(["size", "temperature"])["cumulant"]
+    for size, curve in fits(used, points=10_001).groupby("size"):
+        for temperature in at:
+            nearest = curve.iloc[(curve["temperature"] - temperature).abs().argmin()]
+            assert nearest["cumulant"] == pytest.approx(known[size, temperature], abs=1e-4)
+    assert fits(used[used["size"] == 3]).empty
+    with pytest.raises(ValueError, match=r"degree must be at least 1, got 0"):
+        fits(used, degree=0)
+    with pytest.raises(ValueError, match=r"must have at least 6 temperatures of each size for degree 5"):
+        fits(used, degree=5)
 
 
 def test_crossing_of_sizes_with_other_temperatures() -> None:

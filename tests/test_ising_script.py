@@ -173,6 +173,16 @@ def test_crossings_are_one_row_a_method(results: Path) -> None:
     assert set(table[["method", "sizes"]].itertuples(index=False, name=None)) == {("mf-q", "8, 16"), ("mcmc", "8, 16")}
 
 
+def test_sweeps_of_a_run_are_those_that_were_made(results: Path, tmp_path: Path) -> None:
+    assert ising.sweeps(IsingOptions(out=results, agents=[36])) == {
+        "checkerboard": 24,
+        "simultaneous": 24,
+        "released-code": 32,
+    }
+    assert ising.sweeps(IsingOptions(out=results, agents=[64])) == {"checkerboard": 24}
+    assert ising.sweeps(IsingOptions(out=tmp_path)) == {}
+
+
 def test_snapshots_are_lattices_as_text(results: Path) -> None:
     table = read_csv(results / "snapshots.csv")
     assert list(table.columns) == ["kind", "method", "order", "size", "temperature", "step", "row", "spins"]

@@ -1,13 +1,15 @@
 """The figures of Battle: learning curves of self-play, and the ratings of the tournament after it.
 
 The paper's Figure of learning curves shows the total reward alone; an army that hides earns more than one that learns
-to fight badly, so kills are drawn below it.
+to fight badly, so kills are drawn below it, and below them how much those explored who did so by epsilon.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,16 +17,18 @@ from matplotlib.lines import Line2D
 from mfmarl.evaluation.rounds import EVALUATIONS, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    INTERVAL_NOTE,
+    CURVE_NOTE,
     SCRIPTED,
     Look,
+    budget_handle,
     by_seed,
     count_label,
-    draw_band,
+    draw_curve,
     handle,
     house_style,
     legend_below,
     looks,
+    mark_budgets,
     only_value,
     page,
     thousands,
@@ -34,16 +38,32 @@ STEP_REWARD = -0.005  # of an agent that does not attack
 MAX_STEPS = 400  # of a round: the paper
 
 
+class Metric(NamedTuple):
+    """A row of panels."""
+
+    label: str
+    height: float
+
+
+METRICS = {
+    "reward": Metric("total reward of the army", 1.7),
+    "kills": Metric("kills a round", 1.0),
+    "epsilon": Metric("epsilon", 0.55),
+}
+UNEXPLORED = "none: actors draw from their policy"
+
+
 @house_style()
 def learning_curves(curves: pd.DataFrame) -> Figure:
-    """Total reward of the learner's army against the round of self-play, above its kills.
+    """Total reward of the learner's army against the round of self-play, above its kills and what epsilon was.
 
     A column for each settings, and within one for each length of training. A dashed line is the reward of an army that
     never attacks and loses nobody in a round of full length: agents x 400 x -0.005.
 
     Args:
         curves: settings, algorithm, agents (of one army, one number), seed, step (rounds played), reward (mean total of
-            the army a round since the last row), kills (mean a round).
+            the army a round since the last row), kills (mean a round). If there is a column epsilon (the share of
+            random actions at that step, NaN for who explores otherwise), it is drawn.
 
     Raises:
         ValueError: a missing column, several numbers of agents, or seeds of one line that have not one row each at the
@@ -53,29 +73,40 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     agents = only_value("curves", curves, "agents", "number of agents")
     curves = curves.assign(rounds=curves.groupby(["settings", "algorithm"])["step"].transform("max"))
     columns = list(curves[["settings", "rounds"]].drop_duplicates().itertuples(index=False, name=None))
-    styles = fighters(curves["algorithm"])
+    styles, metrics = fighters(curves["algorithm"]), [metric for metric in METRICS if metric in curves.columns]
     hiding = agents * MAX_STEPS * STEP_REWARD
-    figure = page(4.8)
-    grid = figure.subplots(2, len(columns), squeeze=False, sharex="col", height_ratios=[1.7, 1])
-    for (above, below), (name, rounds) in zip(grid.T, columns, strict=True):
-        panel = curves[(curves["settings"] == name) & (curves["rounds"] == rounds)]
-        counts = [
-            _draw_line(above, below, panel[panel["algorithm"] == algorithm], look, place / len(styles))
-            for place, (algorithm, look) in enumerate(styles.items())
-        ]
-        above.set_title(f"{name}, {agents} v {agents} ({count_label([count for count in counts if count])})")
+    heights = [METRICS[metric].height for metric in metrics]
+    figure = page(1.4 + 1.32 * sum(heights))
+    grid = figure.subplots(len(metrics), len(columns), squeeze=False, sharex="col", height_ratios=heights)
+    for panels, (name, rounds) in zip(grid.T, columns, strict=True):
+        rows = curves[(curves["settings"] == name) & (curves["rounds"] == rounds)]
+        for axes, metric in zip(panels, metrics, strict=True):
+            measured = rows.dropna(subset=metric)
+            for place, (algorithm, look) in enumerate(styles.items()):
+                _draw_line(axes, measured[measured["algorithm"] == algorithm], metric, look, place / len(styles))
+            if measured.empty:
+                axes.text(0.5, 0.5, UNEXPLORED, transform=axes.transAxes, ha="center", va="center", color="0.35")
+            mark_budgets(axes, [rounds])
+        above, below = panels[0], panels[1]
+        seeds = count_label(rows.groupby("algorithm")["seed"].nunique())
+        absent = set(styles) - set(rows["algorithm"])
+        trained = "" if not absent else f", {_listed(styles[each] for each in styles if each not in absent)}"
+        above.set_title(f"{name}, {agents} v {agents}{trained}\n{rounds:,} rounds, {seeds}")
         above.axhline(hiding, color="black", linestyle="--", linewidth=1, zorder=1.8)
         below.set_ylim(-0.04 * agents, 1.06 * agents)
-        below.set_xlim(left=0)
-        below.set_xlabel("rounds of self-play")
-        below.xaxis.set_major_formatter(thousands)
-        below.locator_params(axis="x", nbins=5)
-    grid[0, 0].set_ylabel("total reward of the army")
-    grid[1, 0].set_ylabel("kills a round")
-    label = f"{np.round(hiding, 1):g}: nobody attacks, all rounds at full length"
-    handles = [handle(look) for look in styles.values()]
-    handles += [Line2D([], [], color="black", linestyle="--", linewidth=1, label=label)]
-    legend_below(figure, handles, len(handles), f"Lines: {INTERVAL_NOTE}")
+        if "epsilon" in metrics:
+            panels[-1].set_ylim(-0.06, 1.06)
+        panels[-1].set_xlim(left=0)
+        panels[-1].set_xlabel("rounds of self-play")
+        panels[-1].xaxis.set_major_formatter(thousands)
+        panels[-1].locator_params(axis="x", nbins=5)
+    for axes, metric in zip(grid[:, 0], metrics, strict=True):
+        axes.set_ylabel(METRICS[metric].label)
+    figure.align_ylabels(list(grid[:, 0]))
+    label = f"{np.round(hiding, 1):g}: nobody ever attacks"
+    handles: list[Artist] = [handle(look) for look in styles.values()]
+    handles += [Line2D([], [], color="black", linestyle="--", linewidth=1, label=label), budget_handle()]
+    legend_below(figure, handles, len(handles), f"Lines: {CURVE_NOTE}")
     return figure
 
 
@@ -147,13 +178,17 @@ def known_evaluations(name: str, frame: pd.DataFrame) -> list[str]:
     return [evaluation for evaluation in EVALUATIONS if evaluation in set(frame["evaluation"])]
 
 
-def _draw_line(above: Axes, below: Axes, runs: pd.DataFrame, look: Look, place: float) -> int:
-    """Reward and kills of one algorithm, the first marker at that share of their distance; the number of seeds."""
+def _draw_line(axes: Axes, runs: pd.DataFrame, metric: str, look: Look, place: float) -> None:
+    """A metric of one algorithm, if it has runs; the first marker stands at that share of their distance."""
     if runs.empty:
-        return 0
+        return
     name = f"{runs['algorithm'].iloc[0]}, {runs['settings'].iloc[0]}, agents = {runs['agents'].iloc[0]}"
-    for axes, metric in ((above, "reward"), (below, "kills")):
-        table = by_seed(runs, "step", metric, name)
-        every = max(1, table.shape[1] // 6)
-        draw_band(axes, table, look, every=(int(place * every), every))
-    return runs["seed"].nunique()
+    table = by_seed(runs, "step", metric, name)
+    every = max(1, table.shape[1] // 6)
+    draw_curve(axes, table, look, every=(int(place * every), every))
+
+
+def _listed(styles: Iterable[Look]) -> str:
+    """'AC and MF-AC'."""
+    *first, last = (look.label for look in styles)
+    return f"{', '.join(first)} and {last}" if first else last

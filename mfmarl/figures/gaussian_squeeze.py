@@ -13,17 +13,20 @@ from mfmarl.evaluation.final_scores import optimum_of
 from mfmarl.evaluation.intervals import Interval
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
+    CURVE_NOTE,
     INTERVAL_NOTE,
     LOOKS,
     Look,
+    budget_handle,
     by_seed,
     count_label,
-    draw_band,
+    draw_curve,
     draw_runs,
     handle,
     house_style,
     legend_below,
     looks,
+    mark_budgets,
     optimum_handle,
     page,
     share_axis,
@@ -31,9 +34,9 @@ from mfmarl.figures.style import (
 )
 
 METRICS = {
-    "greedy_reward": "reward G(x) of greedy play",
-    "sampled_reward": "reward G(x) of sampled play",
-    "training_reward": "reward G(x) while exploring",
+    "greedy_reward": "greedy play, G / G*",
+    "sampled_reward": "sampled play, G / G*",
+    "training_reward": "exploring play, G / G*",
 }
 
 
@@ -44,7 +47,7 @@ def learning_curves(
     uniform: Mapping[int, float],
     metric: str = "greedy_reward",
 ) -> Figure:
-    """Reward against joint steps: a row of panels for each settings, a column for each N.
+    """Reward as a share of the optimum against joint steps: a row of panels for each settings, a column for each N.
 
     Args:
         curves: one row an evaluation: settings, algorithm, agents, seed, step, and the metric (G(x)).
@@ -61,21 +64,24 @@ def learning_curves(
     require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", metric])
     rows, sizes = list(curves["settings"].unique()), sorted(curves["agents"].unique())
     styles = looks(curves["algorithm"])
-    figure = page(1.0 + 2.3 * len(rows))
-    shared = len({optimum_of(optimum, int(size)) for size in sizes}) == 1
-    grid = figure.subplots(len(rows), len(sizes), squeeze=False, sharey=True if shared else "col")
+    figure = page(1.1 + 2.45 * len(rows))
+    grid = figure.subplots(len(rows), len(sizes), squeeze=False, sharey=True)
     for row, settings in enumerate(rows):
         for column, agents in enumerate(sizes):
             panel = curves[(curves["settings"] == settings) & (curves["agents"] == agents)]
             axes = grid[row, column]
             best, chance = optimum_of(optimum, int(agents)), _uniform_of(uniform, int(agents))
-            axes.axhline(best, color="black", linestyle="--", linewidth=1)
-            axes.axhline(chance, color="black", linestyle=":", linewidth=1.2)
-            counts = [_draw_curve(axes, panel, name, look, metric) for name, look in styles.items()]
+            axes.axhline(1, color="black", linestyle="--", linewidth=1)
+            axes.axhline(chance / best, color="black", linestyle=":", linewidth=1.2)
+            shares = panel.assign(**{metric: panel[metric] / best})
+            counts = [_draw_curve(axes, shares, name, look, metric) for name, look in styles.items()]
             drawn = [count for count in counts if count]
-            seeds = count_label(drawn) if drawn else "not run"
-            axes.set_title(f"{settings}, N = {agents} ({seeds})")
-            axes.set_ylim(-0.04 * best, 1.08 * best)
+            ends = panel.groupby("algorithm")["step"].max()
+            mark_budgets(axes, ends)
+            budget = " or ".join(thousands(end) for end in sorted(set(ends)))
+            below = f"{budget} steps, {count_label(drawn)}" if drawn else "not run"
+            axes.set_title(f"{settings}, N = {agents}\n{below}")
+            axes.set_ylim(-0.04, 1.08)
             axes.set_xlim(left=0)
             axes.xaxis.set_major_formatter(thousands)
             axes.locator_params(axis="x", nbins=5)
@@ -85,9 +91,10 @@ def learning_curves(
     references = [
         optimum_handle(),
         Line2D([], [], color="black", linestyle=":", linewidth=1.2, label="uniform play, exact mean"),
+        budget_handle(),
     ]
     handles = [*(handle(look) for look in styles.values()), *references]
-    legend_below(figure, handles, 4, f"Lines: {INTERVAL_NOTE}")
+    legend_below(figure, handles, 5, f"Lines: {CURVE_NOTE}")
     return figure
 
 
@@ -157,7 +164,7 @@ def _draw_curve(axes: Axes, panel: pd.DataFrame, name: str, look: Look, metric: 
         return 0
     every = max(1, table.shape[1] // 6)
     first = list(LOOKS).index(name) * every // len(LOOKS) if name in LOOKS else 0
-    draw_band(axes, table, look, shade=0.15, every=(first, every))  # fainter than elsewhere: many bands overlap
+    draw_curve(axes, table, look, shade=0.15, every=(first, every))  # fainter than elsewhere: many bands overlap
     return len(table)
 
 

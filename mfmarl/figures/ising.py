@@ -4,7 +4,8 @@ A temperature is the paper's tau (appendix C.2): half the physical one, so that 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    INTERVAL_NOTE,
+    CURVE_NOTE,
     LOOKS,
     MCMC,
     Line,
     Look,
     by_seed,
     count_label,
-    draw_band,
+    draw_curve,
     handle,
     house_style,
     legend_below,
@@ -40,22 +41,33 @@ ORDERS = {
     "released-code": "released-code: all at once,\npaid against those after",
 }
 MARKERS = {"mf-q": 3.8, "mcmc": 6.5}  # points: where the methods agree, one shows around the other
+COLOUR = LOOKS["mf-q"].colour
+DOT: dict[str, Any] = {"color": COLOUR, "linestyle": "", "marker": ".", "markersize": 6, "alpha": 0.6, "mew": 0}
+RING: dict[str, Any] = {"color": COLOUR, "linestyle": "", "marker": "s", "markersize": 5.5, "alpha": 0.6, "mew": 0.6}
+RING["markerfacecolor"] = "none"
 CURVES: dict[str, Line] = {"Onsager, infinite lattice": "-", "mean field": (0, (1, 1.5))}
 SIZE_MARKERS = "os^Dvph"
 
 
 @house_style()
-def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critical_temperature: float) -> Figure:
+def order_parameter(
+    equilibrium: pd.DataFrame,
+    references: pd.DataFrame,
+    critical_temperature: float,
+    sweeps: Mapping[str, int] = MappingProxyType({}),
+) -> Figure:
     """Order parameter against temperature at one lattice size: methods and MCMC, a panel for each order of updates.
 
-    The panel of the checkerboard order is the large one. Beside it, in the orders that occur, also MF-Q's sublattice
-    order parameter: it is large and the plain one small where the two sublattices point opposite ways.
+    The panel of the checkerboard order is the large one. In the other orders runs end in one of two states, of which a
+    mean says little: each run is a dot. Beside it a ring is MF-Q's sublattice order parameter: it is large and the
+    plain one small where the two sublattices point opposite ways.
 
     Args:
         equilibrium: method, order, size, temperature (tau), seed, order_parameter and sublattice_order_parameter
             (both 0 to 1). The order of mcmc is its own affair: it is drawn in every panel.
         references: curve ("Onsager, infinite lattice" or "mean field"), temperature, order_parameter.
         critical_temperature: tau_c of the infinite lattice.
+        sweeps: of a run, by order: printed where they are known.
 
     Raises:
         ValueError: a missing column, several sizes, an unknown curve or order, or seeds of one method that were not
@@ -73,7 +85,6 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
         raise ValueError(f"equilibrium: order of all but mcmc must be one of {list(ORDERS)}, got {unknown}")
     if unknown := sorted(set(references["curve"]) - set(CURVES)):
         raise ValueError(f"references: curve must be one of {list(CURVES)}, got {unknown}")
-    hollow = replace(LOOKS["mf-q"], label="MF-Q, sublattice order parameter", line=(0, (4, 1.5)))
     figure = page(4.1)
     widths = [1.7 if order == "checkerboard" else 1 for order in orders]
     grid = figure.subplots(1, len(orders), squeeze=False, sharex=True, sharey=True, width_ratios=widths)[0]
@@ -86,41 +97,40 @@ def order_parameter(equilibrium: pd.DataFrame, references: pd.DataFrame, critica
             )
         axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
         for method, look in reversed(methods.items()):
-            others = equilibrium[equilibrium["method"] == method]
+            runs = equilibrium[equilibrium["method"] == method]
             if method != "mcmc":
-                others = others[others["order"] == order]
-            if method == "mf-q" or others.empty:
+                runs = runs[runs["order"] == order]
+            if runs.empty:
                 continue
-            table = by_seed(others, "temperature", metrics[0], name_of(others))
-            strength = 0.35 if method == "mcmc" and order != "checkerboard" else 1
-            draw_band(axes, table, look, size=MARKERS.get(method, 5.0), strength=strength)
-            counts.append(len(table))
-        runs = learned[learned["order"] == order]
-        axes.set_title(ORDERS[order])
+            counts.append(runs["seed"].nunique())
+            if method == "mcmc" or order == "checkerboard":
+                strength = 1 if order == "checkerboard" else 0.35
+                table = by_seed(runs, "temperature", metrics[0], name_of(runs))
+                draw_curve(axes, table, look, size=MARKERS.get(method, 5.0), strength=strength)
+                continue
+            if method == "mf-q":
+                axes.plot(runs["temperature"], runs[metrics[1]], **RING)
+            axes.plot(runs["temperature"], runs[metrics[0]], **{**DOT, "color": look.colour})
+        budget = f"\n{sweeps[order]:,} sweeps" if order in sweeps else ""
+        axes.set_title(ORDERS[order] + budget)
         axes.set_xlabel("temperature tau")
         axes.locator_params(axis="x", nbins=5)
-        if runs.empty:
-            continue
-        if order != "checkerboard":
-            every = runs[["temperature", metrics[0]]].to_numpy().T
-            axes.plot(*every, ".", color=LOOKS["mf-q"].colour, alpha=0.45, markersize=5, markeredgewidth=0)
-            draw_band(axes, by_seed(runs, "temperature", metrics[1], name_of(runs)), hollow, filled=False)
-        table = by_seed(runs, "temperature", metrics[0], name_of(runs))
-        draw_band(axes, table, LOOKS["mf-q"], size=MARKERS["mf-q"])
-        counts.append(len(table))
-    _mark_critical(grid[0], critical_temperature)
+    _mark_critical(grid[0], critical_temperature, low=True, left=True)
     grid[0].set_ylabel("order parameter |N_up - N_down| / N")
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))
     handles = [handle(look) for look in methods.values()]
-    if set(learned["order"]) - {"checkerboard"}:
-        handles.insert(1, handle(hollow, filled=False))
+    scattered = bool(set(learned["order"]) - {"checkerboard"})
+    if scattered:
+        handles.insert(1, Line2D([], [], label="MF-Q, a run", **DOT))
+        handles.insert(2, Line2D([], [], label="its sublattices", **RING))
     for curve, line in CURVES.items():
         if curve in set(references["curve"]):
             handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
-    dots = " Faint dots: seeds." if set(learned["order"]) - {"checkerboard"} else ""
-    note = f"{size} x {size} sites.{dots} Marks: {INTERVAL_NOTE}; {count_label(counts)}"
-    legend_below(figure, handles, len(handles), note)
+    dots = " Dots: runs, which end in one of two states." if scattered else ""
+    legend_below(
+        figure, handles, len(handles), f"{size} x {size} sites; {count_label(counts)}.{dots}\nLines: {CURVE_NOTE}"
+    )
     return figure
 
 
@@ -161,7 +171,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
             table = by_seed(runs, "temperature", "energy", name_of(runs))
             deviation = table - _at(truth, table.columns.to_numpy(np.float64), int(size))
             for axes, values in ((above, table), (below, deviation)):
-                draw_band(axes, values, look, size=MARKERS.get(method, 5.0))
+                draw_curve(axes, values, look, size=MARKERS.get(method, 5.0))
             counts.append(len(table))
         for axes in (above, below):
             axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
@@ -173,17 +183,18 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
     grid[1, 0].set_ylabel("u - exact u")
     handles = [handle(look) for look in methods.values()]
     handles.append(Line2D([], [], color="black", linewidth=0.9, label="exact, finite lattice"))
-    legend_below(figure, handles, 3, f"Marks: {INTERVAL_NOTE}")
+    legend_below(figure, handles, 3, f"Lines: {CURVE_NOTE}")
     return figure
 
 
 @house_style()
-def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperature: float) -> Figure:
-    """Binder's cumulant against temperature, a panel for each method, and where the curves of two sizes cross.
+def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame, critical_temperature: float) -> Figure:
+    """Binder's cumulant against temperature, a panel for each method, and where the fitted curves of two sizes cross.
 
     Args:
         cumulants: method, size, temperature (tau), cumulant (1 - <m^4> / 3 <m^2>^2), low and high
             (the ends of its 95% interval). If there is a column n (seeds), it is printed.
+        fits: method, sizes (text such as "16, 32"), size, temperature, cumulant: the curves of both sizes of a pair.
         crossings: method, sizes (text such as "16, 32"), estimate, low, high (tau; drawn from above in the order
             given; ends that are NaN are left out).
         critical_temperature: the exact tau_c.
@@ -192,6 +203,7 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
         ValueError: a missing column.
     """
     require_columns("cumulants", cumulants, ["method", "size", "temperature", "cumulant", "low", "high"])
+    require_columns("fits", fits, ["method", "sizes", "size", "temperature", "cumulant"])
     require_columns("crossings", crossings, ["method", "sizes", "estimate", "low", "high"])
     methods = methods_in(pd.concat([cumulants[["method"]], crossings[["method"]]]))
     sizes = sorted(cumulants["size"].unique())
@@ -208,8 +220,9 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
             points = cumulants[(cumulants["method"] == method) & (cumulants["size"] == size)]
             points = points.sort_values("temperature")
             axes.vlines(points["temperature"], points["low"], points["high"], color=look.colour, linewidth=1.5)
-            style = {"color": look.colour, "marker": look.marker}
-            axes.plot(points["temperature"], points["cumulant"], **style, linewidth=1.2, markersize=3.5)
+            axes.plot(points["temperature"], points["cumulant"], look.marker, color=look.colour, markersize=3.5)
+            for _, curve in fits[(fits["method"] == method) & (fits["size"] == size)].groupby("sizes"):
+                axes.plot(curve["temperature"], curve["cumulant"], color=look.colour, linewidth=1)
         axes.set_title(methods[method].label)
         axes.set_xlabel("temperature tau")
     for axes in grid[1 : len(methods)]:
@@ -219,7 +232,8 @@ def binder(cumulants: pd.DataFrame, crossings: pd.DataFrame, critical_temperatur
     _mark_critical(grid[0], critical_temperature)
     _draw_crossings(grid[-1], crossings, methods, critical_temperature)
     seeds = f" over seeds; {count_label(cumulants['n'])}" if "n" in cumulants.columns else ""
-    legend_below(figure, [handle(look) for look in styles.values()], len(styles), f"Bars: 95% intervals{seeds}")
+    note = f"Curves: fitted to both sizes of a pair. Bars: 95% intervals{seeds}"
+    legend_below(figure, [handle(look) for look in styles.values()], len(styles), note)
     return figure
 
 
@@ -265,14 +279,15 @@ def _at(truth: pd.DataFrame, temperatures: NDArray[np.float64], size: int) -> ND
     return np.array([known[round(float(at), 9)] for at in temperatures])
 
 
-def _mark_critical(axes: Axes, temperature: float, *, low: bool = False) -> None:
-    """The value beside the line at tau_c: above, or `low` where the curves are above."""
+def _mark_critical(axes: Axes, temperature: float, *, low: bool = False, left: bool = False) -> None:
+    """The value beside the line at tau_c: above, or `low` where the curves are above, and on the right or `left`."""
     axes.annotate(
-        f"tau_c = {temperature:.4f}",
+        f"tau_c =\n{temperature:.4f}",
         (temperature, 0.03 if low else 0.97),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(4, 0),
+        xytext=(-4 if left else 4, 0),
         textcoords="offset points",
+        ha="right" if left else "left",
         va="bottom" if low else "top",
         color="0.3",
     )

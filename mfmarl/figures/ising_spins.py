@@ -18,25 +18,29 @@ from mfmarl.figures.style import WIDTH, house_style, legend_below, page
 
 TONES = {-1: "#12305A", 1: "#F5DEB3"}  # dark and light: apart in grey, in print and with any colour vision
 CAPTION_PIXELS = 30
-ONE_RUN = "One run of each; near the critical point the order parameters of two runs differ much"
+ONE_RUN = "One run of each, beside the median run's order parameter over time"
 
 
 @house_style()
-def spins(snapshots: pd.DataFrame) -> Figure:
+def spins(snapshots: pd.DataFrame, equilibrium: pd.DataFrame) -> Figure:
     """Spin pictures: a row for each method (MF-Q above MCMC), a column for each temperature.
+
+    Near the critical point the order parameters of two runs differ much, so that of the median run stands beside.
 
     Args:
         snapshots: method (mf-q, mcmc), temperature (tau), row, spins (a lattice row as L characters "+" and "-").
+        equilibrium: one row a run: method, temperature, order_parameter (its time mean); there need be none.
 
     Raises:
         ValueError: a missing column, an unknown method, or a picture that is not L x L of "+" and "-".
     """
     require_columns("snapshots", snapshots, ["method", "temperature", "row", "spins"])
+    medians = equilibrium.groupby(["method", "temperature"])["order_parameter"].agg(["median", "size"])
     if unknown := sorted(set(snapshots["method"]) - set(METHODS)):
         raise ValueError(f"snapshots: method must be one of {list(METHODS)}, got {unknown}")
     methods = [method for method in METHODS if method in set(snapshots["method"])]
     temperatures = sorted(snapshots["temperature"].unique())
-    figure = page(1.0 + len(methods) * (0.25 + 0.92 * WIDTH / max(2, len(temperatures))))
+    figure = page(1.0 + len(methods) * (0.4 + 0.92 * WIDTH / max(2, len(temperatures))))
     grid = figure.subplots(len(methods), len(temperatures), squeeze=False)
     for pictures, method in zip(grid, methods, strict=True):
         for axes, temperature in zip(pictures, temperatures, strict=True):
@@ -51,7 +55,11 @@ def spins(snapshots: pd.DataFrame) -> Figure:
             sites = lattice(lines, f"snapshots: {method}, tau = {float(temperature)}")
             axes.imshow(sites, cmap=_colours(), vmin=-1, vmax=1, interpolation="none")
             axes.spines[:].set_visible(True)
-            axes.set_xlabel(f"order parameter {abs(sites.mean()):.2f}")
+            label = f"order parameter {abs(sites.mean()):.2f}"
+            if (method, temperature) in medians.index:
+                median, runs = medians.loc[(method, temperature)]
+                label += f"\nmedian of {runs:g} runs {median:.2f}"
+            axes.set_xlabel(label)
         pictures[0].set_ylabel(METHODS[method].label, fontsize=11)
     keys = {1: "spin up, +1", -1: "spin down, -1"}
     legend_below(

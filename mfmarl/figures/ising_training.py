@@ -11,17 +11,20 @@ from numpy.typing import NDArray
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.ising import name_of
 from mfmarl.figures.style import (
-    INTERVAL_NOTE,
+    CURVE_NOTE,
     LOOKS,
     MCMC,
     Look,
+    budget_handle,
     by_seed,
     count_label,
-    draw_band,
+    draw_curve,
+    draw_seeds,
     handle,
     house_style,
     legend_below,
     looks,
+    mark_budgets,
     only_value,
     page,
     thousands,
@@ -32,11 +35,15 @@ TRAINED = {
     "simultaneous": Look("MF-Q, simultaneous", "#44AA99", (0, (5, 1.5)), "h"),
     "released-code": Look("MF-Q, released-code", "#882255", (0, (2, 1)), "p"),
 }
+SCATTERED = {"simultaneous", "released-code"}
 
 
 @house_style()
 def training(training: pd.DataFrame) -> Figure:
     """Order parameter, and below it the error of Q, against the step: a column for each temperature.
+
+    In all orders of updates but the checkerboard's runs come to order in one of two ways, of which a mean order
+    parameter says little: each run is a thin line.
 
     Args:
         training: of one lattice size: method, order, size, temperature (tau), seed, step (sweeps), order_parameter,
@@ -70,12 +77,17 @@ def training(training: pd.DataFrame) -> Figure:
             for axes, metric in ((above, "order_parameter"), (below, "q_error")):
                 if runs[metric].notna().any():
                     table = by_seed(runs, "step", metric, name_of(runs))
-                    every = max(1, table.shape[1] // 6)
-                    band = draw_band(axes, table, look, every=(place * every // len(lines), every))
                     counts.append(len(table))
-                    ends = band.low[np.isfinite(band.low)]  # none of one or two seeds
-                    errors += [*band.estimate, *ends] if metric == "q_error" else []
-        above.set_title(f"tau = {float(temperature)}")
+                    if metric == "order_parameter" and set(runs["order"]) & SCATTERED:
+                        draw_seeds(axes, table, look)
+                        continue
+                    every = max(1, table.shape[1] // 6)
+                    band = draw_curve(axes, table, look, every=(place * every // len(lines), every))
+                    errors += [*band.estimate, *band.low] if metric == "q_error" else []
+        ends = training[training["temperature"] == temperature].groupby(["method", "order"])["step"].max()
+        for axes in (above, below):
+            mark_budgets(axes, ends)
+        above.set_title(f"tau = {float(temperature)}, {' or '.join(f'{end:,}' for end in sorted(set(ends)))} sweeps")
         above.set_xlim(left=0)
         below.set_xlabel("step (sweeps)")
         below.xaxis.set_major_formatter(thousands)
@@ -84,8 +96,11 @@ def training(training: pd.DataFrame) -> Figure:
     grid[0, 0].set_ylabel("order parameter")
     grid[1, 0].set_ylabel("MSE(Q, reward)")
     _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
-    note = f"{size} x {size} sites. Lines: {INTERVAL_NOTE}; {count_label(counts)}"
-    legend_below(figure, [handle(look) for look, _ in reversed(lines.values())], min(len(lines), 4), note)
+    scattered = sorted(set(training["order"]) & SCATTERED)
+    above = f"; above, every seed of {' and '.join(scattered)}" if scattered else ""
+    note = f"{size} x {size} sites; {count_label(counts)}{above}.\nLines: {CURVE_NOTE}"
+    handles = [*(handle(look) for look, _ in reversed(lines.values())), budget_handle()]
+    legend_below(figure, handles, min(len(handles), 3), note)
     return figure
 
 

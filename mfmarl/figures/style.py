@@ -28,7 +28,9 @@ WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column o
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
 BOOTSTRAP_SEED = 0
 SHARE_LABEL = "final greedy G / G*"
+FEW = 5  # seeds of a curve up to which each is drawn in place of a band: our choice
 INTERVAL_NOTE = "mean over n seeds with its 95% bootstrap interval (none where n < 3)"
+CURVE_NOTE = f"mean over n seeds, and its 95% bootstrap interval or, where n is {FEW} or less, each seed as a thin line"
 
 
 Line: TypeAlias = Literal["-"] | tuple[float, Sequence[float]]
@@ -70,6 +72,8 @@ SCRIPTED = {
     "rush": Look("rush", "#222222", (0, (4, 2)), "*"),
     "random": Look("random", "#A6A6A6", (0, (1, 1.5)), "H"),
 }
+
+BUDGET = Look("end of the budget", "0.45", (0, (1, 2)), "")
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
@@ -181,7 +185,7 @@ def by_seed(runs: pd.DataFrame, column: str, metric: str, name: str) -> pd.DataF
     return table
 
 
-def draw_band(
+def draw_curve(
     axes: Axes,
     table: pd.DataFrame,
     look: Look,
@@ -192,7 +196,7 @@ def draw_band(
     shade: float = 0.2,
     every: tuple[int, int] = (0, 1),
 ) -> Band:
-    """Draw the mean over the rows of a table [seeds, x] and its 95% band.
+    """Draw the mean over the rows of a table [seeds, x] and its 95% band, or each seed where they are `FEW`.
 
     Args:
         axes: where.
@@ -205,12 +209,17 @@ def draw_band(
         every: (first, step) of the points that have a marker.
 
     Returns:
-        The mean and the band, always from the same generator, as in `interval_over_runs`.
+        The mean, and from where to where what is drawn around it reaches: the band, always from the same generator, as
+        in `interval_over_runs`, or the seeds.
     """
-    x = table.columns.to_numpy(np.float64)
-    band = bootstrap_band(table, generator=np.random.default_rng(BOOTSTRAP_SEED))
-    if np.isfinite(band.low).any():
+    x, seeds = table.columns.to_numpy(np.float64), table.to_numpy(np.float64)
+    if len(seeds) > FEW:
+        band = bootstrap_band(table, generator=np.random.default_rng(BOOTSTRAP_SEED))
         axes.fill_between(x, band.low, band.high, color=look.colour, alpha=shade * strength, linewidth=0, zorder=1.5)
+    else:
+        band = Band(seeds.mean(axis=0), seeds.min(axis=0), seeds.max(axis=0))
+        if len(seeds) > 1:
+            draw_seeds(axes, table, look, strength=strength)
     axes.plot(
         x,
         band.estimate,
@@ -224,6 +233,13 @@ def draw_band(
         markevery=every,
     )
     return band
+
+
+def draw_seeds(axes: Axes, table: pd.DataFrame, look: Look, *, strength: float = 1.0) -> None:
+    """Draw each row of a table [seeds, x] as a thin line."""
+    for seed in table.to_numpy(np.float64):
+        x = table.columns.to_numpy(np.float64)
+        axes.plot(x, seed, color=look.colour, alpha=0.45 * strength, linewidth=0.6, zorder=1.6)
 
 
 def draw_runs(
@@ -253,6 +269,17 @@ def share_axis(axes: Axes, lines: list[str]) -> None:
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
+
+
+def mark_budgets(axes: Axes, ends: Iterable[float]) -> None:
+    """An upright line at the end of each budget of training that occurs, see `budget_handle`."""
+    for end in sorted(set(ends)):
+        axes.axvline(end, color=BUDGET.colour, linestyle=BUDGET.line, linewidth=1, zorder=1.4)
+
+
+def budget_handle() -> Line2D:
+    """The legend entry for the lines of `mark_budgets`."""
+    return Line2D([], [], color=BUDGET.colour, linestyle=BUDGET.line, linewidth=1, label=BUDGET.label)
 
 
 def count_label(counts: Iterable[int]) -> str:

@@ -8,11 +8,12 @@ from mfmarl.statistical_physics.exact import (
     onsager_energy,
     onsager_magnetisation,
 )
-from mfmarl.statistical_physics.finite_size import binder_cumulant, crossings, cumulants
+from mfmarl.statistical_physics.finite_size import DEGREE, binder_cumulant, crossings, cumulants, fits
 from mfmarl.statistical_physics.mean_field_theory import mean_field_iteration, mean_field_magnetisation
 
 __all__ = [
     "CRITICAL_TEMPERATURE",
+    "DEGREE",
     "Means",
     "States",
     "binder_cumulant",
@@ -20,6 +21,7 @@ __all__ = [
     "crossings",
     "cumulants",
     "enumerate_states",
+    "fits",
     "kaufman_energy",
     "mean_field_iteration",
     "mean_field_magnetisation",

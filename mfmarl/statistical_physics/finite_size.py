@@ -8,7 +8,7 @@ Ising models*). Temperatures are the paper's tau, half the physical ones: tau_c 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +19,7 @@ from mfmarl.evaluation.tables import require_columns
 
 CELL = ["method", "size", "temperature"]
 MOMENTS = ["squared_magnetisation", "fourth_magnetisation"]
+DEGREE = 4  # of the polynomials that are fitted: our choice, see `crossings`
 GRID = 513  # temperatures among which a crossing is sought; between them the curves are taken as straight
 MISSED = 0.05  # our choice: with more resamples than this lacking a crossing, the interval is not known
 
@@ -77,7 +78,7 @@ def crossings(
     equilibrium: pd.DataFrame,
     *,
     between: tuple[float, float] = (0.0, math.inf),
-    degree: int = 4,
+    degree: int = DEGREE,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -97,7 +98,7 @@ def crossings(
             tau_c only. Fitted to the exact moments of L = 4 and 8 at 9 temperatures within tau_c +- w, quartics
             shift the crossing by 0.0003 for w = 0.2, -0.001 for 0.3 and -0.02 for 0.5, cubics by -0.007 for 0.2;
             the same shifts, in units of 1 / L, come with w in units of 1 / L.
-        degree: of the polynomials (4, our choice: see `between`).
+        degree: of the polynomials (DEGREE = 4, our choice: see `between`).
         confidence: of every interval.
         resamples: number of bootstrap resamples.
         seed: of the bootstrap's generator.
@@ -116,20 +117,85 @@ def crossings(
         ValueError: as `cumulants`; or degree is less than 1, a size has fewer than degree + 1 temperatures, two
             sizes have no range of temperatures in common, or the numbers of seeds differ.
     """
+    rows = []
+    for method, (small, large), cells in _pairs(equilibrium, between, degree):
+        small_at, large_at = map(_temperatures, cells)
+        finder = _CrossingFinder(small_at, large_at, degree)
+        moments = _by_cell(pd.concat(cells))
+        interval = _bootstrap(moments, finder, confidence, resamples, seed)
+        rows.append((method, f"{small}, {large}", *interval, len(moments)))
+    return pd.DataFrame(rows, columns=["method", "sizes", "estimate", "low", "high", "n"])
+
+
+def fits(
+    equilibrium: pd.DataFrame,
+    *,
+    between: tuple[float, float] = (0.0, math.inf),
+    degree: int = DEGREE,
+    points: int = 101,
+) -> pd.DataFrame:
+    """The polynomials whose crossing `crossings` finds: for each method and pair of consecutive sizes both curves.
+
+    Args:
+        equilibrium: as in `cumulants`.
+        between: as in `crossings`.
+        degree: as in `crossings`.
+        points: of a curve, from the lowest of its size's temperatures to the highest. 101: our choice, for a figure.
+
+    Returns:
+        A frame sorted by method, sizes, size and temperature, with the columns method, sizes ("8, 16"), size,
+        temperature and cumulant.
+
+    Raises:
+        ValueError: as `crossings`, but for numbers of seeds that differ.
+    """
+    curves = []
+    for method, sizes, cells in _pairs(equilibrium, between, degree):
+        for size, cell in zip(sizes, cells, strict=True):
+            at = _temperatures(cell)
+            sought = np.linspace(at.min(), at.max(), points)
+            measured = [binder_cumulant(*runs[MOMENTS].to_numpy(np.float64).T) for _, runs in cell.groupby(CELL)]
+            pair = f"{sizes[0]}, {sizes[1]}"
+            columns = {"method": method, "sizes": pair, "size": size, "temperature": sought}
+            curves.append(pd.DataFrame({**columns, "cumulant": np.array(measured) @ _fit(at, sought, degree)}))
+    return pd.concat(curves) if curves else pd.DataFrame(columns=["method", "sizes", "size", "temperature", "cumulant"])
+
+
+def _pairs(
+    equilibrium: pd.DataFrame, between: tuple[float, float], degree: int
+) -> Iterator[tuple[str, tuple[int, int], list[pd.DataFrame]]]:
+    """Each method and pair of consecutive sizes, with the runs of both sizes that are used.
+
+    Raises:
+        ValueError: as `fits`.
+    """
     if degree < 1:
         raise ValueError(f"degree must be at least 1, got {degree}")
     table = _checked(equilibrium)
     used = table[table["temperature"].between(*between)]
-    rows = []
     for method, sizes in table.groupby("method", sort=True)["size"].unique().items():
-        for small, large in pairwise(sorted(sizes)):
-            cells = [used[(used["method"] == method) & (used["size"] == size)] for size in (small, large)]
-            small_at, large_at = (np.unique(cell["temperature"].to_numpy(np.float64)) for cell in cells)
-            finder = _CrossingFinder(small_at, large_at, degree)
-            moments = _by_cell(pd.concat(cells))
-            interval = _bootstrap(moments, finder, confidence, resamples, seed)
-            rows.append((method, f"{small}, {large}", *interval, len(moments)))
-    return pd.DataFrame(rows, columns=["method", "sizes", "estimate", "low", "high", "n"])
+        for pair in pairwise(sorted(sizes)):
+            cells = [used[(used["method"] == method) & (used["size"] == size)] for size in pair]
+            for temperatures in map(_temperatures, cells):
+                if len(temperatures) <= degree:
+                    raise ValueError(
+                        f"equilibrium must have at least {degree + 1} temperatures of each size for degree {degree},"
+                        f" got {temperatures.tolist()}"
+                    )
+            yield str(method), pair, cells
+
+
+def _temperatures(cell: pd.DataFrame) -> Array:
+    """Those at which a size was measured, sorted."""
+    return np.unique(cell["temperature"].to_numpy(np.float64))
+
+
+def _fit(temperatures: Array, at: Array, degree: int) -> Array:
+    """[temperatures, at]: takes cumulants at the temperatures to the least-squares polynomial at `at`."""
+    centre, width = temperatures.mean(), np.ptp(temperatures)
+    known = np.vander((temperatures - centre) / width, degree + 1)
+    sought = np.vander((at - centre) / width, degree + 1)
+    return np.asarray((sought @ np.linalg.pinv(known)).T)
 
 
 class _CrossingFinder:
@@ -140,17 +206,11 @@ class _CrossingFinder:
     """
 
     def __init__(self, small: Array, large: Array, degree: int) -> None:
-        for temperatures in (small, large):
-            if len(temperatures) <= degree:
-                raise ValueError(
-                    f"equilibrium must have at least {degree + 1} temperatures of each size for degree {degree},"
-                    f" got {temperatures.tolist()}"
-                )
         low, high = max(small.min(), large.min()), min(small.max(), large.max())
         if not low < high:
             raise ValueError(f"two sizes must have a range of temperatures in common, got {small} and {large}")
         self.at = np.linspace(low, high, GRID)
-        self.difference = np.concatenate([-self._fit(small, degree), self._fit(large, degree)])
+        self.difference = np.concatenate([-_fit(small, self.at, degree), _fit(large, self.at, degree)])
 
     def __call__(self, cumulants: Array) -> Array:
         """NaN where there is no crossing: everywhere, if a larger share than MISSED has none."""
@@ -167,13 +227,6 @@ class _CrossingFinder:
         if 1 - found.mean() > MISSED:
             return np.full(found.shape, math.nan)
         return np.where(found, root, np.where(gap.mean(axis=-1) > 0, self.at[-1], self.at[0]))
-
-    def _fit(self, temperatures: Array, degree: int) -> Array:
-        """[temperatures, at]: cumulants at the temperatures to the polynomial at `at`."""
-        centre, width = temperatures.mean(), np.ptp(temperatures)
-        known = np.vander((temperatures - centre) / width, degree + 1)
-        sought = np.vander((self.at - centre) / width, degree + 1)
-        return np.asarray((sought @ np.linalg.pinv(known)).T)
 
 
 def _only_cell(cumulants: Array) -> Array:
