@@ -27,7 +27,7 @@ from typing import Literal
 from mfmarl.files import check_writable
 from mfmarl.jobs import slurm
 from mfmarl.jobs.console import say
-from mfmarl.jobs.execution import Execution, at_least
+from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import available
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.times import CALLS, Call, seconds
@@ -61,7 +61,7 @@ class AllOptions(Execution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("seeds", self.seeds, 1)
+        within("seeds", self.seeds, 1)
         if self.shard is not None:
             raise ValueError(f"shard: got {self.shard}, which only single scripts offer")
         if self.precision == "64":
