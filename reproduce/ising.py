@@ -90,6 +90,9 @@ SIZE = 20  # the paper
 
 # The domain walls of released-code hardly move: only slow cooling through its transition at tau = 2 lets it order.
 SLOW = replace(EQUILIBRIUM, decay=3e-4, steps=50_000)
+# There it is trained too, and beyond: in cells of their own, so that the runs at other temperatures stay as they are.
+TRAINING_THERE = replace(TRAINING, temperatures=(2.0,))
+BEYOND = (2.1, 2.2, 2.3, 2.4)
 
 # Binder's cumulants of two sizes cross at the critical point. A fit needs temperatures within 1.6 / L of it.
 WIDE = (1.03, 1.055, 1.08, 1.105, 1.13, 1.155, 1.18, 1.205, 1.23)
@@ -165,9 +168,7 @@ def train(options: IsingOptions) -> None:
     sections = []
     for part in ("training", "equilibrium", "snapshots", "frames"):
         some = [cell for cell in every if cell.part == part]
-        settings: dict[str, object] = {
-            f"{cell.order}, {cell.size} x {cell.size}": sources(cell.settings) for cell in some
-        }
+        settings: dict[str, object] = {cell.called: sources(cell.settings) for cell in some}
         sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
     for section, name in zip(sections, ("training.csv", "equilibrium.csv"), strict=False):
         check_update(options.out / name, section.jobs, [*KEYS, "temperature"], options)
@@ -190,6 +191,11 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
             slow = order == "released-code" and not options.quick
             settings = replace(SLOW, temperatures=compared.temperatures) if slow else compared
             yield Cell("equilibrium", method, order, options.size, settings)
+            if not options.quick:
+                yield Cell("training", method, order, options.size, TRAINING_THERE, at="tau-2")
+            if not (options.quick or options.temperatures) and (slow or method == "mcmc"):
+                hot = replace(settings, temperatures=BEYOND)
+                yield Cell("equilibrium", method, order, options.size, hot, at="above-tau-2")
         for size, temperatures in CUMULANTS.items() if not options.quick and "checkerboard" in options.orders else ():
             if size != options.size:
                 yield Cell("equilibrium", method, "checkerboard", size, replace(EQUILIBRIUM, temperatures=temperatures))
@@ -203,7 +209,10 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One method, order and size, at all temperatures of its settings. Snapshots are of a kind, and of one seed."""
+    """One method, order and size, at all temperatures of its settings. Snapshots are of a kind, and of one seed.
+
+    `at` says which temperatures, where another cell has the others.
+    """
 
     part: str
     method: str
@@ -211,6 +220,12 @@ class Cell:
     size: int
     settings: Settings
     kind: str = ""
+    at: str = ""
+
+    @property
+    def called(self) -> str:
+        """In provenance.json: order and size, and `at`."""
+        return ", ".join(filter(None, [self.order, f"{self.size} x {self.size}", self.at]))
 
     def jobs(self, options: Options) -> Iterator[TrainingJob]:
         """The jobs of its seeds, `seeds_a_job` of them as one stack."""
@@ -223,7 +238,7 @@ class Cell:
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
         job, count = (SnapshotJob, 1) if self.kind else (TrainingJob, options.seeds or settings.seed_count)
         for block in seed_blocks(options.seed, count, settings.seeds_a_job):
-            name = job_name(*labels.values(), seeds=block)
+            name = job_name(*labels.values(), *filter(None, [self.at]), seeds=block)
             yield job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
 
 

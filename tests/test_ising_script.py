@@ -233,7 +233,7 @@ def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path)
         "source": "ours, in place of 0.0005",
     }
     orders = {"checkerboard", "simultaneous", "released-code"}
-    assert set(training["settings"]) == {f"{order}, 6 x 6" for order in orders}
+    assert set(training["settings"]) == {f"{order}, 6 x 6{at}" for order in orders for at in ("", ", tau-2")}
     assert "checkerboard, 16 x 16" in equilibrium["settings"]
     for call in (training, equilibrium, snapshots):
         for settings in call["settings"].values():
@@ -351,6 +351,16 @@ def test_a_stopped_script_goes_on_to_the_same_bytes(
 def test_jobs_are_what_the_options_say() -> None:
     jobs = [job for cell in ising.cells(IsingOptions()) for job in cell.jobs(IsingOptions())]
     assert len({job.name for job in jobs}) == len(jobs)
+    runs = [(*job.labels.values(), each["temperature"]) for job in jobs for each in job.conditions]
+    assert len(set(runs)) == len(runs), "no run is of two cells"
+    released = {
+        cell.at: cell.settings for cell in ising.cells(IsingOptions()) if cell.order == "released-code" and cell.at
+    }
+    assert {at: settings.temperatures for at, settings in released.items()} == {
+        "tau-2": (2.0,),
+        "above-tau-2": (2.1, 2.2, 2.3, 2.4),
+    }
+    assert released["above-tau-2"].decay == ising.SLOW.decay, "cooled as slowly as below"
     for job in jobs:
         assert job.data["start"] == ("up" if job.algorithm == "metropolis" else "random")
         assert job.data["order"] == job.labels["order"]
