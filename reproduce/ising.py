@@ -191,11 +191,11 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
             slow = order == "released-code" and not options.quick
             settings = replace(SLOW, temperatures=compared.temperatures) if slow else compared
             yield Cell("equilibrium", method, order, options.size, settings)
-            if not options.quick:
+            if slow or (method == "mcmc" and not options.quick):
                 yield Cell("training", method, order, options.size, TRAINING_THERE, at="tau-2")
-            if not (options.quick or options.temperatures) and (slow or method == "mcmc"):
-                hot = replace(settings, temperatures=BEYOND)
-                yield Cell("equilibrium", method, order, options.size, hot, at="above-tau-2")
+                if not options.temperatures:
+                    hot = replace(settings, temperatures=BEYOND)
+                    yield Cell("equilibrium", method, order, options.size, hot, at="above-tau-2")
         for size, temperatures in CUMULANTS.items() if not options.quick and "checkerboard" in options.orders else ():
             if size != options.size:
                 yield Cell("equilibrium", method, "checkerboard", size, replace(EQUILIBRIUM, temperatures=temperatures))
