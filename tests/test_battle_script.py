@@ -116,7 +116,7 @@ def test_summaries_have_every_pairing_and_entrant(results: Path) -> None:
     assert set(table["rounds"]) == {ROUNDS}
     rated = read_csv(results / "ratings.csv")
     assert sorted(rated["algorithm"]) == sorted(ORDER * 2)
-    assert rated.loc[rated["algorithm"] == "random", "rating"].eq(0).all()
+    assert rated.loc[rated["algorithm"] == "ac", "rating"].eq(0).all()
 
 
 def test_policies_are_those_that_were_trained(results: Path) -> None:

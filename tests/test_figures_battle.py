@@ -89,10 +89,15 @@ def test_ratings_are_dots_with_their_intervals() -> None:
         for _, line in only(frame, agents=agents).iterrows():
             look, greedy = style.looks([line["algorithm"]])[line["algorithm"]], line["evaluation"] == "greedy"
             y = labels.index(look.label) + (-0.17 if greedy else 0.17)
-            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y])
+            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y]) == (0 < line["score"] < 1)
             face = [dot.get_markerfacecolor() for dot in axes.get_lines() if has(dot, [line["rating"]], [y])]
             assert face == [look.colour if greedy else "white"]
-    assert legend(figure)[0] == ["greedy play", "sampled play"]
+        assert axes.get_xlabel() == "Elo, AC = 0"
+    bounds = ["lost every round: there or lower", "won every round: there or higher"]
+    assert legend(figure)[0] == ["greedy play", "sampled play", *bounds]
+    without = battle.ratings(frame[frame["algorithm"].isin(["mf-q", "il"])])
+    assert without.axes[0].get_xlabel() == "Elo, mean = 0"
+    assert legend(without)[0] == ["greedy play", "sampled play"]
     alone = battle.ratings(frame.query("evaluation == 'greedy' and agents == 8"))
     assert has_line(alone.axes[0], [frame["rating"].iloc[0]], [0])  # on its line, not beside it
 
@@ -212,7 +217,7 @@ def test_a_missing_column_is_refused_by_name() -> None:
     for column in ("settings", "algorithm", "agents", "seed", "step", "reward", "kills"):
         with pytest.raises(ValueError, match=rf"curves lacks the columns \['{column}'\]"):
             battle.learning_curves(curves.drop(columns=column))
-    for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "seeds"):
+    for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "score", "seeds"):
         with pytest.raises(ValueError, match=rf"ratings lacks the columns \['{column}'\]"):
             battle.ratings(ratings.drop(columns=column))
     keys = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
@@ -356,4 +361,6 @@ def ratings_frame() -> pd.DataFrame:
     frame["rating"] = np.random.default_rng(0).uniform(500, 1800, len(frame))
     frame["seeds"] = np.where(frame["algorithm"].isin(LEARNERS), 5, 1)
     frame.loc[(frame["algorithm"] == "ac") & (frame["agents"] == 64), "seeds"] = 3
+    frame["score"] = frame["algorithm"].map({"random": 0.0}).fillna(0.4)
+    frame.loc[(frame["algorithm"] == "rush") & (frame["agents"] == 8), "score"] = 1.0
     return frame.assign(rating_low=frame["rating"] - 50, rating_high=frame["rating"] + 70)

@@ -281,11 +281,16 @@ def test_ratings() -> None:
     frame = battle_frames.ratings_frame()
     names = [*battle_frames.LEARNERS, "rush", "random"]
     for axes, agents in zip(battle.ratings(frame).axes, (8, 64), strict=True):
-        expected: list[Any] = []
+        expected: list[Any] = [upright(0), across(3.5)]  # AC, and between those who learn and the others
+        marks = {}
         for row in frame[frame["agents"] == agents].to_dict("records"):
             y = names.index(row["algorithm"]) + (-0.17 if row["evaluation"] == "greedy" else 0.17)
-            expected += [[[row["rating_low"], row["rating_high"]], [y, y]], [[row["rating"]], [y]]]
+            ends = [[[row["rating_low"], row["rating_high"]], [y, y]]] if 0 < row["score"] < 1 else []
+            expected += [*ends, [[row["rating"]], [y]]]
+            marks[y] = {0: "<", 1: ">"}.get(row["score"], style.looks([row["algorithm"]])[row["algorithm"]].marker)
         check(lines(axes), expected)
+        found = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
+        assert {line.get_ydata()[0]: line.get_marker() for line in found} == marks  # type: ignore[index]
         assert axes.get_ylim() == (5.5, -0.5)
 
 
