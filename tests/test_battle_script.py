@@ -25,7 +25,7 @@ from reproduce.battle import APPENDIX, SETTINGS, BattleOptions
 
 HERE = ["--workers", "1", "--accelerator", "cpu"]
 TABLES = ["curves.csv", "pairings.csv", "ratings.csv", "tournament.csv"]
-FIGURES = ["learning_curves", "ratings", "rewards", "win_rate_bars", "win_rates"]
+FIGURES = ["learning_curves", "ratings", "rewards", "win_rate_bars"]
 ORDER = ["mf-q", "il", "mf-ac", "ac", "rush", "random"]
 ROUNDS = 4
 RELEASED = SETTINGS["released-code"]
