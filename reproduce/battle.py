@@ -9,7 +9,7 @@ other, a scripted rush and a random army. It writes to results/battle
     pairings.csv     shares of wins, rewards and kills of every pairing, with intervals over training seeds
     ratings.csv      Bradley-Terry ratings on Elo's scale
     replays/         with --replay: battles as films, and as actions from which the engine plays them again
-    ratings, learning_curves, win_rates, win_rate_bars, rewards (.png, .pdf); all but the first for each number of
+    ratings, learning_curves, win_rate_bars, rewards (.png, .pdf); all but the first for each number of
     agents, which their names end in unless it is 64
 
 A custom method, `--algorithms path/to/file.py:Class --opponents mf-q`, trains under the same settings, and its armies
@@ -372,12 +372,8 @@ def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:
     drawn = {}
     for agents, some in table.groupby("agents"):
         once = some[some["algorithm"].map(place) <= some["opponent"].map(place)]
-        for name, figure in (
-            ("win_rates", battle_pairings.win_rates),
-            ("win_rate_bars", battle_pairings.win_rate_bars),
-            ("rewards", battle_pairings.rewards),
-        ):
-            drawn[sized(name, agents)] = figure(once)
+        drawn[sized("win_rate_bars", agents)] = battle_pairings.win_rate_bars(once)
+        drawn[sized("rewards", agents)] = battle_pairings.rewards(once)
     return drawn
 
 

@@ -168,7 +168,7 @@ BATTLE = [
         "battle/win_rate_bars.png",
         "Wins, draws and losses of every pairing of 64 against 64, and the wins of each seat.",
     ),
-    Figure("battle/ratings.png", "Ratings on Elo's scale of every algorithm at each number of agents."),
+    Figure("battle/ratings.png", "Ratings on Elo's scale, AC at 0, of every algorithm at each number of agents."),
 ]
 THEORY = [
     Figure(

@@ -1,7 +1,6 @@
 """The Battle figures draw the numbers of their frames, rebuild to the same bytes, and refuse what they cannot draw."""
 
 import itertools
-import math
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from mfmarl.figures import battle, battle_pairings, style
 
 LEARNERS = ("mf-q", "il", "mf-ac", "ac")
 
 
-@pytest.mark.parametrize("name", ["curves", "ratings", "win_rates", "win_rate_bars", "rewards"])
+@pytest.mark.parametrize("name", ["curves", "ratings", "win_rate_bars", "rewards"])
 def test_equal_frames_give_equal_files(name: str, tmp_path: Path) -> None:
     first = style.save(draw(name), tmp_path / "first")
     np.random.seed(5)  # noqa: NPY002
@@ -69,7 +67,7 @@ def test_one_seed_and_settings_in_which_not_all_were_run_are_drawn() -> None:
     assert titles == ["appendix, 8 v 8\n1,000 rounds, n = 1", "ours, 8 v 8, MF-Q\n1,000 rounds, n = 1"]
 
 
-@pytest.mark.parametrize("name", ["curves", "ratings", "win_rates", "win_rate_bars", "rewards"])
+@pytest.mark.parametrize("name", ["curves", "ratings", "win_rate_bars", "rewards"])
 def test_legends_are_not_cut(name: str) -> None:
     figure = draw(name)
     figure.draw_without_rendering()
@@ -89,93 +87,48 @@ def test_ratings_are_dots_with_their_intervals() -> None:
         for _, line in only(frame, agents=agents).iterrows():
             look, greedy = style.looks([line["algorithm"]])[line["algorithm"]], line["evaluation"] == "greedy"
             y = labels.index(look.label) + (-0.17 if greedy else 0.17)
-            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y])
+            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y]) == (0 < line["score"] < 1)
             face = [dot.get_markerfacecolor() for dot in axes.get_lines() if has(dot, [line["rating"]], [y])]
             assert face == [look.colour if greedy else "white"]
-    assert legend(figure)[0] == ["greedy play", "sampled play"]
+        assert axes.get_xlabel() == "Elo, AC = 0"
+    bounds = ["lost every round: there or lower", "won every round: there or higher"]
+    assert legend(figure)[0] == ["greedy play", "sampled play", *bounds]
+    without = battle.ratings(frame[frame["algorithm"].isin(["mf-q", "il"])])
+    assert without.axes[0].get_xlabel() == "Elo, mean = 0"
+    assert legend(without)[0] == ["greedy play", "sampled play"]
     alone = battle.ratings(frame.query("evaluation == 'greedy' and agents == 8"))
     assert has_line(alone.axes[0], [frame["rating"].iloc[0]], [0])  # on its line, not beside it
 
 
-def test_the_matrix_has_both_cells_of_every_pairing() -> None:
-    frame = pairings_frame()
-    figure = battle_pairings.win_rates(frame.sample(frac=1, random_state=0))
-    greedy, sampled = figure.axes[:2]
-    labels = ["MF-Q", "IL", "MF-AC", "AC"]
-    for axes, evaluation in ((greedy, "greedy"), (sampled, "sampled")):
-        assert axes.get_title() == f"{evaluation} play\nseeds 8 v 1 or 8 v 8, 400 to 3,200 rounds a pairing"
-        assert [text.get_text() for text in axes.get_xticklabels()] == [*labels, "rush", "random"]
-        assert [text.get_text() for text in greedy.get_yticklabels()] == labels  # of both
-        panel = only(frame, evaluation=evaluation).set_index(["algorithm", "opponent"])
-        scores = cells(axes)
-        assert scores.shape == (4, 6)
-        for (y, row), (x, column) in itertools.product(enumerate(LEARNERS), enumerate((*LEARNERS, "rush", "random"))):
-            given = (row, column) in panel.index
-            share = "wins" if given else "losses"
-            pairing = panel.loc[[(row, column) if given else (column, row)]]
-            wins, low, high, draws = pairing[[share, f"{share}_low", f"{share}_high", "draws"]].to_numpy(float)[0]
-            assert scores[y, x] == pytest.approx(wins + draws / 2)
-            number, small = texts(axes, x, y)
-            assert number == f"{100 * wins:.0f}"
-            assert small == f"{100 * low:.0f} - {100 * high:.0f}\ndraws {100 * draws:.0f}"
-    note = legend(figure)[1]
-    assert "64 v 64 agents" in note
-    assert greedy.yaxis_inverted()  # the first row on top
-
-
-def test_colours_of_the_matrix_are_centred_at_equals() -> None:
-    mesh = battle_pairings.win_rates(pairings_frame()).axes[0].collections[0]
-    assert mesh.get_clim() == (0, 1)
-    loses, equal, wins = mesh.to_rgba(np.array([0, 0.5, 1]))[:, :3]
-    np.testing.assert_allclose(equal, 1, atol=0.01)
-    np.testing.assert_allclose(loses, to_rgb(battle_pairings.TINTS[0]))
-    np.testing.assert_allclose(wins, to_rgb(battle_pairings.TINTS[2]))
-
-
-def test_the_matrix_leaves_out_what_is_not_known() -> None:
-    frame = pairings_frame().drop(columns=["losses_low", "losses_high", "agents"]).query("opponent in @LEARNERS")
-    frame = frame[~((frame["algorithm"] == "mf-ac") & (frame["opponent"] == "ac"))].assign(seeds=1, rounds=50)
-    frame = frame.assign(wins=frame["wins"] + frame["draws"], draws=0.0, wins_low=math.nan)
-    figure = battle_pairings.win_rates(frame)
-    axes = figure.axes[0]
-    assert axes.get_title() == "greedy play\nn = 1, 50 rounds a pairing"
-    assert all(len(texts(axes, x, y)) == 1 for x, y in itertools.product(range(3), range(3)))
-    assert np.argwhere(np.isnan(cells(axes))).tolist() == [[2, 3], [3, 2]]
-    assert texts(axes, 3, 2) == texts(axes, 2, 3) == []
-    assert "agents" not in legend(figure)[1]
-
-
-def test_armies_that_do_not_learn_have_rows_if_they_met() -> None:
-    frame = pairings_frame().query("evaluation == 'greedy'")
-    met = frame.query("algorithm == 'mf-q' and opponent == 'rush'").assign(algorithm="rush", opponent="random")
-    figure = battle_pairings.win_rates(pd.concat([frame, met]))
-    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert labels == ["MF-Q", "IL", "MF-AC", "AC", "rush"]
-
-
-def test_bars_stack_wins_draws_and_losses() -> None:
-    frame = pairings_frame()
-    figure = battle_pairings.win_rate_bars(frame)
-    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert names[:3] == ["MF-Q v IL", "MF-Q v MF-AC", "MF-Q v AC"]
-    assert names[-4:] == ["MF-Q v MF-Q", "IL v IL", "MF-AC v MF-AC", "AC v AC"]
-    for axes, evaluation in zip(figure.axes, ("greedy", "sampled"), strict=True):
-        drawn = bars(axes)
-        panel = only(frame, evaluation=evaluation)
-        assert len(drawn) == 3 * len(panel)
+def test_bars_stand_in_groups() -> None:
+    figure = battle_pairings.win_rate_bars(pairings_frame().sample(frac=1, random_state=0))
+    learned, itself, scripted = np.array(figure.axes).reshape(3, 2)
+    names = [[text.get_text() for text in axes.get_yticklabels()] for axes in (learned[0], itself[0], scripted[0])]
+    assert names[0] == ["MF-Q v IL", "MF-Q v MF-AC", "MF-Q v AC", "IL v MF-AC", "IL v AC", "MF-AC v AC"]
+    assert names[1] == ["MF-Q v MF-Q", "IL v IL", "MF-AC v MF-AC", "AC v AC"]
+    assert names[2][:5] == ["MF-Q v rush", "IL v rush", "MF-AC v rush", "AC v rush", "MF-Q v random"]
+    for place, evaluation in enumerate(("greedy", "sampled")):
+        seeds = "seeds 8 v 8, 3,200 rounds a pairing"
+        assert learned[place].get_title() == f"{evaluation} play\ntwo algorithms: {seeds}"
+        assert itself[place].get_title() == f"against itself: {seeds}"
+        assert scripted[place].get_title() == "against scripts: seeds 8 v 1, 400 rounds a pairing"
+    entries = ["first wins", "draw", "second wins", "95% interval (none where n < 3)"]
+    assert legend(figure)[0] == [*entries, "first wins, standing left", "first wins, standing right"]
+    assert legend(figure)[1] == "64 v 64 agents"
+    assert legend(battle_pairings.win_rate_bars(pairings_frame().drop(columns="agents")))[1] == ""
+    for axes in figure.axes:
         (middle,) = [line for line in axes.lines if list(line.get_xdata()) == [0.5, 0.5]]  # type: ignore[arg-type]
         marks = [line.get_zorder() for line in axes.lines if line is not middle]
-        assert max(bar.get_zorder() for bar in drawn) < middle.get_zorder() < min(marks)
-        for _, line in panel.iterrows():
-            y, wins, end = names.index(name_of(line)), line["wins"], line["wins"] + line["draws"]
-            assert has_bar(drawn, y, 0, wins, battle_pairings.WIN)
-            assert has_bar(drawn, y, wins, end, battle_pairings.DRAW)
-            assert has_bar(drawn, y, end, 1, battle_pairings.LOSS)
-            assert has_line(axes, [line["wins_low"], line["wins_high"]], [y, y])
-            for seat, (_, shift) in battle_pairings.SEATS.items():
-                assert has_line(axes, [line[seat]], [y + shift])
-    names = ["first wins", "draw", "second wins", "95% interval (none where n < 3)"]
-    assert legend(figure)[0] == [*names, "first wins, standing left", "first wins, standing right"]
+        assert max(bar.get_zorder() for bar in bars(axes)) < middle.get_zorder() < min(marks)
+
+
+def test_groups_and_evaluations_that_were_not_played_are_left_out_or_say_so() -> None:
+    frame = pairings_frame().query("algorithm != opponent").assign(seeds=1)
+    frame = frame[(frame["evaluation"] == "greedy") | frame["opponent"].isin(LEARNERS)]
+    titles = [axes.get_title() for axes in battle_pairings.win_rate_bars(frame).axes]
+    known = "two algorithms: n = 1, 3,200 rounds a pairing"
+    scripted = ["against scripts: n = 1, 400 rounds a pairing", "against scripts: not played"]
+    assert titles == [f"greedy play\n{known}", f"sampled play\n{known}", *scripted]
 
 
 def test_rewards_are_a_bar_for_each_army() -> None:
@@ -212,13 +165,13 @@ def test_a_missing_column_is_refused_by_name() -> None:
     for column in ("settings", "algorithm", "agents", "seed", "step", "reward", "kills"):
         with pytest.raises(ValueError, match=rf"curves lacks the columns \['{column}'\]"):
             battle.learning_curves(curves.drop(columns=column))
-    for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "seeds"):
+    for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "score", "seeds"):
         with pytest.raises(ValueError, match=rf"ratings lacks the columns \['{column}'\]"):
             battle.ratings(ratings.drop(columns=column))
     keys = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
-    for column, figure in itertools.product((*keys, "wins_low", "draws"), ("win_rates", "win_rate_bars")):
+    for column in (*keys, "wins_low", "draws", "wins_left"):
         with pytest.raises(ValueError, match=rf"pairings lacks the columns \['{column}'\]"):
-            getattr(battle_pairings, figure)(pairings.drop(columns=column))
+            battle_pairings.win_rate_bars(pairings.drop(columns=column))
     for column in (*keys, "reward", "reward_low", "opponent_reward"):
         with pytest.raises(ValueError, match=rf"pairings lacks the columns \['{column}'\]"):
             battle_pairings.rewards(pairings.drop(columns=column))
@@ -243,7 +196,7 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
         battle.ratings(ratings.assign(evaluation="best"))
 
 
-@pytest.mark.parametrize("figure", ["win_rates", "win_rate_bars", "rewards"])
+@pytest.mark.parametrize("figure", ["win_rate_bars", "rewards"])
 def test_pairings_that_are_not_of_one_tournament_are_refused(figure: str) -> None:
     pairings, function = pairings_frame(), getattr(battle_pairings, figure)
     with pytest.raises(ValueError, match=r"evaluation must be one of .* got \['best'\]"):
@@ -273,19 +226,6 @@ def has(line: Line2D, x: object, y: object) -> bool:
     return drawn.shape == wanted.shape and np.allclose(drawn, wanted)
 
 
-def cells(axes: Axes) -> NDArray[np.float64]:
-    """The scores of the matrix [rows, columns], NaN where nothing was played."""
-    mesh = axes.collections[0]
-    return np.ma.filled(np.ma.asarray(mesh.get_array()).astype(float), math.nan)
-
-
-def texts(axes: Axes, x: int, y: int) -> list[str]:
-    """What is written in a cell, from above."""
-    inside = [text for text in axes.texts if x < text.get_position()[0] < x + 1 and y < text.get_position()[1] < y + 1]
-    written = sorted(inside, key=lambda text: text.get_position()[1])
-    return [text.get_text() for text in written if text.get_text()]
-
-
 def bars(axes: Axes) -> list[Rectangle]:
     return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
 
@@ -313,7 +253,6 @@ def draw(name: str) -> Figure:
     figure: Figure = {
         "curves": lambda: battle.learning_curves(curves_frame().query("agents == 8 and settings == 'ours'")),
         "ratings": lambda: battle.ratings(ratings_frame().query("agents == 64")),
-        "win_rates": lambda: battle_pairings.win_rates(greedy),
         "win_rate_bars": lambda: battle_pairings.win_rate_bars(greedy),
         "rewards": lambda: battle_pairings.rewards(greedy),
     }[name]()
@@ -356,4 +295,6 @@ def ratings_frame() -> pd.DataFrame:
     frame["rating"] = np.random.default_rng(0).uniform(500, 1800, len(frame))
     frame["seeds"] = np.where(frame["algorithm"].isin(LEARNERS), 5, 1)
     frame.loc[(frame["algorithm"] == "ac") & (frame["agents"] == 64), "seeds"] = 3
+    frame["score"] = frame["algorithm"].map({"random": 0.0}).fillna(0.4)
+    frame.loc[(frame["algorithm"] == "rush") & (frame["agents"] == 8), "score"] = 1.0
     return frame.assign(rating_low=frame["rating"] - 50, rating_high=frame["rating"] + 70)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from mfmarl import figures
 from mfmarl.evaluation.intervals import bootstrap_interval
@@ -281,36 +282,60 @@ def test_ratings() -> None:
     frame = battle_frames.ratings_frame()
     names = [*battle_frames.LEARNERS, "rush", "random"]
     for axes, agents in zip(battle.ratings(frame).axes, (8, 64), strict=True):
-        expected: list[Any] = []
+        expected: list[Any] = [upright(0), across(3.5)]  # AC, and between those who learn and the others
+        marks = {}
         for row in frame[frame["agents"] == agents].to_dict("records"):
             y = names.index(row["algorithm"]) + (-0.17 if row["evaluation"] == "greedy" else 0.17)
-            expected += [[[row["rating_low"], row["rating_high"]], [y, y]], [[row["rating"]], [y]]]
+            ends = [[[row["rating_low"], row["rating_high"]], [y, y]]] if 0 < row["score"] < 1 else []
+            expected += [*ends, [[row["rating"]], [y]]]
+            marks[y] = {0: "<", 1: ">"}.get(row["score"], style.looks([row["algorithm"]])[row["algorithm"]].marker)
         check(lines(axes), expected)
+        found = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
+        assert {line.get_ydata()[0]: line.get_marker() for line in found} == marks  # type: ignore[index]
         assert axes.get_ylim() == (5.5, -0.5)
 
 
-def test_win_rate_bars_and_rewards() -> None:
+def test_win_rate_bars() -> None:
     frame = battle_frames.pairings_frame()
-    for figure, draws in ((battle_pairings.win_rate_bars, shares_of), (battle_pairings.rewards, rewards_of)):
-        axes_of = figure(frame).axes
-        names = [text.get_text() for text in axes_of[0].get_yticklabels()]
-        assert axes_of[0].get_ylim() == (len(names) - 0.5, -0.5)
-        for axes, evaluation in zip(axes_of, ("greedy", "sampled"), strict=True):
-            panel = frame[frame["evaluation"] == evaluation]
-            expected: list[Any] = [upright(0.5 if draws is shares_of else 0)]
+    own, script = frame["algorithm"] == frame["opponent"], frame["opponent"].isin(["rush", "random"])
+    groups = np.array(battle_pairings.win_rate_bars(frame).axes).reshape(3, 2)
+    for beside, rows in zip(groups, (frame[~own & ~script], frame[own], frame[script]), strict=True):
+        names = [text.get_text() for text in beside[0].get_yticklabels()]
+        assert beside[0].get_ylim() == (len(names) - 0.5, -0.5)
+        for axes, evaluation in zip(beside, ("greedy", "sampled"), strict=True):
+            expected: list[Any] = [upright(0.5)]
             bars: list[Any] = []
-            for _, row in panel.iterrows():
-                more, boxes_of = draws(row, names.index(battle_frames.name_of(row)))
+            for _, row in rows[rows["evaluation"] == evaluation].iterrows():
+                more, boxes_of = shares_of(row, names.index(battle_frames.name_of(row)))
                 expected, bars = expected + more, bars + boxes_of
             check(lines(axes), expected)
             check(boxes(axes), bars)
+            colours = [bar.get_facecolor()[:3] for bar in battle_frames.bars(axes)]
+            shares = [to_rgb(each) for each in (battle_pairings.WIN, battle_pairings.DRAW, battle_pairings.LOSS)]
+            assert colours == shares * len(names)
+
+
+def test_rewards() -> None:
+    frame = battle_frames.pairings_frame()
+    axes_of = battle_pairings.rewards(frame).axes
+    names = [text.get_text() for text in axes_of[0].get_yticklabels()]
+    assert axes_of[0].get_ylim() == (len(names) - 0.5, -0.5)
+    for axes, evaluation in zip(axes_of, ("greedy", "sampled"), strict=True):
+        expected: list[Any] = [upright(0)]
+        bars: list[Any] = []
+        for _, row in frame[frame["evaluation"] == evaluation].iterrows():
+            more, boxes_of = rewards_of(row, names.index(battle_frames.name_of(row)))
+            expected, bars = expected + more, bars + boxes_of
+        check(lines(axes), expected)
+        check(boxes(axes), bars)
 
 
 def shares_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
     wins, end, sides = row["wins"], row["wins"] + row["draws"], [y - 0.36, y + 0.36]
-    marks = [[[row["wins_left"]], [y - 0.17]], [[row["wins_right"]], [y + 0.17]]]
-    return [[[row["wins_low"], row["wins_high"]], [y, y]], *marks], [[[0, wins], sides], [[wins, end], sides],
-                                                                    [[end, 1], sides]]  # fmt: skip
+    drawn = [[[row["wins_left"]], [y - 0.17]], [[row["wins_right"]], [y + 0.17]]]
+    if row["algorithm"] != row["opponent"]:  # a match with itself has as many wins as losses
+        drawn.append([[row["wins_low"], row["wins_high"]], [y, y]])
+    return drawn, [[[0, wins], sides], [[wins, end], sides], [[end, 1], sides]]
 
 
 def rewards_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from mfmarl.evaluation.bradley_terry import bradley_terry
+from mfmarl.evaluation.bradley_terry import UnconnectedError, bradley_terry, strength_among
 from mfmarl.evaluation.intervals import Array, bootstrap_interval
 from mfmarl.evaluation.ratings import METRICS, PSEUDO_DRAWS, _pair_weights, ratings, summarise_pairings
 from mfmarl.evaluation.rounds import both_sides
@@ -230,13 +230,42 @@ def test_resamples_without_rounds_are_left_out() -> None:
 
 def test_two_players_have_the_closed_form() -> None:
     for won, drawn, lost in ((30, 10, 5), (40, 0, 0)):
-        found = ratings(rounds_of(("mf-q", "random"), tally(won, drawn, lost)))
+        found = ratings(rounds_of(("mf-q", "ac"), tally(won, drawn, lost)))
         points = won + drawn / 2 + PSEUDO_DRAWS / 2
         odds = points / (won + drawn + lost + PSEUDO_DRAWS - points)
         assert found["rating"].tolist() == [pytest.approx(400 * math.log10(odds), abs=1e-6), 0]
     assert found["rating"][0] == pytest.approx(400 * math.log10(81), abs=1e-6)
     assert found["score"].tolist() == [1, 0]
     assert found["rounds"].tolist() == [40, 40]
+
+
+def test_who_does_not_learn_is_placed_on_the_scale_and_does_not_move_it() -> None:
+    learners = rounds_of(("mf-q", "ac"), tally(30, 0, 10))
+    lead = 400 * math.log10(30.5 / 10.5)
+    for lost in (10, 1000):
+        against = [rounds_of((name, "random"), tally(lost)) for name in ("mf-q", "ac")]
+        found = ratings(pd.concat([learners, *against]))
+        assert found["rating"].tolist()[:2] == pytest.approx([lead, 0], abs=1e-6)
+        # Half a point against both: so many rounds at these strengths let expect one point in all.
+        below = found["rating"][2]
+        expected = [(lost + 1) / (1 + 10 ** ((rating - below) / 400)) for rating in (lead, 0)]
+        assert sum(expected) == pytest.approx(1, abs=1e-6)
+    alone = ratings(pd.concat([learners, rounds_of(("ac", "rush"), tally(5, 0, 35))]))
+    assert only(alone, "rush")["rating"] == pytest.approx(400 * math.log10(35.5 / 5.5), abs=1e-6)
+    scripts = ratings(rounds_of(("rush", "random"), tally(40)))
+    half = 200 * math.log10(81)
+    assert scripts["rating"].tolist() == pytest.approx([half, -half], abs=1e-6)
+
+
+def test_a_strength_among_others_is_that_which_lets_expect_its_points() -> None:
+    generator = np.random.default_rng(0)
+    strengths, won, lost = generator.normal(size=(7, 4)) * 3, *generator.exponential(size=(2, 7, 4))
+    found = strength_among(won, lost, strengths)
+    expected = (won + lost) / (1 + np.exp(strengths - found[:, None]))
+    assert expected.sum(axis=1) == pytest.approx(won.sum(axis=1), rel=1e-12)
+    assert strength_among(np.array([3.0]), np.array([1.0]), np.array([0.5])) == pytest.approx(0.5 + math.log(3))
+    with pytest.raises(UnconnectedError, match="points must be on both sides"):
+        strength_among(np.zeros(2), np.ones(2), np.zeros(2))
 
 
 def test_two_learners_are_anchored_at_their_mean() -> None:
@@ -295,24 +324,33 @@ def test_undetermined_strengths_are_refused() -> None:
     apart = pd.concat([rounds_of(("mf-q", "il"), tally(3)), rounds_of(("ac", "random"), tally(3))])
     with pytest.raises(ValueError, match=r"rounds must connect all entrants by pairings, got \[\('ac', 'random'\)"):
         ratings(apart)
+    with pytest.raises(ValueError, match=r"rounds must connect all entrants by pairings"):
+        ratings(pd.concat([rounds_of((name, "random"), tally(3)) for name in ("mf-q", "il")]))
+    with pytest.raises(ValueError, match=r"rounds must connect all entrants by pairings"):
+        ratings(pd.concat([rounds_of(("mf-q", "il"), tally(3)), rounds_of(("rush", "random"), tally(3))]))
 
 
 def test_ratings_find_the_strengths_of_simulated_players() -> None:
     truth = {"mf-q": 1.2, "il": 0.7, "ac": -0.5, "random": 0.0}
     found = ratings(simulated(truth, 2, np.random.default_rng(0), rounds=1000), resamples=20)
     assert found["algorithm"].tolist() == list(truth)
-    assert found["rating"].tolist() == pytest.approx([400 / math.log(10) * each for each in truth.values()], abs=25)
+    assert found["rating"].tolist() == pytest.approx(
+        [400 / math.log(10) * (each + 0.5) for each in truth.values()], abs=25
+    )
     assert found["seeds"].tolist() == [2, 2, 2, 1]
     assert (found["rounds"] == 3000).all()
 
 
-def test_interval_of_a_rating_is_that_of_its_pairing() -> None:
-    table = simulated({"il": 0.5, "random": 0}, 6, np.random.default_rng(1), spread=1, rounds=240)
-    rating = only(ratings(table), "il")
-    wins = only(summarise_pairings(table), "il", "random")
+@pytest.mark.parametrize("other", ["ac", "random"])
+def test_interval_of_a_rating_is_that_of_its_pairing(other: str) -> None:
+    strengths = {"ac": 0.5, "random": 0} if other == "random" else {"il": 0.5, "ac": 0}
+    table = simulated(strengths, 6, np.random.default_rng(1), spread=1, rounds=240)
+    rated, opponent = ("random", "ac") if other == "random" else ("il", "ac")
+    rating, wins = only(ratings(table), rated), only(summarise_pairings(table), rated, opponent)
     for end in ("", "_low", "_high"):
         won = 240 * wins["wins" + end] + 0.5
-        assert rating["rating" + end] == pytest.approx(400 * math.log10(won / (241 - won)), abs=1e-6)
+        expected = 400 * math.log10(won / (241 - won))
+        assert rating["rating" + end] == pytest.approx(expected, abs=0.05)  # ends lie between two resamples
 
 
 @pytest.mark.slow
@@ -321,20 +359,21 @@ def test_intervals_of_ratings_cover() -> None:
     covered = []
     for _ in range(100):
         found = ratings(simulated(truth, 6, generator, spread=0.3, rounds=144), resamples=400)
-        for name in ("mf-q", "il", "ac"):
+        for name in ("mf-q", "il", "random"):
             row = only(found, name)
-            covered.append(row["rating_low"] <= 400 / math.log(10) * truth[name] <= row["rating_high"])
+            expected = 400 / math.log(10) * (truth[name] - truth["ac"])
+            covered.append(row["rating_low"] <= expected <= row["rating_high"])
     assert 0.92 <= np.mean(covered) < 1
 
 
-def test_random_is_the_anchor_and_a_single_seed_has_no_interval() -> None:
-    truth = {"mf-q": 1.0, "il": 0.0, "random": -1.0}
+def test_ac_is_the_anchor_and_a_single_seed_has_no_interval() -> None:
+    truth = {"mf-q": 1.0, "ac": 0.0, "random": -1.0}
     many, one = (ratings(simulated(truth, seeds, np.random.default_rng(0)), resamples=50) for seeds in (3, 1))
     for found in (many, one):
-        assert found.iloc[-1][["rating", "rating_low", "rating_high"]].tolist() == [0, 0, 0]
+        assert found.iloc[1][["rating", "rating_low", "rating_high"]].tolist() == [0, 0, 0]
     assert many["rating_low"].notna().all()
     assert (many["rating_low"] <= many["rating"]).all()
-    assert one.loc[:1, ["rating_low", "rating_high"]].isna().all(axis=None)
+    assert one.loc[[0, 2], ["rating_low", "rating_high"]].isna().all(axis=None)
 
 
 def test_mirror_matches_do_not_change_ratings() -> None:
@@ -347,13 +386,13 @@ def test_mirror_matches_do_not_change_ratings() -> None:
 
 
 def test_estimates_do_not_depend_on_side_order_or_names() -> None:
-    table = simulated({"mf-q": 0.8, "il": 0.3, "ac": 0.0}, 3, np.random.default_rng(0), spread=0.5)
+    table = simulated({"mf-q": 0.8, "il": 0.3, "mf-ac": 0.0}, 3, np.random.default_rng(0), spread=0.5)
     turned = both_sides(table).iloc[len(table) :].drop(columns="weight").sample(frac=1, random_state=1)
-    renamed = table.replace({"mf-q": "z.py:A", "ac": "a.py:B"})
+    renamed = table.replace({"mf-q": "z.py:A", "mf-ac": "a.py:B"})
     for estimate in (ratings, summarise_pairings):
         expected = estimate(table, resamples=100)
         pd.testing.assert_frame_equal(estimate(turned, resamples=100), expected)
-        other = estimate(renamed, resamples=100).replace({"z.py:A": "mf-q", "a.py:B": "ac"})
+        other = estimate(renamed, resamples=100).replace({"z.py:A": "mf-q", "a.py:B": "mf-ac"})
         keys = [name for name in ("algorithm", "opponent") if name in other]
         columns = [name for name in other.columns if not name.endswith(("_low", "_high"))]
         left, right = (frame[columns].sort_values(keys, ignore_index=True) for frame in (expected, other))

@@ -53,3 +53,32 @@ def bradley_terry(points: Array) -> Array:
         if reach.max(initial=0) < 1e-8:
             break
     return np.asarray(strengths - strengths.mean(axis=-1, keepdims=True))
+
+
+def strength_among(won: Array, lost: Array, strengths: Array) -> Array:
+    """The log strength of one more entrant by its rounds against others, whose strengths stay as they are.
+
+    It maximises the likelihood of these rounds: they make its expected points those that it has.
+
+    Args:
+        won: its points against each other, [..., others].
+        lost: their points against it, [..., others].
+        strengths: theirs, [..., others].
+
+    Returns:
+        On the scale of `strengths`, [...].
+
+    Raises:
+        UnconnectedError: it has no points, or they have none.
+    """
+    points, against = won.sum(axis=-1), lost.sum(axis=-1)
+    if not ((points > 0) & (against > 0)).all():
+        raise UnconnectedError("points must be on both sides, or a strength is infinite")
+    # Against the weakest alone it would be as strong as `low`, against the strongest alone as `high`.
+    odds = np.log(points / against)
+    low, high = strengths.min(axis=-1) + odds, strengths.max(axis=-1) + odds
+    for _ in range(100):  # halves: more than a float has digits
+        middle = (low + high) / 2
+        expected = ((won + lost) / (1 + np.exp(strengths - middle[..., None]))).sum(axis=-1)
+        low, high = np.where(expected < points, middle, low), np.where(expected < points, high, middle)
+    return np.asarray((low + high) / 2)

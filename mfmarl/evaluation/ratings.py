@@ -6,7 +6,8 @@ takes a seed pair as often as both of its seeds were drawn (Owen 2007, *The pige
 variance of what is peculiar to a seed pair, chance in its rounds too, up to three times: where that outweighs what
 the seeds bring, the intervals are too wide.
 
-Strengths are those of `bradley_terry`.
+Strengths are those of `bradley_terry`, among those who learn: rush and random are placed on that scale and do not move
+it, since nearly all their rounds end one way, and then a round more or less moves a strength by hundreds of points.
 """
 
 import math
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfmarl.evaluation.bradley_terry import UnconnectedError, bradley_terry
+from mfmarl.evaluation.bradley_terry import UnconnectedError, bradley_terry, strength_among
 from mfmarl.evaluation.intervals import (
     FEWEST,
     RESAMPLES,
@@ -37,7 +38,7 @@ METRICS = (*SHARES, *MEANS, *BY_SEAT)
 COUNTS = ("rounds", *BY_SEAT.values())
 ELO = 400 / math.log(10)  # points for a factor e of strength: at 400 points more an entrant scores 10 to 1
 PSEUDO_DRAWS = 1  # added to each pairing that met, see `ratings`
-ANCHOR = "random"
+ANCHOR = "ac"  # our choice: the baseline without a mean field that is never far from the others
 
 
 def summarise_pairings(
@@ -109,10 +110,12 @@ def ratings(
 ) -> pd.DataFrame:
     """One row an entrant: its Bradley-Terry strength on Elo's scale, with its interval over training seeds.
 
-    Maximum likelihood, a draw being half a win of each; mirror matches say nothing and are left out. One drawn round
-    (PSEUDO_DRAWS) is added to each pairing that met. So an entrant that wins or loses everything has a finite rating,
-    a bound that grows with the number of rounds: 400 log10(2 R + 1) after R rounds won of R. For two entrants it is
-    Firth's correction (1993, *Bias reduction of maximum likelihood estimates*). Beside tens of rounds it weighs little.
+    Maximum likelihood, a draw being half a win of each; mirror matches say nothing and are left out. The scale is made
+    by the rounds of those who learn against each other. Rush and random get the strengths that fit their own rounds
+    against them best; without anybody who learns they make the scale. One drawn round (PSEUDO_DRAWS) is added to each
+    pairing that met. So an entrant that wins or loses everything has a finite rating, a bound that grows with the
+    number of rounds: 400 log10(2 R + 1) after R rounds won of R. For two entrants it is Firth's correction (1993, *Bias
+    reduction of maximum likelihood estimates*). Beside tens of rounds it weighs little.
 
     One number an entrant cannot say that A beats B, B beats C and C beats A: look at `summarise_pairings` too.
 
@@ -125,17 +128,18 @@ def ratings(
     Returns:
         A frame in order of agents, evaluation and algorithm, with these columns and
 
-        - rating, rating_low, rating_high: 400 log10 of the strength, relative to random, or to the mean of all
-          entrants where random did not play. A resample draws the seeds of every learner once, for all it plays.
-          Random itself has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none
-          learns;
+        - rating, rating_low, rating_high: 400 log10 of the strength, relative to AC, or to the mean of those who make
+          the scale where AC did not play. A resample draws the seeds of every learner once, for all it plays.
+          AC itself has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none learns. Where
+          `score` is 0 or 1 the rating is a bound, see above;
         - score: points a round, mirror matches left out; NaN if there are no others;
         - rounds, seeds: their numbers; rounds without mirror matches.
 
         A row depends on the rounds of its agents and evaluation and on `seed` alone.
 
     Raises:
-        ValueError: as `both_sides`; or confidence lies outside (0, 1), or pairings do not connect all entrants.
+        ValueError: as `both_sides`; or confidence lies outside (0, 1), or pairings do not connect all who make the
+            scale, or rush or random to one of them.
     """
     check_confidence(confidence)
     table = both_sides(rounds)
@@ -194,13 +198,19 @@ class _League:
         met = np.zeros((len(self.entrants),) * 2)
         for algorithm, opponent in self.won:
             met[self.entrants.index(algorithm), self.entrants.index(opponent)] = PSEUDO_DRAWS / 2
+        learners = [number for number, name in enumerate(self.entrants) if name not in SCRIPTED]
+        scale, points = learners or list(range(len(self.entrants))), points + met
+        rated = np.zeros(points.shape[:-1])
         try:
-            rated = ELO * bradley_terry(points + met)
+            strengths = bradley_terry(points[..., scale, :][..., scale])
+            rated[..., scale] = strengths
+            for each in set(range(len(self.entrants))) - set(scale):
+                rated[..., each] = strength_among(points[..., each, scale], points[..., scale, each], strengths)
         except UnconnectedError as error:
             raise ValueError(f"rounds must connect all entrants by pairings, got {sorted(self.won)}") from error
         if ANCHOR in self.entrants:
             rated = rated - rated[..., [self.entrants.index(ANCHOR)]]
-        return rated.round(6)
+        return (ELO * rated).round(6)
 
 
 def _by_pairing(sides: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:

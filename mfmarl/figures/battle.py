@@ -50,7 +50,8 @@ METRICS = {
     "kills": Metric("kills a round", 1.0),
     "epsilon": Metric("epsilon", 0.55),
 }
-UNEXPLORED = "none: actors draw from their policy"
+BOUNDS = {0.0: "<", 1.0: ">"}  # marks of a rating that is a bound, by score
+UNEXPLORED = "none: actors draw actions"
 
 
 @house_style()
@@ -114,16 +115,19 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
 def ratings(ratings: pd.DataFrame) -> Figure:
     """Elo of every algorithm with its interval, greedy beside sampled: a panel for each number of agents.
 
+    Below a line stand those who do not learn, who are placed on the scale of the others. Who won or lost every round
+    has no interval, but a mark that points to where it may be.
+
     Args:
         ratings: algorithm, evaluation (greedy, sampled), agents (of one army), rating, rating_low and rating_high (its
-            95% interval; none is drawn where they are NaN), seeds (those of random and rush are not printed).
+            95% interval; none is drawn where they are NaN), score (points a round, 0 to 1), seeds (those of random and
+            rush are not printed).
 
     Raises:
         ValueError: a missing column, an unknown evaluation, or two ratings of one algorithm.
     """
-    require_columns(
-        "ratings", ratings, ["algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "seeds"]
-    )
+    columns = ["algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "score", "seeds"]
+    require_columns("ratings", ratings, columns)
     evaluations = known_evaluations("ratings", ratings)
     repeated = ratings.duplicated(["algorithm", "evaluation", "agents"])
     if repeated.any():
@@ -131,20 +135,26 @@ def ratings(ratings: pd.DataFrame) -> Figure:
         several = f"{first['algorithm']}, {first['evaluation']}, agents = {first['agents']}"
         raise ValueError(f"ratings must hold one row an algorithm, evaluation and agents, got several of {several}")
     styles, sizes = fighters(ratings["algorithm"]), sorted(int(size) for size in ratings["agents"].unique())
-    figure = page(1.1 + 0.36 * len(styles))
+    learners = [name for name in styles if name not in SCRIPTED]
+    figure = page(1.4 + 0.36 * len(styles))
     grid = figure.subplots(1, len(sizes), squeeze=False, sharex=True, sharey=True)[0]
     shifts = dict(zip(EVALUATIONS, (-0.17, 0.17), strict=True)) if len(evaluations) > 1 else {evaluations[0]: 0.0}
     for axes, agents in zip(grid, sizes, strict=True):
         panel = ratings[ratings["agents"] == agents]
+        axes.axvline(0, color="black", linewidth=0.8, zorder=1.5)
+        if 0 < len(learners) < len(styles):
+            axes.axhline(len(learners) - 0.5, color="0.6", linewidth=0.8)
         for line in panel.to_dict("records"):
             look = styles[line["algorithm"]]
             y = list(styles).index(line["algorithm"]) + shifts[line["evaluation"]]
-            axes.plot([line["rating_low"], line["rating_high"]], [y, y], "-", color=look.colour, linewidth=1.8)
+            if line["score"] not in BOUNDS:
+                axes.plot([line["rating_low"], line["rating_high"]], [y, y], "-", color=look.colour, linewidth=1.8)
             face = look.colour if line["evaluation"] == "greedy" else "white"
-            axes.plot([line["rating"]], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=6)
-        learners = panel[~panel["algorithm"].isin(SCRIPTED)]
-        axes.set_title(f"{agents} v {agents}" + (f" ({count_label(learners['seeds'])})" if len(learners) else ""))
-        axes.set_xlabel("Elo")
+            mark = BOUNDS.get(line["score"], look.marker)
+            axes.plot([line["rating"]], [y], mark, color=look.colour, markerfacecolor=face, markersize=6)
+        seeds = panel.loc[panel["algorithm"].isin(learners), "seeds"]
+        axes.set_title(f"{agents} v {agents}" + (f" ({count_label(seeds)})" if len(seeds) else ""))
+        axes.set_xlabel("Elo, AC = 0" if "ac" in styles else "Elo, mean = 0")
         axes.locator_params(axis="x", nbins=5)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0)
@@ -152,9 +162,13 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     grid[0].set_ylim(len(styles) - 0.5, -0.5)
     filled = {evaluation: evaluation == "greedy" for evaluation in evaluations}
     handles = [handle(Look(f"{name} play", "0.3", "-", "o"), filled=full) for name, full in filled.items()]
+    if ratings["score"].isin(BOUNDS).any():
+        bounds = {0: "lost every round: there or lower", 1: "won every round: there or higher"}
+        found = [bound for bound in bounds if (ratings["score"] == bound).any()]
+        handles += [handle(Look(bounds[bound], "0.3", "-", BOUNDS[bound]), line=False) for bound in found]
     note = (
-        "Marks: Elo with its 95% interval (none where n < 3); n seeds of each learner. 400 points: 10 wins to a loss;\n"
-        "who won or lost every round is rated as if one more had been drawn: the bound that so many rounds can show"
+        "Marks: Elo with its 95% interval (none where n < 3); n seeds of each learner. 400 points: 10 wins to a loss.\n"
+        "Those who learn make the scale by their rounds against each other; rush and random are placed on it"
     )
     legend_below(figure, handles, len(handles), note)
     return figure

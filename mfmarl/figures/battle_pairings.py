@@ -1,13 +1,12 @@
 """The figures of the Battle tournament: who beats whom, and what reward each army gets (paper: win rate and reward)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -19,7 +18,7 @@ from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_belo
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
 WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"
-TINTS = (LOSS, "white", WIN)
+GROUPS = ("two algorithms", "against itself", "against scripts")
 SHARES = ("wins", "draws", "losses")
 SEATS = {"wins_left": ("<", -0.17), "wins_right": (">", 0.17)}  # their marks, and how far below the bar's middle
 SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 5, "clip_on": False}
@@ -27,91 +26,47 @@ KEYS = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
 
 
 @house_style()
-def win_rates(pairings: pd.DataFrame) -> Figure:
-    """A matrix of all pairings, greedy beside sampled: how often the row's army beats the column's.
+def win_rate_bars(pairings: pd.DataFrame) -> Figure:
+    """A bar for every pairing, greedy beside sampled: wins, draws and losses with the 95% interval of the wins.
 
-    A cell shows the share of rounds that the row wins with its 95% interval, and the share of draws if it is not 0.
-    Its colour is the wins and half of the draws, so that equals are white and the two cells of a pairing mirror each
-    other. An interval of the mirrored cell needs the columns losses_low and losses_high. Armies that do not learn have
-    a row only if they met each other.
+    Above stand the pairings of two algorithms that learn, below them those of each with itself, and with those who do
+    not learn. Two marks show the wins of the first army when it stands left, and when it stands right: where they lie
+    apart, the pairing is decided by the seat. A match with itself has as many wins as losses, so no interval.
 
     Args:
         pairings: one row a pairing and evaluation: algorithm, opponent, evaluation (greedy, sampled), rounds, seeds
             (a number, or text such as "8 v 8"), wins, wins_low, wins_high, draws, losses: shares of the rounds, for
-            `algorithm`. Ends that are NaN are left out. If there is a column agents, it is printed.
+            `algorithm`; wins_left and wins_right: shares of the rounds in that seat. Ends that are NaN are left out. If
+            there is a column agents, it is printed.
 
     Raises:
         ValueError: a missing column, an unknown evaluation, a pairing that occurs twice, several numbers of agents, or
             shares that do not sum to 1.
     """
-    evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES])
-    _check_shares(pairings)
-    names = fighters([*pairings["algorithm"], *pairings["opponent"]])
-    columns = list(names)
-    rows = [name for name in names if name not in SCRIPTED or name in set(pairings["algorithm"])]
-    colours = LinearSegmentedColormap.from_list("wins", TINTS)
-    figure = page(1.50 + 0.56 * len(rows))
-    grid = figure.subplots(1, len(evaluations), squeeze=False, sharey=True)[0]
-    for axes, evaluation in zip(grid, evaluations, strict=True):
-        panel = pairings[pairings["evaluation"] == evaluation]
-        scores = np.full((len(rows), len(columns)), math.nan)
-        for row, column, wins, low, high, draws in _cells(panel):
-            if row in rows:
-                y, x = rows.index(row), columns.index(column)
-                scores[y, x] = wins + draws / 2
-                _write(axes, x, y, wins, low, high, draws)
-        axes.set_facecolor("0.93")
-        image = axes.pcolormesh(scores, cmap=colours, vmin=0, vmax=1, edgecolors="0.8", linewidth=1.0)
-        axes.set_xticks(np.arange(len(columns)) + 0.5, [names[name].label for name in columns])
-        axes.set_yticks(np.arange(len(rows)) + 0.5, [names[name].label for name in rows])
-        axes.set_ylim(len(rows), 0)
-        axes.tick_params(length=0)
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
-        axes.set_xlabel("against")
-        axes.set_title(f"{evaluation} play\n{_amount(panel)}")
-    grid[0].set_ylabel("wins of")
-    bar = figure.colorbar(image, ax=list(grid), shrink=0.9, aspect=22, pad=0.015, format=PercentFormatter(1, 0))
-    bar.set_label("wins + half of the draws")
-    bar.outline.set_visible(False)
-    note = "Wins of the row in %, with their 95% interval below (none where n < 3), and draws if there are any"
-    legend_below(figure, [], 1, _armies(pairings) + note)
-    return figure
-
-
-@house_style()
-def win_rate_bars(pairings: pd.DataFrame) -> Figure:
-    """A bar for every pairing, greedy beside sampled: wins, draws and losses with the 95% interval of the wins.
-
-    Two marks show the wins of the first army when it stands left, and when it stands right: where they lie apart, the
-    pairing is decided by the seat.
-
-    Args:
-        pairings: as in `win_rates`, and wins_left and wins_right, shares of the rounds in that seat.
-
-    Raises:
-        ValueError: as `win_rates`.
-    """
     evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES, *SEATS])
     _check_shares(pairings)
     lines = _lines(pairings)
-    figure = page(1.60 + 0.26 * len(lines))
-    grid = figure.subplots(1, len(evaluations), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, evaluation in zip(grid, evaluations, strict=True):
-        panel = pairings[pairings["evaluation"] == evaluation]
-        for line in panel.to_dict("records"):
-            y, start = list(lines).index((line["algorithm"], line["opponent"])), 0.0
-            for share, colour in zip(SHARES, (WIN, DRAW, LOSS), strict=True):
-                axes.barh(y, line[share], left=start, height=0.72, color=colour)
-                start += line[share]
-            axes.plot([line["wins_low"], line["wins_high"]], [y, y], color="black", linewidth=1.6, marker="|")
-            for share, (mark, shift) in SEATS.items():
-                axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
-        axes.axvline(0.5, color="white", linewidth=0.8, zorder=1.5)  # over the bars, under the marks
-        axes.set_xlim(-0.02, 1.02)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
-        _name_lines(axes, list(lines.values()))
-        axes.set_title(f"{evaluation} play\n{_amount(panel)}")
+    groups = [group for group in GROUPS if group in {_group(*pair) for pair in lines}]
+    rows = [[pair for pair in lines if _group(*pair) == group] for group in groups]
+    figure = page(1.6 + 0.3 * len(groups) + 0.26 * len(lines))
+    heights = [len(pairs) for pairs in rows]
+    grid = figure.subplots(
+        len(groups), len(evaluations), squeeze=False, sharex=True, sharey="row", height_ratios=heights
+    )
+    for row, (group, pairs, across) in enumerate(zip(groups, rows, grid, strict=True)):
+        for axes, evaluation in zip(across, evaluations, strict=True):
+            panel = pairings[pairings["evaluation"] == evaluation].set_index(["algorithm", "opponent"])
+            panel = panel.loc[[pair for pair in pairs if pair in panel.index]]
+            for y, pair in enumerate(pairs):
+                if pair in panel.index:
+                    _draw_bar(axes, y, panel.loc[pair].to_dict(), interval=pair[0] != pair[1])
+            axes.axvline(0.5, color="white", linewidth=0.8, zorder=1.5)  # over the bars, under the marks
+            axes.set_xlim(-0.02, 1.02)
+            axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+            _name_lines(axes, [lines[pair] for pair in pairs])
+            above = "" if row else f"{evaluation} play\n"
+            axes.set_title(f"{above}{group}: {_amount(panel)}" if len(panel) else f"{above}{group}: not played")
+    for axes in grid[-1]:
         axes.set_xlabel("share of rounds")
     colours = {"first wins": WIN, "draw": DRAW, "second wins": LOSS}
     handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
@@ -130,7 +85,7 @@ def rewards(pairings: pd.DataFrame) -> Figure:
 
     Args:
         pairings: one row a pairing and evaluation: algorithm, opponent, evaluation, rounds, seeds and perhaps agents as
-            in `win_rates`; reward, reward_low, reward_high (total of `algorithm`'s army over a round) and
+            in `win_rate_bars`; reward, reward_low, reward_high (total of `algorithm`'s army over a round) and
             opponent_reward. An interval of the latter needs opponent_reward_low and opponent_reward_high.
 
     Raises:
@@ -191,31 +146,37 @@ def _check_shares(pairings: pd.DataFrame) -> None:
         )
 
 
-def _cells(panel: pd.DataFrame) -> Iterator[tuple[str, str, float, float, float, float]]:
-    """Row, column, wins of the row, ends of their interval, draws: two cells a pairing, one a mirror match."""
-    for line in panel.to_dict("records"):
-        algorithm, opponent = line["algorithm"], line["opponent"]
-        yield algorithm, opponent, line["wins"], line["wins_low"], line["wins_high"], line["draws"]
-        if algorithm != opponent:
-            ends = (line.get("losses_low", math.nan), line.get("losses_high", math.nan))
-            yield opponent, algorithm, line["losses"], *ends, line["draws"]
+def _draw_bar(axes: Axes, y: int, line: Mapping[Any, float], *, interval: bool) -> None:
+    """The shares of a pairing, its seats' marks, and the interval of its wins if it is to have one."""
+    start = 0.0
+    for share, colour in zip(SHARES, (WIN, DRAW, LOSS), strict=True):
+        axes.barh(y, line[share], left=start, height=0.72, color=colour)
+        start += line[share]
+    if interval:
+        axes.plot([line["wins_low"], line["wins_high"]], [y, y], color="black", linewidth=1.6, marker="|")
+    for share, (mark, shift) in SEATS.items():
+        axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
 
 
-def _write(axes: Axes, x: int, y: int, wins: float, low: float, high: float, draws: float) -> None:
-    """The numbers of a cell."""
-    lines = [f"{100 * low:.0f} - {100 * high:.0f}"] if np.isfinite(low) else []
-    lines += [f"draws {100 * draws:.0f}"] if draws > 0.005 else []
-    centred: dict[str, Any] = {"ha": "center", "va": "center", "color": "black"}
-    axes.text(x + 0.5, y + 0.5 - 0.14 * len(lines), f"{100 * wins:.0f}", fontsize=10.5, **centred)
-    axes.text(x + 0.5, y + 0.73 - 0.05 * len(lines), "\n".join(lines), fontsize=7.5, **centred)
+def _group(algorithm: str, opponent: str) -> str:
+    """Which of GROUPS a pairing belongs to."""
+    learned, itself, scripted = GROUPS
+    if {algorithm, opponent} & set(SCRIPTED):
+        return scripted
+    return itself if algorithm == opponent else learned
 
 
 def _lines(pairings: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """The pairings in the order of the tournament, mirror matches last, with their names."""
+    """The pairings with their names: group by group, in the order of the tournament, of the scripts' first."""
     names = fighters([*pairings["algorithm"], *pairings["opponent"]])
     places = {name: place for place, name in enumerate(names)}
     pairs = {(str(one), str(other)) for one, other in pairings[["algorithm", "opponent"]].to_numpy()}
-    ordered = sorted(pairs, key=lambda pair: (pair[0] == pair[1], *(places[name] for name in pair)))
+
+    def place(pair: tuple[str, str]) -> tuple[int, ...]:
+        group, own = GROUPS.index(_group(*pair)), [places[name] for name in pair]
+        return (group, *(reversed(own) if group == len(GROUPS) - 1 else own))
+
+    ordered = sorted(pairs, key=place)
     return {(one, other): f"{names[one].label} v {names[other].label}" for one, other in ordered}
 
 
