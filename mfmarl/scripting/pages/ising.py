@@ -29,16 +29,15 @@ def passages(results: Path) -> dict[str, str]:
 
 
 def order_parameter(summary: pd.DataFrame) -> str:
-    """The order parameter by temperature, of every order."""
+    """The order parameter by temperature, of every order; nothing where an order was not run."""
     cells = [("mcmc", "checkerboard"), ("mf-q", "checkerboard"), ("mf-q", "simultaneous"), ("mf-q", "released-code")]
+
+    def measured(some: pd.DataFrame, method: str, order: str) -> str:
+        rows = only(some, method=method, order=order)
+        return with_interval(one(rows), "order_parameter", ".3f") if len(rows) else ""
+
     rows = [
-        [
-            f"{temperature:g}",
-            *(
-                with_interval(one(some, method=method, order=order), "order_parameter", ".3f")
-                for method, order in cells
-            ),
-        ]
+        [f"{temperature:g}", *(measured(some, method, order) for method, order in cells)]
         for temperature, some in summary.groupby("temperature")
     ]
     return table(["tau", *(f"{NAMES[method]}, {order}" for method, order in cells)], rows)
@@ -71,13 +70,13 @@ def crossings(found: pd.DataFrame) -> str:
 
 
 def errors(training: pd.DataFrame) -> str:
-    """The mean squared error of Q at the end of training."""
+    """The mean squared error of Q at the end of training; nothing where an order was not trained."""
     last = only(training, method="mf-q", step=training["step"].max())
+    temperatures = sorted(set(last["temperature"]))
     rows = []
     for order, some in last.groupby("order"):
         means = some.groupby("temperature")["q_error"].mean()
-        rows.append([f"`{order}`", *(f"{value:.2g}" for value in means)])
-    temperatures = sorted(set(last["temperature"]))
+        rows.append([f"`{order}`", *(f"{means[each]:.2g}" if each in means else "" for each in temperatures)])
     return table(
         [f"error of Q after {training['step'].max():,} sweeps", *(f"tau = {each:g}" for each in temperatures)], rows
     )
