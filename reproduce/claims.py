@@ -4,7 +4,8 @@ It reads results/*/*.csv, judges, and writes
 
     results/claims.csv      one row a claim: what was measured, the verdict, the sentence for a reader
     results/evidence.csv    one row a finding, of which the claims' verdicts are made
-    README.md               the passage `claims` between its comments, and those of results/*/README.md
+    README.md               the passage `claims` between its comments, and those of results/*/README.md; with another
+                            --out or --results no page
 
 `holds` and `fails` are said where an interval or a test says so; `undecided` names the seeds that would decide at 80%
 power; `not tested` means that no table has such rows. One or two seeds decide nothing.
@@ -249,7 +250,9 @@ def task_of(claim: str) -> str:
 
 
 def pages(out: Path, claims: pd.DataFrame) -> Iterator[tuple[Path, str]]:
-    """The pages that have a passage `claims`, and their text with it filled."""
+    """The pages that have a passage `claims`, and their text with it filled. They tell of committed results alone."""
+    if out.resolve() != RESULTS:
+        return
     texts = {out.parent / "README.md": in_brief(claims)}
     for task, mine in claims.groupby(claims["id"].map(task_of)):
         texts[out / str(task) / "README.md"] = in_full(mine)

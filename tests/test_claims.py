@@ -384,8 +384,11 @@ def test_pages_and_tables_are_what_the_data_say() -> None:
     assert passages((ROOT / "README.md").read_text())["claims"] == claims.in_brief(table)
 
 
-def test_changing_a_table_changes_the_verdict_and_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changing_a_table_changes_the_verdict_and_is_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "results"
+    monkeypatch.setattr(claims, "RESULTS", out)
     shutil.copytree(ROOT / "results/ising", out / "ising", ignore=lambda *_: {"jobs", "SHA256SUMS"})
     (tmp_path / "README.md").write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
     claims.run(["--results", str(out)])
@@ -408,6 +411,17 @@ def test_changing_a_table_changes_the_verdict_and_is_seen(tmp_path: Path, capsys
     path.unlink()
     claims.run(["--results", str(out)])
     assert pd.read_csv(out / "claims.csv").set_index("id")["verdict"]["IS-2"] == NOT_TESTED
+
+
+def test_no_page_is_written_but_of_the_committed_results(tmp_path: Path) -> None:
+    out = tmp_path / "results/quick"
+    pages = [tmp_path / "README.md", tmp_path / "results/README.md", out / "ising/README.md"]
+    for page in pages:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
+    claims.run(["--results", str(out)])
+    claims.run(["--out", str(tmp_path / "results")])
+    assert {page.read_text() for page in pages} == {"<!-- begin: claims -->\n<!-- end: claims -->\n"}
 
 
 def test_without_tables_nothing_is_tested(tmp_path: Path) -> None:
