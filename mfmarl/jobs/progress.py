@@ -1,22 +1,39 @@
-"""Progress of all jobs together: a bar on a terminal, else a line now and then."""
+"""Progress of all jobs together: a bar on a terminal, else a line now and then, which `share_done` reads back."""
 
 from __future__ import annotations
 
 import math
+import re
 import sys
 import time
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import NoReturn
+from typing import ClassVar, NoReturn, Protocol, TypeVar
 
 from tqdm import tqdm
 
 from mfmarl.jobs.console import say
-from mfmarl.jobs.job import Job
 
 LINE_SECONDS = 10.0
 SCALED = 1000  # from so much work on, counts are shown as 1.2k or 3.4M
 PATIENCE_SECONDS = 2.0  # work that ends sooner is not shown to the patient
+AnyProgress = TypeVar("AnyProgress", bound="Progress")
+
+
+class Counted(Protocol):
+    """Something to do, a job say."""
+
+    @property
+    def name(self) -> str:
+        """What tells it apart."""
+
+    @property
+    def work(self) -> int:
+        """How much there is to do."""
+
+    @property
+    def unit(self) -> str:
+        """What that is counted in."""
 
 
 class Progress:
@@ -26,7 +43,10 @@ class Progress:
     For the `patient` the bar comes late and goes at the end, a notebook gets one too, and lines are of long work alone.
     """
 
-    def __init__(self, jobs: Sequence[Job], done: Collection[str], *, patient: bool = False) -> None:
+    line: ClassVar[str] = "{percentage:3.0f}%  {n_fmt} of {total_fmt}{unit}  {rate_fmt}  {remaining} left"
+    bar_format: ClassVar[str | None] = None  #: tqdm's own
+
+    def __init__(self, jobs: Sequence[Counted], done: Collection[str], *, patient: bool = False) -> None:
         # Work done of each job that has begun.
         self.work = {job.name: job.work for job in jobs if job.name in done}
         self.total = sum(job.work for job in jobs)
@@ -46,6 +66,7 @@ class Progress:
                 initial=self.initial,
                 unit=f" {self.unit}",
                 unit_scale=self.total >= SCALED,
+                bar_format=self.bar_format,
                 file=self.stream,
                 delay=PATIENCE_SECONDS if patient else 0,
                 leave=not patient,
@@ -53,7 +74,7 @@ class Progress:
         if not patient:
             self.show()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self: AnyProgress) -> AnyProgress:
         return self
 
     def __exit__(
@@ -64,7 +85,7 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def update(self, job: Job, work: int) -> None:
+    def update(self, job: Counted, work: int) -> None:
         """`job` has done so much work in all; its first report tells what earlier calls did."""
         if job.name not in self.work:
             self.initial += work
@@ -73,7 +94,7 @@ class Progress:
             self.last_line = time.monotonic()
             self.show()
 
-    def finish(self, job: Job) -> None:
+    def finish(self, job: Counted) -> None:
         """`job` is over, done or failed."""
         self.finished += 1
         self.update(job, self.work.get(job.name, 0))
@@ -85,16 +106,18 @@ class Progress:
         else:
             say(text, self.stream)
 
+    def state(self) -> str:
+        """How many jobs are over."""
+        return f"{self.finished} of {self.jobs} jobs"
+
     def show(self) -> None:
         """Bring bar or lines up to date."""
         done = sum(self.work.values())
-        jobs = f"{self.finished} of {self.jobs} jobs"
         if self.bar is not None:
             self.bar.initial = self.initial
-            self.bar.set_postfix_str(jobs, refresh=False)
+            self.bar.set_postfix_str(self.state(), refresh=False)
             self.bar.update(done - self.bar.n)
             return
-        counts = "{n_fmt} of {total_fmt} " + self.unit
         line = tqdm.format_meter(
             done,
             self.total,
@@ -102,6 +125,12 @@ class Progress:
             initial=self.initial,
             unit=f" {self.unit}",
             unit_scale=self.total >= SCALED,
-            bar_format=f"{{percentage:3.0f}}%  {counts}  {{rate_fmt}}  {{remaining}} left",
+            bar_format=self.line,
         )
-        say(f"{line}  {jobs}", self.stream)
+        say(f"{line}  {self.state()}", self.stream)
+
+
+def share_done(line: str) -> float | None:
+    """The share of the work that a line of `Progress` says is done, from 0 to 1; None for any other line."""
+    found = re.fullmatch(r" *(\d+)%  .* left  \d+ of \d+ jobs\s*", line)
+    return int(found[1]) / 100 if found else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,6 +17,37 @@ class Terminated(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
+
+
+@contextmanager
+def passed_on(to: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Hand what would stop this process to `to` meanwhile, and stop after it. A signal that is ignored stays so.
+
+    It is for a process that waits for another, which is to stop first; SIGHUP, of a terminal that closes, is handed
+    on as SIGTERM.
+
+    Raises:
+        KeyboardInterrupt: SIGINT arrived, and `to` and what is done meanwhile have ended.
+        Terminated: so did SIGTERM or SIGHUP.
+    """
+    arrived: list[signal.Signals] = []
+
+    def hand_on(signum: int, frame: FrameType | None) -> None:
+        arrived.append(signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM)
+        to(arrived[-1])
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, hand_on)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if arrived:
+        raise KeyboardInterrupt if arrived[0] is signal.SIGINT else Terminated
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import torch
 from mfmarl.files import write_json
 from mfmarl.jobs import workers
 from mfmarl.jobs.job import Job
-from mfmarl.jobs.progress import Progress
+from mfmarl.jobs.progress import Counted, Progress
 from mfmarl.jobs.workers import Place
 
 REPORT_SECONDS = 5.0  # between two reports of a task: file systems that machines share are slow
@@ -72,7 +72,7 @@ class TaskProgress(Progress):
         self.last_report = -math.inf
         super().__init__(jobs, set())
 
-    def update(self, job: Job, work: int) -> None:
+    def update(self, job: Counted, work: int) -> None:
         """As of Progress; written, if it is time."""
         super().update(job, work)
         if time.monotonic() - self.last_report >= REPORT_SECONDS:

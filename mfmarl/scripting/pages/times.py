@@ -17,28 +17,47 @@ class Call(NamedTuple):
     makes: str  #: in words.
     folder: str = ""  #: of provenance.json in that of the task.
     jobs: str = ""  #: what begins or is in the names of its jobs, a regular expression.
+    quick: str | None = None  #: its options in `reproduce/all.py --quick`, which leaves it out if None.
 
 
 CALLS = (
-    Call("gaussian_squeeze", "--settings calibrated --full", "learning curves, calibrated", jobs="^calibrated"),
+    Call(
+        "gaussian_squeeze",
+        "--settings calibrated --full",
+        "learning curves, calibrated",
+        jobs="^calibrated",
+        quick="--agents 100 500",
+    ),
     Call("gaussian_squeeze", "--settings appendix --full", "learning curves, the appendix's values", jobs="^appendix"),
     Call(
         "gaussian_squeeze",
         "--study informed-start --algorithms ac mf-ac --seeds 8",
         "actor-critics started near action 0",
         "informed_start",
+        quick="--study informed-start --agents 100",
     ),
     Call(
-        "gaussian_squeeze", "--study exploration --agents 500 --seeds 8", "value methods explored alike", "exploration"
+        "gaussian_squeeze",
+        "--study exploration --agents 500 --seeds 8",
+        "value methods explored alike",
+        "exploration",
+        quick="--study exploration --agents 100",
     ),
-    Call("gaussian_squeeze", "--study sensitivity --seeds 8", "what decides between IL and MF-Q", "sensitivity"),
-    Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling"),
-    Call("ising", "", "every Ising figure, 16 seeds"),
+    Call(
+        "gaussian_squeeze",
+        "--study sensitivity --seeds 8",
+        "what decides between IL and MF-Q",
+        "sensitivity",
+        quick="--study sensitivity --agents 100",
+    ),
+    Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling", quick="--scale-target"),
+    Call("ising", "", "every Ising figure, 16 seeds", quick=""),
     Call(
         "battle",
         "--precision bf16-mixed",
         "self-play of four algorithms, 5 seeds, and their tournament",
         jobs="(appendix|duel)-.*-64(-|$)",
+        quick="",
     ),
     Call("battle", "--only tournament", "that tournament again, between the committed armies", jobs="duel-.*-64$"),
     Call(
@@ -71,8 +90,8 @@ CALLS = (
         "the released code's Q-learners",
         jobs="^released-code-(il|mf-q)-",
     ),
-    Call("matrix_games", "", "the FMQ family against published rates"),
-    Call("theory", "", "the paper's mathematics and its toy example"),
+    Call("matrix_games", "", "the FMQ family against published rates", quick=""),
+    Call("theory", "", "the paper's mathematics and its toy example", quick=""),
 )
 
 

@@ -1,0 +1,172 @@
+"""Everything: the experiments one after the other, then verdicts, pages and the report page.
+
+python reproduce/all.py                  # all that is committed, again: days on one core
+python reproduce/all.py --quick          # each experiment at a small size, in minutes, to results/quick
+python reproduce/all.py --figures-only   # figures, tables, README.md, pages and report, from the committed CSV files
+
+The experiments are those of `CALLS` in mfmarl/scripting/pages/times.py. How jobs run is said once for all of them, as
+to each script: `--launcher slurm --slurm-partition normal` sends the paper to a cluster. Stopped, the same command
+goes on from there; a script that fails stops no other. At the end stands what ran, how long, and where it lies.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from mfmarl.files import check_writable
+from mfmarl.jobs import slurm
+from mfmarl.jobs.console import say
+from mfmarl.jobs.execution import Execution, at_least
+from mfmarl.jobs.launch import available
+from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.pages.times import CALLS, Call, seconds
+from mfmarl.scripting.steps import Step, go_through
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+SEEDED = ("gaussian_squeeze", "ising", "battle")  # matrix games count runs, measurements of theory have their own
+ON_CPUS = ("theory",)
+NOT_ON_CPUS = ("accelerator", "devices", "precision", "logger")  # what its script does not offer
+FILM = ("mf-ac-64-seed-0", "ac-64-seed-0")  # the armies whose battle is committed as a film
+
+
+@dataclass(frozen=True)
+class AllOptions(Execution):
+    """Options of this script; how jobs run is handed on to the experiments."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
+    """Where networks are trained; cpu, as the committed results were, auto takes CUDA GPUs if there are any."""
+    precision: Literal["32", "64", "bf16-mixed", "tf32"] = "32"
+    """Floating point precision of the networks, as Lightning names it; 32 leaves Battle what its committed armies were
+    trained in, bf16-mixed."""
+    quick: bool = False
+    """Each experiment at a small size, all in minutes; without --out results go to results/quick."""
+    figures_only: bool = False
+    """Only make figures, tables, pages and report again, from the CSV files that are there."""
+    seeds: int | None = None
+    """How many seeds of Gaussian Squeeze, Ising and Battle, in another --out; without it as many as each has."""
+    out: Path | None = None
+    """Directory of all results, a folder in it for each task; without it that of the committed ones."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("seeds", self.seeds, 1)
+        if self.shard is not None:
+            raise ValueError(f"shard: got {self.shard}, which only single scripts offer")
+        if self.precision == "64":
+            raise ValueError("precision: got 64, which Battle does not offer; allowed are 32, tf32 and bf16-mixed")
+        if self.quick and self.figures_only:
+            raise ValueError("quick and figures_only: got both, allowed is one of them")
+        if self.committed and self.seeds is not None:
+            raise ValueError(f"seeds: got {self.seeds}, but {self.results} is committed; name another --out")
+        check_writable(self.results)
+
+    @property
+    def results(self) -> Path:
+        """The directory of all results."""
+        return self.out or (RESULTS / "quick" if self.quick else RESULTS)
+
+    @property
+    def committed(self) -> bool:
+        """Whether results go where they are committed."""
+        return self.results.resolve() == RESULTS
+
+    def to(self, task: str) -> list[str]:
+        """Where the script of an experiment puts its results, as words."""
+        return [] if self.committed else ["--out", str(self.results / task)]
+
+    def how(self, task: str) -> list[str]:
+        """How the script of an experiment runs its jobs, as words."""
+        words = ["--quick"] * self.quick
+        if self.seeds is not None and task in SEEDED:
+            words += ["--seeds", str(self.seeds)]
+        for option in fields(Execution):
+            value = "cpu" if option.name == "accelerator" and task in ON_CPUS else getattr(self, option.name)
+            if value != option.default and not (task in ON_CPUS and option.name in NOT_ON_CPUS[1:]):
+                flag = f"--{option.name.replace('_', '-')}"
+                words += [flag] if value is True else [flag, str(value)]
+        return words
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """What the command line asks for."""
+    options = parse_plain(AllOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    if not options.figures_only:
+        places = available(options.results, options)
+        if options.launcher == "slurm":
+            slurm.check([], places[0], options)
+    go_through(steps(options), options.results, here=call if options.figures_only else None)
+    if options.quick:
+        left = dict.fromkeys(call.makes for call in CALLS if call.quick is None)
+        say(f"\nleft out of --quick: {'; '.join(left)}")
+
+
+def steps(options: AllOptions) -> list[Step]:
+    """Every script in order. The pages by hand tell of the committed results alone."""
+    results = options.results
+    elsewhere = () if options.committed else ("--results", str(results))
+    last = [
+        step("claims", elsewhere, "a verdict on each claim", results / "claims.csv"),
+        *([step("pages", (), "numbers of README.md and the pages", ROOT / "README.md")] if options.committed else []),
+        step("report", elsewhere, "the report page", results / "index.html"),
+    ]
+    return [*(redrawn(options) if options.figures_only else experiments(options)), *last]
+
+
+def step(script: str, words: Sequence[str], makes: str, where: Path, work: float = 1) -> Step:
+    """A script of this folder with its options."""
+    return Step(ROOT / "reproduce" / f"{script}.py", tuple(words), makes, where, max(1, round(work)))
+
+
+def experiments(options: AllOptions) -> Iterator[Step]:
+    """Those of `CALLS`, but for tournaments again; with --quick those that have a quick form."""
+    for each in CALLS:
+        words = each.quick if options.quick else each.command
+        if words is not None and "--only" not in words:
+            given = [*words.split(), *options.how(each.task), *options.to(each.task)]
+            work = 1 if options.quick else seconds(RESULTS, each)[0]
+            yield step(each.task, given, each.makes, options.results / each.task / each.folder, work)
+    if not options.quick:
+        given = ["--replay", *FILM, *options.to("battle")]
+        yield step("battle", given, "the film of a battle", options.results / "battle/replays")
+
+
+def redrawn(options: AllOptions) -> Iterator[Step]:
+    """The figures of every table that is there, and the film."""
+    for each in dict.fromkeys(each._replace(command=in_place(each), makes="", jobs="", quick=None) for each in CALLS):
+        where = options.results / each.task / each.folder
+        if any(where.glob("*.csv")):
+            words = [*each.command.split(), "--figures-only", *options.to(each.task)]
+            yield step(each.task, words, "tables and figures", where)
+    film = options.results / "battle/replays" / "-v-".join(FILM)
+    if film.with_suffix(".npz").exists():
+        given = ["--replay", os.path.relpath(film), *options.to("battle")]
+        yield step("battle", given, "the film of a battle", film.parent)
+
+
+def in_place(each: Call) -> str:
+    """The option that names a study in place of the learning curves."""
+    return "".join(re.findall(r"--study \S+|--scale-target", each.command))
+
+
+def call(each: Step) -> None:
+    """Call the function `run` of a script: libraries load once, and nothing that draws is left to be ended."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing):
+        importlib.import_module(f"reproduce.{each.script.stem}").run(list(each.words))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(run))
