@@ -14,10 +14,12 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.pages import markdown, speed
 from mfmarl.scripting.pages.code import line_of, with_lines
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
+from reproduce import all as all_script
 from reproduce import pages as script
 from tests.pages import PAGES, ROOT, anchors, blocks, cells, commands, is_script, links, pictures
 
@@ -94,11 +96,13 @@ def test_commands_are_not_refused_and_leave_committed_rows_alone(
     monkeypatch.chdir(ROOT)
     begun: list[Path] = []
 
-    def launch(jobs: object, out: Path, *_: object) -> None:
+    def launch(jobs: object, out: Path, *_: object, **__: object) -> None:
         begun.append(out)
         raise ReachedError
 
     monkeypatch.setattr(scripting_results, "launch", launch)
+    monkeypatch.setattr(all_script, "go_through", launch)
+    monkeypatch.setattr(slurm, "check", lambda *_: None)
     module = importlib.import_module(words[1].removesuffix(".py").replace("/", "."))
     with pytest.raises(ReachedError):
         module.run(words[2:])
@@ -159,8 +163,8 @@ def scenes() -> list[tuple[str, list[list[str]]]]:
 def test_commands_run_in_their_quick_form(name: str, some: list[list[str]], tmp_path: Path) -> None:
     done: set[tuple[str, ...]] = set()
     for words in some:
-        if words[1].startswith("benchmarks") or words[1] == "reproduce/pages.py":
-            continue  # hours, and the test below
+        if words[1].startswith("benchmarks") or words[1] in ("reproduce/pages.py", "reproduce/all.py"):
+            continue  # hours, the test below, and tests/test_all_script.py
         command = quick_form(words, tmp_path)
         if "--figures-only" in command:
             shutil.copytree(ROOT / "results/gaussian_squeeze", tmp_path / "results/alone", dirs_exist_ok=True)
