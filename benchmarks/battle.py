@@ -1,8 +1,8 @@
-"""Speed and memory of Battle: `python benchmarks/battle.py` prints the tables.
+"""Speed and memory of Battle: `python benchmarks/battle.py [--out FILE]` prints the tables.
 
 Seconds of CPU time of a full round, 64 against 64 for 400 steps, on one thread, and what they are spent on: under the
 settings of the released code, beside what that code itself takes, and under those of the appendix. Then memory, with a
-full replay buffer.
+full replay buffer. The cases in SHOWN go to --out, where docs/speed.md has them from: benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import torch
-from measuring import alone, show
+from measuring import alone, output, record, show
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAgent
+from mfmarl.claims.wording import NAMES
 from mfmarl.data.army_replay import ArmyReplay
 from mfmarl.data.self_play import SelfPlay
 from mfmarl.environments.battle.battles import Battles
@@ -41,6 +42,15 @@ CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
 REPEATS = 3  # the best of so many rounds counts: what else the machine does only adds
 # Seconds of a full round of the released code (TensorFlow 1.15 on one core of such a machine), the lower end.
 RELEASED = {"mf-q": 13.3, "il": 13.3, "mf-ac": 1.9, "ac": 1.9}
+RANGES = {"mf-q": "13.3 to 15.4", "il": "13.3 to 15.4", "mf-ac": "1.9", "ac": "1.9"}
+SHOWN = (
+    ("mf-q", "released-code", "32"),
+    ("mf-q", "released-code", "bf16-mixed"),
+    ("ac", "released-code", "32"),
+    ("ac", "released-code", "bf16-mixed"),
+    ("mf-q", "appendix", "bf16-mixed"),
+    ("mf-ac", "appendix", "bf16-mixed"),
+)
 PARTS: dict[str, list[tuple[type, str]]] = {
     "engine": [(Battles, "observe"), (Battles, "step"), (Battles, "reset")],
     "acting": [(BattleAgent, "act")],
@@ -49,15 +59,33 @@ PARTS: dict[str, list[tuple[type, str]]] = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
+    out = output(__doc__, arguments)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, seconds of CPU time a round\n")
     # Memory first: a process begins with the peak of the one that started it.
     show("Memory under the settings of the appendix", [alone(memory, name) for name in RELEASED])
+    measured: dict[tuple[str, str, str], dict[str, object]] = {}
     for settings, cases in CASES.items():
-        show(settings, [round_times(settings, name, precision) for name in cases for precision in ("32", "bf16-mixed")])
+        keys = [(name, settings, precision) for name in cases for precision in ("32", "bf16-mixed")]
+        rows = {key: round_times(settings, key[0], key[2]) for key in keys}
+        show(settings, list(rows.values()))
+        measured |= rows
+    if out is not None:
+        record("battle", {row_name(*key): cells(measured[key]) for key in SHOWN}, out)
+
+
+def row_name(name: str, settings: str, precision: str) -> str:
+    """A case in words."""
+    return f"{NAMES[name]}, {settings}, {'float32' if precision == '32' else precision}"
+
+
+def cells(row: Mapping[str, object]) -> dict[str, str]:
+    """A row of `round_times` as docs/speed.md shows it."""
+    columns = {part: f"{row[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "learning", "all")}
+    return columns | ({"authors' code": RANGES[str(row["algorithm"])]} if "released code" in row else {})
 
 
 def round_times(settings: str, name: str, precision: str) -> dict[str, object]:

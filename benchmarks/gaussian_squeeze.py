@@ -1,7 +1,8 @@
-"""Speed and memory of Gaussian Squeeze: `python benchmarks/gaussian_squeeze.py` prints the tables.
+"""Speed and memory of Gaussian Squeeze: `python benchmarks/gaussian_squeeze.py [--out FILE]` prints the tables.
 
 Joint steps a second of CPU time on one thread, under Lightning's Trainer and in a bare loop of the same play and the
-same gradient steps; what stacking seeds gains; memory over a long run; and a joint step with a million agents.
+same gradient steps; what stacking seeds gains; memory over a long run; and a joint step with a million agents. The
+first two go to --out, where docs/speed.md has them from: benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -9,34 +10,55 @@ from __future__ import annotations
 import logging
 import resource
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import psutil
 import torch
-from measuring import alone, fit, show
+from measuring import alone, digits, fit, output, record, show
 from torch.optim import Optimizer
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.stateless import StatelessAgent
+from mfmarl.claims.wording import NAMES
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
 
+Row = Mapping[str, object]
+ORDER = ("il", "fmq", "rec-fmq", "mf-q", "ac", "mf-ac", "maac")
 SECONDS = 0.7  # each measurement takes about so long
 REPEATS = 5  # the best of so many counts: what else the machine does only adds
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
+    out = output(__doc__, arguments)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread\n")
-    show(
-        "Joint steps a second", [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS["stateless"]]
-    )
-    show("Sixteen stacked seeds, N = 100", [stacking(name, 100) for name in ALGORITHMS["stateless"] if name != "maac"])
-    show("Sixteen stacked seeds, N = 1000", [stacking(name, 1000) for name in ("il", "mf-q", "mf-ac")])
+    speeds = [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS["stateless"]]
+    show("Joint steps a second", speeds)
+    small = [stacking(name, 100) for name in ALGORITHMS["stateless"] if name != "maac"]
+    show("Sixteen stacked seeds, N = 100", small)
+    large = [stacking(name, 1000) for name in ("il", "mf-q", "mf-ac")]
+    show("Sixteen stacked seeds, N = 1000", large)
+    if out is not None:
+        record("gaussian-squeeze", cells(speeds, small, large), out)
     show("Memory over a run of MF-Q, N = 1000", [alone(long_run)])
     show("A million agents", [alone(million, name) for name in ("il", "mf-q")])
+
+
+def cells(*tables: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """The rows of `speed`, and of `stacking` with 100 and with 1000 agents, as one table."""
+    speeds, small, large = tables
+    rows: dict[str, dict[str, str]] = {NAMES[name]: {} for name in ORDER}
+    for row in speeds:
+        rows[NAMES[str(row["algorithm"])]][f"N = {row['agents']}"] = digits(row["Lightning"], 3)
+    for stacked, agents, gain in ((small, 100, "gain"), (large, 1000, "gain at N = 1000")):
+        for row in stacked:
+            columns = rows[NAMES[str(row["algorithm"])]]
+            columns |= {f"16 seeds, N = {agents}": digits(row["16 seeds"], 3), gain: digits(row["gain"], 2)}
+    return rows
 
 
 def speed(name: str, agents: int) -> dict[str, object]:

@@ -1,8 +1,9 @@
-"""Speed and memory of the Ising model: `python benchmarks/ising.py` prints the tables.
+"""Speed and memory of the Ising model: `python benchmarks/ising.py [--out FILE]` prints the tables.
 
 Updates of spins a second on one thread: 21 temperatures and 16 seeds of the 20 x 20 lattice in one batch, as the script
 measures them, under Lightning's Trainer and in a bare loop; what of the time goes into random numbers; and the memory
-of a lattice of 1024 x 1024. The authors' published code makes about 20 thousand updates a second on one core.
+of a lattice of 1024 x 1024. The authors' published code makes about 20 thousand updates a second on one core. The
+first table goes to --out, where docs/speed.md has it from: benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from __future__ import annotations
 import logging
 import resource
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
 import torch
-from measuring import alone, fit, show
+from measuring import alone, digits, fit, output, record, show
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.lattice import LatticeAgent
 from mfmarl.data.sweeps import SweepDataModule
 from mfmarl.environments.ising import Ising
 
+NAMES = {"tabular-mf-q": "MF-Q", "metropolis": "Metropolis"}
 TEMPERATURES = [0.6 + 1.4 * index / 20 for index in range(21)]
 SEEDS = 16
 SWEEPS = 200
@@ -30,13 +33,27 @@ CASES = [("tabular-mf-q", order) for order in ("checkerboard", "simultaneous", "
 CASES += [("metropolis", "checkerboard")]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
+    out = output(__doc__, arguments)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread\n")
-    show("Million updates a second, 21 temperatures, 16 seeds, 20 x 20", [speed(name, order) for name, order in CASES])
+    speeds = [speed(name, order) for name, order in CASES]
+    show("Million updates a second, 21 temperatures, 16 seeds, 20 x 20", speeds)
+    if out is not None:
+        record(
+            "ising",
+            {f"{NAMES[name]}, {order}": cells(row) for (name, order), row in zip(CASES, speeds, strict=True)},
+            out,
+        )
     show("1024 x 1024, one seed, one temperature", [alone(large, name) for name in ALGORITHMS["lattice"]])
+
+
+def cells(row: Mapping[str, object]) -> dict[str, str]:
+    """A row of `speed`, of the bare loop, as docs/speed.md shows it."""
+    share = str(row["random numbers"]).removesuffix(" of the time")
+    return {"million updates a second": digits(row["bare loop"], 2), "share for random numbers": share}
 
 
 def speed(name: str, order: str) -> dict[str, object]:

@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+
+from mfmarl.files import write_text
+
+COLUMNS = ["table", "row", "column", "value"]
+
+
+def output(description: str | None, arguments: Sequence[str] | None = None) -> Path | None:
+    """The file of --out, which is where `record` writes; without it a benchmark only prints."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="CSV of all tables, in which those of this benchmark are replaced")
+    given: Path | None = parser.parse_args(arguments).out
+    return given
+
+
+def record(table: str, rows: Mapping[str, Mapping[str, str]], out: Path) -> None:
+    """Write a table, its rows and columns by name, in place of what `out` has of it; the other tables stay."""
+    cells = [(table, row, column, value) for row, columns in rows.items() for column, value in columns.items()]
+    new = pd.DataFrame(cells, columns=COLUMNS)
+    held = pd.read_csv(out, dtype=str, keep_default_na=False) if out.exists() else new[:0]
+    before = held["table"].ne(table).cumprod().astype(bool)  # so that it stays where it was
+    after = held["table"].ne(table) & ~before
+    write_text(pd.concat([held[before], new, held[after]]).to_csv(index=False), out)
+
+
+def digits(number: object, count: int) -> str:
+    """A number with so many digits that count, written out."""
+    return f"{float(f'{float(str(number)):.{count}g}'):.10g}"
 
 
 def show(title: str, rows: list[dict[str, object]]) -> None:

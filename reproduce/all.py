@@ -124,7 +124,7 @@ def steps(options: AllOptions) -> list[Step]:
     return [*(redrawn(options) if options.figures_only else experiments(options)), *last]
 
 
-def step(script: str, words: Sequence[str], makes: str, where: Path, work: float = 1) -> Step:
+def step(script: str, words: Sequence[str], makes: str, where: Path, work: float = 100) -> Step:
     """A script of this folder with its options."""
     return Step(ROOT / "reproduce" / f"{script}.py", tuple(words), makes, where, max(1, round(work)))
 
@@ -135,8 +135,8 @@ def experiments(options: AllOptions) -> Iterator[Step]:
         words = each.quick if options.quick else each.command
         if words is not None and "--only" not in words:
             given = [*words.split(), *options.how(each.task), *options.to(each.task)]
-            work = 1 if options.quick else seconds(RESULTS, each)[0]
-            yield step(each.task, given, each.makes, options.results / each.task / each.folder, work)
+            where = options.results / each.task / each.folder
+            yield step(each.task, given, each.makes, where, 100 if options.quick else seconds(RESULTS, each)[0])
     if not options.quick:
         given = ["--replay", *FILM, *options.to("battle")]
         yield step("battle", given, "the film of a battle", options.results / "battle/replays")

@@ -35,7 +35,7 @@ class Step(NamedTuple):
     words: tuple[str, ...]
     makes: str  #: in words.
     where: Path  #: that its results go to.
-    work: int = 1  #: that it is expected to be, e.g. in seconds of a CPU; only ratios count.
+    work: int = 100  #: that it is expected to be, e.g. in seconds of a CPU; only ratios count.
     unit: str = ""
 
     @property

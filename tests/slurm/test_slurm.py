@@ -471,3 +471,20 @@ def test_a_script_is_one_command_and_gives_the_tables_of_a_local_run(
     subprocess.run(here, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
     for table in tables:
         assert (tmp_path / "out" / table).read_bytes() == (tmp_path / "here" / table).read_bytes(), table
+
+
+@pytest.mark.slow
+def test_all_scripts_go_to_slurm_by_one_command(cluster: Cluster, tmp_path: Path) -> None:
+    """Of the scripts the one that is soonest done; it stands for the others, which get the same options."""
+    calls = "[call for call in every.CALLS if call.task == 'matrix_games']"
+    call = f"from reproduce import all as every; every.CALLS = {calls}; raise SystemExit(every.main(every.run))"
+    how = ("--quick", "--slurm-partition", "normal", "--slurm-tasks", "2")
+    code, said = Sweep(cluster, tmp_path / "out", *how, script=("-c", call)).end()
+    assert code == 0, said
+    assert re.search(r"^matrix_games: Slurm: \d+ jobs in 2 tasks, array", said, re.M), said
+    assert re.search(r"^\d+:\d+ +done .*reproduce/matrix_games\.py --quick .*--slurm-partition normal", said, re.M), (
+        said
+    )
+    here = [sys.executable, "reproduce/matrix_games.py", "--quick", "--workers", "1", "--out", str(tmp_path / "here")]
+    subprocess.run(here, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    assert (tmp_path / "out/matrix_games/table.csv").read_bytes() == (tmp_path / "here/table.csv").read_bytes()
