@@ -6,7 +6,6 @@ can; the same call then goes on from there, since each script does.
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
@@ -40,8 +39,8 @@ class Step(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The call as a command line, the script's path relative to the working directory."""
-        return shlex.join(["python", os.path.relpath(self.script), *self.words])
+        """The call as a command line."""
+        return shlex.join(["python", shown(self.script), *self.words])
 
 
 class StepProgress(Progress):
@@ -107,15 +106,21 @@ def go_through(steps: Sequence[Step], out: Path, *, here: Callable[[Step], None]
             log = out / "jobs" / f"{number:02d}-{step.script.stem}.log"
             reason = in_its_own(step, log, progress) if here is None else in_this_one(step, log, progress, here)
             if reason:
-                failures.append(f"{step.name}: {reason} (see {os.path.relpath(log)})")
+                failures.append(f"{step.name}: {reason} (see {shown(log)})")
                 progress.say(f"failed: {failures[-1]}")
             progress.end(step)
             spent = tqdm.format_interval(time.monotonic() - began)
-            rows.append([spent, reason or "done", os.path.relpath(step.where), step.name])
+            rows.append([spent, reason or "done", shown(step.where), step.name])
     say(aligned([["time", "ended", "lies in", "ran"], *rows]))
     if failures:
         parts = [f"{len(failures)} of {len(steps)} scripts failed; the others are done.", *failures]
         raise JobsFailedError("\n".join([*parts, "Run the same command again: what is done is not done again."]))
+
+
+def shown(path: Path) -> str:
+    """A path as a reader would write it: relative to the working directory if it lies there."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -43,13 +43,7 @@ CALLS = (
         "exploration",
         quick="--study exploration --agents 100",
     ),
-    Call(
-        "gaussian_squeeze",
-        "--study sensitivity --seeds 8",
-        "what decides between IL and MF-Q",
-        "sensitivity",
-        quick="--study sensitivity --agents 100",
-    ),
+    Call("gaussian_squeeze", "--study sensitivity --seeds 8", "what decides between IL and MF-Q", "sensitivity"),
     Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling", quick="--scale-target"),
     Call("ising", "", "every Ising figure, 16 seeds", quick=""),
     Call(
@@ -57,7 +51,7 @@ CALLS = (
         "--precision bf16-mixed",
         "self-play of four algorithms, 5 seeds, and their tournament",
         jobs="(appendix|duel)-.*-64(-|$)",
-        quick="",
+        quick="--rounds 4 --tournament-rounds 2",
     ),
     Call("battle", "--only tournament", "that tournament again, between the committed armies", jobs="duel-.*-64$"),
     Call(
