@@ -39,6 +39,7 @@ from pathlib import Path
 def save(number, _):
     with Path(__file__).with_suffix('.saved').open('a') as saved:
         print(signal.Signals(number).name, file=saved)
+    time.sleep(1)
     sys.exit(128 + number)
 signal.signal(signal.SIGINT, save)
 signal.signal(signal.SIGTERM, save)
@@ -71,6 +72,7 @@ def driven(out: Path, *names: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
+        start_new_session=True,
     )
 
 
@@ -116,7 +118,7 @@ def test_a_signal_is_passed_on_once_and_stops_all(out: Path, number: int, code: 
     while not (out / "waits.began").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal does
     _, told = process.communicate()
     assert process.returncode == code
     assert (out / "waits.saved").read_text() == f"{saved}\n"
