@@ -235,6 +235,9 @@ def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path)
     orders = {"checkerboard", "simultaneous", "released-code"}
     assert set(training["settings"]) == {f"{order}, 6 x 6" for order in orders}
     assert "checkerboard, 16 x 16" in equilibrium["settings"]
+    fit = equilibrium["settings"]["crossings"]
+    assert fit["degree"]["value"] == 4
+    assert fit["temperatures of 8 and 16"]["value"] == list(AROUND)
     for call in (training, equilibrium, snapshots):
         for settings in call["settings"].values():
             assert all(entry["source"] for entry in settings.values())

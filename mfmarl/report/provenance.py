@@ -9,6 +9,7 @@ class Made(NamedTuple):
 
     command: str
     sections: list[str]  #: of provenance.json.
+    rows: list[str]  #: what names the rows that it made: "agents 8, 64"; none where the file does not say.
     jobs: int
     hours: float  #: on the clock, of all jobs.
     first: str  #: days, as year-month-day.
@@ -36,6 +37,7 @@ def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
     return Made(
         one["command"],
         list(dict.fromkeys(section for section, _ in calls)),
+        rows([job for _, call in calls for job in call["jobs"].values()]),
         sum(len(call["jobs"]) for _, call in calls),
         sum(call["total"]["wall_seconds"] for _, call in calls) / 3600,
         days[0],
@@ -44,6 +46,23 @@ def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
         hardware(one),
         versions(one),
     )
+
+
+def rows(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The values of each column that names rows, then seeds and precision, over all jobs."""
+    columns: dict[str, list[Any]] = {}
+    for job in jobs:
+        named = {**job.get("labels", {}), **({"precision": job["precision"]} if "precision" in job else {})}
+        for column, value in named.items():
+            columns.setdefault(column, []).append(value)
+        columns.setdefault("seeds", []).extend(job.get("seeds", []))
+    distinct = {column: dict.fromkeys(sorted(values, key=_place)) for column, values in columns.items() if values}
+    return [f"{column} {', '.join(map(str, values))}" for column, values in distinct.items()]
+
+
+def _place(value: object) -> tuple[bool, Any]:
+    """The sort key of a number or a text."""
+    return isinstance(value, str), value
 
 
 def commit(call: Mapping[str, Any]) -> tuple[str, bool]:
