@@ -379,7 +379,7 @@ def test_provenance_names_the_rows_of_a_call() -> None:
         "c": {},
     }
     (one,) = made({"first": [call(jobs=jobs)]})
-    assert one.rows == ["algorithm ac, il", "agents 8, 64", "precision 32", "seeds 0, 1, 10"]
+    assert one.rows == ["algorithm ac, il", "agents 8, 64", "precision 32", "seeds 0 to 1, 10"]
     assert made({"first": [call()]})[0].rows == []
 
 

@@ -1,6 +1,6 @@
 """Where results come from, for the page: provenance.json with equal calls in one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -49,15 +49,24 @@ def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
 
 
 def rows(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The values of each column that names rows, then seeds and precision, over all jobs."""
+    """The values of each column that names rows, then precision and seeds, over all jobs."""
     columns: dict[str, list[Any]] = {}
     for job in jobs:
         named = {**job.get("labels", {}), **({"precision": job["precision"]} if "precision" in job else {})}
         for column, value in named.items():
             columns.setdefault(column, []).append(value)
-        columns.setdefault("seeds", []).extend(job.get("seeds", []))
-    distinct = {column: dict.fromkeys(sorted(values, key=_place)) for column, values in columns.items() if values}
-    return [f"{column} {', '.join(map(str, values))}" for column, values in distinct.items()]
+    told = [
+        f"{name} {', '.join(map(str, dict.fromkeys(sorted(values, key=_place))))}" for name, values in columns.items()
+    ]
+    seeds = {seed for job in jobs for seed in job.get("seeds", [])}
+    return [*told, f"seeds {_spans(seeds)}"] if seeds else told
+
+
+def _spans(numbers: Collection[int]) -> str:
+    """Numbers in order, those that follow each other as one: "0 to 4, 9"."""
+    firsts = sorted(number for number in numbers if number - 1 not in numbers)
+    lasts = sorted(number for number in numbers if number + 1 not in numbers)
+    return ", ".join(f"{one}" if one == last else f"{one} to {last}" for one, last in zip(firsts, lasts, strict=True))
 
 
 def _place(value: object) -> tuple[bool, Any]:
