@@ -110,6 +110,7 @@ QUICK_SIZE: dict[str, Any] = {"steps": 10, "evaluations": 5, "seed_count": 1, "t
 QUICK = replace(APPENDIX, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 QUICK_AGENTS = 8
+FILMED: Literal["sampled"] = "sampled"  # play in which --replay records, so of all files that it named
 
 
 @dataclass(frozen=True)
@@ -393,6 +394,7 @@ def film(options: BattleOptions) -> None:
     # MAgent2 and matplotlib take seconds to import.
     from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
     from mfmarl.policies import Policy, load_army  # noqa: PLC0415
+    from mfmarl.report.battles import army_name  # noqa: PLC0415
     from mfmarl.tournament import recording  # noqa: PLC0415
 
     recording.check_kind(options.film)
@@ -407,13 +409,14 @@ def film(options: BattleOptions) -> None:
             raise ValueError(f"replay: {error}") from error
         fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
         agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])
-        battle = recording.record(Battle(agents), armies, "sampled", options.seed, custom)
+        battle = recording.record(Battle(agents), armies, FILMED, options.seed, custom)
         stem = "-v-".join(Path(army).stem for army in armies) + (f"-battle-{options.seed}" if options.seed else "")
     else:
         battle, stem = Replay.load(Path(f"{name}.npz")), Path(name).name
     left, _, right = stem.partition("-battle-")[0].partition("-v-")
-    names = (left, right) if right else ("blue", "orange")
-    for path in recording.write(battle, options.out / "replays" / stem, options.film, names):
+    names = (army_name(left), army_name(right)) if right else ("blue", "orange")
+    played = FILMED if right else None
+    for path in recording.write(battle, options.out / "replays" / stem, options.film, names, played):
         say(f"written: {path.absolute()}")
 
 

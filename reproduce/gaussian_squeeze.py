@@ -35,8 +35,6 @@ from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, source
 OUT = Path("results/gaussian_squeeze")
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 AGENTS = (100, 500, 1000)
-LARGE_MAAC = 1000  # agents from which MAAC has fewer seeds, each trained alone: its weights outgrow the cache
-LARGE_MAAC_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,12 @@ class Settings:
     seed_count: int = sourced(2, "ours", script=True)
     full_seed_count: int = sourced(5, "ours: with --full", script=True)
     seeds_a_job: int = sourced(8, "ours: seeds trained as one stack; changes no result", script=True)
+    large_maac: int = sourced(
+        1000,
+        "ours: agents from which MAAC has fewer seeds, each trained alone, as its weights outgrow the cache",
+        script=True,
+    )
+    large_maac_seed_count: int = sourced(5, "ours: MAAC's seeds from so many agents on, at most", script=True)
 
     def joint_steps(self, agents: int) -> int:
         """Length of a run: as many steps as the updates take, up to a multiple of the evaluations."""
@@ -395,9 +399,9 @@ def jobs_of(
     options: GaussianSqueezeOptions,
 ) -> list[TrainingJob]:
     """The jobs of one algorithm: its seeds, `seeds_a_job` of them trained as one stack."""
-    large_maac = algorithm == "maac" and game.agents >= LARGE_MAAC
+    large_maac = algorithm == "maac" and game.agents >= settings.large_maac
     count = settings.full_seed_count if options.full else settings.seed_count
-    count = options.seeds or (min(count, LARGE_MAAC_SEEDS) if large_maac else count)
+    count = options.seeds or (min(count, settings.large_maac_seed_count) if large_maac else count)
     together = 1 if large_maac else settings.seeds_a_job
     labels = {**labels, "algorithm": labels.get("algorithm", algorithm), "agents": game.agents}
     agent, data = arguments_of(algorithm, settings.arguments(algorithm, game.agents), method=options.method)

@@ -44,6 +44,7 @@ from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, source
 from mfmarl.scripting.tables import read_provenance
 from mfmarl.statistical_physics import (
     CRITICAL_TEMPERATURE,
+    DEGREE,
     crossings,
     cumulants,
     fits,
@@ -169,6 +170,8 @@ def train(options: IsingOptions) -> None:
     for part in ("training", "equilibrium", "snapshots", "frames"):
         some = [cell for cell in every if cell.part == part]
         settings: dict[str, object] = {cell.called: sources(cell.settings) for cell in some}
+        if part == "equilibrium" and any(cell.size in CUMULANTS for cell in some):
+            settings["crossings"] = binder_fit()
         sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
     for section, name in zip(sections, ("training.csv", "equilibrium.csv"), strict=False):
         check_update(options.out / name, section.jobs, [*KEYS, "temperature"], options)
@@ -355,9 +358,23 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def windows() -> dict[tuple[int, int], tuple[float, ...]]:
+    """The temperatures at which the cumulants of two sizes are fitted."""
+    return {(8, 16): WIDE, (16, 32): NARROW}
+
+
+def binder_fit() -> dict[str, object]:
+    """How crossings are found, with sources."""
+    fitted = {f"temperatures of {small} and {large}": list(within) for (small, large), within in windows().items()}
+    return {
+        "degree": {"value": DEGREE, "source": "ours: of the polynomials fitted to Binder's cumulants"},
+        **{name: {"value": value, "source": "ours: within 1.6 / L of tau_c"} for name, value in fitted.items()},
+    }
+
+
 def pairs_of_sizes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The runs of two sizes that were run around the critical point, where their Binder cumulants cross."""
-    for (small, large), temperatures in {(8, 16): WIDE, (16, 32): NARROW}.items():
+    for (small, large), temperatures in windows().items():
         both = table[table["size"].isin((small, large)) & table["temperature"].isin(temperatures)]
         both = both[both["order"] == "checkerboard"]
         if both.groupby("method")["size"].nunique().eq(2).all() and len(both):

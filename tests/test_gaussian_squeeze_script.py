@@ -68,6 +68,7 @@ def test_provenance_has_the_source_of_every_number(results: Path) -> None:
     assert all(entry["source"] for entry in call["settings"].values())
     assert call["settings"]["target_rate"] == {"value": 0.01, "source": "appendix C.1, there for the actor-critics"}
     assert len(call["jobs"]) == 2 * len(METHODS)
+    assert (call["settings"]["large_maac"]["value"], call["settings"]["large_maac_seed_count"]["value"]) == (1000, 5)
 
 
 @pytest.mark.slow

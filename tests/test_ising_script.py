@@ -236,6 +236,9 @@ def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path)
     there = {"checkerboard, 6 x 6, tau-2", "released-code, 6 x 6, tau-2"}  # of MCMC, and of MF-Q in that order
     assert set(training["settings"]) == {f"{order}, 6 x 6" for order in orders} | there
     assert "checkerboard, 16 x 16" in equilibrium["settings"]
+    fit = equilibrium["settings"]["crossings"]
+    assert fit["degree"]["value"] == 4
+    assert fit["temperatures of 8 and 16"]["value"] == list(AROUND)
     for call in (training, equilibrium, snapshots):
         for settings in call["settings"].values():
             assert all(entry["source"] for entry in settings.values())

@@ -291,8 +291,23 @@ def test_provenance_says_what_was_run_and_adds_up(tmp_path: Path) -> None:
     assert call["hardware"]["cores"] >= 1
     assert list(call["jobs"]) == ["a", "b"]
     assert [each["fingerprint"] for each in call["jobs"].values()] == [each.fingerprint for each in jobs]
+    for each in jobs:
+        record = call["jobs"][each.name]
+        assert (record["labels"], record["seeds"], record["precision"]) == (each.labels, list(each.seeds), "32")
     for kind in ("wall_seconds", "cpu_seconds"):
         assert call["total"][kind] == pytest.approx(sum(each[kind] for each in call["jobs"].values()), abs=0.2)
+
+
+def test_a_job_that_an_earlier_version_recorded_in_fewer_words_stays_with_its_call(tmp_path: Path) -> None:
+    jobs, here = [job("a")], options(out=tmp_path)
+    launch(jobs, tmp_path, here)
+    write_provenance(jobs, here, {"of": "the first call"})
+    sections = sections_of(tmp_path)
+    for name in ("labels", "seeds", "precision"):
+        del sections["run"][0]["jobs"]["a"][name]
+    (tmp_path / "provenance.json").write_text(json.dumps(sections))
+    write_provenance(jobs, here, {"of": "a call that found all done"})
+    assert sections_of(tmp_path) == sections
 
 
 def test_provenance_keeps_each_job_with_the_call_that_did_it(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from mfmarl.mean_field import boltzmann_policy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy
 from mfmarl.seeds import generators
-from mfmarl.tournament.recording import check_kind, record, write
+from mfmarl.tournament import recording
+from mfmarl.tournament.recording import captions, check_kind, record, write
 
 GAME = Battle(8, 25)
 
@@ -127,6 +128,34 @@ def test_a_film_and_a_replay_lie_side_by_side(kind: Any, tmp_path: Path) -> None
                 shown = {(int(x), int(y)) for y, x in np.argwhere((picture == outline).all(-1).any(-1))}
                 where, alive = frame.units.positions[0, number], frame.units.alive[0, number]
                 assert shown == {(x, y) for x, y in where[alive].tolist()}, (index, number)
+
+
+def test_captions_say_the_play_and_at_the_end_who_wins() -> None:
+    replay = record(GAME, ("rush", "random"), "sampled", 0)
+    rush, random = replay.alive.sum(-1).tolist()
+    assert rush > random
+    lines = captions(replay, ("Rush", "Random"), "sampled")
+    assert lines[:2] == ["sampled play, step 0", "sampled play, step 1"]
+    last = len(replay.actions)
+    assert lines[last:] == [f"sampled play, step {last}: Rush wins, {rush} to {random}"]
+    turned = Replay(replay.game, replay.start, replay.actions, replay.alive.flip(0))
+    assert captions(turned, ("Rush", "Random"))[-1] == f"step {last}: Random wins, {rush} to {random}"
+    even = Replay(replay.game, replay.start, replay.actions, torch.ones_like(replay.alive))
+    assert captions(even, ("Rush", "Random"))[-1] == f"step {last}: a draw, 8 to 8"
+
+
+def test_a_film_names_armies_and_their_seats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(recording, "film", lambda *given: told.append(given))
+    seats = set()
+    for seed in range(4):
+        replay = record(GAME, ("rush", "random"), "sampled", seed)
+        write(replay, tmp_path / "round", "gif", ("Rush", "Random"), "sampled")
+        seats.add(replay.start.left)
+        own = ("left", "right") if replay.start.left == 0 else ("right", "left")
+        assert told[-1][2] == captions(replay, ("Rush", "Random"), "sampled")
+        assert told[-1][5] == (f"Rush, {own[0]}:", f"Random, {own[1]}:")
+    assert seats == {0, 1}
 
 
 def test_what_cannot_be_filmed_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
+from mfmarl.files import read_csv
 from mfmarl.report.battles import army_files, army_name, watchable
 from mfmarl.report.claims import by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable, shortened
@@ -369,6 +370,41 @@ def test_equal_calls_are_one_line_of_provenance() -> None:
     assert (one.first, one.last, one.commit, one.dirty) == ("2026-01-02", "2026-01-05", "0123456789", False)
     assert (one.hardware, one.versions) == ("Chip, 2 cores, 8 GiB, G", "python 3.11")
     assert (two.sections, two.commit) == (["first"], "unknown")
+
+
+def test_provenance_names_the_rows_of_a_call() -> None:
+    jobs = {
+        "a": {"labels": {"algorithm": "il", "agents": 64}, "seeds": [0, 1], "precision": "32"},
+        "b": {"labels": {"algorithm": "ac", "agents": 8}, "seeds": [1, 10], "precision": "32"},
+        "c": {},
+    }
+    (one,) = made({"first": [call(jobs=jobs)]})
+    assert one.rows == ["algorithm ac, il", "agents 8, 64", "precision 32", "seeds 0 to 1, 10"]
+    assert made({"first": [call()]})[0].rows == []
+
+
+KEYS = {
+    "gaussian_squeeze": {"appendix": "curves.csv", "calibrated": "curves.csv"},
+    "battle": {"appendix": "curves.csv", "released-code": "curves.csv", "tournament": "tournament.csv"},
+    "ising": {"training": "training.csv", "equilibrium": "equilibrium.csv", "frames": "frames.csv"},
+}
+
+
+@pytest.mark.parametrize(("task", "section"), [(task, section) for task, own in KEYS.items() for section in own])
+def test_committed_jobs_name_the_rows_that_they_made(task: str, section: str) -> None:
+    folder = ROOT / "results" / task
+    table, found = read_csv(folder / KEYS[task][section]), 0
+    for made_by in read_provenance(folder / "provenance.json")[section]:
+        for name, job in made_by["jobs"].items():
+            keys = {column: value for column, value in job.get("labels", {}).items() if column in table.columns}
+            rows = table[(table[list(keys)] == pd.Series(keys)).all(axis=1)] if keys else table.iloc[:0]
+            found += len(rows)
+            if keys:
+                assert set(job.get("seeds", [])) <= set(rows.get("seed", pd.Series([0]))), name
+                assert job["precision"] == (
+                    "bf16-mixed" if "bf16" in made_by["command"] and section != "tournament" else "32"
+                )
+    assert found
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ ARMIES = ("#0072B2", "#D55E00")  # Okabe and Ito's blue and vermillion: apart wi
 WALL, FLOOR = "#4D4D4D", "#FFFFFF"
 FULL_HP = 10.0
 SHADES = 5  # blows of 2 that take an agent of full hp down
-HEADING_PIXELS = 30
+HEADING_PIXELS = 48  # two lines
 HELD_SECONDS = 2  # for which the last picture stays, our choice
 
 
@@ -33,7 +33,7 @@ def film(
 
     The ending of the path decides; MP4 needs ffmpeg where matplotlib finds it. The first army is blue discs, the
     second vermillion squares. Each agent is outlined, and the less hp it has the paler it is filled. Above the map
-    stand the names and the survivors of the armies, and between them the caption. A cell is a square of whole pixels,
+    stand the names and the survivors of the armies, and below these the caption. A cell is a square of whole pixels,
     the map at least 400 across. Equal arguments give equal bytes of a GIF. The file is complete or absent.
 
     Args:
@@ -54,11 +54,12 @@ def film(
     side = pixels * map_size
     figure, axes = canvas(side, HEADING_PIXELS)
     image = axes.imshow(np.zeros((side, side, 3), np.uint8), interpolation="nearest", aspect="auto")
-    line = 1 - HEADING_PIXELS / (side + HEADING_PIXELS) / 2
+    line = HEADING_PIXELS / 2 / (side + HEADING_PIXELS)
+    upper, lower = 1 - line / 2, 1 - 3 * line / 2
     texts = [
-        figure.text(8 / side, line, "", color=ARMIES[0], weight="bold", va="center_baseline"),
-        figure.text(1 - 8 / side, line, "", color=ARMIES[1], weight="bold", va="center_baseline", ha="right"),
-        figure.text(0.5, line, "", color="0.2", va="center_baseline", ha="center"),
+        figure.text(8 / side, upper, "", color=ARMIES[0], weight="bold", va="center_baseline"),
+        figure.text(1 - 8 / side, upper, "", color=ARMIES[1], weight="bold", va="center_baseline", ha="right"),
+        figure.text(0.5, lower, "", color="0.2", va="center_baseline", ha="center"),
     ]
     pictures = _pictures(cells, strengths, map_size, pixels)
 

@@ -55,11 +55,11 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
     )
     for row, (group, pairs, across) in enumerate(zip(groups, rows, grid, strict=True)):
         for axes, evaluation in zip(across, evaluations, strict=True):
-            panel = pairings[pairings["evaluation"] == evaluation].set_index(["algorithm", "opponent"])
-            panel = panel.loc[[pair for pair in pairs if pair in panel.index]]
-            for y, pair in enumerate(pairs):
-                if pair in panel.index:
-                    _draw_bar(axes, y, panel.loc[pair].to_dict(), interval=pair[0] != pair[1])
+            own = pd.MultiIndex.from_frame(pairings[["algorithm", "opponent"]]).isin(pairs)
+            panel = pairings[(pairings["evaluation"] == evaluation) & own]
+            for line in panel.to_dict("records"):
+                pair = (line["algorithm"], line["opponent"])
+                _draw_bar(axes, pairs.index(pair), line, interval=pair[0] != pair[1])
             axes.axvline(0.5, color="white", linewidth=0.8, zorder=1.5)  # over the bars, under the marks
             axes.set_xlim(-0.02, 1.02)
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0))

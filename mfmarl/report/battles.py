@@ -45,7 +45,7 @@ def watchable(replay: Replay, armies: tuple[str, str], mode: str) -> tuple[dict[
             {
                 "name": name,
                 "colour": ARMIES[army],
-                "seat": "left" if replay.start.left == army else "right",
+                "seat": replay.seat(army),
                 "first": replay.start.first == army,
                 "survivors": survivors[army],
             }

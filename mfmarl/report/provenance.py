@@ -1,6 +1,6 @@
 """Where results come from, for the page: provenance.json with equal calls in one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -9,6 +9,7 @@ class Made(NamedTuple):
 
     command: str
     sections: list[str]  #: of provenance.json.
+    rows: list[str]  #: what names the rows that it made: "agents 8, 64"; none where the file does not say.
     jobs: int
     hours: float  #: on the clock, of all jobs.
     first: str  #: days, as year-month-day.
@@ -36,6 +37,7 @@ def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
     return Made(
         one["command"],
         list(dict.fromkeys(section for section, _ in calls)),
+        rows([job for _, call in calls for job in call["jobs"].values()]),
         sum(len(call["jobs"]) for _, call in calls),
         sum(call["total"]["wall_seconds"] for _, call in calls) / 3600,
         days[0],
@@ -44,6 +46,32 @@ def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
         hardware(one),
         versions(one),
     )
+
+
+def rows(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The values of each column that names rows, then precision and seeds, over all jobs."""
+    columns: dict[str, list[Any]] = {}
+    for job in jobs:
+        named = {**job.get("labels", {}), **({"precision": job["precision"]} if "precision" in job else {})}
+        for column, value in named.items():
+            columns.setdefault(column, []).append(value)
+    told = [
+        f"{name} {', '.join(map(str, dict.fromkeys(sorted(values, key=_place))))}" for name, values in columns.items()
+    ]
+    seeds = {seed for job in jobs for seed in job.get("seeds", [])}
+    return [*told, f"seeds {_spans(seeds)}"] if seeds else told
+
+
+def _spans(numbers: Collection[int]) -> str:
+    """Numbers in order, those that follow each other as one: "0 to 4, 9"."""
+    firsts = sorted(number for number in numbers if number - 1 not in numbers)
+    lasts = sorted(number for number in numbers if number + 1 not in numbers)
+    return ", ".join(f"{one}" if one == last else f"{one} to {last}" for one, last in zip(firsts, lasts, strict=True))
+
+
+def _place(value: object) -> tuple[bool, Any]:
+    """The sort key of a number or a text."""
+    return isinstance(value, str), value
 
 
 def commit(call: Mapping[str, Any]) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ import torch
 from mfmarl import __version__
 from mfmarl.files import write_json
 from mfmarl.jobs.folder import folder
-from mfmarl.jobs.job import Job
+from mfmarl.jobs.job import Job, TrainingJob
 from mfmarl.jobs.launch import cores
 from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
@@ -51,10 +51,15 @@ def enter(jobs: Sequence[Job], options: Options, settings: Mapping[str, object],
     earlier = sections.get(section, [])
     recorded = {name: job for call in earlier for name, job in call["jobs"].items()}
     own = {job.name: job_record(job, options) for job in jobs}
-    own = {name: record for name, record in own.items() if recorded.get(name) != record}
+    own = {name: record for name, record in own.items() if not is_known(record, recorded.get(name))}
     calls = [with_jobs(call, {name: job for name, job in call["jobs"].items() if name not in own}) for call in earlier]
     calls.append(with_jobs(this_call(settings), own))
     write_json({**sections, section: [call for call in calls if call["jobs"]]}, path)
+
+
+def is_known(record: Mapping[str, object], earlier: Mapping[str, object] | None) -> bool:
+    """Whether an earlier record is of the same job, done once: records of earlier versions say less."""
+    return earlier is not None and all(record.get(name) == value for name, value in earlier.items())
 
 
 def this_call(settings: Mapping[str, object]) -> dict[str, object]:
@@ -80,9 +85,16 @@ def with_jobs(call: Mapping[str, Any], jobs: Mapping[str, Mapping[str, Any]]) ->
 
 
 def job_record(job: Job, options: Options) -> dict[str, object]:
-    """Fingerprint and times of a job that `launch` has done."""
+    """Fingerprint, rows and times of a job that `launch` has done: by `labels` and `seeds` a row finds its commit."""
     times = job_times(folder(job, options.out, options.precision))
-    return {"fingerprint": job.fingerprint, **{kind: round(seconds, 1) for kind, seconds in times.items()}}
+    trained = {"seeds": list(job.seeds)} if isinstance(job, TrainingJob) else {}
+    return {
+        "fingerprint": job.fingerprint,
+        "labels": dict(job.labels),
+        **trained,
+        "precision": options.precision,
+        **{kind: round(seconds, 1) for kind, seconds in times.items()},
+    }
 
 
 def command() -> str:

@@ -58,18 +58,24 @@ def record(
 
 
 def write(
-    replay: Replay, path: str | os.PathLike[str], kind: Kind = "gif", names: tuple[str, str] = ("blue", "orange")
+    replay: Replay,
+    path: str | os.PathLike[str],
+    kind: Kind = "gif",
+    names: tuple[str, str] = ("blue", "orange"),
+    evaluation: Evaluation | None = None,
 ) -> tuple[Path, Path]:
     """Write a recording and its film, and return their paths: `path`.npz and `path`.gif or `path`.mp4.
 
     The battle is played again for the film, before anything is written. The film has a picture of the start and one
-    after each step. Each file is complete or absent; folders are made as needed.
+    after each step. Above it stand the names, seats and survivors of the armies, how they act and the step; at the end
+    who wins. Each file is complete or absent; folders are made as needed.
 
     Args:
         replay: the recording.
         path: of both files, without their endings.
         kind: of the film; mp4 needs ffmpeg.
         names: of the two armies in the film.
+        evaluation: how both acted, `greedy` or `sampled`; a recording does not hold it. None leaves it out.
 
     Raises:
         ValueError: another kind, mp4 without ffmpeg, or a recording that takes another course on this build of MAgent2.
@@ -83,9 +89,18 @@ def write(
     film(
         [each.positions[0].numpy() for each in units],
         [each.hp[0].numpy() for each in units],
-        [f"step {step}" for step in range(len(units))],
+        captions(replay, names, evaluation),
         replay.game.map_size,
         moving,
-        names,
+        (f"{names[0]}, {replay.seat(0)}:", f"{names[1]}, {replay.seat(1)}:"),
     )
     return file, moving
+
+
+def captions(replay: Replay, names: tuple[str, str], evaluation: Evaluation | None = None) -> list[str]:
+    """A line for the start and for each step of a recording; the last one says who won, by more survivors."""
+    play_of = f"{evaluation} play, " if evaluation else ""
+    one, other = replay.alive.sum(-1).tolist()
+    outcome = "a draw" if one == other else f"{names[0] if one > other else names[1]} wins"
+    lines = [f"{play_of}step {step}" for step in range(len(replay.actions) + 1)]
+    return [*lines[:-1], f"{lines[-1]}: {outcome}, {max(one, other)} to {min(one, other)}"]

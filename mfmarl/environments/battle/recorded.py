@@ -72,6 +72,10 @@ class Replay:
             raise ValueError("record: no round has begun, reset first")
         return cls(battles.game, battles.starts[battle], battles.log(battle), battles.alive[battle])
 
+    def seat(self, army: int) -> str:
+        """Where army 0 or 1 began: left or right."""
+        return "left" if self.start.left == army else "right"
+
     def save(self, path: Path) -> None:
         """Write a compressed npz file, atomically. Equal replays give equal bytes."""
         with atomic(path) as temporary, open(temporary, "wb") as file:

@@ -1,12 +1,15 @@
 """What results/ising/README.md says in numbers."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import one, table, with_interval
+from mfmarl.scripting.tables import read_provenance
 from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisation
 
 AROUND = (1.05, 1.3)  # tau near the critical point, where runs are slow to settle
@@ -22,7 +25,7 @@ def passages(results: Path) -> dict[str, str]:
     return {
         "order-parameter": order_parameter(summary),
         "agreement": agreement(summary, every),
-        "crossings": crossings(read_csv(results / "crossings.csv")),
+        "crossings": crossings(read_csv(results / "crossings.csv"), fit_of(results / "provenance.json")),
         "errors": errors(read_csv(results / "training.csv")),
         "frozen": frozen(read_csv(results / "equilibrium.csv")),
     }
@@ -59,14 +62,26 @@ def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
     )
 
 
-def crossings(found: pd.DataFrame) -> str:
-    """Where Binder's cumulants of two sizes cross."""
+def fit_of(provenance: Path) -> Mapping[str, Any]:
+    """How crossings were found: the degree, and the temperatures by sizes."""
+    fit: Mapping[str, Any] = read_provenance(provenance)["equilibrium"][-1]["settings"]["crossings"]
+    return {name: entry["value"] for name, entry in fit.items()}
+
+
+def crossings(found: pd.DataFrame, fit: Mapping[str, Any]) -> str:
+    """Where Binder's cumulants of two sizes cross, and how that was found."""
     rows = []
     for sizes in ("8, 16", "16, 32"):
         cells = [one(found, method=method, sizes=sizes) for method in ("mf-q", "mcmc")]
         texts = [f"{cell['estimate']:.4f} [{cell['low']:.4f}, {cell['high']:.4f}] n={cell['n']}" for cell in cells]
         rows.append([sizes.replace(", ", " and "), *texts, "1.1346"])
-    return table(["sizes", "MF-Q", "MCMC", "exact"], rows)
+    within = [
+        f"{len(at)} temperatures in [{min(at):g}, {max(at):g}] for {name.removeprefix('temperatures of ')}"
+        for name, at in fit.items()
+        if name != "degree"
+    ]
+    how = f"The curves that cross are polynomials in tau of degree {fit['degree']}, fitted at {', and '.join(within)}."
+    return f"{table(['sizes', 'MF-Q', 'MCMC', 'exact'], rows)}\n\n{how}"
 
 
 def errors(training: pd.DataFrame) -> str:

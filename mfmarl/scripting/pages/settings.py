@@ -7,7 +7,8 @@ from typing import Any
 from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.tables import read_provenance
 
-COUNTS = ("seed_count", "full_seed_count", "seeds_a_job", "tournament_rounds", "evaluations")  # no hyper-parameters
+COUNTS = {"seed_count", "full_seed_count", "seeds_a_job", "large_maac", "large_maac_seed_count"}
+COUNTS |= {"tournament_rounds", "evaluations"}  # no hyper-parameters
 
 
 def passages(results: Path) -> dict[str, str]:
