@@ -1,4 +1,4 @@
-"""Custom classes, named path/to/file.py:Class, and the modules beside such a file."""
+"""Custom classes, named path/to/file.py:Class, the modules beside such a file, and what constructors take."""
 
 import ast
 import hashlib
@@ -6,9 +6,11 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Base = TypeVar("Base")
 
@@ -171,9 +173,60 @@ def constructor_type(cls: type, name: str) -> Any:
         if constructor is not None and name in inspect.signature(constructor).parameters:
             try:
                 return get_type_hints(constructor).get(name, Any)
-            except NameError:  # a type that is imported for type checkers alone
+            except (NameError, AttributeError, TypeError, SyntaxError):  # imported for type checkers alone, or no type
                 return Any
     return Any
+
+
+def check_types(cls: type, values: Mapping[str, object]) -> None:
+    """Raise ValueError for a value of another type than its constructor declares: text for a number, one for several.
+
+    Told apart are numbers, text, None and tuples of them, and games. Ranges, and which numbers, a constructor checks.
+
+    Args:
+        cls: the class.
+        values: arguments by name.
+    """
+    for name, value in values.items():
+        declared = constructor_type(cls, name)
+        allowed = _a_game(declared, value) if name == "environment" else _other_than(declared, value)
+        if allowed:
+            raise ValueError(f"{name} must be {allowed}, got {' '.join(repr(value).split())[:200]}")
+
+
+def check_fields(instance: Any) -> None:
+    """Raise ValueError for a field of a dataclass of another type than it declares, see `check_types`."""
+    check_types(type(instance), {each.name: getattr(instance, each.name) for each in fields(instance) if each.init})
+
+
+def _a_game(declared: Any, value: object) -> str:
+    """What a game is, if `value` is none or another one; else nothing."""
+    if isinstance(declared, type) and is_dataclass(declared):
+        return "" if isinstance(value, declared) else f"an instance of {declared.__name__}"
+    is_one = not isinstance(value, type) and hasattr(value, "agents")
+    return "" if is_one else "a game such as GaussianSqueeze(agents=100)"
+
+
+_NUMBER = (SupportsFloat, SupportsIndex)  # of numpy and torch too
+_TAKEN: dict[Any, tuple[Any, ...]] = {int: _NUMBER, float: _NUMBER, bool: _NUMBER, str: (str,), NoneType: (NoneType,)}
+_WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", NoneType: "None"}
+
+
+def _other_than(declared: Any, value: object) -> str:
+    """What is declared, in words, if `value` is surely something else; else nothing."""
+    origin, inner = get_origin(declared), get_args(declared)
+    if origin in (Union, UnionType, Literal):
+        kinds = dict.fromkeys(type(each) for each in inner) if origin is Literal else inner
+        others = [_other_than(kind, value) for kind in kinds]
+        return " or ".join(others) if all(others) else ""
+    if origin is tuple:
+        several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        items = value if isinstance(value, tuple | list) else ()
+        wrong = not several or any(_other_than(inner[0], item) for item in items)
+        return f"several, each {_WORDS.get(inner[0], 'several again')}" if wrong else ""
+    never = bool | type if declared is int else type
+    fits = declared not in _TAKEN or (isinstance(value, _TAKEN[declared]) and not isinstance(value, never))
+    return "" if fits else _WORDS[declared]
 
 
 def name_in_file(cls: type) -> str:

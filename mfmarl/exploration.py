@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mfmarl.custom import check_fields
 from mfmarl.mean_field import boltzmann_policy
 
 
@@ -50,6 +51,7 @@ class EpsilonGreedy:
     steps: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("start", "end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"epsilon {name} must be in [0, 1], got {getattr(self, name)}")
@@ -101,6 +103,7 @@ class Boltzmann:
     end: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.start > 0:
             raise ValueError(f"Boltzmann start temperature must be positive, got {self.start}")
         for name in ("decay", "end"):

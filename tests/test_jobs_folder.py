@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.jobs.execution import Hardware
-from mfmarl.jobs.folder import CorruptCheckpointError, found, run
+from mfmarl.jobs.execution import Execution, Hardware
+from mfmarl.jobs.folder import CorruptCheckpointError, folder, found, run
 from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.launch import launch
 from tests.support import done
 
 TOY = Path(__file__).with_name("toy.py")
@@ -93,26 +94,34 @@ def test_ctrl_c_stays_a_keyboard_interrupt(tmp_path: Path, monkeypatch: pytest.M
 
 
 KILLED = """
+import signal
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
+from mfmarl.jobs.training import ProgressReporter
 from test_jobs_folder import job, run
-run(job(steps=3000), Path(sys.argv[1]), checkpoint_seconds=0)
+
+def on_train_batch_end(self, trainer, *_):
+    if trainer.current_epoch == 4:
+        Path(sys.argv[1]).with_name("waits").touch()
+        signal.pause()
+
+ProgressReporter.on_train_batch_end = on_train_batch_end
+run(job(), Path(sys.argv[1]), checkpoint_seconds=0)
 """
 
 
 def test_kill_9_and_the_same_again_gives_the_bytes_of_a_whole_run(tmp_path: Path) -> None:
-    long = job(steps=3000)
     script = KILLED.format(tests=str(Path(__file__).parent))
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "killed")], cwd=TOY.parents[1])
-    while not (tmp_path / "killed/checkpoint.ckpt").exists():
-        assert process.poll() is None, "it ended without a checkpoint"
+    while not (tmp_path / "waits").exists():
+        assert process.poll() is None, "it ended by itself"
         time.sleep(0.01)
     process.kill()
     process.wait()
-    assert found(long, tmp_path / "killed", Hardware()) == "checkpoint"
-    run(long, tmp_path / "killed")
-    run(long, tmp_path / "whole")
+    assert found(job(), tmp_path / "killed", Hardware()) == "checkpoint"
+    run(job(), tmp_path / "killed")
+    run(job(), tmp_path / "whole")
     assert (tmp_path / "killed/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
     assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == [
         ".lock",
@@ -120,6 +129,21 @@ def test_kill_9_and_the_same_again_gives_the_bytes_of_a_whole_run(tmp_path: Path
         "log.txt",
         "rows.csv",
     ]
+
+
+def test_a_checkpoint_that_a_kill_left_beside_the_rows_is_removed(tmp_path: Path) -> None:
+    def killed_after_the_rows() -> Path:
+        checkpoint = folder(job(), tmp_path, "32") / "checkpoint.ckpt"
+        checkpoint.write_bytes(b"whatever")
+        return checkpoint
+
+    (rows,) = launch([job()], tmp_path, Execution(workers=1))
+    left = killed_after_the_rows()
+    (again,) = launch([job()], tmp_path, Execution(workers=1))
+    assert not left.exists()
+    assert again.equals(rows)
+    run(job(), killed_after_the_rows().parent)
+    assert not left.exists()
 
 
 def test_rows_that_are_there_are_not_made_again(tmp_path: Path) -> None:

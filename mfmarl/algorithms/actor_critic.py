@@ -200,7 +200,7 @@ class Actors(nn.Module):
     def __init__(self, environment: Environment, generators: Sequence[torch.Generator], start_bias: float) -> None:
         super().__init__()
         logits = stacked_uniform((environment.agents, environment.actions), 1e-2, generators)
-        logits[..., 0] += start_bias
+        logits[..., 0] += float(start_bias)
         self.actions = environment.actions
         self.padded_logits = nn.Parameter(pad(logits))
 

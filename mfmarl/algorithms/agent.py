@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
 from mfmarl.algorithms.optimizers import Adam
-from mfmarl.custom import check_classes, given_class, is_ours, text_name
+from mfmarl.custom import check_classes, check_types, given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
 from mfmarl.seeds import seed_numbers
@@ -60,7 +60,9 @@ class Agent(pl.LightningModule):
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         """Note the arguments, from which a checkpoint makes the agent again, and where torch's global generator is."""
         agent = super().__new__(cls)
-        object.__setattr__(agent, "arguments", by_name(cls, arguments, named))
+        given = by_name(cls, arguments, named)
+        check_types(cls, {name: value for name, value in given.items() if name != "seeds"})
+        object.__setattr__(agent, "arguments", given)
         object.__setattr__(agent, "made_at", torch.default_generator.get_state())
         return agent
 

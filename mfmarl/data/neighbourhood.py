@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mfmarl.custom import check_fields
 from mfmarl.mean_field import action_counts, frequencies, mean_action
 
 
@@ -50,6 +51,9 @@ class Neighbourhood:
     """
 
     same_step: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def follows_from_total(self) -> bool:
@@ -102,6 +106,7 @@ class Graph(Neighbourhood):
     neighbours: tuple[tuple[int, ...], ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for agent, own in enumerate(self.neighbours):
             if not own or len(set(own)) < len(own) or min(own) < 0 or max(own) >= len(self.neighbours):
                 allowed = f"distinct numbers in 0 .. {len(self.neighbours) - 1}, at least one"

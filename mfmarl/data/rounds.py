@@ -8,9 +8,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.custom import is_ours
+from mfmarl.custom import check_types, is_ours
 from mfmarl.environments import Game
 from mfmarl.seeds import generators, seed_numbers
+
+MOST = 10**12  # of anything that is counted: steps, minibatches, what a buffer holds
 
 
 def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: Sequence[int]) -> None:
@@ -54,6 +56,11 @@ class RoundsDataModule(pl.LightningDataModule):
     """
 
     environment: Any  #: the game; a subclass names its type.
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Any:
+        """Check the types of the arguments; of the seeds `seed_numbers` does."""
+        check_types(cls, {**dict(zip(("environment",), arguments, strict=False)), **named})
+        return super().__new__(cls)
 
     def __init__(self, environment: Game, seeds: Sequence[int], *, steps: int, evaluations: int) -> None:
         super().__init__()
@@ -185,12 +192,14 @@ class LateBuffer(Generic[PolicyT, BufferT]):
 
 
 def check_positive(**arguments: Any) -> None:
-    """Raise ValueError, naming the argument, unless all are whole numbers of at least 1."""
+    """Raise ValueError, naming the argument, unless all are whole numbers from 1 to `MOST`."""
     for name, value in arguments.items():
         if not isinstance(value, Integral):
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+        if int(value) > MOST:
+            raise ValueError(f"{name} must be at most {MOST}, got {value}")
 
 
 def cut(steps: int, length: int) -> list[int]:

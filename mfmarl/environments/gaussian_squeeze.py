@@ -11,6 +11,8 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
 from torch import Tensor
 
+from mfmarl.custom import check_fields
+
 MOST_AGENTS = 10_000_000  # whose sums a float32 gradient step and the memory of one machine still bear
 LARGEST = 1e15  # up to here sums, and differences from them, are exact in float64
 SMALLEST = 1e-15  # whose square, and what is divided by it, float64 holds
@@ -36,6 +38,7 @@ class GaussianSqueeze:
     draws: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 2 <= self.agents <= MOST_AGENTS:
             raise ValueError(f"agents must be from 2 to {MOST_AGENTS}, got {self.agents}")
         if not abs(self.mu) <= LARGEST:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mfmarl.custom import check_fields
 from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size
 
 LARGEST_SIZE = 4096  # 17 million spins, of which each run has a byte, a table of Q and sums of them
@@ -38,6 +39,7 @@ class Ising:
     actions: int = 2
 
     def __post_init__(self) -> None:
+        check_fields(self)
         checked_size(self.size, 3, LARGEST_SIZE)
         checked_finite("field", self.field)
         checked_coupling(self.coupling)

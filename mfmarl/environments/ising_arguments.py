@@ -32,12 +32,15 @@ def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures
     """The temperatures of spins that learn or are sampled, as floats.
 
     Raises:
-        ValueError: there is none, or one that is below 1e-30 or not finite.
+        ValueError: there is none, or one that is no number, below 1e-30 or not finite.
     """
-    values = tuple(float(value) for value in temperatures)
+    asked = f"{argument} must be positive and finite, at least one, from {SMALLEST_TEMPERATURE:g} on"
+    try:
+        values = tuple(float(value) for value in temperatures)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{asked}, got {temperatures!r}") from error
     if not values or not all(value >= SMALLEST_TEMPERATURE and isfinite(value) for value in values):
-        asked = f"positive and finite, at least one, from {SMALLEST_TEMPERATURE:g} on"
-        raise ValueError(f"{argument} must be {asked}, got {list(values)}")
+        raise ValueError(f"{asked}, got {list(values)}")
     return values
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mfmarl.custom import check_fields
+
 Matrix = tuple[tuple[float, ...], ...]
 
 
@@ -29,6 +31,7 @@ class MatrixGame:
     agents: int = 2
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.agents != 2:
             raise ValueError(f"a matrix game has 2 agents, got {self.agents}")
         for name in ("payoff", "other"):

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
+from mfmarl.custom import check_fields
 from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed", "tf32"]
@@ -68,6 +69,7 @@ class Execution:
     """How often a task may be queued again when it is preempted, loses its node, or its time is over."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, kind in get_type_hints(Execution).items():
             check_named(name, getattr(self, name), kind)
         within("workers", self.workers, 1, MOST_PROCESSES)

@@ -78,6 +78,7 @@ def run(
     with locked(directory):
         left = found(job, directory, hardware)
         if left == "rows":
+            tidy(job, directory)
             progress(job.work)
             return
         if left == "nothing":
@@ -109,7 +110,7 @@ def finish(job: Job, attempt: Attempt) -> None:
     with atomic(rows) as draft:
         write_csv(frame, draft, keys=job.keys)
         write_json({**record, **attempt.times(), "rows": digest(draft)}, directory / "job.json")
-    attempt.checkpoint.unlink(missing_ok=True)
+    tidy(job, directory)
 
 
 def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
@@ -149,6 +150,11 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
 def read_rows(job: Job, directory: Path) -> pd.DataFrame:
     """The rows of a job that is done. Labels come from the job: a file takes the text "100" for a number."""
     return read_csv(directory / "rows.csv").assign(**job.labels)
+
+
+def tidy(job: Job, directory: Path) -> None:
+    """Remove the checkpoint of a job that is done: a kill may have come between its rows and this."""
+    (directory / job.checkpoint_name).unlink(missing_ok=True)
 
 
 def clear(job: Job, directory: Path) -> None:

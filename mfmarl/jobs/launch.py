@@ -19,7 +19,7 @@ import torch
 from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
 from mfmarl.jobs.execution import Execution, Hardware, share_of
-from mfmarl.jobs.folder import clear, read_rows
+from mfmarl.jobs.folder import clear, read_rows, tidy
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress
@@ -85,6 +85,9 @@ def launch(
             failures = do(left, progress)
         if failures:
             raise JobsFailedError(report(failures, jobs, place))
+    for job in jobs:
+        if job.name in done:
+            tidy(job, place.folder(job))
     if execution.shard is not None:
         raise ShareDone(f"share {execution.shard} is done: {len(jobs)} of the jobs")
     return [read_rows(job, place.folder(job)) for job in jobs]

@@ -110,6 +110,8 @@ def train(
     cls, name = found(algorithm, kind)
     numbers = seed_numbers(seeds)
     execution = Execution(workers=1) if execution is None else execution
+    if not isinstance(out, str | Path | None):
+        raise ValueError(f"out must be a path or None, got {out!r}")
     if not isinstance(execution, Execution):
         raise ValueError(f"execution must be an Execution such as Execution(workers=2), got {execution!r}")
     unread = {"neighbourhood", "stored_mean_action"} & set(arguments)

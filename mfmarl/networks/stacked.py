@@ -73,7 +73,7 @@ class AgentNetwork(nn.Module):
         else:
             rows = stacked_uniform((agents, widths[0]), bound, generators)
         if hidden is None:
-            rows[..., 0] += start_bias
+            rows[..., 0] += float(start_bias)
         self.outputs = outputs
         self.identity = nn.Parameter(rows, requires_grad=embedding != "none")
         self.features = nn.Parameter(stacked_uniform((features, widths[0]), bound, generators)) if features else None
@@ -85,7 +85,7 @@ class AgentNetwork(nn.Module):
                 self._add_layer(f"weight_{layer}", pad(stacked_uniform((inputs, width), bound, generators)))
                 self._add_layer(f"bias_{layer}", pad(stacked_uniform((1, width), bound, generators)))
             with torch.no_grad():
-                self._layers[-1][..., 0] += start_bias
+                self._layers[-1][..., 0] += float(start_bias)
 
     def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
         """Outputs for the agents asked for.

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 from math import isqrt, sqrt
+from numbers import Integral
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator
 
+from mfmarl.custom import check_fields
+
 VIEW = (13, 13, 7)  #: rows y, columns x around the agent; wall, own army, its hp, its minimap, enemies, theirs, theirs.
 FEATURES = 34  #: 10 bits of the id, last action one-hot, last reward, x and y over the map's size.
 ACTIONS = 21  #: 0 .. 12 moves within 2 cells, row by row (6 stays); 13 .. 20 attacks on the cells around, row by row.
 
 LARGEST_SEED = 2**31 - 2  # of the engine's generator, whose seeds 0 and 1 are one
+
+LONGEST = 10**9  # steps of a round
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,14 @@ class Battle:
     max_steps: int = 400
 
     def __post_init__(self) -> None:
-        if not 1 <= self.agents <= 384:
+        check_fields(self)
+        if not (_is_whole(self.agents) and 1 <= self.agents <= 384):
             raise ValueError(f"agents must be in 1 .. 384 a side, got {self.agents}")
         columns, rows = self.block
         if rows > 2 * columns:
             raise ValueError(f"agents must fill a block of sides within 1 : 2, got {self.agents} = {columns} x {rows}")
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
+        if not (_is_whole(self.max_steps) and 1 <= self.max_steps <= LONGEST):
+            raise ValueError(f"max_steps must be at least 1, a whole number up to {LONGEST}, got {self.max_steps}")
 
     @property
     def block(self) -> tuple[int, int]:
@@ -87,6 +93,7 @@ class Start:
     first: int
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 2 <= self.seed <= LARGEST_SEED:
             raise ValueError(f"seed must be in 2 .. {LARGEST_SEED}, got {self.seed}")
         for name in ("left", "first"):
@@ -99,3 +106,7 @@ class Start:
         seed = int(torch.randint(2, LARGEST_SEED + 1, (), generator=generator))
         drawn_left, drawn_first = torch.randint(2, (2,), generator=generator).tolist()
         return cls(seed, drawn_left if left is None else left, drawn_first if first is None else first)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
+from mfmarl.custom import check_types
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import (
     ACTIONS,
@@ -57,6 +58,11 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
     def __init__(self, agents: int = 64, max_cycles: int = 400, render_mode: str | None = None) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f'render_mode must be None or "rgb_array", got {render_mode!r}')
+        check_types(type(self), {"agents": agents, "max_cycles": max_cycles})
+        try:
+            game = Battle(agents, max_cycles)
+        except ValueError as error:
+            raise ValueError(str(error).replace("max_steps", "max_cycles")) from error
         EzPickle.__init__(self, agents, max_cycles, render_mode)
         self.render_mode = render_mode
         self.max_cycles = max_cycles
@@ -74,7 +80,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
         self._action_spaces = {agent: spaces.Discrete(ACTIONS) for agent in self.possible_agents}
         self._generator = torch.Generator()
         self._generator.seed()
-        self._battles = Battles(Battle(agents, max_cycles))
+        self._battles = Battles(game)
 
     def observation_space(self, agent: str) -> spaces.Dict:
         """Of one agent, always the same object."""
