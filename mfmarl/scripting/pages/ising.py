@@ -64,7 +64,8 @@ def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
 
 def fit_of(provenance: Path) -> Mapping[str, Any]:
     """How crossings were found: the degree, and the temperatures by sizes."""
-    fit: Mapping[str, Any] = read_provenance(provenance)["equilibrium"][-1]["settings"]["crossings"]
+    calls = read_provenance(provenance)["equilibrium"]
+    fit: Mapping[str, Any] = [call for call in calls if "crossings" in call["settings"]][-1]["settings"]["crossings"]
     return {name: entry["value"] for name, entry in fit.items()}
 
 
