@@ -65,11 +65,20 @@ def encode(value: object) -> Any:
     if isinstance(value, type):
         return {"class": class_name(value)}
     if is_dataclass(value):
+        check_told_by_fields(value)
         content = {each.name: encode(getattr(value, each.name)) for each in fields(value) if each.init}
         return {"dataclass": class_name(type(value)), "fields": content}
     raise ValueError(
         f"value must be a number, text, a list, tuple or mapping, a class or a dataclass instance, got {value!r}"
     )
+
+
+def check_told_by_fields(value: object) -> None:
+    """Raise ValueError if a class between a dataclass and this value takes arguments that are no fields."""
+    cls = type(value)
+    maker = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    if "__dataclass_fields__" not in vars(maker):
+        raise ValueError(f"{cls.__name__} must be a dataclass itself: what its own __init__ takes is no field of it")
 
 
 def decode(plain: Any, custom: Callable[[str], type]) -> Any:

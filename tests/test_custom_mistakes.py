@@ -21,6 +21,8 @@ from mfmarl import (
     Execution,
     GaussianSqueeze,
     Ising,
+    LatticeAgent,
+    Neighbourhood,
     Policy,
     ReplayDataModule,
     TabularMFQ,
@@ -220,3 +222,52 @@ def test_an_army_is_saved_where_a_text_says(tmp_path: Path) -> None:
 def test_every_method_trains_in_every_precision(name: str, precision: Any) -> None:
     curves = train(algorithm_class(name), GAME, [0, 1], execution=Execution(workers=1, precision=precision), **SHORT)
     assert len(curves) == 4
+
+
+def test_what_another_family_calls_is_not_passed_over_in_silence() -> None:
+    class Lost(MFQ):
+        def loss(self, batch: object) -> None: ...
+
+    class Netless(AC):
+        def make_network(self) -> None: ...
+
+    class Own(MFQ):
+        def loss(self, batch: object) -> None: ...
+        def losses(self, batch: Any) -> list[Tensor]:
+            return super().losses(batch)
+
+    with pytest.raises(ValueError, match=r"^Lost: loss is never called, MFQ calls losses$"):
+        Lost(GAME, [0])
+    with pytest.raises(ValueError, match=r"^Netless: make_network is never called, AC calls make_critic$"):
+        Netless(GAME, [0])
+    Own(GAME, [0])
+
+
+def test_arguments_that_are_no_fields_are_refused_for_they_would_tell_no_jobs_apart(tmp_path: Path) -> None:
+    class Faded(Neighbourhood):
+        def __init__(self, rate: float) -> None:
+            super().__init__()
+            vars(self)["rate"] = rate
+
+    with pytest.raises(ValueError, match=r"^Faded must be a dataclass itself"):
+        train(MFQ, GAME, [0], neighbourhood=Faded(0.5), out=tmp_path / "out", **SHORT)
+
+
+def test_seeds_that_share_a_single_number_are_refused() -> None:
+    class Shared(MFQ):
+        def __init__(self, environment: Any, seeds: Any) -> None:
+            super().__init__(environment, seeds)
+            self.factor = torch.nn.Parameter(torch.ones(()))
+
+        def losses(self, batch: Any) -> list[Tensor]:
+            return [self.factor * super().losses(batch)[0]]
+
+    with pytest.raises(ValueError, match=r"^losses: all seeds share factor"):
+        train(Shared, GAME, range(2), steps=600, evaluations=1)
+
+
+def test_spins_without_act_say_what_they_lack() -> None:
+    class Idle(LatticeAgent): ...
+
+    with pytest.raises(NotImplementedError, match=r"^Idle must define act$"):
+        train(Idle, Ising(4), [0], temperatures=1.0, steps=4, evaluations=2)

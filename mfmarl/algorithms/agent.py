@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import partial
+from itertools import takewhile
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -26,6 +28,8 @@ from mfmarl.values import decode, encode, write_weights
 BatchT = TypeVar("BatchT")
 
 _OF = "mfmarl"  # a checkpoint's key, of what says with whom it goes
+# What one family calls by the one name and another by the other.
+_SIBLINGS = {"loss": "losses", "losses": "loss", "make_network": "make_critic", "make_critic": "make_network"}
 
 
 class Agent(pl.LightningModule):
@@ -68,6 +72,7 @@ class Agent(pl.LightningModule):
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
         super().__init__()
+        check_overrides(type(self))
         self.automatic_optimization = False
         self.environment = environment
         self.seeds = seed_numbers(seeds)
@@ -239,6 +244,15 @@ def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> di
     return {name: values for name, values in scores.items() if not values.isnan().all()}
 
 
+def check_overrides(cls: type) -> None:
+    """Raise ValueError if a custom class defines what its family calls by another name, and so would never call."""
+    own = {name for base in takewhile(lambda base: not is_ours(base), cls.__mro__) for name in vars(base)}
+    ours = next(base for base in cls.__mro__ if is_ours(base))
+    for name, called in _SIBLINGS.items():
+        if name in own and called not in own and hasattr(ours, called) and not hasattr(ours, name):
+            raise ValueError(f"{cls.__name__}: {name} is never called, {ours.__name__} calls {called}")
+
+
 def _tells(value: object) -> bool:
     """Whether the text of a value tells it from others, in another process too."""
     return is_dataclass(value) or isinstance(value, tuple)
@@ -367,7 +381,7 @@ def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]
         for name, first, second in zip(parameters, *both, strict=True):
             if first is None or second is None or not (first.any() and second.any()):
                 continue
-            if len(first) != seeds or first[1:].any() or second[:1].any() or second[2:].any():
+            if not first.dim() or len(first) != seeds or first[1:].any() or second[:1].any() or second[2:].any():
                 raise ValueError(
                     f"losses: all seeds share {name}, but each run needs parameters of its own: "
                     "mfmarl.Copies makes a copy of plain torch layers for each"
@@ -402,16 +416,16 @@ def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Ca
     return follow
 
 
-def check_rate(name: str, value: float) -> None:
+def check_rate(name: str, value: Any) -> None:
     """Raise ValueError unless the rate of a soft update is in (0, 1]."""
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} must be in (0, 1], got {value}")
+    if not (isinstance(value, Real) and 0 < value <= 1):  # type: ignore[operator]
+        raise ValueError(f"{name} must be in (0, 1], got {value!r}")
 
 
-def check_discount(discount: float) -> None:
+def check_discount(discount: Any) -> None:
     """Raise ValueError unless gamma is in [0, 1)."""
-    if not 0 <= discount < 1:
-        raise ValueError(f"discount must be in [0, 1), got {discount}")
+    if not (isinstance(discount, Real) and 0 <= discount < 1):  # type: ignore[operator]
+        raise ValueError(f"discount must be in [0, 1), got {discount!r}")
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:
@@ -442,7 +456,7 @@ def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _positive(value: float, argument: str) -> float:
-    if not value > 0:
-        raise ValueError(f"{argument} must be positive, got {value}")
+def _positive(value: Any, argument: str) -> Any:
+    if not (isinstance(value, Real) and value > 0):  # type: ignore[operator]
+        raise ValueError(f"{argument} must be positive, got {value!r}")
     return value

@@ -53,7 +53,7 @@ class LatticeAgent(Agent):
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
         """See SpinPolicy."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define act")
 
     def learn(self, transition: Transition) -> None:
         """Learn from what spins that acted together were paid."""

@@ -19,6 +19,7 @@ from mfmarl.custom import is_in_file, sources
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
 from mfmarl.jobs.execution import Attempt, Precision
+from mfmarl.values import check_told_by_fields
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
@@ -207,6 +208,7 @@ def canonical(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
+        check_told_by_fields(value)
         content = {each.name: canonical(getattr(value, each.name)) for each in fields(value)}
         return [type(value).__qualname__, content]
     if isinstance(value, Mapping):

@@ -21,6 +21,7 @@ import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
 from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, is_ours, name_in_file, sources
+from mfmarl.data.rounds import check_positive
 from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep_all, seeds_together
@@ -122,6 +123,8 @@ def train(
     if kind == "lattice":
         # One value may be a number.
         temperatures = temperature_tuple(np.atleast_1d(agent["temperatures"]))
+        if len(set(temperatures)) < len(temperatures):
+            raise ValueError(f"temperatures must be distinct, got {list(temperatures)}")
         conditions = tuple({"temperature": each} for each in temperatures)
         agent |= {"temperatures": temperatures}
         data |= {"temperatures": temperatures}
@@ -185,7 +188,9 @@ def check_game(environment: object) -> Kind:
     lacking = [each for each in needed if not hasattr(environment, each)]
     if lacking:
         raise ValueError(f"environment must have {', '.join(needed)}; {environment!r} lacks {', '.join(lacking)}")
-    pays_each_agent(cast(Environment, environment))
+    game = cast(Environment, environment)
+    check_positive(agents=game.agents, actions=game.actions)
+    pays_each_agent(game)
     return "stateless"
 
 
@@ -200,10 +205,12 @@ def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
         name = called.get(algorithm, algorithm)
         return algorithm_class(name, kind), name
     if not isinstance(algorithm, type):
-        raise ValueError(f"algorithm must be a class or a name, got {algorithm!r}")
+        raise ValueError(" ".join(f"algorithm must be a class or a name, got {algorithm!r}".split()))
     if getattr(algorithm, "kind", None) != kind:
         base = BASES[kind].partition(":")[2]
         raise ValueError(f"algorithm: {algorithm.__name__} does not play such a game, allowed are subclasses of {base}")
+    if not hasattr(algorithm, "data_module"):
+        raise ValueError(f"algorithm: {algorithm.__name__} names no data_module, as ReplayingAgent does: extend that")
     if algorithm.__module__.startswith(FILE_MODULE):
         return algorithm, name_in_file(algorithm)
     place = f"{algorithm.__module__}:{algorithm.__qualname__}"
