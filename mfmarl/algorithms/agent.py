@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import partial
 from itertools import takewhile
-from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -416,16 +415,16 @@ def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Ca
     return follow
 
 
-def check_rate(name: str, value: Any) -> None:
+def check_rate(name: str, value: float) -> None:
     """Raise ValueError unless the rate of a soft update is in (0, 1]."""
-    if not (isinstance(value, Real) and 0 < value <= 1):  # type: ignore[operator]
-        raise ValueError(f"{name} must be in (0, 1], got {value!r}")
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must be in (0, 1], got {value}")
 
 
-def check_discount(discount: Any) -> None:
+def check_discount(discount: float) -> None:
     """Raise ValueError unless gamma is in [0, 1)."""
-    if not (isinstance(discount, Real) and 0 <= discount < 1):  # type: ignore[operator]
-        raise ValueError(f"discount must be in [0, 1), got {discount!r}")
+    if not 0 <= discount < 1:
+        raise ValueError(f"discount must be in [0, 1), got {discount}")
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:
@@ -456,7 +455,7 @@ def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _positive(value: Any, argument: str) -> Any:
-    if not (isinstance(value, Real) and value > 0):  # type: ignore[operator]
-        raise ValueError(f"{argument} must be positive, got {value!r}")
+def _positive(value: float, argument: str) -> float:
+    if not value > 0:
+        raise ValueError(f"{argument} must be positive, got {value}")
     return value
