@@ -135,6 +135,16 @@ def page(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
+def settle(figure: Figure) -> Figure:
+    """The figure with its layout made once, to the sixth decimal: the last digits of the solver differ between runs."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(float(length), 6) for length in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+    return figure
+
+
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, note: str | None = None) -> None:
     """One legend for all panels, below them, with a note on how to read the marks as its title."""
     figure.legend(
