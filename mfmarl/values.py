@@ -171,7 +171,10 @@ def read_weights(
         raise ValueError(f"{what}: there is no file {path}")
     check_device(device)
     with understood(path, what), safe_open(path, "pt", device=str(device)) as file:
-        about = json.loads(file.metadata()[what])
+        held = file.metadata() or {}
+        if what not in held:
+            raise ValueError(f"it holds {' and '.join(held) or 'nothing'} in place of {what}")
+        about = json.loads(held[what])
         if not isinstance(about, dict):
             raise ValueError(f"its header must be an object, got {type(about).__name__}")
         return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict

@@ -434,6 +434,14 @@ def army(tmp_path: Path) -> Path:
     return file
 
 
+def test_an_army_is_no_agent_nor_an_agent_an_army(army: Path, tmp_path: Path) -> None:
+    IL(GaussianSqueeze(5), [0]).save(tmp_path)
+    with pytest.raises(ValueError, match=r"^agent: .* is no agent: ValueError: it holds policy in place of agent$"):
+        load_agent(army)
+    with pytest.raises(ValueError, match=r"^policy: .* is no policy: ValueError: it holds agent in place of policy$"):
+        Policy.load(tmp_path / "agent.safetensors")
+
+
 def test_an_army_or_agent_that_is_not_finite_is_refused_where_it_is_loaded(army: Path, tmp_path: Path) -> None:
     agent = IL(GaussianSqueeze(5), [0])
     agent.save(tmp_path)

@@ -166,7 +166,14 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
             "learning_rat: MFQ and its data module take no such argument, .*damping",
         ),
         (bad(MFQ, GAME, range(2), evaluations=3), "evaluations must divide steps, got 3 and 4"),
-        (bad(MFQ, GAME, range(2), learning_rate=-1.0), "learning_rate must be positive, got -1.0"),
+        (
+            bad(MFQ, GAME, range(2), learning_rate=-1.0, samples_per_update=5),
+            "learning_rate must be positive, got -1.0",
+        ),
+        (
+            bad(MFQ, GAME, [1]),
+            r"steps: got 4, in which nothing would be learned: 5 agents see 20 .* every 500 \(samples_",
+        ),
         (bad(MFQ, GAME, 8), r"seeds must be several numbers, such as range\(8\), got 8"),
         (bad(MFQ, GAME, [0.5]), r"seeds must be whole numbers, got \[0.5\]"),
         (bad(MFQ, GAME, [1, 1]), "seeds must be distinct"),
@@ -184,7 +191,10 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
         (bad("mf-p", GAME, [1]), "algorithm must be one of il, .*, got 'mf-p'"),
         (bad(TabularMFQ, Ising(4), [1]), "temperatures: TabularMFQ needs this argument"),
         (bad(Metropolis, Ising(4), [1], temperatures=-1), "temperatures must be positive and finite"),
-        (bad(MFQ, GAME, [1], execution=Execution(logger="csv")), "execution: got logger csv, whose files lie in out"),
+        (
+            bad(MFQ, GAME, [1], samples_per_update=5, execution=Execution(logger="csv")),
+            "execution: got logger csv, whose files lie in out",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_refused_in_one_line(call: Callable[[], object], message: str) -> None:
@@ -339,4 +349,4 @@ def test_what_no_file_could_hold_is_refused_before_training() -> None:
         """Inside a function."""
 
     with pytest.raises(ValueError, match=r"keep: no file can hold a trained Local: class .*Local must be at the top"):
-        train(Local, GaussianSqueeze(8), [0], steps=4, evaluations=1, keep=True)
+        train(Local, GaussianSqueeze(8), [0], steps=4, evaluations=1, samples_per_update=8, keep=True)

@@ -418,6 +418,10 @@ OTHERS: dict[str, Callable[[], tuple[Agent, Any, dict[str, Any]]]] = {
         *CASES["stateless"].make(),
         {"max_epochs": 5},
     ),
+    "max_epochs must be at most 4, or -1, got 1000, Lightning's default: ": lambda: (
+        *CASES["stateless"].make(),
+        {"max_epochs": 1000},
+    ),
     "Automatic gradient clipping is not supported for manual": lambda: (
         *CASES["stateless"].make(),
         {"gradient_clip_val": 1.0},

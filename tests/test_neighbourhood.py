@@ -172,4 +172,6 @@ def test_bad_graphs_are_refused(neighbours: tuple[tuple[int, ...], ...]) -> None
 
 def test_an_iterated_fixed_point_is_of_all_others_alone() -> None:
     with pytest.raises(ValueError, match=r"fixed_point must be one-shot with Slow\(.*\): iterated is of all others"):
-        train(MFQ, GAME, [0], steps=4, evaluations=1, neighbourhood=Slow(), fixed_point="iterated")
+        train(
+            MFQ, GAME, [0], steps=4, evaluations=1, samples_per_update=5, neighbourhood=Slow(), fixed_point="iterated"
+        )

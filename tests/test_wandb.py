@@ -48,5 +48,5 @@ def test_each_job_is_a_run_that_is_finished(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(launch, "find_spec", lambda name: True)
     monkeypatch.setattr(training, "WandbLogger", StandIn)
     how = Execution(logger="wandb", workers=1)
-    train("il", GaussianSqueeze(5), [0], steps=4, evaluations=2, out=tmp_path, execution=how)
+    train("il", GaussianSqueeze(5), [0], steps=4, evaluations=2, samples_per_update=5, out=tmp_path, execution=how)
     assert said == [(True, "mfmarl", True), 2, 4, "finish"]

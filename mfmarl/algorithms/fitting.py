@@ -267,7 +267,8 @@ def limit_epochs(trainer: pl.Trainer) -> None:
         raise ValueError(f"datamodule must have steps left, got one whose {data.steps} steps are played")
     elif trainer.max_epochs is not None and trainer.max_epochs > most:
         played = f", of which {epochs_played} are over" if epochs_played else ""
+        usual = ", Lightning's default" if trainer.max_epochs == 1000 else ""
         raise ValueError(
-            f"max_epochs must be at most {most}, or -1, got {trainer.max_epochs}: an epoch ends with an evaluation, "
-            f"and the data module has {data.evaluations} of them{played}"
+            f"max_epochs must be at most {most}, or -1, got {trainer.max_epochs}{usual}: an epoch ends with an "
+            f"evaluation, and the data module has {data.evaluations} of them{played}"
         )

@@ -239,6 +239,13 @@ class ReplayDataModule(RoundsDataModule):
         capacity = 1 if self.batch_size is None else min(self.capacity, self.steps)
         return ReplayBuffer(capacity, len(self.generators["training"]), columns, policy.device)
 
+    @property
+    def gradient_steps(self) -> int:
+        """How many minibatches all steps yield."""
+        if self.batch_size is None:
+            return self.steps
+        return self.steps * self.environment.agents // self.samples_per_update
+
     def _updates(self, step: int) -> int:
         """Gradient steps due after joint step number `step` (from 1)."""
         if self.batch_size is None:

@@ -22,6 +22,7 @@ import pandas as pd
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
 from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, is_ours, name_in_file, sources
 from mfmarl.data.rounds import check_positive
+from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep_all, seeds_together
@@ -251,7 +252,13 @@ def check_made(
 ) -> None:
     """Make the agent and its data module once, before there are folders or workers, for what they refuse."""
     cls(environment, seeds, **agent)
-    cls.data_module(environment, seeds, **data)
+    module = cls.data_module(environment, seeds, **data)
+    if isinstance(module, ReplayDataModule) and not module.gradient_steps:
+        samples = module.steps * module.environment.agents
+        raise ValueError(
+            f"steps: got {module.steps}, in which nothing would be learned: {module.environment.agents} agents see "
+            f"{samples} transitions, and a gradient step is due every {module.samples_per_update} (samples_per_update)"
+        )
 
 
 def checked_execution(execution: Execution, classes: Iterable[type]) -> Execution:
