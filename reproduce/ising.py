@@ -193,7 +193,8 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
             yield Cell("training", method, order, options.size, training)
             slow = order == "released-code" and not options.quick
             settings = replace(SLOW, temperatures=compared.temperatures) if slow else compared
-            yield Cell("equilibrium", method, order, options.size, settings)
+            chosen = f"tau-{min(options.temperatures)}-to-{max(options.temperatures)}" if options.temperatures else ""
+            yield Cell("equilibrium", method, order, options.size, settings, at=chosen)
             if slow or (method == "mcmc" and not options.quick):
                 yield Cell("training", method, order, options.size, TRAINING_THERE, at="tau-2")
                 if not options.temperatures:

@@ -347,11 +347,11 @@ def hyperparameters(results: Path) -> list[dict[str, Any]]:
 
 
 def column(calls: Sequence[dict[str, Any]], *part: str) -> Column:
-    """The settings of some calls, or a part of them."""
-    settings = [call["settings"] for call in calls]
+    """The settings of some calls, or the part of this name of those that have it."""
+    found = [(call["settings"], len(call["jobs"])) for call in calls]
     for name in part:
-        settings = [each[name] for each in settings]
-    return Column(settings, [len(call["jobs"]) for call in calls])
+        found = [(settings[name], jobs) for settings, jobs in found if name in settings]
+    return Column([settings for settings, _ in found], [jobs for _, jobs in found])
 
 
 def provenance(results: Path) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ HERE = ["--workers", "1", "--accelerator", "cpu"]
 TABLES = ["crossings.csv", "equilibrium.csv", "frames.csv", "references.csv", "snapshots.csv"]
 TABLES += ["summary.csv", "training.csv"]
 FIGURES = ["binder", "energy", "order_parameter", "spins", "training"]
+HOT, BEYOND = {("mcmc", "checkerboard"), ("mf-q", "released-code")}, (2.2, 2.4)  # run at and above tau = 2
 CELLS = {("mcmc", "checkerboard"), *(("mf-q", order) for order in ("checkerboard", "simultaneous", "released-code"))}
 
 
@@ -41,7 +42,9 @@ def tiny() -> Iterator[None]:
         "SETTINGS": {"appendix": base},
         "QUICK": replace(base, temperatures=TEMPERATURES[:2]),
         "TRAINING": replace(base, temperatures=(0.8, 1.2), evaluations=6, measure_every=1),
+        "TRAINING_THERE": replace(base, temperatures=(2.0,), evaluations=6, measure_every=1),
         "SLOW": replace(base, steps=32),
+        "BEYOND": BEYOND,
         "WIDE": AROUND,
         "NARROW": AROUND,
         "CUMULANTS": {8: AROUND, 16: AROUND},
@@ -98,8 +101,9 @@ def test_equilibrium_is_one_row_a_run(results: Path) -> None:
     critical = {
         (method, "checkerboard", *rest) for method in ("mf-q", "mcmc") for rest in product((8, 16), AROUND, (5, 6))
     }
-    assert len(table) == len(compared | critical)
-    assert runs(table) == compared | critical
+    hot = {(*cell, 6, *rest) for cell in HOT for rest in product(BEYOND, (5, 6))}
+    assert len(table) == len(compared | critical | hot)
+    assert runs(table) == compared | critical | hot
     assert table.notna().all(axis=None)
     assert table["order_parameter"].ge(0).all()
     assert table["sublattice_order_parameter"].le(1).all()
@@ -114,6 +118,7 @@ def test_equilibrium_is_the_mean_of_the_jobs_rows_after_the_burn_in(results: Pat
         (path,) = results.glob(f"jobs/equilibrium-{'-'.join(map(str, cell))}-seeds-5-6-*/rows.csv")
         rows = read_csv(path)
         means = table[(table["method"] == cell[0]) & (table["order"] == cell[1]) & (table["size"] == cell[2])]
+        means = means[~means["temperature"].isin(BEYOND)]
         assert len(rows) == 4 * len(means)
         for run in means.to_dict("records"):
             own = rows[(rows["temperature"] == run["temperature"]) & (rows["seed"] == run["seed"])]
@@ -126,7 +131,8 @@ def test_training_is_one_row_an_evaluation(results: Path) -> None:
     table = read_csv(results / "training.csv")
     names = {"method", "order", "size", "temperature", "seed", "step", "order_parameter", "energy", "q_error"}
     assert names <= set(table.columns)
-    assert runs(table) == {(*cell, 6, *rest) for cell in CELLS for rest in product((0.8, 1.2), (5, 6))}
+    hot = {(*cell, 6, *rest) for cell in HOT for rest in product((2.0,), (5, 6))}
+    assert runs(table) == hot | {(*cell, 6, *rest) for cell in CELLS for rest in product((0.8, 1.2), (5, 6))}
     for _, run in table.groupby(["method", "order", "temperature", "seed"]):
         assert run["step"].tolist() == [4, 8, 12, 16, 20, 24]
     assert (table["q_error"].isna() == (table["method"] == "mcmc")).all()
@@ -240,9 +246,9 @@ def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path)
     assert fit["degree"]["value"] == 4
     assert fit["temperatures of 8 and 16"]["value"] == list(AROUND)
     for call in (training, equilibrium, snapshots):
-        for settings in call["settings"].values():
+        for name, settings in call["settings"].items():
             assert all(entry["source"] for entry in settings.values())
-            assert settings["learning_rate"] == {"value": 0.1, "source": "ours"}
+            assert name == "crossings" or settings["learning_rate"] == {"value": 0.1, "source": "ours"}
 
 
 @pytest.mark.slow
@@ -357,13 +363,9 @@ def test_jobs_are_what_the_options_say() -> None:
     assert len({job.name for job in jobs}) == len(jobs)
     runs = [(*job.labels.values(), each["temperature"]) for job in jobs for each in job.conditions]
     assert len(set(runs)) == len(runs), "no run is of two cells"
-    released = {
-        cell.at: cell.settings for cell in ising.cells(IsingOptions()) if cell.order == "released-code" and cell.at
-    }
-    assert {at: settings.temperatures for at, settings in released.items()} == {
-        "tau-2": (2.0,),
-        "above-tau-2": (2.1, 2.2, 2.3, 2.4),
-    }
+    released = {cell.at: cell.settings for cell in ising.cells(IsingOptions()) if cell.order == "released-code"}
+    assert released["tau-2"].temperatures == (2.0,)
+    assert released["above-tau-2"].temperatures == BEYOND
     assert released["above-tau-2"].decay == ising.SLOW.decay, "cooled as slowly as below"
     for job in jobs:
         assert job.data["start"] == ("up" if job.algorithm == "metropolis" else "random")
@@ -371,6 +373,9 @@ def test_jobs_are_what_the_options_say() -> None:
         assert [each["temperature"] for each in job.conditions] == list(job.data["temperatures"])  # type: ignore[call-overload]
         assert job.agent["temperatures"] == job.data["temperatures"]
         assert ("learning_rate" in job.agent) == (job.algorithm == "tabular-mf-q")
+    few = [cell for cell in ising.cells(IsingOptions(temperatures=[2.1, 2.4])) if cell.part == "equilibrium"]
+    names = {job.name for cell in few for job in cell.jobs(IsingOptions()) if cell.size == 20}
+    assert not names & {job.name for job in jobs}, "other temperatures are other jobs, and provenance.json has both"
     chosen = IsingOptions(quick=True, temperatures=[1.5, 0.7], orders=["simultaneous"], algorithms=["mf-q"], seeds=11)
     cells = {cell.part: cell for cell in ising.cells(chosen) if not cell.kind}
     assert cells["equilibrium"].settings.temperatures == (1.5, 0.7)

@@ -20,8 +20,9 @@ from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through
 
 ROOT = Path(__file__).parents[1]
 DRIVER = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 from mfmarl.scripting.options import main
 from mfmarl.scripting.steps import Step, go_through
 

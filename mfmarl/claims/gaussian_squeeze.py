@@ -26,11 +26,9 @@ def near_optimum(tables: Tables) -> Measured:
 def say_near_optimum(found: Measured, _: Tables) -> str:
     """The sentence of GS-1."""
     counts = "; ".join(f"{NAMES[name]} {of_both(found, name, 100)}" for name in METHODS)
-    game = GaussianSqueeze(100)
-    uniform = game.uniform_play_reward() / game.optimum()[1]
     return (
         f"Runs that end at 0.9 G* or more, appendix / calibrated: {counts}. It says little: uniform play alone earns "
-        f"{uniform:.3f} G* there."
+        f"{uniform_share(100):.3f} G* there."
     )
 
 
@@ -102,9 +100,12 @@ def others_fail(tables: Tables) -> Measured:
 
 def say_others_fail(found: Measured, _: Tables) -> str:
     """The sentence of GS-3."""
-    counts = "; ".join(
-        f"{NAMES[name]} {' / '.join(runs_of(found[part_of(name, agents, 'calibrated')]) for agents in (500, 1000))}"
-        for name in ("il", "fmq", "rec-fmq", "maac", "mf-q")
+    counts = ". ".join(
+        f"N = {agents}: "
+        + "; ".join(
+            f"{NAMES[name]} {of_both(found, name, agents)}" for name in ("il", "fmq", "rec-fmq", "maac", "mf-q")
+        )
+        for agents in (500, 1000)
     )
     duels = " and ".join(
         f"{duel.value:.0%} ({p_of(duel.p)}) at N = {agents}"
@@ -116,9 +117,9 @@ def say_others_fail(found: Measured, _: Tables) -> str:
         return " / ".join(runs_of(found[f"N = {agents}, exploration {part}"]) for agents in (500, 1000))
 
     return (
-        f"Runs that end above half of G*, calibrated, N = 500 / 1000: {counts}. A run of MF-Q ends above one of IL "
-        f"with chance {duels}. In the study {explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where exploration "
-        f"{NEAR_ZERO}, and {explored(AT_ONE)} where it {AT_ONE}."
+        f"Runs that end above half of G*, appendix / calibrated. {counts}. A run of calibrated MF-Q ends above one of "
+        f"IL with chance {duels}. In the study {explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where "
+        f"exploration {NEAR_ZERO}, and {explored(AT_ONE)} where it {AT_ONE}."
     )
 
 
@@ -149,7 +150,16 @@ def say_converges_faster(found: Measured, tables: Tables) -> str:
             ways.append(f"{len(stayed)} of {len(runs)}{median}")
         texts.setdefault(settings, []).append(f"N = {agents} {' v '.join(ways)}, {p_of(finding.p)}")
     told = ". ".join(f"{settings.capitalize()}: {'; '.join(each)}" for settings, each in texts.items())
-    return f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}."
+    return (
+        f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}. At N = 100 uniform play "
+        f"alone earns {uniform_share(100):.3f} G*."
+    )
+
+
+def uniform_share(agents: int) -> float:
+    """What uniform play earns of G*."""
+    game = GaussianSqueeze(agents)
+    return game.uniform_play_reward() / game.optimum()[1]
 
 
 def part_of(name: str, agents: int, settings: str) -> str:

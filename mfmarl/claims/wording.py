@@ -63,8 +63,10 @@ def brief(row: Mapping[Any, Any]) -> str:
 
 
 def number(value: float) -> str:
-    """To four digits; 0 for less than half a thousandth."""
-    return "0" if abs(value) < 0.0005 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    """To four digits, to two of what is less than half a thousandth."""
+    if 0 < abs(value) < 0.0005:
+        return f"{value:.2g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def in_words(verdict: str, seeds: float) -> str:

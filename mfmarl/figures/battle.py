@@ -31,7 +31,6 @@ from mfmarl.figures.style import (
     mark_budgets,
     only_value,
     page,
-    settle,
     thousands,
 )
 
@@ -109,7 +108,7 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     handles: list[Artist] = [handle(look) for look in styles.values()]
     handles += [Line2D([], [], color="black", linestyle="--", linewidth=1, label=label), budget_handle()]
     legend_below(figure, handles, len(handles), f"Lines: {CURVE_NOTE}")
-    return settle(figure)
+    return figure
 
 
 @house_style()

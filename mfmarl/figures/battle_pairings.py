@@ -60,7 +60,7 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
             for line in panel.to_dict("records"):
                 pair = (line["algorithm"], line["opponent"])
                 _draw_bar(axes, pairs.index(pair), line, interval=pair[0] != pair[1])
-            axes.axvline(0.5, color="white", linewidth=0.8, zorder=1.5)  # over the bars, under the marks
+            axes.axvline(0.5, color="0.25", linewidth=0.8, linestyle=(0, (3, 3)), zorder=1.5)  # under the marks
             axes.set_xlim(-0.02, 1.02)
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
             _name_lines(axes, [lines[pair] for pair in pairs])

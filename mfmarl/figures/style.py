@@ -100,6 +100,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
     with ExitStack() as stack:
         drafts = {kind: stack.enter_context(atomic(final)) for kind, final in finals.items()}
         with house_style():
+            settle(figure)
             for kind, unfinished in drafts.items():
                 figure.savefig(unfinished, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
     return finals["png"], finals["pdf"]
@@ -135,14 +136,14 @@ def page(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def settle(figure: Figure) -> Figure:
-    """The figure with its layout made once, to the sixth decimal: the last digits of the solver differ between runs."""
+def settle(figure: Figure) -> None:
+    """Make the layout once, to the sixth decimal: the last digits of the solver differ between runs."""
+    figure.set_dpi(DOTS_PER_INCH)  # letters are of whole dots: the layout is of those that are saved
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        left, bottom, width, height = (round(float(length), 6) for length in axes.get_position().bounds)
+        left, bottom, width, height = (round(float(length), 6) for length in axes.get_position(original=True).bounds)
         axes.set_position((left, bottom, width, height))
-    return figure
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, note: str | None = None) -> None:
