@@ -82,8 +82,9 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
         [
             f"At N = 100 uniform play alone earns {uniform:.3f} of G* (exact), so that ending close to G* says little."
             f" With the appendix's values FMQ ends above 0.9 of G* in {_times(fmq, 'above_0.9')} of {fmq['n']} seeds."
-            f" In the short calibrated runs only {' and '.join(above)} end above uniform play; MF-AC's greedy play ends"
-            f" at {short['greedy']:.2f}, its sampled play, still almost uniform, at {short['sampled']:.2f}.",
+            f" In the short calibrated runs only {' and '.join(above)} end{'s' * (len(above) == 1)} above uniform play;"
+            f" MF-AC's greedy play ends at {short['greedy']:.2f}, its sampled play, still almost uniform, at"
+            f" {short['sampled']:.2f}.",
             "At N = 500 and 1000 MF-AC never leaves a uniform start: its samples show no reward. What it does from a"
             " better start is [the first study](#started-near-action-0).",
             f"With the appendix's values at N = 500 few seeds end above 0.9 of G*: {both}. At N = 1000 none does.",
