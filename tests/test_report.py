@@ -338,9 +338,7 @@ def test_the_appendix_agrees_with_the_sources_of_committed_results(
     """Who reads the appendix for a default and who reads it for the page must read the same."""
     sections = read_provenance(ROOT / "results" / path / "provenance.json")
     for section, *part in columns.values():
-        newest: dict[str, Any] = sections[section][-1]["settings"]
-        for name in part:
-            newest = newest[name]
+        newest = report.column(sections[section], *part).settings[-1]
         for name, entry in newest.items():
             stated = APPENDIX[path].get(name)
             if entry["source"].startswith("appendix"):
