@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -303,13 +303,7 @@ def test_win_rate_bars() -> None:
         names = [text.get_text() for text in beside[0].get_yticklabels()]
         assert beside[0].get_ylim() == (len(names) - 0.5, -0.5)
         for axes, evaluation in zip(beside, ("greedy", "sampled"), strict=True):
-            expected: list[Any] = [upright(0.5)]
-            bars: list[Any] = []
-            for _, row in rows[rows["evaluation"] == evaluation].iterrows():
-                more, boxes_of = shares_of(row, names.index(battle_frames.name_of(row)))
-                expected, bars = expected + more, bars + boxes_of
-            check(lines(axes), expected)
-            check(boxes(axes), bars)
+            check_bars(axes, rows[rows["evaluation"] == evaluation], names, 0.5, shares_of)
             colours = [bar.get_facecolor()[:3] for bar in battle_frames.bars(axes)]
             shares = [to_rgb(each) for each in (battle_pairings.WIN, battle_pairings.DRAW, battle_pairings.LOSS)]
             assert colours == shares * len(names)
@@ -321,13 +315,18 @@ def test_rewards() -> None:
     names = [text.get_text() for text in axes_of[0].get_yticklabels()]
     assert axes_of[0].get_ylim() == (len(names) - 0.5, -0.5)
     for axes, evaluation in zip(axes_of, ("greedy", "sampled"), strict=True):
-        expected: list[Any] = [upright(0)]
-        bars: list[Any] = []
-        for _, row in frame[frame["evaluation"] == evaluation].iterrows():
-            more, boxes_of = rewards_of(row, names.index(battle_frames.name_of(row)))
-            expected, bars = expected + more, bars + boxes_of
-        check(lines(axes), expected)
-        check(boxes(axes), bars)
+        check_bars(axes, frame[frame["evaluation"] == evaluation], names, 0, rewards_of)
+
+
+def check_bars(axes: Axes, rows: pd.DataFrame, names: list[str], middle: float, drawn_of: Callable[..., Any]) -> None:
+    """A panel of bars, a line a row: what `drawn_of` says of each row at its height, and an upright line."""
+    expected: list[Any] = [upright(middle)]
+    bars: list[Any] = []
+    for _, row in rows.iterrows():
+        more, boxes_of = drawn_of(row, names.index(battle_frames.name_of(row)))
+        expected, bars = expected + more, bars + boxes_of
+    check(lines(axes), expected)
+    check(boxes(axes), bars)
 
 
 def shares_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:

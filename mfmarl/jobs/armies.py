@@ -15,9 +15,8 @@ from mfmarl.jobs.job import TrainingJob
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
-STACKED = (
-    16  # seeds of Battle in a job on a GPU: our choice, a gradient step of all launches little more than one of one
-)
+# Seeds of Battle in a job on a GPU: our choice, a gradient step of all launches little more than one of one.
+STACKED = 16
 
 
 def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path:

@@ -91,8 +91,8 @@ def errors(training: pd.DataFrame) -> str:
     curves = only(training, method="mf-q")
     temperatures = sorted(set(curves["temperature"]))
     rows = []
-    for order, some in curves.groupby("order"):
-        means = [final_error(some, str(order), temperature) for temperature in temperatures]
+    for order in sorted(set(curves["order"])):
+        means = [final_error(curves, order, temperature) for temperature in temperatures]
         rows.append([f"`{order}`", *(f"{each.mean():.2g}" if len(each) else "" for each in means)])
     steps = f"the last tenth of {training['step'].max():,} sweeps"
     return table([f"mean squared error of Q, {steps}", *(f"tau = {each:g}" for each in temperatures)], rows)
