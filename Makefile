@@ -20,8 +20,8 @@ gaussian-squeeze: .venv/installed ## the Gaussian Squeeze figure of all six meth
 	@echo
 	@echo "The experiment at full size: $(RUN) reproduce/gaussian_squeeze.py --full --out results/full"
 
-test: .venv/installed ## every test but the slow ones
-	$(RUN) -m pytest
+test: .venv/installed ## every test but the slow ones, on all cores
+	$(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 slow: .venv/installed ## the slow tests
 	$(RUN) -m pytest -m slow
