@@ -104,8 +104,7 @@ class IL(StatelessAgent):
 
     def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
         network = self.network
-        own = [getattr(each, "__func__", None) for each in (self.losses, self.action_values)]
-        if own != [IL.losses, IL.action_values] or self.is_table or len(optimizers) != 1:
+        if not self.inherits(IL, "losses", "action_values") or self.is_table or len(optimizers) != 1:
             return None
         if not isinstance(network, AgentNetwork) or not network.has_gradients_by_hand():
             return None

@@ -138,6 +138,10 @@ class StatelessAgent(Agent):
         """Those of `losses` at a minibatch, without autograd and bit for bit the same; None: autograd finds them."""
         return None
 
+    def inherits(self, cls: type, *names: str) -> bool:
+        """Whether these methods of the agent are those of `cls`: neither a subclass nor somebody replaced one."""
+        return all(getattr(getattr(self, name), "__func__", None) is getattr(cls, name) for name in names)
+
     def check_independent(self, losses: Sequence[Tensor]) -> None:
         """Once, of a custom class: raise ValueError if the seeds of a stack share parameters."""
         if self.is_custom and len(self.seeds) > 1 and not self._is_checked:
