@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from against import Case
 from measuring import alone, output, record, show
 
 from mfmarl.algorithms import algorithm_class
@@ -58,10 +59,20 @@ PARTS: dict[str, list[tuple[type, str]]] = {
     "minibatches": [(ArmyReplay, "numbers"), (ArmyReplay, "transitions")],
 }
 
+# Training of the committed results: bf16-mixed, the appendix's settings. Epsilon falls from 1 to 0.05, and the less is
+# drawn at random, the more a network chooses.
+AGAINST = {
+    f"{NAMES[name]}, {size} against {size}{'' if epsilon is None else f', epsilon {epsilon:g}'}": Case(
+        "round", "battle_round", (size, "appendix", name, "bf16-mixed", epsilon)
+    )
+    for size in (64, 144, 256)
+    for name, epsilon in (("mf-q", 1.0), ("mf-q", 0.05), ("mf-ac", None))
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
-    out = output(__doc__, arguments)
+    out = output(__doc__, arguments, AGAINST)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, seconds of CPU time a round\n")

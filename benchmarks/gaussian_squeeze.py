@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import psutil
 import torch
+from against import Case
 from measuring import alone, digits, fit, output, record, show
 from torch.optim import Optimizer
 
@@ -29,10 +30,21 @@ ORDER = ("il", "fmq", "rec-fmq", "mf-q", "ac", "mf-ac", "maac")
 SECONDS = 0.7  # each measurement takes about so long
 REPEATS = 5  # the best of so many counts: what else the machine does only adds
 
+AGAINST = {
+    **{
+        f"{NAMES[name]}, N = 1000, one seed": Case("joint steps", "rate", ("lightning", 1, name, 1000, 1, 300))
+        for name in ("il", "mf-q", "mf-ac")
+    },
+    **{
+        f"{NAMES[name]}, N = 1000, 16 stacked seeds": Case("joint steps", "rate", ("bare", 16, name, 1000, 16, 200))
+        for name in ("il", "mf-q", "mf-ac")
+    },
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
-    out = output(__doc__, arguments)
+    out = output(__doc__, arguments, AGAINST)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread\n")

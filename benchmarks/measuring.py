@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,18 +12,36 @@ from pathlib import Path
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from against import Case, compare
 
 from mfmarl.files import write_text
 
 COLUMNS = ["table", "row", "column", "value"]
 
 
-def output(description: str | None, arguments: Sequence[str] | None = None) -> Path | None:
-    """The file of --out, which is where `record` writes; without it a benchmark only prints."""
+def output(
+    description: str | None, arguments: Sequence[str] | None = None, compared: Mapping[str, Case] | None = None
+) -> Path | None:
+    """The file of --out, which is where `record` writes; without it a benchmark only prints.
+
+    With --against it compares the cases of `compared` instead, and ends.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="CSV of all tables, in which those of this benchmark are replaced")
-    given: Path | None = parser.parse_args(arguments).out
-    return given
+    if compared:
+        parser.add_argument("--against", metavar="COMMIT", help="compare with a commit, in place of all else")
+        parser.add_argument("--pairs", type=int, default=7, help="how many measurements of each, default 7")
+        parser.add_argument("--cases", nargs="+", default=list(compared), choices=list(compared), help="default all")
+    given = parser.parse_args(arguments)
+    if compared and given.against:
+        chosen = {name: compared[name] for name in given.cases}
+        try:
+            compare(Path(sys.argv[0]).stem, chosen, given.against, given.pairs, given.out)
+        except ValueError as error:
+            parser.error(str(error))
+        parser.exit()
+    out: Path | None = given.out
+    return out
 
 
 def record(table: str, rows: Mapping[str, Mapping[str, str]], out: Path) -> None:

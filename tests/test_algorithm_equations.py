@@ -129,6 +129,60 @@ def policy_gradient(logits: Tensor, asked: list[tuple[int, int, list[float]]]) -
     return gradient
 
 
+EXPLORATIONS: list[dict[str, Any]] = [{"exploration": EpsilonGreedy(0.5, 0.5)}, {"exploration": Boltzmann(2.0, 0.01)}]
+
+
+@pytest.mark.parametrize(
+    ("make", "own"), [(make, own) for make in (IL, MFQ, FMQ, RecFMQ) for own in EXPLORATIONS] + [(AC, {}), (MFAC, {})]
+)
+def test_learning_by_hand_is_learning_by_autograd_bit_for_bit(
+    make: type[StatelessAgent], own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    general = {name: value for name, value in GENERAL.items() if name not in getattr(make, "refuses", ())}
+    by_hand, plain = (make(GAME, (0, 1), **own, **general) for _ in range(2))
+    optimizers = cast(Any, by_hand.configure_optimizers())
+    assert by_hand.gradients_by_hand(optimizers if isinstance(optimizers, list) else [optimizers]) is not None
+    monkeypatch.setattr(plain, "gradients_by_hand", lambda optimizers: None)
+    for module in (by_hand, plain):
+        train_on(module, *[a_batch() for _ in range(5)])
+    for mine, other in zip(by_hand.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_what_changes_the_loss_is_learned_by() -> None:
+    class Hinted(IL):
+        def losses(self, batch: Batch) -> list[Tensor]:
+            return [2 * loss for loss in super().losses(batch)]
+
+    class Valued(IL):
+        def action_values(self, network: nn.Module, agent: Tensor | None, mean_action: Tensor | None) -> Tensor:
+            return super().action_values(network, agent, mean_action) + 1
+
+    class Fixed(IL):
+        def td_target(self, batch: Batch) -> Tensor:
+            return torch.zeros_like(batch.reward)
+
+    for make in (Hinted, Valued):
+        module = make(GAME, (0,))
+        assert module.gradients_by_hand([module.configure_optimizers()]) is None
+    maac = MAAC(GAME, (0,))
+    assert maac.gradients_by_hand(maac.configure_optimizers()) is None
+    table = IL(GAME, (0,), hidden=None)
+    assert table.gradients_by_hand([table.configure_optimizers()]) is None
+    changed = IL(GAME, (0,))
+    changed.losses = lambda batch: []  # type: ignore[method-assign]
+    assert changed.gradients_by_hand([changed.configure_optimizers()]) is None
+    # A target of one's own goes through the same gradient.
+    own = Fixed(GAME, (0,))
+    gradients = own.gradients_by_hand([own.configure_optimizers()])
+    batch = Batch(*[cast(Tensor, each)[:1] for each in a_batch()])
+    assert gradients is not None
+    expected = torch.autograd.grad(own.losses(batch)[0].sum(), list(own.network.parameters()), allow_unused=True)
+    for found, by_autograd in zip(gradients(batch)[0], expected, strict=True):
+        assert found is not None
+        assert torch.equal(found, by_autograd)
+
+
 @pytest.mark.parametrize("make", [AC, MFAC])
 def test_actor_critics_step_along_their_losses(make: type[AC]) -> None:
     module = make(GAME, (1, 2), critic_learning_rate=0.01, actor_learning_rate=0.02, **GENERAL)

@@ -2,7 +2,8 @@
 
 import importlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,3 +76,41 @@ def test_a_new_file_gets_the_one_table(benchmark: ModuleType, tmp_path: Path) ->
     committed = read(COMMITTED)
     own = read(out)
     assert own["row"].tolist() == committed[committed["table"] == own["table"][0]]["row"].tolist()
+
+
+def test_against_a_commit_is_told_by_medians_of_pairs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    against = importlib.import_module("against")
+    # Seconds of each measurement, the first of which counts for nothing.
+    before, now = iter([99.0, 4.0, 6.0, 5.0]), iter([99.0, 2.0, 2.0, 4.0])
+    trees = {against.ROOT: now}
+
+    @contextmanager
+    def worker(tree: Path, script: str) -> Iterator[Callable[[object], float]]:
+        yield lambda case: next(trees.get(tree, before))
+
+    monkeypatch.setattr(against, "worker", worker)
+    monkeypatch.setattr(against, "check_out", lambda commit, folder: folder)
+    out = tmp_path / "against.csv"
+    out.write_text("case,commit,ratio\nanother,abc,1.00\nround,abc,9.00\n")
+    against.compare("battle", {"round": against.Case("round", "battle_round", ())}, "abc", 3, out)
+    kept, row = read(out).to_dict("records")
+    assert kept["case"] == "another"
+    assert (row["case"], row["before"], row["now"]) == ("round", "5.0", "2.0")
+    assert (row["ratio"], row["least"], row["most"], row["pairs"]) == ("2.00", "1.25", "3.00", "3")
+    assert "ratio 2.00" in capsys.readouterr().out
+
+
+def test_against_no_commit_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("benchmarks.battle")
+    for arguments, message in (
+        (["--against", "no-such-commit"], "against must be a commit of this repository, got no-such-commit"),
+        (["--against", "HEAD", "--pairs", "0"], "pairs must be at least 1, got 0"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            module.main(arguments)
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err

@@ -80,6 +80,44 @@ def test_network_equals_a_dense_one_over_the_one_hot_id(
             torch.testing.assert_close(own, pad(cast(Tensor, layer.bias.grad)))
 
 
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+@pytest.mark.parametrize("features", [0, 4])
+@pytest.mark.parametrize("hidden", [(16,), (32, 16), (16, 32, 16)])
+@pytest.mark.parametrize(("seeds", "batch", "dtype"), [(1, 200, torch.float32), (3, 7, torch.float64)])
+def test_gradients_by_hand_are_those_of_autograd_bit_for_bit(
+    embedding: Embedding, features: int, hidden: tuple[int, ...], seeds: int, batch: int, dtype: torch.dtype
+) -> None:
+    network = AgentNetwork(AGENTS, features, OUTPUTS, hidden, start(seeds), embedding=embedding).to(dtype)
+    draw = torch.Generator().manual_seed(1)
+    agent = torch.randint(AGENTS, (seeds, batch), generator=draw)
+    action = torch.randint(OUTPUTS, (seeds, batch), generator=draw)
+    extra = torch.randn(seeds, batch, features, generator=draw, dtype=dtype) if features else None
+    target = torch.randn(seeds, batch, generator=draw, dtype=dtype)
+    error = target - network(agent, extra).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    found = network.squared_error_gradients(agent, extra, action, target)
+    expected = torch.autograd.grad(error.square().mean(-1).sum(), trained)
+    assert all(torch.equal(found[parameter], own) for parameter, own in zip(trained, expected, strict=True))
+    assert any(own.any() for own in expected)
+
+
+def test_gradients_by_hand_are_not_for_networks_that_are_more_than_their_layers() -> None:
+    class Doubled(AgentNetwork):
+        def forward(self, *arguments: Any) -> Tensor:
+            return 2 * super().forward(*arguments)
+
+    made = [AgentNetwork(AGENTS, 0, OUTPUTS, (16,), start()) for _ in range(4)]
+    assert all(network.has_gradients_by_hand() for network in made)
+    made[0].register_forward_hook(lambda module, given, output: 2 * output)
+    made[1].register_forward_pre_hook(lambda module, given: None)
+    made[2].register_full_backward_hook(lambda module, inwards, outwards: None)
+    made[3].forward = lambda *arguments: torch.zeros(2, 1, OUTPUTS)  # type: ignore[method-assign]
+    made.append(Doubled(AGENTS, 0, OUTPUTS, (16,), start()))
+    assert not any(network.has_gradients_by_hand() for network in made)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not AgentNetwork(AGENTS, 0, OUTPUTS, (16,), start()).has_gradients_by_hand()
+
+
 def test_no_agent_named_means_all_in_order() -> None:
     network = AgentNetwork(AGENTS, 2, OUTPUTS, (16,), start())
     extra = torch.randn(2, AGENTS, 2, generator=torch.Generator().manual_seed(0))

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import adam
-from mfmarl.algorithms.stateless import StatelessAgent
+from mfmarl.algorithms.agent import adam, trained
+from mfmarl.algorithms.stateless import Gradients, StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import sample
@@ -94,16 +95,43 @@ class AC(StatelessAgent):
         return self.actor.logits.argmax(-1)
 
     def losses(self, batch: Batch) -> list[Tensor]:
-        with torch.no_grad():
-            next_values = self.action_values(self.critic_target, batch.agent, batch.mean_action)
-            # v(s') of Eq. 10, the policy being the target actor's
-            value = mean_field_value(self.actor_target(batch.agent), next_values)
-            td_target = self.reward_scale * batch.reward + self.discount * value
-        values = chosen(self.action_values(self.critic, batch.agent, batch.mean_action), batch.action)
-        critic_loss = (td_target - values).square().mean(-1)
-        # The gradient of sum_a pi(a) Q_target(a) is that of Algorithm 2, averaged over the action that it draws.
-        actor_loss = -mean_field_value(self.actor(batch.agent), next_values).mean(-1)
-        return [critic_loss, actor_loss]
+        next_values = self.next_values(batch)
+        values = self.action_values(self.critic, batch.agent, batch.mean_action)
+        td_error = self.td_target(batch, next_values) - chosen(values, batch.action)
+        return [td_error.square().mean(-1), self.actor_loss(batch, next_values)]
+
+    @torch.no_grad()
+    def next_values(self, batch: Batch) -> Tensor:
+        """`Q_target`, `[seeds, batch, D]`: without a state, what follows is valued where the transition began."""
+        return self.action_values(self.critic_target, batch.agent, batch.mean_action)
+
+    @torch.no_grad()
+    def td_target(self, batch: Batch, next_values: Tensor) -> Tensor:
+        """`y = r^j + gamma v(s')`, `[seeds, batch]`; v of Eq. 10, the policy being the target actor's."""
+        value = mean_field_value(self.actor_target(batch.agent), next_values)
+        return self.reward_scale * batch.reward + self.discount * value
+
+    def actor_loss(self, batch: Batch, next_values: Tensor) -> Tensor:
+        """`[seeds]`, whose gradient is that of Algorithm 2, averaged over the action that it draws."""
+        return -mean_field_value(self.actor(batch.agent), next_values).mean(-1)
+
+    def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
+        critic = self.critic
+        if not self.inherits(AC, "losses", "action_values") or len(optimizers) != len(self.networks()):
+            return None
+        if not isinstance(critic, AgentNetwork) or not critic.has_gradients_by_hand():
+            return None
+        of_critic, of_actor = (trained(optimizer) for optimizer in optimizers)
+
+        def gradients(batch: Batch) -> list[Sequence[Tensor | None]]:
+            next_values = self.next_values(batch)
+            target = self.td_target(batch, next_values)
+            found = critic.squared_error_gradients(batch.agent, batch.mean_action, batch.action, target)
+            actor_loss = self.actor_loss(batch, next_values).sum()
+            by_autograd = torch.autograd.grad(actor_loss, of_actor, allow_unused=True)
+            return [[found.get(parameter) for parameter in of_critic], by_autograd]
+
+        return gradients
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.critic, self.critic_target), (self.actor, self.actor_target)]

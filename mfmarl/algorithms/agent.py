@@ -299,43 +299,67 @@ def arguments_of(
 
 def descend(
     batches: Iterable[BatchT],
-    losses: Callable[[BatchT], Sequence[Tensor]],
+    gradients: Callable[[BatchT], Sequence[Sequence[Tensor | None]]],
     optimizers: Sequence[Optimizer],
     follow: Callable[[], None],
-    shape: Sequence[int] = (),
-    check: Callable[[Sequence[Tensor]], None] = lambda losses: None,
 ) -> None:
     """A gradient step for each minibatch, after which target networks follow.
 
     Args:
         batches: the minibatches; each is asked for after the step on the one before.
+        gradients: of a minibatch, for each optimizer those of its `trained` parameters, see `by_autograd`. All are
+            found before the first step: an actor's loss may depend on the critic as it was.
+        optimizers: in the order of the gradients.
+        follow: moves the target networks.
+    """
+    parameters = [trained(optimizer) for optimizer in optimizers]
+    for batch in batches:
+        for optimizer, of, values in zip(optimizers, parameters, gradients(batch), strict=True):
+            for parameter, gradient in zip(of, values, strict=True):
+                parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
+            optimizer.step()
+        follow()
+
+
+def by_autograd(
+    losses: Callable[[BatchT], Sequence[Tensor]],
+    optimizers: Sequence[Optimizer],
+    shape: Sequence[int] = (),
+    check: Callable[[Sequence[Tensor]], None] = lambda losses: None,
+) -> Callable[[BatchT], list[Sequence[Tensor | None]]]:
+    """The gradients of losses, for `descend`; None of parameters that they do not depend on.
+
+    Args:
         losses: of a minibatch, one an optimizer, a scalar or `[seeds]`: stacked runs share no parameter, so that the
             gradient of the sum is that of each run.
         optimizers: in the order of the losses.
-        follow: moves the target networks.
         shape: that each loss must have: `[seeds]`, or none for a scalar.
         check: looks at the losses of the first minibatch too.
 
-    Raises:
-        ValueError: the first minibatch's losses are not one an optimizer of this shape.
+    Returns:
+        A function of the minibatch, which raises ValueError if the first one's losses are not one an optimizer of this
+        shape.
     """
+    parameters = [trained(optimizer) for optimizer in optimizers]
     checked = False
-    parameters = [_trainable(each for group in one.param_groups for each in group["params"]) for one in optimizers]
-    for batch in batches:
+
+    def gradients(batch: BatchT) -> list[Sequence[Tensor | None]]:
+        nonlocal checked
         found = losses(batch)
         if not checked:
             check_losses(found, len(optimizers), shape)
             check(found)
             checked = True
-        # All gradients first, then the steps: an actor's loss may depend on the critic as it was.
-        gradients: list[Sequence[Tensor | None]] = [
+        return [
             torch.autograd.grad(loss.sum(), of, allow_unused=True) for loss, of in zip(found, parameters, strict=True)
         ]
-        for optimizer, of, values in zip(optimizers, parameters, gradients, strict=True):
-            for parameter, gradient in zip(of, values, strict=True):
-                parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
-            optimizer.step()
-        follow()
+
+    return gradients
+
+
+def trained(optimizer: Optimizer) -> list[nn.Parameter]:
+    """The parameters that an optimizer trains, in its order."""
+    return _trainable(each for group in optimizer.param_groups for each in group["params"])
 
 
 def checked_values(values: Any, shape: list[int]) -> Tensor:

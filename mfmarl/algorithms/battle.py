@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from mfmarl.algorithms.agent import (
     Agent,
     adam,
+    by_autograd,
     check_discount,
     check_rate,
     checked_values,
@@ -252,7 +253,8 @@ class ReplayingAgent(BattleAgent):
     def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
         """One round of self-play, and a gradient step for each minibatch that it yields."""
         follow = follower(self.networks(), self.target_rate)
-        descend(experience(self), lambda batch: [self.loss(batch)], self.raw_optimizers(), follow)
+        optimizers = self.raw_optimizers()
+        descend(experience(self), by_autograd(lambda batch: [self.loss(batch)], optimizers), optimizers, follow)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all that is trained."""

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import adam, gradient_descent
-from mfmarl.algorithms.stateless import StatelessAgent
+from mfmarl.algorithms.agent import adam, gradient_descent, trained
+from mfmarl.algorithms.stateless import Gradients, StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration, check_exploration
@@ -87,16 +88,34 @@ class IL(StatelessAgent):
         return self.action_values(self.network, None, mean_action)
 
     def losses(self, batch: Batch) -> list[Tensor]:
-        with torch.no_grad():
-            # The game has no state: what follows the transition is valued where it began, by the target network.
-            next_values = self.action_values(self.target, batch.agent, batch.mean_action)
-            # v(s') of Eq. 10 under the policy of Eq. 12; with epsilon-greedy play T = 0 and this is the maximum.
-            value = boltzmann_value(next_values, self.exploration.temperature(self.step))
-            td_target = self.reward_scale * batch.reward + self.discount * value
         values = self.action_values(self.network, batch.agent, batch.mean_action)
-        td_error = td_target - chosen(values, batch.action)
+        td_error = self.td_target(batch) - chosen(values, batch.action)
         # Of a table, the gradient of half the squared error is the TD error itself: gradient descent is Eq. 9.
         return [td_error.square().sum(-1) / 2 if self.is_table else td_error.square().mean(-1)]
+
+    @torch.no_grad()
+    def td_target(self, batch: Batch) -> Tensor:
+        """`y = r^j + gamma v(s')`, `[seeds, batch]`."""
+        # The game has no state: what follows the transition is valued where it began, by the target network.
+        next_values = self.action_values(self.target, batch.agent, batch.mean_action)
+        # v(s') of Eq. 10 under the policy of Eq. 12; with epsilon-greedy play T = 0 and this is the maximum.
+        value = boltzmann_value(next_values, self.exploration.temperature(self.step))
+        return self.reward_scale * batch.reward + self.discount * value
+
+    def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
+        network = self.network
+        if not self.inherits(IL, "losses", "action_values") or self.is_table or len(optimizers) != 1:
+            return None
+        if not isinstance(network, AgentNetwork) or not network.has_gradients_by_hand():
+            return None
+        parameters = trained(optimizers[0])
+
+        def gradients(batch: Batch) -> list[list[Tensor | None]]:
+            target = self.td_target(batch)
+            found = network.squared_error_gradients(batch.agent, batch.mean_action, batch.action, target)
+            return [[found.get(parameter) for parameter in parameters]]
+
+        return gradients
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.network, self.target)]

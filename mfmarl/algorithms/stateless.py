@@ -1,6 +1,6 @@
 """The base class of methods for stateless games."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from mfmarl.algorithms.agent import (
     Agent,
+    by_autograd,
     check_discount,
     check_independent,
     check_rate,
@@ -19,6 +20,8 @@ from mfmarl.data.stateless import ReplayDataModule, Round
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.seeds import generators
+
+Gradients = Callable[[Batch], Sequence[Sequence[Tensor | None]]]  #: of each optimizer's parameters.
 
 
 class StatelessAgent(Agent):
@@ -126,7 +129,18 @@ class StatelessAgent(Agent):
     def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
         """Play a round, and make a gradient step for each minibatch that it yields."""
         follow = follower(self.networks(), self.target_rate)
-        descend(experience(self), self.losses, optimizers, follow, [len(self.seeds)], self.check_independent)
+        gradients = self.gradients_by_hand(optimizers)
+        if gradients is None:
+            gradients = by_autograd(self.losses, optimizers, [len(self.seeds)], self.check_independent)
+        descend(experience(self), gradients, optimizers, follow)
+
+    def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
+        """Those of `losses` at a minibatch, without autograd and bit for bit the same; None: autograd finds them."""
+        return None
+
+    def inherits(self, cls: type, *names: str) -> bool:
+        """Whether these methods of the agent are those of `cls`: neither a subclass nor somebody replaced one."""
+        return all(getattr(getattr(self, name), "__func__", None) is getattr(cls, name) for name in names)
 
     def check_independent(self, losses: Sequence[Tensor]) -> None:
         """Once, of a custom class: raise ValueError if the seeds of a stack share parameters."""

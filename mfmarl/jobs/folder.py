@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,10 +22,10 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import torch
 
 from mfmarl.files import atomic, digest, read_csv, remove_partial, told, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
+from mfmarl.jobs.computing import computing
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import locked
@@ -179,25 +178,6 @@ def readable(path: Path) -> Iterator[None]:
         reason = told(error)[:200]
         remedy = "remove its folder to do this job again, or pass --fresh to do all jobs again"
         raise CorruptCheckpointError(f"{path} {state}; {remedy} ({reason})") from error
-
-
-@contextmanager
-def computing(hardware: Hardware) -> Iterator[None]:
-    """Set torch to the hardware's threads and precision, and to algorithms that give the same bits every time."""
-    # In bfloat16 oneDNN makes a kernel for each size of batch: 256 agents dying one by one overflow its 1024.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
-    threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
-    torch.set_num_threads(hardware.threads)
-    torch.set_float32_matmul_precision("high" if hardware.rounds_factors else "highest")
-    convolutions = torch.backends.cudnn.flags(  # whose default is TF32
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=hardware.rounds_factors
-    )
-    try:
-        with convolutions:
-            yield
-    finally:
-        torch.set_float32_matmul_precision(products)
-        torch.set_num_threads(threads)
 
 
 @contextmanager

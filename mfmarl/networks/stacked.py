@@ -18,6 +18,9 @@ from mfmarl.seeds import plain_layers_from
 Embedding = Literal["one-hot", "diverse", "none"]
 
 VECTOR = 16  # float32 numbers in the widest vector of a CPU
+# What autograd calls behind relu and embedding.
+_behind_relu = torch.ops.aten.threshold_backward.default
+_added_up_in_rows = torch.ops.aten.embedding_dense_backward.default
 
 
 class AgentNetwork(nn.Module):
@@ -115,6 +118,56 @@ class AgentNetwork(nn.Module):
         for weight, bias in zip(deeper[::2], deeper[1::2], strict=True):
             layer = torch.baddbmm(bias, layer.relu_(), weight)
         return layer[..., : self.outputs]
+
+    def has_gradients_by_hand(self) -> bool:
+        """Whether `squared_error_gradients` may stand in for autograd: nobody has changed how outputs come about."""
+        hooks = (self._forward_hooks, self._forward_pre_hooks, self._backward_hooks, self._backward_pre_hooks)
+        ours = type(self) is AgentNetwork and not any(hooks) and "forward" not in vars(self)
+        return ours and not torch.is_autocast_enabled(self.identity.device.type)
+
+    def squared_error_gradients(
+        self, agent: Tensor, features: Tensor | None, action: Tensor, target: Tensor
+    ) -> dict[Tensor, Tensor]:
+        """Gradients of `(1/K) sum_k (y_k - Q(agent_k, features_k)[a_k])^2`, bit for bit those of autograd.
+
+        In a small network the search for what to differentiate takes as long as all arithmetic: here is the same
+        arithmetic, in the same order, without it.
+
+        Args:
+            agent: `[seeds, K]` int64 ids.
+            features: `[seeds, K, F]`, or None.
+            action: `[seeds, K]` int64, which output counts.
+            target: `[seeds, K]`, y.
+
+        Returns:
+            The gradient of each parameter, by parameter.
+        """
+        with torch.no_grad():
+            seeds, rows, width = self.identity.shape
+            index = agent if seeds == 1 else agent + torch.arange(0, seeds * rows, rows, device=agent.device)[:, None]
+            # Forward, as `forward`; every layer's input is kept.
+            layer = nn.functional.embedding(index, self.identity.view(-1, width))
+            if self.features is not None and features is not None:
+                layer = torch.baddbmm(layer, features, self.features)
+            first, *deeper = self._layers
+            layer = layer.add_(first)
+            weights, biases, inputs = deeper[::2], [first, *deeper[1::2]], []
+            for weight, bias in zip(weights, biases[1:], strict=True):
+                inputs.append(layer.relu_())
+                layer = torch.baddbmm(bias, inputs[-1], weight)
+            chosen = action.unsqueeze(-1)
+            error = target.unsqueeze(-1) - layer.gather(-1, chosen)
+            # Backward: the squared error reaches the chosen outputs alone.
+            gradient = torch.zeros_like(layer).scatter_(-1, chosen, error * (-2 / error.shape[1]))
+            found: dict[Tensor, Tensor] = {}
+            for weight, bias, given in zip(reversed(weights), reversed(biases), reversed(inputs), strict=False):
+                found[bias] = gradient.sum(1, keepdim=True)
+                found[weight] = torch.bmm(given.transpose(1, 2), gradient)
+                gradient = _behind_relu(torch.bmm(gradient, weight.transpose(1, 2)), given, 0)
+            found[first] = gradient.sum(1, keepdim=True)
+            if self.features is not None and features is not None:
+                found[self.features] = torch.bmm(features.transpose(1, 2), gradient)
+            return {**found, self.identity: _gathered_back(gradient, index, self.identity)}
 
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))
@@ -223,6 +276,16 @@ def gather_rows(table: Tensor, index: Tensor) -> Tensor:
     if seeds > 1:
         index = index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
     return nn.functional.embedding(index, table.view(-1, width))
+
+
+def _gathered_back(gradient: Tensor, index: Tensor, table: Tensor) -> Tensor:
+    """Gradient of a `table` `[seeds, rows, width]` from that of its rows at `index`, added up in their order."""
+    width = table.shape[-1]
+    gradient, index = gradient.view(-1, width), index.view(-1)
+    if table.device.type == "cpu":  # the same sums as below in half the time
+        return torch.zeros_like(table).view(-1, width).index_add_(0, index, gradient).view_as(table)
+    rows: Tensor = _added_up_in_rows(gradient, index, table[..., 0].numel(), -1, False)
+    return rows.view_as(table)
 
 
 def pad(values: Tensor) -> Tensor:

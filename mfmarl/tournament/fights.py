@@ -15,8 +15,8 @@ import torch
 
 from mfmarl.custom import check_classes
 from mfmarl.environments.battle.game import Battle
+from mfmarl.jobs.computing import computing
 from mfmarl.jobs.execution import Hardware
-from mfmarl.jobs.folder import computing
 from mfmarl.policies import Evaluation, Policy, Scripted, load_army
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.jobs import lock_steps
