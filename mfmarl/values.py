@@ -190,10 +190,23 @@ def check_device(device: torch.device | str) -> None:
 
 
 def check_finite(module: nn.Module) -> None:
-    """Raise ValueError if a parameter, which files and checkpoints may have brought, is NaN or infinite."""
+    """Raise ValueError if a number that was learned, which a file may have brought, is NaN or infinite."""
+    if (name := not_finite(module)) is not None:
+        raise ValueError(f"{name} is NaN or infinite")
+
+
+def not_finite(module: nn.Module) -> str | None:
+    """The name of a parameter or table that is NaN or infinite, if there is one.
+
+    A table of maxima begins at minus infinity, and stays there where nothing was tried.
+    """
     for name, parameter in module.named_parameters():
         if not parameter.detach().isfinite().all():
-            raise ValueError(f"{name} is NaN or infinite")
+            return name
+    for name, table in module.named_buffers():
+        if not (table.isfinite() | table.isneginf()).all():
+            return name
+    return None
 
 
 @contextmanager
