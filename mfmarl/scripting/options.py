@@ -154,8 +154,10 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     for option in dataclasses.fields(options):
         add_option(how if option.name in executed else what, option, types[option.name], docs.get(option.name, ""))
     words = sys.argv[1:] if arguments is None else arguments
+    with_config = spelled_out(options, words, types, allowed)
+    check_text(with_config)
     try:
-        values = vars(parser.parse_args(spelled_out(options, words, types, allowed)))
+        values = vars(parser.parse_args(with_config))
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
@@ -176,10 +178,24 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
     types, docs = typing.get_type_hints(options), field_docs(options)
     for option in dataclasses.fields(options):  # type: ignore[arg-type]
         add_option(parser, option, types[option.name], docs[option.name])
+    words = sys.argv[1:] if arguments is None else arguments
+    check_text(words)
     try:
-        return options(**vars(parser.parse_args(arguments)))
+        return options(**vars(parser.parse_args(words)))
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
+
+
+def check_text(words: Sequence[str]) -> None:
+    """Raise ValueError for a word that no table could hold: the name of a file may be bytes that are no UTF-8."""
+    option = "arguments"
+    for word in words:
+        if word.startswith("--"):
+            option = word[2:].partition("=")[0].replace("-", "_")
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{option}: got {word!r}, allowed is text in UTF-8") from error
 
 
 def main(function: Callable[[], object]) -> int:
