@@ -128,6 +128,14 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
     assert rows(tmp_path / "closed", jobs) == rows(tmp_path / "heard", jobs)
 
 
+def test_nobody_has_to_listen_to_what_a_script_prints_and_ends() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, str(TOY.parents[1] / "reproduce/matrix_games.py"), "--print_config"]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_letters_that_a_stream_does_not_know_are_written_as_numbers() -> None:
     """As of a terminal under LC_ALL=C, or of a folder whose name is no text."""
     for encoding, text, written in (("ascii", "τ = 1", rb"\u03c4 = 1"), ("utf-8", "/\udcff", rb"/\udcff")):

@@ -31,7 +31,9 @@ import signal
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
@@ -157,7 +159,7 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     with_config = spelled_out(options, words, types, allowed)
     check_text(with_config)
     try:
-        values = vars(parser.parse_args(with_config))
+        values = parsed(parser, with_config)
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
@@ -181,9 +183,20 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
     words = sys.argv[1:] if arguments is None else arguments
     check_text(words)
     try:
-        return options(**vars(parser.parse_args(words)))
+        return options(**parsed(parser, words))
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
+
+
+def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
+    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen."""
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed):
+            return dict(vars(parser.parse_args(words)))
+    except SystemExit:
+        say(printed.getvalue().rstrip("\n"))
+        raise
 
 
 def check_text(words: Sequence[str]) -> None:
