@@ -17,6 +17,7 @@ from mfmarl.files import atomic, digest, read_csv, told, write_csv, write_text
 
 SUMS = "SHA256SUMS"
 WRITTEN = (".csv", ".json", ".png", ".pdf", ".gif", ".md", ".safetensors")
+CALL = ("command", "date", "settings", "versions", "commit", "hardware", "total", "jobs")  # in provenance.json
 FOLDERS = ("jobs", "policies", "replays")
 
 
@@ -64,6 +65,8 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         sections: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
         for call in (call for calls in sections.values() for call in calls):
+            if absent := [name for name in CALL if name not in call]:
+                raise ValueError(f"a call lacks {', '.join(absent)}")
             if not all(isinstance(record["fingerprint"], str) for record in call["jobs"].values()):
                 raise TypeError("a job has no fingerprint")
     except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
