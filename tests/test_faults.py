@@ -1,9 +1,11 @@
 """Faults by their kind: how a run ends when something outside it goes wrong, and what it says."""
 
+import errno
 import io
 import math
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -421,6 +423,41 @@ def test_damaged_checksums_are_found_before_training(
     error = capsys.readouterr().err
     assert error.startswith(f"error: out: {out / 'SHA256SUMS'} is damaged: restore it, or remove it (")
     assert error.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_with_room_again_the_same_command_finishes(
+    squeeze: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a quota: the system takes no more than some bytes a file, too few for the figure."""
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    figure, most = out / "learning_curves.png", resource.getrlimit(resource.RLIMIT_FSIZE)
+    drawn = figure.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(drawn) // 2, most[1]))
+    try:
+        code = main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    remedy, both = "with room again the same command goes on from here", re.escape(str(figure.with_suffix("")))
+    assert code == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(rf"error: File too large \({both}\.(png|pdf)\); {remedy}", error)  # written together
+    assert figure.read_bytes() == drawn
+    assert not list(out.rglob(".*.partial*"))
+    figure.unlink()
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)])) == 0
+    assert figure.read_bytes() == drawn
+
+
+@pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_disk_that_takes_nothing_more_is_one_line(fault: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> None:
+        raise OSError(fault, os.strerror(fault), "/some/table.csv")
+
+    assert main(write) == 1
+    said = "once that is mended the same command goes on from here"
+    assert capsys.readouterr().err == f"error: {os.strerror(fault)} (/some/table.csv); {said}\n"
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        main(lambda: Path("nowhere").read_text())
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "cut by rows", "garbled", "a value changed", "a directory"])

@@ -50,6 +50,7 @@ from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import spelled_out
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
+NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # what else becomes of disks while a script runs
 
 MOST_SEEDS = 100_000
 LAST_SEED = 2**60  # three streams of each fit into a generator's seed
@@ -214,8 +215,8 @@ def check_text(words: Sequence[str]) -> None:
 def main(function: Callable[[], object]) -> int:
     """Call a script's `function` and return its exit code.
 
-    0 done, 1 a job failed or a disk is full, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError: one
-    line on stderr.
+    0 done, 1 a job failed or a disk is full or gone, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError:
+    one line on stderr.
     """
     open_streams()
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see jobs/startup.py
@@ -233,10 +234,11 @@ def main(function: Callable[[], object]) -> int:
         say(f"error: {error}", sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in (*NO_ROOM, *NO_WRITING):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        say(f"error: {error.strerror}{where}; with room again the same command goes on from here", sys.stderr)
+        remedy = "with room again" if error.errno in NO_ROOM else "once that is mended"
+        say(f"error: {error.strerror}{where}; {remedy} the same command goes on from here", sys.stderr)
         return 1
     except (KeyboardInterrupt, Terminated) as stopped:
         say("\nstopped; the same command goes on from here", sys.stderr)
