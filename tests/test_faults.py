@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import math
 import os
 import re
@@ -570,8 +571,27 @@ def test_an_army_or_agent_that_is_not_finite_is_refused_where_it_is_loaded(army:
 def test_a_device_that_is_not_there_is_named(army: Path) -> None:
     with pytest.raises(ValueError, match=r"^device: got cuda, but there is no CUDA here$"):
         Policy.load(army, device="cuda")
-    with pytest.raises(ValueError, match=r"^device: got sofa, but "):
-        Policy.load(army, device="sofa")
+    others: list[Any] = ["sofa", "", [], None]
+    for device in others:
+        with pytest.raises(ValueError, match=rf"^device: got {re.escape(str(device))}, but "):
+            Policy.load(army, device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu:0", torch.device("cpu", 0)])
+def test_a_device_may_have_a_number(device: str | torch.device, army: Path, tmp_path: Path) -> None:
+    """The library that reads the file knows no such CPU."""
+    IL(GaussianSqueeze(5), [0]).save(tmp_path)
+    assert next(Policy.load(army, device=device).network.parameters()).device.type == "cpu"
+    assert load_agent(tmp_path / "agent.safetensors", device).device.type == "cpu"
+
+
+def test_a_neighbourhood_that_is_none_is_refused(army: Path) -> None:
+    weights = load_file(army)
+    with safe_open(army, "pt") as opened:
+        about = json.loads(opened.metadata()["policy"])
+    save_file(weights, army, {"policy": json.dumps({**about, "neighbourhood": "next door"})})
+    with pytest.raises(ValueError, match="is no policy: ValueError: neighbourhood must be a Neighbourhood, got 'next"):
+        Policy.load(army)
 
 
 def test_a_recording_that_claims_terabytes_is_refused_by_its_size(tmp_path: Path) -> None:
