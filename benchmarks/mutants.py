@@ -67,6 +67,7 @@ FURTHER = {
     "mfmarl/measurements": ("theory_measurements", "theory_script"),
     "mfmarl/networks/stacked.py": ("algorithm_equations",),
     "mfmarl/scripting": ("scripting", "options", "gaussian_squeeze_script", "defaults"),
+    "mfmarl/scripting/pages": ("pages",),
     "mfmarl/theory": ("theory_measurements",),
     "mfmarl/theory/approximation.py": ("theory_approximation",),
     "mfmarl/theory/arguments.py": ("theory_approximation", "theory_contraction", "theory_learning", "theory_toy"),

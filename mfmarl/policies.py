@@ -202,6 +202,8 @@ class Policy:
             guess = any(key.startswith("mean_action") for key in weights)
             uses_mean_action = bool(about.pop("uses_mean_action", guess))
             neighbourhood = decode(about.pop("neighbourhood", encode(Army())), find)
+            if not isinstance(neighbourhood, Neighbourhood):
+                raise ValueError(f"neighbourhood must be a Neighbourhood, got {neighbourhood!r}")
             name = about.pop("network", "BattleNetwork")
             network = (custom or NETWORKS[name])(uses_mean_action, Generator())
             network.load_state_dict({key: value.float() for key, value in weights.items()})

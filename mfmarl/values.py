@@ -164,13 +164,18 @@ def read_weights(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `write_weights` was given: the description and the weights. Nothing is unpickled, nothing is run.
 
+    Args:
+        path: of the file.
+        what: it must be of.
+        device: to which they will be moved; they are on the CPU.
+
     Raises:
         ValueError: no such file, one of something else, or a device that is not there.
     """
     if not os.path.isfile(path):
         raise ValueError(f"{what}: there is no file {path}")
     check_device(device)
-    with understood(path, what), safe_open(path, "pt", device=str(device)) as file:
+    with understood(path, what), safe_open(path, "pt", device="cpu") as file:
         held = file.metadata() or {}
         if what not in held:
             raise ValueError(f"it holds {' and '.join(held) or 'nothing'} in place of {what}")
@@ -183,17 +188,30 @@ def read_weights(
 def check_device(device: torch.device | str) -> None:
     """Raise ValueError unless the device is there."""
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.empty(0, device=torch.device(device))
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = "there is no CUDA here" if str(device).startswith("cuda") else str(error).splitlines()[0]
         raise ValueError(f"device: got {device}, but {reason}") from error
 
 
 def check_finite(module: nn.Module) -> None:
-    """Raise ValueError if a parameter, which files and checkpoints may have brought, is NaN or infinite."""
+    """Raise ValueError if a number that was learned, which a file may have brought, is NaN or infinite."""
+    if (name := not_finite(module)) is not None:
+        raise ValueError(f"{name} is NaN or infinite")
+
+
+def not_finite(module: nn.Module) -> str | None:
+    """The name of a parameter or table that is NaN or infinite, if there is one.
+
+    A table of maxima begins at minus infinity, and stays there where nothing was tried.
+    """
     for name, parameter in module.named_parameters():
         if not parameter.detach().isfinite().all():
-            raise ValueError(f"{name} is NaN or infinite")
+            return name
+    for name, table in module.named_buffers():
+        if not (table.isfinite() | table.isneginf()).all():
+            return name
+    return None
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def written(root: Path) -> list[Path]:
 def filled(root: Path) -> dict[Path, str]:
     """Every page with its passages as the tables have them, and its links to code with the lines of today."""
     texts = passages(root)
-    pages = {path: path.read_text() for path in written(root)}
+    pages = {path: path.read_text(encoding="utf-8") for path in written(root)}
     return {
         path: with_lines(path, fill(page, texts.get(path.relative_to(root).as_posix(), {})))
         for path, page in pages.items()
@@ -78,7 +78,7 @@ class PagesOptions:
 def run(arguments: Sequence[str] | None = None) -> None:
     """What the command line asks for."""
     options = parse_plain(PagesOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
-    stale = {path: text for path, text in filled(ROOT).items() if path.read_text() != text}
+    stale = {path: text for path, text in filled(ROOT).items() if path.read_text(encoding="utf-8") != text}
     for path, text in stale.items():
         if not options.check:
             write_text(text, path)

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,12 +43,12 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Ising: a method in an order of updates is a line of its own; MCMC has one order."""
+    """Ising: a method in an order of updates is a line of its own; MCMC has one order, and no Q."""
     methods = [
         method if method == "mcmc" else f"{method}, {order}"
         for method, order in zip(table["method"], table["order"], strict=True)
     ]
-    return table.assign(method=methods)
+    return table.assign(method=methods, q_error=table.get("q_error", nan))
 
 
 class Source(NamedTuple):
@@ -57,6 +58,16 @@ class Source(NamedTuple):
     curves: Curves
     command: str
     prepared: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy
+    needed: tuple[str, ...] = ()  #: columns for that.
+
+    def read(self, results: Path) -> pd.DataFrame:
+        """The table of a directory of results, prepared.
+
+        Raises:
+            ValueError: it is damaged, or lacks a column.
+        """
+        columns = (*self.curves.facets, self.curves.method, "seed", "step", *self.needed)
+        return self.prepared(read_table(results / self.path, columns))
 
 
 AGENTS = {"agents": "Agents"}
@@ -67,6 +78,7 @@ CURVES = [
         Curves("squeeze", "Gaussian Squeeze", {"settings": "Settings", **AGENTS}, GREEDY, STEPS),
         SQUEEZE,
         shares,
+        (*GREEDY,),
     ),
     Source(
         "battle/curves.csv",
@@ -91,6 +103,7 @@ CURVES = [
         ),
         "python reproduce/ising.py",
         by_order,
+        ("order",),
     ),
     Source(
         "gaussian_squeeze/exploration/study.csv",
@@ -103,6 +116,7 @@ CURVES = [
         ),
         f"{SQUEEZE} --study exploration",
         shares,
+        (*GREEDY,),
     ),
     Source(
         "gaussian_squeeze/informed_start/study.csv",
@@ -115,6 +129,7 @@ CURVES = [
         ),
         f"{SQUEEZE} --study informed-start",
         shares,
+        (*GREEDY,),
     ),
     Source(
         "gaussian_squeeze/sensitivity/study.csv",
@@ -127,6 +142,7 @@ CURVES = [
         ),
         f"{SQUEEZE} --study",
         shares,
+        (*GREEDY,),
     ),
 ]
 
@@ -269,8 +285,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def page(results: Path) -> str:
     """The page of a directory of results. What is not there is left out."""
     evidence = results / "evidence.csv"
-    told = read_table(evidence, []) if evidence.exists() else pd.DataFrame()
-    found = claims(read_table(results / "claims.csv", []), told)
+    told = read_table(evidence, ["id", "judged", "verdict"]) if evidence.exists() else pd.DataFrame()
+    found = claims(read_table(results / "claims.csv", ["id", "claim", "verdict"]), told)
     drawn, fought = curves(results), battles(results)
     content: dict[str, Any] = {
         "tasks": by_task(found),
@@ -287,7 +303,8 @@ def page(results: Path) -> str:
     arrays = {f"battle-{number}": positions for number, (_, positions) in enumerate(fought)}
     frames = results / "ising/frames.csv"
     if frames.exists():
-        described["lattice"], arrays["lattice"] = orderings(read_table(frames, ["spins"]))
+        rows = read_table(frames, ["size", "temperature", "step", "spins"])
+        described["lattice"], arrays["lattice"] = orderings(rows)
     content["has"] = {"curves": bool(drawn), "lattice": "lattice" in described, "battles": bool(fought)}
     parts = {
         "claims": ("Claims", found),
@@ -305,7 +322,7 @@ def page(results: Path) -> str:
 def curves(results: Path) -> list[dict[str, Any]]:
     """Every table of learning curves that is there."""
     return [
-        {**drawable(source.prepared(read_table(results / source.path, [])), source.curves), "command": source.command}
+        {**drawable(source.read(results), source.curves), "command": source.command}
         for source in CURVES
         if (results / source.path).exists()
     ]

@@ -214,7 +214,7 @@ def draw(options: TheoryOptions) -> None:
     files = [f"{name}.csv" for name in FILES]
     readme = options.out / "README.md"
     if readme.exists():
-        write_text(filled_in(readme.read_text(), together), readme)
+        write_text(filled_in(readme.read_text(encoding="utf-8"), together), readme)
         files.append(readme.name)
     report(against_exact(together), options.out, files, drawn(frames))
 

@@ -28,7 +28,7 @@ OF_TYPE: dict[Any, list[str]] = {
     float: [*NO_NUMBER, "nan", "-1", "-1e999", "null"],
     str: [],
     bool: ["maybe"],
-    Path: ["{file}", "{file}/below", LONG, f"missing/{LONG}", "a/" * 3000, "\0", "a\0b"],
+    Path: ["{file}", "{file}/below", LONG, f"missing/{LONG}", "a/" * 3000, "\0", "a\0b", "a\udcff"],
     dict: ["3", "text", "[1]"],
 }
 OF_YAML: dict[Any, list[Any]] = {
@@ -51,6 +51,7 @@ OF_NAME = {
         "{file}:Class",
         "{python}:Missing",
         "{python}:",
+        "\udcff.py:Class",
         ":",
     ],
     "agents": ["x", "0", "-4", "1.5", "16 16", HUGE, "", "null"],

@@ -206,9 +206,11 @@ def test_what_is_no_number_is_refused_in_both_styles(wrong: Any) -> None:
         env.reset(seed=0)
     with pytest.raises(ValueError, match=r"^action of red_0 must be a whole number from 0 to 20, got"):
         parallel.step(dict.fromkeys(parallel.agents, wrong))
-    with pytest.raises(ValueError, match=r"must be a whole number from 0 to 20, got"):  # noqa: PT012 - of all agents
-        for _ in aec.possible_agents:
-            aec.step(wrong)
+    with pytest.raises(ValueError, match=r"^action of red_0 must be a whole number from 0 to 20, got"):
+        aec.step(wrong)  # at once, not when all have acted
+    for agent in aec.possible_agents:
+        assert aec.agent_selection == agent
+        aec.step(0)
     with pytest.raises(ValueError, match=r"^actions must be of red_0, blue_0 and so on, got one for green_0"):
         parallel.step({**dict.fromkeys(parallel.agents, 0), "green_0": 0})
 

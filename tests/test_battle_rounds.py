@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from mfmarl.data.battle_round import play_round
+from mfmarl.data.neighbourhood import Army
 from mfmarl.environments.battle.battles import Battles
-from mfmarl.environments.battle.game import Battle, Start
+from mfmarl.environments.battle.game import ACTIONS, Battle, Start
 from mfmarl.environments.battle.observation import Observation
 from mfmarl.environments.battle.scripts import random, rush
 
@@ -40,6 +42,19 @@ def test_a_generator_decides_a_round() -> None:
     assert rounds(Battles(Battle(8)), generators(4), 3) == first
     assert rounds(battles, generators(5), 3) != first
     assert rounds(battles, generators(4), 1) * 3 != first
+
+
+def test_armies_act_under_a_mean_action_an_agent_of_zeros_at_first() -> None:
+    battles, seen = Battles(Battle(4, 3), 2), list[Tensor]()
+
+    def act(observed: Observation, mean_actions: Tensor) -> Tensor:
+        seen.append(mean_actions)
+        return torch.zeros(2, 2, 4, dtype=torch.int64)
+
+    battles.reset(generators(0, 1))
+    play_round(battles, act, neighbourhoods=(Army(), Army()), generators=generators(0, 1))
+    assert [tuple(each.shape) for each in seen] == [(2, 2, 4, ACTIONS)] * 3
+    assert [float(each.sum()) for each in seen] == [0.0, 16.0, 16.0]
 
 
 def test_global_randomness_plays_no_part() -> None:

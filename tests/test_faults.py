@@ -1,9 +1,12 @@
 """Faults by their kind: how a run ends when something outside it goes wrong, and what it says."""
 
+import errno
 import io
+import json
 import math
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -25,12 +28,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mfmarl import figures
+from mfmarl.algorithms.frequency_maximum import RecFMQ
+from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.algorithms.q_learning import IL
 from mfmarl.algorithms.saved import load_agent
-from mfmarl.environments import GaussianSqueeze
+from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
 from mfmarl.files import host
+from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
@@ -125,6 +131,22 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
     assert rows(tmp_path / "closed", jobs) == rows(tmp_path / "heard", jobs)
 
 
+def test_nobody_has_to_listen_to_what_a_script_prints_and_ends() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, str(TOY.parents[1] / "reproduce/matrix_games.py"), "--print_config"]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_letters_that_a_stream_does_not_know_are_written_as_numbers() -> None:
+    """As of a terminal under LC_ALL=C, or of a folder whose name is no text."""
+    for encoding, text, written in (("ascii", "τ = 1", rb"\u03c4 = 1"), ("utf-8", "/\udcff", rb"/\udcff")):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        say(text, stream)
+        assert stream.buffer.getvalue() == written + b"\n"
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_method_that_exits_is_a_failed_job(workers: int, tmp_path: Path) -> None:
     jobs = [job("exits", f"{TOY}:Exits"), job("good")]
@@ -160,6 +182,15 @@ def test_what_is_not_finite_ends_the_job_where_it_appears(algorithm: str, messag
     with pytest.raises(JobsFailedError, match=message):
         launch([broken], tmp_path, options())
     assert not (folder(broken, tmp_path, "32") / "rows.csv").exists()
+
+
+def test_a_table_that_is_not_finite_ends_the_job_where_it_appears(tmp_path: Path) -> None:
+    """The spins of a lattice go on, as if nothing were wrong."""
+    at = {"temperatures": (1.0,)}
+    data = {**at, "steps": 4, "evaluations": 2, "measure_every": 1}
+    broken = TrainingJob("broken", {}, f"{TOY}:NoTable", Ising(4), (0,), at, data, ({"temperature": 1.0},))
+    with pytest.raises(JobsFailedError, match="FloatingPointError: q_table is NaN or infinite after step 2, "):
+        launch([broken], tmp_path, options())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -356,13 +387,78 @@ def test_a_damaged_provenance_is_found_before_training(
     assert error.count("\n") == 1
 
 
-def test_a_folder_in_the_place_of_a_figure_is_found_before_training(
-    squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["learning_curves.png", "policies/mf-q-4-seed-0.safetensors"])
+def test_a_folder_in_the_place_of_a_file_is_found_before_training(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "learning_curves.png").mkdir()
+    (tmp_path / name).mkdir(parents=True)
     monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
     assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(tmp_path)])) == 2
-    assert "learning_curves.png is no file: remove it, or name another --out" in capsys.readouterr().err
+    assert f"{name} is no file: remove it, or name another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["jobs", "policies", "replays"])
+def test_a_file_in_the_place_of_a_folder_is_found_before_training(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).touch()
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(tmp_path)])) == 2
+    assert f"{name} is no folder: remove it, or name another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--figures-only"]])
+@pytest.mark.parametrize("damage", ["cut", "garbled", "a directory"])
+def test_damaged_checksums_are_found_before_training(
+    damage: str,
+    more: list[str],
+    squeeze: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    damaged(damage, out / "SHA256SUMS")
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out), *more])) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: out: {out / 'SHA256SUMS'} is damaged: restore it, or remove it (")
+    assert error.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_with_room_again_the_same_command_finishes(
+    squeeze: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a quota: the system takes no more than some bytes a file, too few for the figure."""
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    figure, most = out / "learning_curves.png", resource.getrlimit(resource.RLIMIT_FSIZE)
+    drawn = figure.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(drawn) // 2, most[1]))
+    try:
+        code = main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    remedy, both = "with room again the same command goes on from here", re.escape(str(figure.with_suffix("")))
+    assert code == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(rf"error: File too large \({both}\.(png|pdf)\); {remedy}", error)  # written together
+    assert figure.read_bytes() == drawn
+    assert not list(out.rglob(".*.partial*"))
+    figure.unlink()
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)])) == 0
+    assert figure.read_bytes() == drawn
+
+
+@pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_disk_that_takes_nothing_more_is_one_line(fault: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> None:
+        raise OSError(fault, os.strerror(fault), "/some/table.csv")
+
+    assert main(write) == 1
+    said = "once that is mended the same command goes on from here"
+    assert capsys.readouterr().err == f"error: {os.strerror(fault)} (/some/table.csv); {said}\n"
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        main(lambda: Path("nowhere").read_text())
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "cut by rows", "garbled", "a value changed", "a directory"])
@@ -442,6 +538,18 @@ def test_an_army_is_no_agent_nor_an_agent_an_army(army: Path, tmp_path: Path) ->
         Policy.load(tmp_path / "agent.safetensors")
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_table_that_is_not_finite_is_refused_where_it_is_loaded(value: float, tmp_path: Path) -> None:
+    """But that of a maximum, which starts at minus infinity, is."""
+    agent = TabularMFQ(Ising(4), [0], temperatures=[1.0])
+    agent.q_table[0, 0, 1, 2] = value
+    agent.save(tmp_path)
+    with pytest.raises(ValueError, match=r"^agent: .* is no agent: ValueError: q_table is NaN or infinite$"):
+        load_agent(tmp_path / "agent.safetensors")
+    RecFMQ(GaussianSqueeze(5), [0]).save(tmp_path)
+    assert load_agent(tmp_path / "agent.safetensors").state_dict()["best"].isneginf().all()
+
+
 def test_an_army_or_agent_that_is_not_finite_is_refused_where_it_is_loaded(army: Path, tmp_path: Path) -> None:
     agent = IL(GaussianSqueeze(5), [0])
     agent.save(tmp_path)
@@ -463,8 +571,27 @@ def test_an_army_or_agent_that_is_not_finite_is_refused_where_it_is_loaded(army:
 def test_a_device_that_is_not_there_is_named(army: Path) -> None:
     with pytest.raises(ValueError, match=r"^device: got cuda, but there is no CUDA here$"):
         Policy.load(army, device="cuda")
-    with pytest.raises(ValueError, match=r"^device: got sofa, but "):
-        Policy.load(army, device="sofa")
+    others: list[Any] = ["sofa", "", [], None]
+    for device in others:
+        with pytest.raises(ValueError, match=rf"^device: got {re.escape(str(device))}, but "):
+            Policy.load(army, device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu:0", torch.device("cpu", 0)])
+def test_a_device_may_have_a_number(device: str | torch.device, army: Path, tmp_path: Path) -> None:
+    """The library that reads the file knows no such CPU."""
+    IL(GaussianSqueeze(5), [0]).save(tmp_path)
+    assert next(Policy.load(army, device=device).network.parameters()).device.type == "cpu"
+    assert load_agent(tmp_path / "agent.safetensors", device).device.type == "cpu"
+
+
+def test_a_neighbourhood_that_is_none_is_refused(army: Path) -> None:
+    weights = load_file(army)
+    with safe_open(army, "pt") as opened:
+        about = json.loads(opened.metadata()["policy"])
+    save_file(weights, army, {"policy": json.dumps({**about, "neighbourhood": "next door"})})
+    with pytest.raises(ValueError, match="is no policy: ValueError: neighbourhood must be a Neighbourhood, got 'next"):
+        Policy.load(army)
 
 
 def test_a_recording_that_claims_terabytes_is_refused_by_its_size(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,36 @@ def test_bad_input_is_refused_in_one_line(
     assert main(lambda: report.run(filled)) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert re.search(message.format(re.escape(str(results))), line)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("evidence.csv", "id,verdict\nGS-2,holds\n", "lacks the columns"),
+        ("gaussian_squeeze/curves.csv", "settings,algorithm,seed,step\na,il,0,1\n", "lacks the columns"),
+        ("ising/training.csv", "method,size,temperature,seed,step,order_parameter\nmf-q,4,1,0,1,1\n", "lacks the col"),
+        ("ising/frames.csv", "size,step,spins\n4,5,0000\n", "lacks the columns"),
+        ("theory/remainder.png", "no picture", "is damaged: draw it again, or remove it"),
+        ("theory/provenance.json", '{"run": [{"jobs": {}}]}', "is damaged: restore it, or remove it"),
+        ("battle/replays/rush-v-random.npz", "no battle", "is not a replay"),
+    ],
+)
+def test_results_that_are_damaged_are_named_in_one_line(
+    file: str, content: str, message: str, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = shutil.copytree(results, tmp_path / "results")
+    (damaged / file).write_text(content)
+    assert main(lambda: report.run(["--results", str(damaged)])) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{damaged / file} {message}" in line
+
+
+def test_lattices_on_which_nobody_learned_have_curves(results: Path, tmp_path: Path) -> None:
+    lattices = shutil.copytree(results, tmp_path / "results")
+    text = "method,order,size,temperature,seed,step,order_parameter\nmcmc,checkerboard,4,1.0,0,1,0.5\n"
+    (lattices / "ising/training.csv").write_text(text)
+    ising = next(table for table in report.curves(lattices) if table["name"] == "ising")
+    assert ising["runs"] == [[[0, 0], 0, 0, 0, [[0.5], [None]]]]
 
 
 def test_a_claim_may_have_nothing_but_its_name() -> None:

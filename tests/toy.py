@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.algorithms.q_learning import IL
 from mfmarl.data.stateless_replay import Batch
+from mfmarl.data.sweeps import Transition
 
 
 class Breaks(IL):
@@ -61,6 +63,14 @@ class NoScore(IL):
     def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
         super().validation_step(evaluation, batch_idx)
         self.scores["greedy_reward"] = self.scores["greedy_reward"] * float("nan")
+
+
+class NoTable(TabularMFQ):
+    """A value of one spin is no number."""
+
+    def learn(self, transition: Transition) -> None:
+        super().learn(transition)
+        self.q_table[0, 0, 1, 2, 4, 1] = float("nan")
 
 
 class NoAgent:

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from mfmarl.data.rounds import RoundsDataModule
+from mfmarl.values import not_finite
 
 
 class Fitting(pl.Callback):
@@ -89,12 +90,12 @@ class Fitting(pl.Callback):
         self.steps_before = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """After a round all parameters are numbers; after an epoch's last its schedulers step; checkpoints are saved.
+        """After a round what is learned is finite; after an epoch's last its schedulers step; checkpoints are saved.
 
         Raises:
-            FloatingPointError: a parameter is NaN or infinite.
+            FloatingPointError: a parameter or table is NaN or infinite.
         """
-        check_parameters(trainer, pl_module)
+        check_learned(trainer, pl_module)
         if trainer.is_last_batch:
             for config in self.of_epoch(trainer, monitoring=False):
                 pl_module.lr_scheduler_step(config.scheduler, None)
@@ -196,14 +197,13 @@ def check_optimizers(configured: Any) -> None:
             )
 
 
-def check_parameters(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    """Raise FloatingPointError if training made a parameter NaN or infinite, as a loss that is not finite does."""
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad and not parameter.detach().isfinite().all():
-            played = trainer.datamodule.steps_played  # type: ignore[attr-defined]
-            raise FloatingPointError(
-                f"{name} is NaN or infinite after step {played}, {trainer.global_step} gradient steps into training"
-            )
+def check_learned(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Raise FloatingPointError if training made a parameter or table NaN or infinite, as a loss that is one does."""
+    if (name := not_finite(module)) is not None:
+        played = trainer.datamodule.steps_played  # type: ignore[attr-defined]
+        raise FloatingPointError(
+            f"{name} is NaN or infinite after step {played}, {trainer.global_step} gradient steps into training"
+        )
 
 
 def check_one_rank(trainer: pl.Trainer) -> None:

@@ -10,11 +10,13 @@ from typing import TextIO
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line to `stream` (default: stdout), or nothing once that cannot be written to.
 
-    A pipe breaks when its reader ends, as in `| head -1`, and a file's disk may be full.
+    A pipe breaks when its reader ends, as in `| head -1`, and a file's disk may be full. A letter that the stream
+    does not know, as under LC_ALL=C, is written as its number.
     """
     stream = sys.stdout if stream is None else stream
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        print(text, file=stream, flush=True)
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())  # else the interpreter tries once more at its end, and fails

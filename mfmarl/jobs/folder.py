@@ -129,7 +129,7 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
     if not record.exists():
         return "nothing"
     with readable(record):
-        content = json.loads(record.read_text())
+        content = json.loads(record.read_text(encoding="utf-8"))
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
     if mine and rows.exists() and all((directory / name).exists() for name in job.files):
         with readable(rows):
@@ -184,7 +184,11 @@ def readable(path: Path) -> Iterator[None]:
 def logged(path: Path) -> Iterator[None]:
     """Append to `path` what is printed, warned and logged meanwhile, and the traceback of a failure."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    with open(path, "a", encoding="utf-8", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with (
+        open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
         # Lightning's own handlers hold the stderr that there was when it was imported.
         earlier = [(logger.handlers, logger.propagate) for logger in loggers]
         for logger in loggers:

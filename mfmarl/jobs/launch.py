@@ -174,7 +174,9 @@ def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> st
         log = folders[name] / "log.txt"
         parts.append(f"{name}: {reason} (see {log})")
         if number < LOGS and log.exists():
-            parts += [f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LOG_LINES:]]
+            parts += [
+                f"    {line}" for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            ]
     return "\n".join([*parts, "Run the same command again to resume; --fresh starts all jobs over."])
 
 

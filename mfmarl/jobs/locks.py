@@ -46,6 +46,6 @@ def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
 def holder(directory: Path) -> str:
     """Which process holds the lock of `directory`, as far as it has said so."""
     try:
-        return (directory / HOLDER).read_text()
+        return (directory / HOLDER).read_text(encoding="utf-8")
     except OSError:
         return "another process"

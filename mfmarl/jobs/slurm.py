@@ -374,7 +374,10 @@ def alive(jobs: Sequence[Job], place: Place, *, tidy: bool = False) -> list[Task
         SilentError: Slurm does not answer.
     """
     mine = {place.folder(job).name: job for job in jobs}
-    known = {path.stem: json.loads(path.read_text())["tasks"] for path in records(place).glob("mfmarl-*.json")}
+    known = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))["tasks"]
+        for path in records(place).glob("mfmarl-*.json")
+    }
     seen = look(set(known)) if known else {}
     running = {key: one for key, one in seen.items() if one.state not in ENDED}
     for ended in set(known) - {array for array, _ in running} if tidy else ():

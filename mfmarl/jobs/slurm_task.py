@@ -94,6 +94,6 @@ def task_file(out: Path, task: str) -> Path:
 def reported(out: Path, task: str) -> dict[str, int]:
     """The work that a task says it has done of each job, by name."""
     try:
-        return dict(json.loads(task_file(out, task).read_text()))
+        return dict(json.loads(task_file(out, task).read_text(encoding="utf-8")))
     except FileNotFoundError:  # it has not begun
         return {}

@@ -16,6 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
+from mfmarl.files import told
+
 
 def render(content: Mapping[str, Any], packages: Mapping[str, bytes]) -> str:
     """The page.
@@ -55,10 +57,17 @@ def as_json(content: object) -> bytes:
 
 
 def image(path: Path) -> str:
-    """A figure as an address that holds it: the pixels of the PNG, in two fifths of its bytes."""
+    """A figure as an address that holds it: the pixels of the PNG, in two fifths of its bytes.
+
+    Raises:
+        ValueError: it is no whole picture.
+    """
     content = BytesIO()
-    with Image.open(path) as figure:
-        figure.convert("RGB").save(content, "WEBP", lossless=True)
+    try:
+        with Image.open(path) as figure:
+            figure.convert("RGB").save(content, "WEBP", lossless=True)
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # as Pillow calls what is damaged
+        raise ValueError(f"results: {path} is damaged: draw it again, or remove it ({told(error)[:200]})") from error
     return f"data:image/webp;base64,{b64encode(content.getvalue()).decode()}"
 
 

@@ -31,7 +31,9 @@ import signal
 import sys
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
@@ -48,6 +50,7 @@ from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import spelled_out
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
+NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # what else becomes of disks while a script runs
 
 MOST_SEEDS = 100_000
 LAST_SEED = 2**60  # three streams of each fit into a generator's seed
@@ -154,8 +157,10 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     for option in dataclasses.fields(options):
         add_option(how if option.name in executed else what, option, types[option.name], docs.get(option.name, ""))
     words = sys.argv[1:] if arguments is None else arguments
+    with_config = spelled_out(options, words, types, allowed)
+    check_text(with_config)
     try:
-        values = vars(parser.parse_args(spelled_out(options, words, types, allowed)))
+        values = parsed(parser, with_config)
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
@@ -176,17 +181,42 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
     types, docs = typing.get_type_hints(options), field_docs(options)
     for option in dataclasses.fields(options):  # type: ignore[arg-type]
         add_option(parser, option, types[option.name], docs[option.name])
+    words = sys.argv[1:] if arguments is None else arguments
+    check_text(words)
     try:
-        return options(**vars(parser.parse_args(arguments)))
+        return options(**parsed(parser, words))
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
+
+
+def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
+    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen."""
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed):
+            return dict(vars(parser.parse_args(words)))
+    except SystemExit:
+        say(printed.getvalue().rstrip("\n"))
+        raise
+
+
+def check_text(words: Sequence[str]) -> None:
+    """Raise ValueError for a word that no table could hold: the name of a file may be bytes that are no UTF-8."""
+    option = "arguments"
+    for word in words:
+        if word.startswith("--"):
+            option = word[2:].partition("=")[0].replace("-", "_")
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{option}: got {word!r}, allowed is text in UTF-8") from error
 
 
 def main(function: Callable[[], object]) -> int:
     """Call a script's `function` and return its exit code.
 
-    0 done, 1 a job failed or a disk is full, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError: one
-    line on stderr.
+    0 done, 1 a job failed or a disk is full or gone, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError:
+    one line on stderr.
     """
     open_streams()
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see jobs/startup.py
@@ -204,10 +234,11 @@ def main(function: Callable[[], object]) -> int:
         say(f"error: {error}", sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in (*NO_ROOM, *NO_WRITING):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        say(f"error: {error.strerror}{where}; with room again the same command goes on from here", sys.stderr)
+        remedy = "with room again" if error.errno in NO_ROOM else "once that is mended"
+        say(f"error: {error.strerror}{where}; {remedy} the same command goes on from here", sys.stderr)
         return 1
     except (KeyboardInterrupt, Terminated) as stopped:
         say("\nstopped; the same command goes on from here", sys.stderr)

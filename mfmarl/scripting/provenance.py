@@ -139,7 +139,7 @@ def hardware() -> dict[str, object]:
 def cpu_model() -> str:
     """The CPU's name where the system gives it, else its architecture."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -163,5 +163,5 @@ def compute_seconds(out: Path) -> dict[str, float]:
 def job_times(directory: Path) -> dict[str, float]:
     """Seconds that a job took, in all calls; empty if it is not done."""
     path = directory / "job.json"
-    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {kind: record[kind] for kind in TIMES if kind in record}

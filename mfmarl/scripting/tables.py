@@ -6,6 +6,7 @@ SHA256SUMS has a line a table, which `sha256sum -c SHA256SUMS` checks too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import pandas as pd
 from mfmarl.files import atomic, digest, read_csv, told, write_csv, write_text
 
 SUMS = "SHA256SUMS"
-WRITTEN = (".csv", ".json", ".png", ".pdf", ".gif", ".md")
+WRITTEN = (".csv", ".json", ".png", ".pdf", ".gif", ".md", ".safetensors")
+CALL = ("command", "date", "settings", "versions", "commit", "hardware", "total", "jobs")  # in provenance.json
+FOLDERS = ("jobs", "policies", "replays")
 
 
 def write_table(frame: pd.DataFrame, path: Path, keys: Sequence[str]) -> None:
@@ -37,8 +40,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         ValueError: they are not as they were written, or lack one of the columns; one line that says what to do.
     """
+    known = read_sums(path.parent).get(path.name)
     try:
-        known = read_sums(path.parent).get(path.name)
         if known is not None and digest(path) not in known:
             raise ValueError(f"it is not as {SUMS} says; if that is meant, remove its line there")
         rows = read_csv(path)
@@ -62,6 +65,8 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         sections: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
         for call in (call for calls in sections.values() for call in calls):
+            if absent := [name for name in CALL if name not in call]:
+                raise ValueError(f"a call lacks {', '.join(absent)}")
             if not all(isinstance(record["fingerprint"], str) for record in call["jobs"].values()):
                 raise TypeError("a job has no fingerprint")
     except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
@@ -70,19 +75,32 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_places(out: Path) -> None:
-    """Raise ValueError if something that is no file has the name of a result."""
-    for path in sorted(out.glob("*.*")) if out.is_dir() else []:
-        if path.suffix in WRITTEN and not path.is_file():
+    """Raise ValueError if something that is no file has the name of a result, or no folder that of a folder."""
+    for path in sorted(path for pattern in ("*.*", "*/*.*") for path in out.glob(pattern)):
+        if path.suffix in WRITTEN and not path.is_file() and path.parent.name != "jobs":
             raise ValueError(f"out: {path} is no file: remove it, or name another --out")
+    for path in (out / name for name in FOLDERS):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"out: {path} is no folder: remove it, or name another --out")
+    read_sums(out)
 
 
 def read_sums(directory: Path) -> dict[str, list[str]]:
-    """Checksums by name of file; two where a call was killed while it wrote."""
+    """Checksums by name of file; two where a call was killed while it wrote.
+
+    Raises:
+        ValueError: the file is something else; one line that says what to do.
+    """
     file = directory / SUMS
     sums: dict[str, list[str]] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
-        checksum, _, name = line.partition("  ")
-        sums.setdefault(name, []).append(checksum)
+    try:
+        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+            checksum, _, name = line.partition("  ")
+            if not (re.fullmatch("[0-9a-f]{64}", checksum) and name):
+                raise ValueError(f"a line is {line[:80]!r}")
+            sums.setdefault(name, []).append(checksum)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"out: {file} is damaged: restore it, or remove it ({told(error)[:200]})") from error
     return sums
 
 

@@ -133,7 +133,7 @@ class DuelJob(Job):
 
     def check_checkpoint(self, path: Path) -> None:
         """Raise some exception unless `path` holds the rows of some blocks."""
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         expected = sum(len(block) for block in self.blocks[: content["blocks"]])
         if len(content["rows"]) != expected or not content["times"]:
             raise ValueError(f"got {len(content['rows'])} rows where {expected} were written")
@@ -143,7 +143,7 @@ class DuelJob(Job):
         armies = {name: army.load(attempt.hardware.torch_device) for name, army in self.armies.items()}
         done, rows = 0, cast(list[dict[str, Any]], [])
         if attempt.resume:
-            content = json.loads(attempt.checkpoint.read_text())
+            content = json.loads(attempt.checkpoint.read_text(encoding="utf-8"))
             done, rows = content["blocks"], content["rows"]
             attempt.go_on_from(content["times"])
         attempt.report(len(rows), self.rows)

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
+from pettingzoo.utils import BaseWrapper
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from mfmarl.custom import check_types
@@ -195,5 +196,14 @@ def parallel_env(**settings: Any) -> BattleParallelEnv:
 
 def env(**settings: Any) -> AECEnv[str, AgentObservation, int]:
     """The environment with its agents acting one after the other, by PettingZoo's name for it."""
-    aec: AECEnv[str, AgentObservation, int] = parallel_to_aec(parallel_env(**settings))
-    return aec
+    return _Refusing(parallel_to_aec(parallel_env(**settings)))
+
+
+class _Refusing(BaseWrapper[str, AgentObservation, int]):  # type: ignore[misc]
+    """Refuses an agent's action when it is given: `BattleParallelEnv` sees it once all have one."""
+
+    def step(self, action: int | None) -> None:
+        agent = self.agent_selection
+        if not (self.terminations[agent] or self.truncations[agent]):
+            _whole_number(f"action of {agent}", action, ACTIONS - 1)
+        super().step(action)

@@ -39,7 +39,7 @@ def line_of(symbol: str, path: Path) -> int:
     Raises:
         ValueError: it defines no such symbol.
     """
-    body: list[ast.stmt] = ast.parse(path.read_text()).body
+    body: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body
     for name in symbol.split("."):
         found = next((node for node in body if name in _names(node)), None)
         if found is None:
