@@ -80,7 +80,7 @@ def noise_floor(frame: pd.DataFrame) -> Figure:
     figure.supxlabel(
         f"marks: means with 95% intervals, where wider than they; n = {int(rows['n'].iloc[0])} seeds (left, middle), "
         f"{fewest} (right; {most} at {CROWDS_RATE:g}, squares)\n"
-        "lines: exact, but for the tenth that TH-3 allows; averages: of as many rewards of each action",
+        "lines: exact, but for the tenth that TH-3 allows; averages: of the rewards of as many updates",
         fontsize=8,
     )
     return figure
@@ -105,7 +105,7 @@ def _losses(axes: Axes, frame: pd.DataFrame) -> tuple[int, int]:
         label = f"MF-Q, {updates} updates"
         axes.plot(part["learning rate"], part["value"], marker, color=colour, label=label, linestyle="none")
         exact = averages.loc[averages["updates"] == updates, "exact"].iloc[0]
-        axes.axhline(exact, color=colour, linewidth=1.2, label="averages of their rewards")
+        axes.axhline(exact, color=colour, linewidth=1.2, label=f"averages, {updates} updates")
     axes.axhline(0.1, color="black", linestyle=":", linewidth=1.2, label="a tenth, allowed")
     axes.set_xscale("log")
     axes.set_ylim(0, max(0.3, 1.5 * float(few["high"].max())))
