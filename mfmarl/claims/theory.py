@@ -56,7 +56,7 @@ def say_contracts(found: Measured, tables: Tables) -> str:
     least, largest = (choose(each.value for each in findings) for choose in (min, max))
     text = (
         f"With K the constant in abar, T > K/2 is tau > 2 on the torus: above it a sweep of MF-Q's sampled play "
-        f"shrinks differences by {least:.2f} to {largest:.2f} (largest upper end "
+        f"multiplies differences by {least:.2f} to {largest:.2f} (largest upper end "
         f"{most(max(each.high for each in findings), 2)}, {findings[0].n} pairs of lattices a tau)."
     )
     row = tables.theory("contraction", "Ising table: T > K/2 asks for tau above", "temperature=0.8")
