@@ -201,7 +201,9 @@ THEORY = [
     ),
     Figure("theory/phase_portraits.png", "TH-2. Paths of play in games of two populations, below the threshold."),
     Figure("theory/learning_errors.png", "TH-3. Error of Q against visits, where the truth is known."),
-    Figure("theory/noise_floor.png", "TH-3. The error at which a constant learning rate stops, against that rate."),
+    Figure(
+        "theory/noise_floor.png", "TH-3. The error at which a learning rate stops; a network's loss to even opponents."
+    ),
     Figure("theory/herding.png", "TH-3. A congestion game learned with the previous or the same mean action."),
     Figure("theory/toy_tables.png", "TOY-1. The table of one agent of the 3 x 3 torus at three times."),
     Figure("theory/toy_times.png", "TOY-1. How long the 3 x 3 torus takes to agree."),

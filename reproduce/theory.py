@@ -41,9 +41,9 @@ class Measurement(NamedTuple):
     quick: Sizes
 
 
-SQUEEZE: Sizes = {"agents": 100, "seeds": 4, "steps": 8000}
+SQUEEZE: Sizes = {"agents": 100, "seeds": 32, "steps": 8000}
 QUICK_SQUEEZE: Sizes = {"agents": 20, "seeds": 3, "steps": 500}
-TABLES: Sizes = {"size": 20, "seeds": 4, "sweeps": 4000}
+TABLES: Sizes = {"size": 20, "seeds": 16, "sweeps": 4000}
 QUICK_TABLES: Sizes = {"size": 4, "seeds": 3, "sweeps": 300}
 TEMPERATURES = (0.6, 0.8, 0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.05, 2.2, 2.4, 2.7, 3.0)
 
@@ -71,7 +71,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "factors": Measurement(
         "contraction",
         "contraction.factors",
-        {"temperatures": TEMPERATURES, "curve": 121, "size": 32, "seeds": 5, "sweeps": 400},
+        {"temperatures": TEMPERATURES, "curve": 121, "size": 32, "seeds": 20, "sweeps": 400},
         {"temperatures": (0.8, 1.3, 2.2, 3.0), "curve": 23, "size": 12, "seeds": 3, "sweeps": 100},
     ),
     "cycles": Measurement("contraction", "contraction.cycles", {"sweeps": 3000}, {"sweeps": 600}),
@@ -105,8 +105,20 @@ MEASUREMENTS: dict[str, Measurement] = {
     "best response": Measurement(
         "learning",
         "stationary.best_response",
-        {"agents": 100, "seeds": 8, "updates": 4000},
-        {"agents": 100, "seeds": 3, "updates": 100},
+        {"agents": 100, "crowds": ("low", "high"), "seeds": 32, "updates": 4000},
+        {"agents": 100, "crowds": ("low", "high"), "seeds": 3, "updates": 100},
+    ),
+    "best response to even opponents": Measurement(
+        "learning",
+        "stationary.best_response",
+        {"agents": 100, "crowds": ("even",), "seeds": 224, "updates": 4000},
+        {"agents": 100, "crowds": ("even",), "seeds": 3, "updates": 100},
+    ),
+    "patience": Measurement(
+        "learning",
+        "stationary.patience",
+        {"agents": 100, "runs": ((1e-3, 4000), (3e-4, 4000), (1e-4, 4000), (3e-3, 16_000)), "seeds": 32},
+        {"agents": 100, "runs": ((1e-3, 100),), "seeds": 3},
     ),
     "markov game": Measurement(
         "learning",
@@ -133,7 +145,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "congestion": Measurement(
         "learning",
         "congestion.congestion",
-        {"agents": 100, "temperatures": (0.1, 0.2, 0.3, 0.4, 0.47, 0.6, 1.0), "seeds": 3, "steps": 1000},
+        {"agents": 100, "temperatures": (0.1, 0.2, 0.3, 0.4, 0.47, 0.6, 1.0), "seeds": 8, "steps": 1000},
         {"agents": 30, "temperatures": (0.2, 0.7), "seeds": 3, "steps": 200},
     ),
     "table values": Measurement("toy", "toy.table_values", {}, {}),

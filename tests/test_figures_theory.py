@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mfmarl.figures import theory, theory_learning
 from mfmarl.files import read_csv
+from mfmarl.measurements import stationary
 from tests.artists import across, bands, bars_of, boxes, check, check_view, lines, segments, upright
 
 RESULTS = Path(__file__).parents[1] / "results" / "theory"
@@ -111,12 +112,14 @@ def test_bifurcation(tables: dict[str, pd.DataFrame]) -> None:
     for axes, damping in zip(theory.bifurcation(frame).axes, dampings, strict=True):
         part = rows[rows["damping"] == damping]
         expected: list[Any] = [part[["temperature", "value"]].to_numpy(float).T]
+        places = []
         for each in limits.values():
             at = each[(each["agents"] == rows["agents"].iloc[0]) & (each["damping"] == damping)]
-            expected += [upright(value) for value in at["value"]]
-        check(lines(axes), expected)
+            places += at["value"].tolist()
+        check(lines(axes), [*expected, *(upright(value) for value in places)])
         name = "undamped" if damping == 1 else f"damping {damping:g}"
-        assert axes.get_title() == f"N = {rows['agents'].iloc[0]:g}, {name}"
+        where = f"flips below {places[0]:.2f}, contracts above {places[1]:.2f}"
+        assert axes.get_title() == f"N = {rows['agents'].iloc[0]:g}, {name}: {where}"
         assert axes.get_xscale() == "log"
 
 
@@ -159,7 +162,8 @@ def test_errors(tables: dict[str, pd.DataFrame]) -> None:
 
 def test_noise_floor(tables: dict[str, pd.DataFrame]) -> None:
     frame = tables["learning"]
-    left, right = theory_learning.noise_floor(frame).axes
+    figure = theory_learning.noise_floor(frame)
+    left, middle, right = figure.axes
     rows = of(frame, "mean squared error of Q")
     constant = number(rows[rows["alpha"] != "1/n"], "alpha")
     falling = rows[rows["alpha"] == "1/n"]
@@ -178,8 +182,24 @@ def test_noise_floor(tables: dict[str, pd.DataFrame]) -> None:
     assert left.get_ylim()[1] >= constant["high"].max()
     gaps = number(of(frame, "value gap of Eq. 12"), "temperature")
     exact = number(of(frame, "value gap of Eq. 12, exact"), "temperature")
-    check(lines(right), [xy(exact, "temperature"), xy(gaps, "temperature")])
-    check(segments(right), bars_of(gaps, "temperature"))
+    check(lines(middle), [xy(exact, "temperature"), xy(gaps, "temperature")])
+    check(segments(middle), bars_of(gaps, "temperature"))
+    # The right panel: 4000 updates at four learning rates, the committed one of the claim's own row, then 16 000.
+    even = of(frame, "GS: value gap over best less worst").query("opponents == 'even'")
+    even = even.assign(**{"learning rate": stationary.RATE, "updates": 4000})
+    slower = of(frame, "GS, even opponents: value gap over best less worst")
+    marks = number(pd.concat([even, slower]), "learning rate", "updates").sort_values("learning rate")
+    averages = number(of(frame, "GS, even opponents: value gap of averages over best less worst"), "updates")
+    expected: list[Any] = [across(0.1)]
+    for updates in (4000, 16_000):
+        exact_loss = averages.loc[averages["updates"] == updates, "exact"].iloc[0]
+        expected += [xy(marks[marks["updates"] == updates], "learning rate"), across(exact_loss)]
+    check(lines(right), expected)
+    check(segments(right), bars_of(marks, "learning rate"))
+    assert right.get_ylim()[1] >= marks["high"].max()
+    note = figure.get_supxlabel()
+    assert f"n = {rows['n'].iloc[0]} seeds (left, middle)" in note
+    assert f"{slower['n'].iloc[0]} (right; {even['n'].iloc[0]} at {stationary.RATE:g}, squares)" in note
 
 
 def test_herding(tables: dict[str, pd.DataFrame]) -> None:

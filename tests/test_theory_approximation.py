@@ -1,6 +1,7 @@
 """TH-1, the remainder of the mean field approximation: worked by hand, by other derivatives, by enumeration."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import product
 from math import sqrt
 
@@ -121,6 +122,21 @@ def test_hessian_as_finite_differences() -> None:
             moved[j] += t * step
             total += s * t * smooth(moved).item()
         assert found[i, j].item() == pytest.approx(total / (4 * step * step), abs=1e-4)
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_derivatives_where_the_caller_has_turned_them_off(off: Callable[[], AbstractContextManager[None]]) -> None:
+    """Q = |x|^2 / 2 of a network's weight: R_k = |delta_k|^2, and the Hessian is the unit matrix."""
+    weight = torch.ones((), dtype=torch_double, requires_grad=True)
+
+    def values(action: Tensor) -> Tensor:
+        return weight * action.square().sum(-1) / 2
+
+    with off():
+        neighbours = one_hot(0, 0, 1, count=2)
+        assert remainder_terms(values, neighbours).tolist() == pytest.approx([2 / 9, 2 / 9, 8 / 9], abs=1e-14)
+        assert hessian(values, neighbours.mean(-2)).tolist() == [[1, 0], [0, 1]]
+        assert secant_curvature(values, neighbours).item() == pytest.approx(1, abs=1e-14)
 
 
 def test_tangential_norm_forgets_directions_that_leave_the_simplex() -> None:

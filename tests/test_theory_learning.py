@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from itertools import product
-from math import exp, log, tanh
+from math import exp, log, sqrt, tanh
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from mfmarl.environments import GaussianSqueeze
 from mfmarl.theory import (
     MarkovGame,
     StationarySite,
+    averages_value_gap,
     best_response_values,
     boltzmann_value_gap,
     congestion_rewards,
@@ -24,6 +26,7 @@ from mfmarl.theory import (
     literal_q_values,
     nash_q_values,
     noise_floor,
+    reward_deviations,
 )
 
 
@@ -62,6 +65,23 @@ def test_boltzmann_value_gap_of_two_actions_and_of_many() -> None:
     assert boltzmann_value_gap([1e6, 0.0], 1e-3) == 0
 
 
+def test_averages_lose_what_two_normal_variables_in_the_wrong_order_do() -> None:
+    """Of two actions the difference is normal: the worse one looks better with probability Phi(-q / its deviation)."""
+    for gap, deviations, visits in ((1.0, (2.0, 3.0), 5), (0.3, (0.1, 4.0), 1), (0.0, (1.0, 1.0), 7)):
+        spread = sqrt((deviations[0] ** 2 + deviations[1] ** 2) / visits)
+        expected = gap * NormalDist().cdf(-gap / spread)
+        assert averages_value_gap([0.5, 0.5 + gap], deviations, visits) == pytest.approx(expected, abs=1e-6)
+    assert averages_value_gap([3.0], [1.0], 1) == 0
+    assert averages_value_gap([0, 1], [1, 1], 10_000) == pytest.approx(0, abs=1e-15)
+
+
+def test_averages_of_several_actions_as_drawn() -> None:
+    values, deviations, visits = np.array([0.0, 1.0, 1.2, -2.0]), np.array([1.0, 3.0, 0.5, 4.0]), 6
+    drawn = np.random.default_rng(0).normal(values, deviations, size=(100_000, visits, 4)).mean(1)
+    lost = (values.max() - values)[drawn.argmax(1)]
+    assert averages_value_gap(values, deviations, visits) == pytest.approx(lost.mean(), abs=4 * lost.std() / 316)
+
+
 def test_best_response_values_by_enumeration() -> None:
     game = GaussianSqueeze(4, mu=3.0, sigma=2.0, actions=3)
     policies = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.1, 0.8, 0.1]])
@@ -71,6 +91,13 @@ def test_best_response_values_by_enumeration() -> None:
         x = np.arange(3.0) + sum(joint)
         expected += weight * x * np.exp(-(((x - 3) / 2) ** 2))
     assert best_response_values(game, policies) == pytest.approx(expected, abs=1e-13)
+    squares = np.zeros(3)
+    for joint in product(range(3), repeat=3):
+        weight = float(np.prod([policies[k, a] for k, a in enumerate(joint)]))
+        x = np.arange(3.0) + sum(joint)
+        squares += weight * (x * np.exp(-(((x - 3) / 2) ** 2)) - expected) ** 2
+    assert reward_deviations(game, policies) == pytest.approx(np.sqrt(squares), abs=1e-13)
+    assert reward_deviations(game, np.eye(3)[0]).tolist() == [0, 0, 0], "whoever always does the same"
     shared = best_response_values(game, policies[0])
     assert shared == pytest.approx(best_response_values(game, np.tile(policies[0], (3, 1))), abs=1e-14)
     # Even play of all, own action even too, is the game's own uniform play.
@@ -220,6 +247,10 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
         (lambda: boltzmann_value_gap([1.0, 2.0], 0.0), "temperature must be positive and finite, got 0.0"),
         (lambda: best_response_values(GaussianSqueeze(3), np.ones(4)), "opponents must be [10] or [2, 10], got [4]"),
         (lambda: best_response_values(GaussianSqueeze(3), np.ones(10)), "opponents must be a distribution"),
+        (lambda: reward_deviations(GaussianSqueeze(3), np.ones(10)), "opponents must be a distribution"),
+        (lambda: averages_value_gap([1, 2], [1], 3), "values and deviations must be [D] both, got shapes [2], [1]"),
+        (lambda: averages_value_gap([1, 2], [1, 0], 3), "deviations must be positive, got 0"),
+        (lambda: averages_value_gap([1, 2], [1, 1], 0), "visits must be an integer of at least 1, got 0"),
         (lambda: coupled_game(1), "agents must be an integer of at least 2, got 1"),
         (lambda: coupled_game(discount=1.0), "discount must be in [0, 1), got 1.0"),
         (lambda: MarkovGame(np.ones((2, 3, 2)), np.ones((2, 3, 2)), 0.5), "reward must be [states, 2, agents]"),

@@ -158,6 +158,29 @@ def test_noise_floor_and_value_gap_are_the_exact_ones() -> None:
     assert StationarySite(0.8).reward_variance == pytest.approx(noise["exact"].iloc[1])
 
 
+def test_counts_of_a_crowds_actions_are_multinomial() -> None:
+    """Mean n p and covariance n (diag(p) - p p'), of 20 000 draws."""
+    policy, agents = torch.tensor([0.5, 0.2, 0.05, 0.25], dtype=torch.float64), 9
+    counts = stationary.totals(policy, (200, 100), agents, torch.Generator().manual_seed(0)).double().flatten(0, 1)
+    assert (counts.sum(-1) == agents).all()
+    assert counts.mean(0).numpy() == pytest.approx((agents * policy).numpy(), abs=0.05)
+    expected = agents * (torch.diag(policy) - policy.outer(policy))
+    assert torch.cov(counts.T).numpy() == pytest.approx(expected.numpy(), abs=0.1)
+
+
+def test_answers_to_crowds_that_leave_much_to_lose_are_good_ones() -> None:
+    rows = stationary.best_response(0, agents=100, crowds=("low",), seeds=3, updates=400)
+    values = dict(zip(rows["quantity"], rows["value"].tolist(), strict=True))
+    share = values["GS: value gap over best less worst"]
+    assert share < 0.15
+    assert values["GS: value gap of averages over best less worst"] < 0.01
+    lost = share * values["GS: best less worst E[r | a]"]  # in reward
+    assert values["GS: value gap of greedy MF-Q"] == pytest.approx(lost)
+    patient = stationary.patience(0, agents=100, runs=((1e-3, 30), (1e-3, 60)), seeds=3)
+    averages = of_quantity(patient, "GS, even opponents: value gap of averages over best less worst")
+    assert averages.sort_values("updates")["value"].is_monotonic_decreasing
+
+
 def test_a_network_nears_the_truth_of_its_own_target_only() -> None:
     rows = of_quantity(markov_game.markov_game(0, seeds=1, updates=300, evaluations=1), "root mean squared error of Q")
     last = rows[rows["update"] == 300].set_index(["target", "truth"])["value"]

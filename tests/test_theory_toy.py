@@ -19,7 +19,7 @@ from mfmarl.theory import (
     visits_until,
 )
 from mfmarl.theory.graphs import torus
-from mfmarl.theory.toy import COLOURS, ToyOrder, states
+from mfmarl.theory.toy import COLOURS, UNITS, ToyOrder, states
 
 ORDERS = get_args(ToyOrder)
 
@@ -109,7 +109,8 @@ def test_consensus_time_as_played(order: ToyOrder) -> None:
     exact = consensus_time(order)
     assert times.mean() == pytest.approx(exact.mean, abs=4 * exact.deviation / np.sqrt(len(times)))
     assert times.std() == pytest.approx(exact.deviation, rel=0.05)
-    assert exact.unit == ("updates" if order == "random-site" else "sweeps")
+    assert UNITS[order] == ("updates" if order == "random-site" else "sweeps")
+    assert tuple(exact) == (exact.mean, exact.deviation)
 
 
 @pytest.mark.parametrize("order", ORDERS)

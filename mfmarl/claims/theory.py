@@ -56,7 +56,7 @@ def say_contracts(found: Measured, tables: Tables) -> str:
     least, largest = (choose(each.value for each in findings) for choose in (min, max))
     text = (
         f"With K the constant in abar, T > K/2 is tau > 2 on the torus: above it a sweep of MF-Q's sampled play "
-        f"shrinks differences by {least:.2f} to {largest:.2f} (largest upper end "
+        f"multiplies differences by {least:.2f} to {largest:.2f} (largest upper end "
         f"{most(max(each.high for each in findings), 2)}, {findings[0].n} pairs of lattices a tau)."
     )
     row = tables.theory("contraction", "Ising table: T > K/2 asks for tau above", "temperature=0.8")
@@ -86,15 +86,34 @@ def best_response(tables: Tables) -> Measured:
     return Measured(groups, beside)
 
 
-def say_best_response(found: Measured, _: Tables) -> str:
-    """The sentence of TH-3."""
+def say_best_response(found: Measured, tables: Tables) -> str:
+    """The sentence of TH-3, with what makes the even crowd the hardest."""
     texts = [
-        f"{each.part.split(', ')[1]} {each.value:.1%} [{each.low:.1%}, {each.high:.1%}]" for (each,) in found.groups
+        f"{each.part.split(', ')[1]} {each.value:.1%} [{each.low:.1%}, {each.high:.1%}] (n = {each.n})"
+        for (each,) in found.groups
     ]
+    text = f"What greedy MF-Q loses, of all there is to lose, against {'; '.join(texts)}; a tenth is allowed."
+    spread, deviation, averages = (
+        tables.theory("learning", f"GS: {name}", "opponents=even")
+        for name in (
+            "best less worst E[r | a]",
+            "standard deviation of r given a",
+            "value gap of averages over best less worst",
+        )
+    )
+    slow = tables.theory(
+        "learning", "GS, even opponents: value gap over best less worst", "learning rate=0.0001", "updates=4000"
+    )
+    if all(len(rows) for rows in (spread, deviation, averages, slow)):
+        of_slow, n = interval_of(slow)
+        text += (
+            f" Even opponents leave {spread['value'].iloc[0]:.2f} to lose, in rewards that vary by "
+            f"{deviation['value'].iloc[0]:.0f}: averages of them lose {averages['value'].iloc[0]:.1%}, MF-Q at a "
+            f"thirtieth of the learning rate {of_slow.estimate:.1%} [{of_slow.low:.1%}, {of_slow.high:.1%}] (n = {n})."
+        )
     fresh, literal = (found[f"Markov game, {target} target"] for target in ("fresh", "literal"))
     return (
-        f"What greedy MF-Q loses, of all there is to lose, against {'; '.join(texts)} ({found.groups[0][0].n} runs; a "
-        f"tenth is allowed). In a solvable Markov game Eq. 10's target ends {fresh.value:.2g} from the Nash Q-values, "
+        f"{text} In a solvable Markov game Eq. 10's target ends {fresh.value:.2g} from the Nash Q-values, "
         f"Algorithm 1's literal line {literal.value:.2g}."
     )
 

@@ -55,7 +55,8 @@ def remainder(frame: pd.DataFrame) -> Figure:
             label=str(kind).replace("^2", "²"),
         )
     gaps = np.array([0.0, 1.0])
-    left.plot(gaps, gaps / 2, color="black", linewidth=1.2, label="bound, (1 - |abar|²) / 2")
+    bound = "bound, (1 - |abar|²) / 2"
+    left.plot(gaps, gaps / 2, color="black", linewidth=1.2, zorder=1.5, label=bound)  # beneath those that attain it
     left.axhline(1, color="black", linestyle="--", linewidth=1, label="from the paper's steps, 1")
     left.set(
         xlabel="1 - |abar|²",
@@ -159,8 +160,8 @@ def bifurcation(frame: pd.DataFrame) -> Figure:
         Line2D(
             [], [], color=COLOURS[0], marker=".", linestyle="none", label="visited in the long run, from three starts"
         ),
-        Line2D([], [], color=COLOURS[1], linestyle="--", label="flips to period 2 below (exact)"),
-        Line2D([], [], color="black", linestyle=":", label="contracts above (exact)"),
+        Line2D([], [], color=COLOURS[1], linestyle="--", label="flips to period 2 below"),
+        Line2D([], [], color="black", linestyle=":", label="contracts above"),
     ]
     for axes, damping in zip(grid, dampings, strict=True):
         part = rows[rows["damping"] == damping]
@@ -172,7 +173,10 @@ def bifurcation(frame: pd.DataFrame) -> Figure:
         axes.axvline(above["value"].iloc[0], color="black", linestyle=":", linewidth=1.6)
         axes.set_xscale("log")
         name = "undamped" if damping == 1 else f"damping {damping:g}"
-        axes.set(xlabel="temperature T (units of G)", title=f"N = {agents}, {name}")
+        where = [f"contracts above {above['value'].iloc[0]:.2f}"]
+        if not flip.empty:
+            where.insert(0, f"flips below {flip['value'].iloc[0]:.2f}")
+        axes.set(xlabel="temperature T (units of G)", title=f"N = {agents}, {name}: {', '.join(where)}")
     grid[0].set_ylabel("mean number y")
     legend_below(figure, handles, 3)
     return figure

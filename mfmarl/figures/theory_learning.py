@@ -11,6 +11,7 @@ from mfmarl.figures.style import house_style, legend_below, page
 from mfmarl.figures.theory import COLOURS, MARKERS, of_quantity
 
 ORDERS = ("simultaneous", "three-colours", "random-site", "released-code")
+CROWDS_RATE = 0.003  # learning rate of the networks among crowds, where rows name none
 
 
 @house_style()
@@ -43,57 +44,74 @@ def errors(frame: pd.DataFrame) -> Figure:
 
 @house_style()
 def noise_floor(frame: pd.DataFrame) -> Figure:
-    """What remains against stationary neighbours: error of Q against alpha, and value gap against T; lines exact.
+    """What remains against stationary others: a table's error against alpha, value gap against T, a network's loss.
 
     The table learned with alpha = 1/n has no place on the axis of alpha: it is a band across it.
     """
-    figure = page(3.4)
-    left, right = figure.subplots(1, 2)
+    figure = page(3.8)
+    left, middle, right = figure.subplots(1, 3)
     rows = of_quantity(frame, "mean squared error of Q")
     constant = rows[rows["alpha"].astype(str) != "1/n"].copy()
     constant["alpha"] = constant["alpha"].astype(float)
     constant = constant.sort_values("alpha")
     variance = float((constant["exact"] * (2 - constant["alpha"]) / constant["alpha"]).iloc[0])
     alphas = np.geomspace(constant["alpha"].min(), 1, 100)
-    left.plot(
-        alphas, alphas / (2 - alphas) * variance, color="black", linewidth=1, label="alpha / (2 - alpha) Var(r), exact"
-    )
+    left.plot(alphas, alphas / (2 - alphas) * variance, color="black", linewidth=1, label="alpha Var(r) / (2 - alpha)")
     left.vlines(constant["alpha"], constant["low"], constant["high"], color=COLOURS[1], linewidth=1.8)
-    left.plot(constant["alpha"], constant["value"], "s", color=COLOURS[1], label="MF-Q's table, constant alpha")
-    for row in rows[rows["alpha"].astype(str) == "1/n"].itertuples():
-        visits = int(row.visits)  # type: ignore[arg-type]
-        left.axhline(
-            float(row.exact),  # type: ignore[arg-type]
-            color="black",
-            linestyle="--",
-            linewidth=1.2,
-            label=f"Var(r) / n, exact for alpha = 1/n at n = {visits}",
-        )
-        left.axhspan(
-            float(row.low),  # type: ignore[arg-type]
-            float(row.high),  # type: ignore[arg-type]
-            color=COLOURS[0],
-            alpha=0.35,
-            linewidth=0,
-            label="MF-Q's table, alpha = 1/n (95% interval)",
-        )
+    left.plot(constant["alpha"], constant["value"], "s", color=COLOURS[1], label="constant alpha, measured")
+    for row in rows[rows["alpha"].astype(str) == "1/n"].to_dict("records"):
+        label = f"Var(r) / n at n = {int(row['visits'])}"
+        left.axhline(float(row["exact"]), color="black", linestyle="--", linewidth=1.2, label=label)
+        look = {"color": COLOURS[0], "alpha": 0.35, "linewidth": 0}
+        left.axhspan(float(row["low"]), float(row["high"]), label="alpha = 1/n, 95% interval", **look)
     left.set_xscale("log")
     left.set_yscale("log")
-    left.set(xlabel="learning rate alpha", ylabel="mean squared error of Q", title="Noise floor")
-    left.set_ylim(top=20)
+    left.set(xlabel="learning rate alpha", ylabel="mean squared error of Q", title="Noise floor of a table")
+    left.set_ylim(top=90)
     left.legend(frameon=False, fontsize=8, loc="upper left")
     gaps = of_quantity(frame, "value gap of Eq. 12").sort_values("temperature")
     curve = of_quantity(frame, "value gap of Eq. 12, exact").sort_values("temperature")
-    right.plot(curve["temperature"], curve["value"], color="black", linewidth=1, label="q / (1 + exp(q/T)), exact")
-    right.vlines(gaps["temperature"], gaps["low"], gaps["high"], color=COLOURS[1], linewidth=1.8)
-    right.plot(gaps["temperature"], gaps["value"], "s", color=COLOURS[1], label="MF-Q's play, table learned")
-    right.set(xlabel="temperature T", ylabel="value lost against a best response", title="Boltzmann policy")
-    right.legend(frameon=False, fontsize=8)
-    seeds = int(rows["n"].iloc[0])
+    middle.plot(curve["temperature"], curve["value"], color="black", linewidth=1, label="q / (1 + exp(q/T))")
+    middle.vlines(gaps["temperature"], gaps["low"], gaps["high"], color=COLOURS[1], linewidth=1.8)
+    middle.plot(gaps["temperature"], gaps["value"], "s", color=COLOURS[1], label="measured, table learned")
+    middle.set(xlabel="temperature T", ylabel="value lost against a best response", title="Boltzmann policy of a table")
+    middle.legend(frameon=False, fontsize=8, loc="lower right")
+    fewest, most = _losses(right, frame)
     figure.supxlabel(
-        f"squares: mean over n = {seeds} seeds with its 95% interval, where it is wider than they", fontsize=8
+        f"marks: means with 95% intervals, where wider than they; n = {int(rows['n'].iloc[0])} seeds (left, middle), "
+        f"{fewest} (right; {most} at {CROWDS_RATE:g}, squares)\n"
+        "lines: exact, but for the tenth that TH-3 allows; averages: of the rewards of as many updates",
+        fontsize=8,
     )
     return figure
+
+
+def _losses(axes: Axes, frame: pd.DataFrame) -> tuple[int, int]:
+    """What MF-Q's network loses among even opponents of Gaussian Squeeze; how many seeds are behind it, least and most.
+
+    The panel is empty but for the claim's line where a quick run has no such learning rates.
+    """
+    committed = of_quantity(frame, "GS: value gap over best less worst").query("opponents == 'even'")
+    others = of_quantity(frame, "GS, even opponents: value gap over best less worst")
+    averages = of_quantity(frame, "GS, even opponents: value gap of averages over best less worst")
+    usual = others["updates"].min()
+    few, many = others[others["updates"] == usual], others[others["updates"] > usual]
+    few = pd.concat([few, committed.assign(**{"learning rate": CROWDS_RATE})]).sort_values("learning rate")
+    for part, marker, colour in ((few, "s", COLOURS[1]), (many, "D", COLOURS[2])):
+        if part.empty:
+            continue
+        updates = int(part["updates"].dropna().iloc[0])
+        axes.vlines(part["learning rate"], part["low"], part["high"], color=colour, linewidth=1.8)
+        label = f"MF-Q, {updates} updates"
+        axes.plot(part["learning rate"], part["value"], marker, color=colour, label=label, linestyle="none")
+        exact = averages.loc[averages["updates"] == updates, "exact"].iloc[0]
+        axes.axhline(exact, color=colour, linewidth=1.2, label=f"averages, {updates} updates")
+    axes.axhline(0.1, color="black", linestyle=":", linewidth=1.2, label="a tenth, allowed")
+    axes.set_xscale("log")
+    axes.set_ylim(0, max(0.3, 1.5 * float(few["high"].max())))
+    axes.set(xlabel="learning rate", ylabel="loss over best less worst", title="Even crowd, networks")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return int(others["n"].min()), int(committed["n"].iloc[0])
 
 
 @house_style()

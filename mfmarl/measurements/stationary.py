@@ -12,13 +12,21 @@ from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.data.sweeps import Transition
 from mfmarl.environments import GaussianSqueeze, Ising
-from mfmarl.mean_field import action_counts
 from mfmarl.measurements.rows import Setting, mean_row, row, table
 from mfmarl.measurements.training import SAMPLES, descend, slow_down
-from mfmarl.theory.learning import StationarySite, best_response_values, boltzmann_value_gap, noise_floor
+from mfmarl.theory.learning import (
+    StationarySite,
+    averages_value_gap,
+    best_response_values,
+    boltzmann_value_gap,
+    noise_floor,
+    reward_deviations,
+)
 
 CLAIM = "TH-3"
 SIDE = 8  # sites on a side of the lattices whose every site is one learner
+CROWDS = {"low": 2.5, "even": 4.5, "high": 6.5}  # mean actions of opponents in Gaussian Squeeze
+RATE = 3e-3  # learning rate among them
 
 
 def noise(seed: int, *, rates: Sequence[float], seeds: int, visits: int) -> pd.DataFrame:
@@ -76,36 +84,87 @@ def value_gap(seed: int, *, temperatures: Sequence[float], curve: int, seeds: in
     return table(rows)
 
 
-def best_response(seed: int, *, agents: int, seeds: int, updates: int) -> pd.DataFrame:
+def best_response(seed: int, *, agents: int, crowds: Sequence[str], seeds: int, updates: int) -> pd.DataFrame:
     """MF-Q in Gaussian Squeeze against stationary opponents: the value gap of its greedy action, not the action.
 
     It sees the mean action of one joint step and is paid against the next, which is independent: Q(a, abar) should
-    become E[r | a] whatever abar.
+    become E[r | a] whatever abar. Beside it is what averages of as many rewards lose, as a table with alpha = 1/n does.
     """
-    game = GaussianSqueeze(agents)
     rows = []
-    for name, mean in (("low", 2.5), ("even", 4.5), ("high", 6.5)):
-        policy = _tilted(mean)
-        exact = best_response_values(game, policy)
-        agent = MFQ(game, range(seed, seed + seeds), learning_rate=3e-3, discount=0.0, reward_scale=0.01)
-        optimizer = agent.configure_optimizers()
-        generator = torch.Generator().manual_seed(seed)
-        batches = _stationary_batches(game, torch.from_numpy(policy), optimizer, seeds, updates, generator)
-        descend(agent, batches, optimizer)
-        seen = _totals(torch.from_numpy(policy), (seeds, 400), agents - 1, generator) / (agents - 1)
-        with torch.no_grad():
-            values = agent.network(torch.zeros(seeds, 400, dtype=torch.int64), seen)
-        lost = torch.from_numpy(exact.max() - exact)[values.argmax(-1)].mean(1)
-        spread = float(np.ptp(exact))
-        setting = Setting({"agents": agents, "opponents": name, "mean_action": mean})
-        error = (values.double().mean(1) / 0.01 - torch.from_numpy(exact)).abs().amax(1)
+    for name in crowds:
+        crowd = _Crowd(GaussianSqueeze(agents), CROWDS[name])
+        spread = float(np.ptp(crowd.values))
+        deviation = float(crowd.deviations.mean())
+        lost, error = crowd.learned(range(seed, seed + seeds), RATE, updates)
+        setting = Setting({"agents": agents, "opponents": name, "mean_action": CROWDS[name]})
+        averages = crowd.averages_lose(updates)
         rows += [
             row(CLAIM, "GS: best less worst E[r | a]", spread, exact=spread, **setting),
-            mean_row(CLAIM, "GS: value gap of greedy MF-Q", lost.tolist(), exact=0.0, **setting),
-            mean_row(CLAIM, "GS: value gap over best less worst", (lost / spread).tolist(), exact=0.0, **setting),
+            row(CLAIM, "GS: standard deviation of r given a", deviation, exact=deviation, **setting),
+            row(CLAIM, "GS: value gap of averages over best less worst", averages, exact=averages, **setting),
+            mean_row(CLAIM, "GS: value gap of greedy MF-Q", (lost * spread).tolist(), exact=0.0, **setting),
+            mean_row(CLAIM, "GS: value gap over best less worst", lost.tolist(), exact=0.0, **setting),
             mean_row(CLAIM, "GS: largest error of Q in reward", error.tolist(), exact=0.0, **setting),
         ]
     return table(rows)
+
+
+def patience(seed: int, *, agents: int, runs: Sequence[tuple[float, int]], seeds: int) -> pd.DataFrame:
+    """The value gap against even opponents by learning rate and number of updates, beside what averages lose."""
+    crowd = _Crowd(GaussianSqueeze(agents), CROWDS["even"])
+    rows = []
+    for rate, updates in runs:
+        lost, _ = crowd.learned(range(seed, seed + seeds), rate, updates)
+        setting = Setting({"agents": agents, "learning_rate": rate, "updates": updates})
+        averages = crowd.averages_lose(updates)
+        name = "GS, even opponents: value gap over best less worst"
+        rows.append(mean_row(CLAIM, name, lost.tolist(), exact=0.0, **setting))
+        name = "GS, even opponents: value gap of averages over best less worst"
+        rows.append(row(CLAIM, name, averages, exact=averages, **setting))
+    return table(rows)
+
+
+class _Crowd:
+    """Opponents who all follow one policy, of a mean action, and what MF-Q learns among them as agent 0."""
+
+    def __init__(self, game: GaussianSqueeze, mean: float) -> None:
+        self.game = game
+        policy = _tilted(mean)
+        self.values = best_response_values(game, policy)
+        self.deviations = reward_deviations(game, policy)
+        self.policy = torch.from_numpy(policy)
+
+    def learned(self, seeds: range, rate: float, updates: int) -> tuple[Tensor, Tensor]:
+        """Of each seed, what its greedy action loses over best less worst, and its largest error of Q in reward."""
+        agent = MFQ(self.game, seeds, learning_rate=rate, discount=0.0, reward_scale=0.01)
+        optimizer = agent.configure_optimizers()
+        generator = torch.Generator().manual_seed(seeds[0])
+        descend(agent, self._batches(optimizer, rate, len(seeds), updates, generator), optimizer)
+        others = self.game.agents - 1
+        seen = totals(self.policy, (len(seeds), 400), others, generator) / others
+        with torch.no_grad():
+            found = agent.network(torch.zeros(len(seeds), 400, dtype=torch.int64), seen)
+        lost = torch.from_numpy(self.values.max() - self.values)[found.argmax(-1)].mean(1)
+        error = (found.double().mean(1) / 0.01 - torch.from_numpy(self.values)).abs().amax(1)
+        return lost / float(np.ptp(self.values)), error
+
+    def averages_lose(self, updates: int) -> float:
+        """What averages of as many rewards lose, over best less worst."""
+        visits = max(1, updates * SAMPLES // self.game.actions)
+        return averages_value_gap(self.values, self.deviations, visits) / float(np.ptp(self.values))
+
+    def _batches(
+        self, optimizer: torch.optim.Optimizer, rate: float, seeds: int, updates: int, generator: torch.Generator
+    ) -> Iterator[Batch]:
+        """Samples of agent 0, who acts evenly."""
+        others = self.game.agents - 1
+        for update in range(updates):
+            slow_down(optimizer, rate, update / updates)
+            actions = torch.randint(self.game.actions, (seeds, SAMPLES), generator=generator)
+            seen, paid = (totals(self.policy, (seeds, SAMPLES), others, generator) for _ in range(2))
+            total = (paid * torch.arange(self.game.actions)).sum(-1) + actions
+            reward = self.game.squeeze(total.double()).float()
+            yield Batch(torch.zeros_like(actions), actions, reward, seen / others, None)
 
 
 def _table(seeds: Sequence[int], rate: float, tau: float = 1.0) -> TabularMFQ:
@@ -135,29 +194,17 @@ def _paid(
     return Transition(number, seen, actions, agent.environment.reward(actions, after))
 
 
-def _stationary_batches(
-    game: GaussianSqueeze,
-    policy: Tensor,
-    optimizer: torch.optim.Optimizer,
-    seeds: int,
-    updates: int,
-    generator: torch.Generator,
-) -> Iterator[Batch]:
-    """Samples of agent 0, who acts evenly among opponents of one policy."""
-    others = game.agents - 1
-    for update in range(updates):
-        slow_down(optimizer, 3e-3, update / updates)
-        actions = torch.randint(game.actions, (seeds, SAMPLES), generator=generator)
-        seen, paid = (_totals(policy, (seeds, SAMPLES), others, generator) for _ in range(2))
-        total = (paid * torch.arange(game.actions)).sum(-1) + actions
-        reward = game.squeeze(total.double()).float()
-        yield Batch(torch.zeros_like(actions), actions, reward, seen / others, None)
+def totals(policy: Tensor, shape: tuple[int, int], agents: int, generator: torch.Generator) -> Tensor:
+    """How many of so many agents of one policy `[D]` chose each action: `[*shape, D]`.
 
-
-def _totals(policy: Tensor, shape: tuple[int, int], agents: int, generator: torch.Generator) -> Tensor:
-    """How many of so many agents of one policy chose each action: `[*shape, D]`."""
-    drawn = torch.multinomial(policy, shape[0] * shape[1] * agents, replacement=True, generator=generator)
-    return action_counts(drawn.view(*shape, agents), len(policy))
+    Of those that chose none of the actions before, each chooses the next one with its share of what is left.
+    """
+    left, rest = torch.full(shape, float(agents)), policy.flip(0).cumsum(0).flip(0)
+    counts = []
+    for share in (policy / rest).tolist():
+        counts.append(torch.binomial(left, torch.full(shape, share), generator=generator))
+        left = left - counts[-1]
+    return torch.stack(counts, -1)
 
 
 def _tilted(mean: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -13,6 +13,7 @@ from mfmarl.data.sweeps import Order, SweepDataModule
 from mfmarl.environments import Ising
 from mfmarl.measurements.rows import Row, Setting, mean_row, row, share_row, table
 from mfmarl.theory.toy import (
+    UNITS,
     ToyOrder,
     consensus_probability,
     consensus_share,
@@ -45,10 +46,10 @@ def times(seed: int, *, runs: int) -> pd.DataFrame:
         exact = consensus_time(order)
         agent, data = _learned(order, GREEDY, seed, runs)
         found = _times(agent, data, limit=200, by_update=order == "random-site")
-        rows.append(mean_row(CLAIM, f"mean {exact.unit} to consensus", found, exact=exact.mean, order=order))
+        rows.append(mean_row(CLAIM, f"mean {UNITS[order]} to consensus", found, exact=exact.mean, order=order))
         # A mean's interval says nothing of the spread.
         spread = float(np.std(found))
-        rows.append(row(CLAIM, f"deviation of {exact.unit}", spread, exact=exact.deviation, n=runs, order=order))
+        rows.append(row(CLAIM, f"deviation of {UNITS[order]}", spread, exact=exact.deviation, n=runs, order=order))
         if order == "random-site":
             rows.append(row(CLAIM, "mean sweeps to consensus", exact.mean / 9, exact=exact.mean / 9, order=order))
         per_sweep = 9 if order == "random-site" else 1

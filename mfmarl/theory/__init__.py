@@ -34,6 +34,7 @@ from mfmarl.theory.learning import (
     Equilibrium,
     MarkovGame,
     StationarySite,
+    averages_value_gap,
     best_response_values,
     boltzmann_value_gap,
     congestion_rewards,
@@ -47,6 +48,7 @@ from mfmarl.theory.learning import (
     literal_q_values,
     nash_q_values,
     noise_floor,
+    reward_deviations,
 )
 from mfmarl.theory.softmax import (
     SUFFICIENT,
@@ -73,6 +75,7 @@ __all__ = [
     "Equilibrium",
     "MarkovGame",
     "StationarySite",
+    "averages_value_gap",
     "best_response_values",
     "boltzmann_value_gap",
     "congestion_rewards",
@@ -111,6 +114,7 @@ __all__ = [
     "remainder",
     "remainder_bound",
     "remainder_terms",
+    "reward_deviations",
     "secant_curvature",
     "several_temperature",
     "sharp_values",

@@ -14,7 +14,8 @@ M_t the largest of its norms on the way from abar to the a^k,
 which `(M/2) |x|^2` attains. There is no n in it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import numpy as np
@@ -69,9 +70,10 @@ def remainder_terms(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
         R `[..., n]`.
     """
     actions = _one_hot(neighbours)
-    mean = actions.mean(-2).detach().requires_grad_()
-    at_mean = _at(values, mean)
-    slope = _gradient(at_mean, mean)
+    with _differentiable():
+        mean = actions.mean(-2).detach().clone().requires_grad_()
+        at_mean = _at(values, mean)
+        slope = _gradient(at_mean, mean)
     delta = actions - mean.detach().unsqueeze(-2)
     first_order = (delta * slope.unsqueeze(-2)).sum(-1)
     return 2 * (_at(values, actions) - at_mean.unsqueeze(-1) - first_order).detach()
@@ -85,11 +87,13 @@ def hessian(values: Values, points: Tensor | ArrayLike) -> Tensor:
     Raises:
         ValueError: points of another shape, or not finite, or values of another shape.
     """
-    at = real_tensor("points", points).detach().clone().requires_grad_()
-    if at.dim() < 1 or not at.shape[-1]:
-        raise ValueError(f"points must be [..., D] with D at least 1, got shape {list(at.shape)}")
-    gradient = _gradient(_at(values, at), at, create_graph=True)
-    return torch.stack([_gradient(component, at) for component in gradient.unbind(-1)], -2).detach()
+    where = real_tensor("points", points)
+    if where.dim() < 1 or not where.shape[-1]:
+        raise ValueError(f"points must be [..., D] with D at least 1, got shape {list(where.shape)}")
+    with _differentiable():
+        at = where.detach().clone().requires_grad_()
+        gradient = _gradient(_at(values, at), at, create_graph=True)
+        return torch.stack([_gradient(component, at) for component in gradient.unbind(-1)], -2).detach()
 
 
 def tangential_norm(hessian: Tensor | ArrayLike) -> Tensor:
@@ -212,6 +216,13 @@ def _at(values: Values, actions: Tensor) -> Tensor:
             f"values must give a tensor [...] for actions [..., D], {list(actions.shape[:-1])} here, got {got}"
         )
     return found
+
+
+@contextmanager
+def _differentiable() -> Iterator[None]:
+    """Derivatives are recorded, even where the caller has turned that off: else they would all be 0."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def _gradient(values: Tensor, at: Tensor, *, create_graph: bool = False) -> Tensor:

@@ -7,12 +7,13 @@ which values, errors and thresholds can be written down, to set beside what the 
 
 from dataclasses import dataclass
 from itertools import product
-from math import exp, log
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.theory.arguments import (
@@ -108,19 +109,44 @@ def best_response_values(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
     Raises:
         ValueError: policies of another shape, or that are no distributions.
     """
-    squeeze_game(game)
-    policies = real_array("opponents", opponents)
-    if policies.shape not in ((game.actions,), (game.agents - 1, game.actions)):
-        raise ValueError(
-            f"opponents must be [{game.actions}] or [{game.agents - 1}, {game.actions}], got {list(policies.shape)}"
-        )
-    distributions("opponents", policies)
-    distribution = np.ones(1)
-    for policy in np.broadcast_to(policies, (game.agents - 1, game.actions)):
-        distribution = np.convolve(distribution, policy)
-    total = np.arange(len(distribution) + game.actions - 1, dtype=np.float64)
-    reward = total * np.exp(-(((total - game.mu) / game.sigma) ** 2))
-    return np.array([distribution @ reward[action : action + len(distribution)] for action in range(game.actions)])
+    distribution, rewards = _met(game, opponents)
+    return np.asarray(rewards @ distribution)
+
+
+def reward_deviations(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
+    """Exact standard deviation of r given a, `[D]`; arguments and errors as of `best_response_values`."""
+    distribution, rewards = _met(game, opponents)
+    mean = rewards @ distribution
+    return np.asarray(np.sqrt((rewards - mean[:, None]) ** 2 @ distribution))
+
+
+def averages_value_gap(values: ArrayLike, deviations: ArrayLike, visits: int) -> float:
+    """What a learner loses that takes the action of which the average reward is largest, after n visits of each.
+
+    It is `sum_a (max Q - Q(a)) P(a's average is the largest)`, the averages being independent and normal with
+    deviation `s_a / sqrt n`: it is what a table learns with alpha = 1/n. Of two actions q apart the sum is
+    `q Phi(-q / sqrt((s_0^2 + s_1^2) / n))`.
+
+    Args:
+        values: Q, the expected rewards `[D]`.
+        deviations: s, standard deviations of the reward of each action `[D]`, positive.
+        visits: n, at least 1.
+
+    Raises:
+        ValueError: shapes that differ, or an argument out of its range.
+    """
+    q, deviation = real_array("values", values), real_array("deviations", deviations)
+    if q.ndim != 1 or not q.size or deviation.shape != q.shape:
+        raise ValueError(f"values and deviations must be [D] both, got shapes {list(q.shape)}, {list(deviation.shape)}")
+    if not (deviation > 0).all():
+        raise ValueError(f"deviations must be positive, got {deviation.min():g}")
+    error = deviation / sqrt(integer("visits", visits, 1))
+    z = np.linspace(-9, 9, 20_001)
+    # [own action, z, other action]: how sure it is that the other's average lies below.
+    below = ndtr((q[:, None, None] + error[:, None, None] * z[:, None] - q) / error)
+    own = np.eye(len(q), dtype=bool)[:, None, :]
+    largest = np.where(own, 1.0, below).prod(-1) @ np.exp(-(z**2) / 2)
+    return float((q.max() - q) @ largest / np.exp(-(z**2) / 2).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,6 +346,22 @@ def herding_amplitude(temperature: float) -> float:
         return (1 - decay) / (1 + decay) - m
 
     return float(brentq(excess, 1e-9, 1.0)) if excess(1e-9) > 0 else 0.0
+
+
+def _met(game: GaussianSqueeze, opponents: ArrayLike) -> tuple[Array, Array]:
+    """Probabilities `[T]` of what the sum of all others may be, and the reward `[D, T]` of each own action at it."""
+    squeeze_game(game)
+    policies = real_array("opponents", opponents)
+    if policies.shape not in ((game.actions,), (game.agents - 1, game.actions)):
+        raise ValueError(
+            f"opponents must be [{game.actions}] or [{game.agents - 1}, {game.actions}], got {list(policies.shape)}"
+        )
+    distributions("opponents", policies)
+    distribution = np.ones(1)
+    for policy in np.broadcast_to(policies, (game.agents - 1, game.actions)):
+        distribution = np.convolve(distribution, policy)
+    total = np.arange(game.actions)[:, None] + np.arange(len(distribution), dtype=np.float64)
+    return distribution, total * np.exp(-(((total - game.mu) / game.sigma) ** 2))
 
 
 def _markov(game: MarkovGame) -> MarkovGame:

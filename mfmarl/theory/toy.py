@@ -24,12 +24,15 @@ SITES = 9
 COLOURS = tuple(np.array([r * 3 + c for r in range(3) for c in range(3) if (r + c) % 3 == k]) for k in range(3))
 
 
+#: What times to consensus are counted in: sweeps of nine decisions, or updates of one.
+UNITS: dict[ToyOrder, str] = {"simultaneous": "sweeps", "three-colours": "sweeps", "random-site": "updates"}
+
+
 class ConsensusTime(NamedTuple):
-    """Time until all agents agree; unit is "sweeps" of nine decisions, or "updates" of one."""
+    """Mean and standard deviation of the time until all agents agree, in UNITS of the order."""
 
     mean: float
     deviation: float
-    unit: str
 
 
 def states() -> NDArray[np.int64]:
@@ -71,8 +74,7 @@ def consensus_time(order: ToyOrder) -> ConsensusTime:
     # E t^2 = 1 + 2 E t' + E t'^2 over one step, with E t' = E t - 1.
     second = np.linalg.solve(moves, 2 * first - 1)
     mean, square = first.sum() / 2**SITES, second.sum() / 2**SITES
-    unit = "updates" if order == "random-site" else "sweeps"
-    return ConsensusTime(float(mean), sqrt(square - mean**2), unit)
+    return ConsensusTime(float(mean), sqrt(square - mean**2))
 
 
 def consensus_probability(order: ToyOrder, steps: int) -> Array:
