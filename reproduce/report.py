@@ -152,7 +152,7 @@ STILLS = {  # in place of what needs JavaScript
         Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."),
     ],
     "lattice": [
-        Figure("ising/spins.png", "Spins of one run at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC, beside the median run."),
+        Figure("ising/spins.png", "Spins of the median run of 16 at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC."),
     ],
 }
 ISING = [
