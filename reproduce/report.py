@@ -27,6 +27,7 @@ from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
 from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.pages.times import command, training
 from mfmarl.scripting.tables import read_provenance, read_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -55,17 +56,15 @@ class Source(NamedTuple):
 
     path: str
     curves: Curves
-    command: str
     prepared: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy
 
 
 AGENTS = {"agents": "Agents"}
-SQUEEZE, STEPS = "python reproduce/gaussian_squeeze.py", "joint steps"
+STEPS = "joint steps"
 CURVES = [
     Source(
         "gaussian_squeeze/curves.csv",
         Curves("squeeze", "Gaussian Squeeze", {"settings": "Settings", **AGENTS}, GREEDY, STEPS),
-        SQUEEZE,
         shares,
     ),
     Source(
@@ -77,7 +76,6 @@ CURVES = [
             {"reward": "total reward of an army", "kills": "kills", "deaths": "deaths", "steps": "steps of a round"},
             "rounds of self-play",
         ),
-        "python reproduce/battle.py",
     ),
     Source(
         "ising/training.csv",
@@ -89,7 +87,6 @@ CURVES = [
             "sweeps",
             "method",
         ),
-        "python reproduce/ising.py",
         by_order,
     ),
     Source(
@@ -101,7 +98,6 @@ CURVES = [
             GREEDY,
             STEPS,
         ),
-        f"{SQUEEZE} --study exploration",
         shares,
     ),
     Source(
@@ -113,7 +109,6 @@ CURVES = [
             GREEDY,
             STEPS,
         ),
-        f"{SQUEEZE} --study informed-start",
         shares,
     ),
     Source(
@@ -125,7 +120,6 @@ CURVES = [
             GREEDY,
             STEPS,
         ),
-        f"{SQUEEZE} --study",
         shares,
     ),
 ]
@@ -305,7 +299,10 @@ def page(results: Path) -> str:
 def curves(results: Path) -> list[dict[str, Any]]:
     """Every table of learning curves that is there."""
     return [
-        {**drawable(source.prepared(read_table(results / source.path, [])), source.curves), "command": source.command}
+        {
+            **drawable(source.prepared(read_table(results / source.path, [])), source.curves),
+            "command": "\n".join(map(command, training(str(Path(source.path).parent)))),
+        }
         for source in CURVES
         if (results / source.path).exists()
     ]
