@@ -12,8 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from mfmarl import figures
-from mfmarl.figures import style
 from mfmarl.evaluation.final_scores import final_scores, summarise
+from mfmarl.figures import style
 
 OPTIMUM = {100: 423.0326, 500: 423.0326}
 UNIFORM = {100: 413.4755, 500: 2.6e-28}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -78,7 +79,7 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("share of rounds")
     colours = {"first wins": WIN, **({"draw": DRAW} if pairings["draws"].any() else {}), "second wins": LOSS}
-    handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
+    handles: list[Artist] = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
     spreads = [
         Line2D([], [], linewidth=1.6, label="95% interval of first's wins", **INTERVAL),
         Line2D([], [], label="wins of one army of the first", **ARMY),
