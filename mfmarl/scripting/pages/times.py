@@ -164,6 +164,16 @@ def of_all(results: Path) -> str:
     return table(["all results of", "CPU time", "on the clock"], rows)
 
 
+def in_all(results: Path) -> str:
+    """What everything committed took, as a sentence."""
+    folders = dict.fromkeys((call.task, call.folder) for call in CALLS)
+    hours = sum(seconds(results, Call(task, "", "", folder))[0] for task, folder in folders) / 3600
+    return (
+        f"The committed results have from 1 to 96 seeds a setting, and took {hours:.0f} core-hours: the sum of"
+        f" [README's table](../README.md#make-the-results-again)."
+    )
+
+
 def hardware(results: Path) -> str:
     """The machines that the committed results come from."""
     found = {
