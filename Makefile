@@ -18,6 +18,7 @@ setup: .venv/installed ## make .venv with the pinned versions
 gaussian-squeeze: .venv/installed ## the Gaussian Squeeze figure of all six methods, small, in about a minute
 	$(RUN) reproduce/gaussian_squeeze.py --quick --out results/quick/gaussian_squeeze
 	@echo
+	@echo "The figure: $(CURDIR)/results/quick/gaussian_squeeze/learning_curves.png"
 	@echo "The experiment at full size: $(RUN) reproduce/gaussian_squeeze.py --full --out results/full"
 
 test: .venv/installed ## every test but the slow ones, on all cores

@@ -144,7 +144,9 @@ def experiments(options: AllOptions) -> Iterator[Step]:
 
 def redrawn(options: AllOptions) -> Iterator[Step]:
     """The figures of every table that is there, and the film."""
-    for each in dict.fromkeys(each._replace(command=in_place(each), makes="", jobs="", quick=None) for each in CALLS):
+    for each in dict.fromkeys(
+        each._replace(command=in_place(each), makes="", jobs="", quick=None, claims="") for each in CALLS
+    ):
         where = options.results / each.task / each.folder
         if any(where.glob("*.csv")):
             words = [*each.command.split(), "--figures-only", *options.to(each.task)]

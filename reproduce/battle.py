@@ -36,7 +36,7 @@ from mfmarl.custom import constructor_keywords, is_in_file, with_its_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
-from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, in_order
+from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, by_army, in_order
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
 from mfmarl.jobs.armies import army_file, keep_all, policy_path, seeds_together, trained_seeds
@@ -325,7 +325,7 @@ def draw(options: BattleOptions) -> None:
         write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
         write_csv(shown, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
         files += ["tournament.csv", "pairings.csv", "ratings.csv"]
-        drawn |= {"ratings": battle.ratings(shown), **tournament_figures(table)}
+        drawn |= {"ratings": battle.ratings(shown), **tournament_figures(table, rounds)}
     report(shown, options.out, files, drawn)
 
 
@@ -365,16 +365,18 @@ def is_guest(out: Path, agents: Any, name: str) -> bool:
     return not any(here.parent.glob(here.name))
 
 
-def tournament_figures(table: pd.DataFrame) -> dict[str, Figure]:
+def tournament_figures(table: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, Figure]:
     """The figures of all pairings for each number of agents, by their files' names."""
     from mfmarl.figures import battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
 
     place = {name: number for number, name in enumerate(in_order([*table["algorithm"], *table["opponent"]]))}
     drawn = {}
+    armies = by_army(rounds)
     for agents, some in table.groupby("agents"):
+        own = armies[armies["agents"] == agents]
         once = some[some["algorithm"].map(place) <= some["opponent"].map(place)]
-        drawn[sized("win_rate_bars", agents)] = battle_pairings.win_rate_bars(once)
-        drawn[sized("rewards", agents)] = battle_pairings.rewards(once)
+        drawn[sized("win_rate_bars", agents)] = battle_pairings.win_rate_bars(once, own)
+        drawn[sized("rewards", agents)] = battle_pairings.rewards(once, own)
     return drawn
 
 

@@ -34,15 +34,13 @@ from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill, passages
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.markdown import table
+from mfmarl.scripting.pages.times import behind, command
 from mfmarl.scripting.tables import read_table, write_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 TASKS = {"GS": "gaussian_squeeze", "IS": "ising", "BA": "battle", "TH": "theory", "TOY": "theory"}
 GS = "results/gaussian_squeeze/curves.csv"
-GS_COMMAND = "python reproduce/gaussian_squeeze.py --full"
-BATTLE = "python reproduce/battle.py --precision bf16-mixed"
 TOURNAMENT = "results/battle/tournament.csv"
-THEORY = "python reproduce/theory.py"
 STUDIES = "results/gaussian_squeeze/informed_start/study.csv results/gaussian_squeeze/sensitivity/study.csv"
 CLAIMS = (
     Claim(
@@ -51,7 +49,6 @@ CLAIMS = (
         "Gaussian Squeeze, learning curves",
         GS,
         "for each method, in one of the settings, most runs end at 0.9 G* or more (exact 95% interval above 1/2)",
-        GS_COMMAND,
         gaussian_squeeze.near_optimum,
         gaussian_squeeze.say_near_optimum,
     ),
@@ -61,7 +58,6 @@ CLAIMS = (
         "Gaussian Squeeze, learning curves",
         f"{GS} {STUDIES}",
         "for both methods and sizes, in one of the settings, most runs end at 0.9 G* or more (exact 95% interval)",
-        GS_COMMAND,
         gaussian_squeeze.learns_optimum,
         gaussian_squeeze.say_learns_optimum,
     ),
@@ -71,7 +67,6 @@ CLAIMS = (
         "Gaussian Squeeze, learning curves",
         f"{GS} results/gaussian_squeeze/exploration/study.csv",
         "for each method, size and setting most runs end at half of G* or less (exact 95% interval below 1/2)",
-        GS_COMMAND,
         gaussian_squeeze.others_fail,
         gaussian_squeeze.say_others_fail,
     ),
@@ -81,7 +76,6 @@ CLAIMS = (
         "Gaussian Squeeze, learning curves",
         GS,
         "in each setting and size where a run comes to stay at 0.9 G*, MF-Q does earlier (rank test, Holm)",
-        GS_COMMAND,
         gaussian_squeeze.converges_faster,
         gaussian_squeeze.say_converges_faster,
     ),
@@ -91,7 +85,6 @@ CLAIMS = (
         "Ising, order parameter",
         "results/ising/equilibrium.csv",
         f"at every temperature the interval of their difference, Bonferroni's for all, lies within {ising.SAME_ORDER}",
-        "python reproduce/ising.py",
         ising.orders_coincide,
         ising.say_orders_coincide,
     ),
@@ -101,7 +94,6 @@ CLAIMS = (
         "Ising, order parameter",
         "results/ising/crossings.csv results/ising/equilibrium.csv",
         "the 95% intervals of both crossings lie in [1.1, 1.3]",
-        "python reproduce/ising.py",
         ising.transitions,
         ising.say_transitions,
     ),
@@ -112,7 +104,6 @@ CLAIMS = (
         "results/ising/training.csv",
         "in the checkerboard order the error, over the last tenth, is larger at tau = 1.2 than at 0.8, by 0.01 or more "
         "(95% interval)",
-        "python reproduce/ising.py",
         ising.error_grows,
         ising.say_error_grows,
     ),
@@ -122,7 +113,6 @@ CLAIMS = (
         "Battle, win rate and reward",
         TOURNAMENT,
         "both are ahead in both, in greedy and in sampled play (armies' labels exchanged, Holm)",
-        BATTLE,
         battle.mean_field_wins,
         battle.say_mean_field_wins,
     ),
@@ -132,7 +122,6 @@ CLAIMS = (
         "Battle, win rate",
         TOURNAMENT,
         "all three, in greedy and in sampled play (armies' labels exchanged, Holm)",
-        BATTLE,
         battle.independent_between,
         battle.say_independent_between,
     ),
@@ -142,7 +131,6 @@ CLAIMS = (
         "Battle, learning curves",
         "results/battle/curves.csv",
         "at 64 v 64 MF-Q earns more than by hiding from an earlier round on (rank test)",
-        BATTLE,
         battle.rises_faster,
         battle.say_rises_faster,
     ),
@@ -152,7 +140,6 @@ CLAIMS = (
         "Battle, other sizes",
         TOURNAMENT,
         "MF-Q beats IL, MF-AC beats AC, IL beats both, at each size and in both plays (labels exchanged, Holm)",
-        f"{BATTLE} --agents 256 --rounds 100 --seeds 1 --tournament-rounds 40",
         battle.same_ranking,
         battle.say_same_ranking,
     ),
@@ -162,7 +149,6 @@ CLAIMS = (
         "appendix B",
         "results/theory/approximation.csv",
         "no remainder drawn, of four kinds of smooth Q, is larger",
-        THEORY,
         theory.remainder_bounded,
         theory.say_remainder_bounded,
     ),
@@ -172,7 +158,6 @@ CLAIMS = (
         "appendix D",
         "results/theory/contraction.csv",
         "at each tau measured above 2 the 95% interval of a sweep's factor lies below 1",
-        THEORY,
         theory.contracts,
         theory.say_contracts,
     ),
@@ -182,7 +167,6 @@ CLAIMS = (
         "appendix D.1",
         "results/theory/learning.csv",
         "against each of three crowds the 95% interval of its loss lies below a tenth of what there is to lose",
-        THEORY,
         theory.best_response,
         theory.say_best_response,
     ),
@@ -192,7 +176,6 @@ CLAIMS = (
         "the toy example, Figure 2",
         "results/theory/toy.csv",
         "the update is within 0.01, and more than 99% of runs agree for good in each order (exact 95% interval)",
-        THEORY,
         theory.toy_agrees,
         theory.say_toy_agrees,
     ),
@@ -218,7 +201,9 @@ def verdicts(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
         sentence = claim.say(found, tables) if verdict != NOT_TESTED else f"Nothing that decides it is in {claim.data}."
         row = {name: getattr(claim, name) for name in ("id", "claim", "section", "data", "rule")}
         row |= {**asdict(rests_on), "seeds_needed": rests_on.seeds_needed if verdict == UNDECIDED else nan}
-        claims.append({**row, "verdict": verdict, "sentence": sentence, "command": claim.command})
+        claims.append(
+            {**row, "verdict": verdict, "sentence": sentence, "command": " && ".join(map(command, behind(claim.id)))}
+        )
         judged = [finding for group in found.groups for finding in group]
         for finding, used in [*((each, "yes") for each in judged), *((each, "no") for each in found.beside)]:
             evidence.append({"id": claim.id, "judged": used, **asdict(finding)})

@@ -6,7 +6,7 @@ two temperatures, and lattices of 8, 16 and 32 around the critical point; and wr
     equilibrium.csv, summary.csv    time means of every run; means over seeds beside the exact energy
     training.csv                    order parameter and error of Q against sweeps
     crossings.csv                   critical temperatures from the crossing of Binder's cumulants
-    snapshots.csv                   spins as text
+    snapshots.csv                   spins as text, of the median of several runs or of one
     frames.csv                      lattices that order at several temperatures, a row a picture: four spins a hex digit
     references.csv                  Onsager, mean field and Kaufman
     order_parameter, energy, training, binder, spins (.png, .pdf), ordering.gif
@@ -100,9 +100,9 @@ WIDE = (1.03, 1.055, 1.08, 1.105, 1.13, 1.155, 1.18, 1.205, 1.23)
 NARROW = (1.08, 1.0925, 1.105, 1.1175, 1.13, 1.1425, 1.155, 1.1675, 1.18)
 CUMULANTS = {8: WIDE, 16: tuple(sorted({*WIDE, *NARROW})), 32: NARROW}
 
-# Pictures: at the temperatures of the paper, and a film of one lattice that orders while it learns.
+# Pictures: of the median run at the temperatures of the paper, and a film of one lattice that orders while it learns.
 SNAPSHOTS = replace(EQUILIBRIUM, temperatures=(0.9, 1.2, 2.0), decay=4e-3, steps=4000, evaluations=1)
-FILM = replace(EQUILIBRIUM, temperatures=(0.9,), decay=4e-3, steps=2000, evaluations=80)
+FILM = replace(EQUILIBRIUM, temperatures=(0.9,), decay=4e-3, steps=2000, evaluations=80, seed_count=1)
 FILM_SIZE = 64
 
 # The report page's lattices, under a slider: around the transition more temperatures, and fewer pictures than a film.
@@ -178,6 +178,8 @@ def train(options: IsingOptions) -> None:
     training, equilibrium, snapshots, frames = (rows.drop(columns="part") for rows in do(sections, options))
     update(options.out / "training.csv", training, replacing=RUN, keys=[*RUN, "step"])
     update(options.out / "equilibrium.csv", averaged(equilibrium), replacing=RUN, keys=RUN)
+    of_one = {"seed": options.seed, "runs": 1}
+    snapshots = snapshots.fillna(of_one).astype(dict.fromkeys(of_one, int))
     update(options.out / "snapshots.csv", snapshots, replacing=["kind", *KEYS], keys=[*PICTURE, "row"])
     update(options.out / "frames.csv", pictures(frames), replacing=KEYS, keys=[*KEYS, "temperature", "step"])
 
@@ -213,7 +215,9 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One method, order and size, at all temperatures of its settings. Snapshots are of a kind, and of one seed.
+    """One method, order and size, at all temperatures of its settings.
+
+    Snapshots are of a kind, and of as many seeds as their settings say, however many others are of.
 
     `at` says which temperatures, where another cell has the others.
     """
@@ -240,7 +244,8 @@ class Cell:
         numbers = {**values(settings), "order": self.order, "start": start}
         agent, data = arguments_of(algorithm, numbers, "lattice", options.method)
         conditions = tuple({"temperature": temperature} for temperature in settings.temperatures)
-        job, count = (SnapshotJob, 1) if self.kind else (TrainingJob, options.seeds or settings.seed_count)
+        job = SnapshotJob if self.kind else TrainingJob
+        count = settings.seed_count if self.kind else options.seeds or settings.seed_count
         for block in seed_blocks(options.seed, count, settings.seeds_a_job):
             name = job_name(*labels.values(), *filter(None, [self.at]), seeds=block)
             yield job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
@@ -274,7 +279,7 @@ def draw(options: IsingOptions) -> None:
     )
     if "q_error" not in training.columns:  # nobody learned
         training["q_error"] = np.nan
-    snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "row", "spins"])
+    snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "runs", "row", "spins"])
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
     truth, summary, pairs = references(table), summarise(table), list(pairs_of_sizes(table))
@@ -284,12 +289,11 @@ def draw(options: IsingOptions) -> None:
     infinite = truth["size"].isna()
     compared = table[table["size"] == options.size]
     in_equilibrium = table["method"].eq("mcmc") | table["order"].eq("checkerboard")  # the others' energy is another
-    of_paper = table["size"] == SIZE
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE, sweeps(options)),
         **({"energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE)} if in_equilibrium.any() else {}),
         "training": figures.training(training[training["size"] == options.size]),
-        "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"], table[in_equilibrium & of_paper]),
+        "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"]),
     }
     if pairs:
         found, fitted = (pd.concat([of_pair(each) for each in pairs]) for of_pair in (crossings, fits))

@@ -28,6 +28,7 @@ from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
 from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.pages.times import command, training
 from mfmarl.scripting.tables import read_provenance, read_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -56,7 +57,6 @@ class Source(NamedTuple):
 
     path: str
     curves: Curves
-    command: str
     prepared: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy
     needed: tuple[str, ...] = ()  #: columns for that.
 
@@ -71,12 +71,11 @@ class Source(NamedTuple):
 
 
 AGENTS = {"agents": "Agents"}
-SQUEEZE, STEPS = "python reproduce/gaussian_squeeze.py", "joint steps"
+STEPS = "joint steps"
 CURVES = [
     Source(
         "gaussian_squeeze/curves.csv",
         Curves("squeeze", "Gaussian Squeeze", {"settings": "Settings", **AGENTS}, GREEDY, STEPS),
-        SQUEEZE,
         shares,
         (*GREEDY,),
     ),
@@ -89,7 +88,6 @@ CURVES = [
             {"reward": "total reward of an army", "kills": "kills", "deaths": "deaths", "steps": "steps of a round"},
             "rounds of self-play",
         ),
-        "python reproduce/battle.py",
     ),
     Source(
         "ising/training.csv",
@@ -101,7 +99,6 @@ CURVES = [
             "sweeps",
             "method",
         ),
-        "python reproduce/ising.py",
         by_order,
         ("order",),
     ),
@@ -114,7 +111,6 @@ CURVES = [
             GREEDY,
             STEPS,
         ),
-        f"{SQUEEZE} --study exploration",
         shares,
         (*GREEDY,),
     ),
@@ -127,7 +123,6 @@ CURVES = [
             GREEDY,
             STEPS,
         ),
-        f"{SQUEEZE} --study informed-start",
         shares,
         (*GREEDY,),
     ),
@@ -140,7 +135,6 @@ CURVES = [
             GREEDY,
             STEPS,
         ),
-        f"{SQUEEZE} --study",
         shares,
         (*GREEDY,),
     ),
@@ -168,7 +162,7 @@ STILLS = {  # in place of what needs JavaScript
         Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."),
     ],
     "lattice": [
-        Figure("ising/spins.png", "Spins of one run at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC, beside the median run."),
+        Figure("ising/spins.png", "Spins of the median run of 16 at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC."),
     ],
 }
 ISING = [
@@ -324,7 +318,10 @@ def page(results: Path) -> str:
 def curves(results: Path) -> list[dict[str, Any]]:
     """Every table of learning curves that is there."""
     return [
-        {**drawable(source.read(results), source.curves), "command": source.command}
+        {
+            **drawable(source.read(results), source.curves),
+            "command": "\n".join(map(command, training(str(Path(source.path).parent)))),
+        }
         for source in CURVES
         if (results / source.path).exists()
     ]

@@ -62,6 +62,19 @@ def test_every_script_takes_what_is_handed_on(given: dict[str, Any], monkeypatch
             assert options.precision == "bf16-mixed"
 
 
+def test_options_of_a_file_are_handed_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.yaml").write_text(f"workers: 2\nseeds: 3\nthreads: 4\nout: {tmp_path / 'all'}\n")
+    asked: list[list[Step]] = []
+    monkeypatch.setattr(script, "go_through", lambda steps, *_, **__: asked.append(steps))
+    script.run(["--config", str(tmp_path / "my.yaml"), "--threads", "1"])
+    script.run(["--workers", "2", "--seeds", "3", "--threads", "1", "--out", str(tmp_path / "all")])
+    assert asked[0] == asked[1]
+    assert {"--workers", "--seeds", "--threads"} <= set(asked[0][0].words)
+    (tmp_path / "my.yaml").write_text("rounds: 3\n")
+    with pytest.raises(ValueError, match=r"my\.yaml names rounds, which is no option"):
+        script.run(["--config", str(tmp_path / "my.yaml")])
+
+
 def test_all_scripts_run_in_order_and_the_report_last() -> None:
     every = [each.script.stem for each in script.steps(script.AllOptions())]
     assert every[-3:] == [*NO_TRAINING]

@@ -69,6 +69,16 @@ def test_an_interval_decides_where_it_lies_on_one_side(interval: Interval, n: in
         assert found.seeds_needed == 3
 
 
+def test_a_finding_says_what_the_claim_allows() -> None:
+    sure = Interval(0.95, 0.91, 0.99)
+    for allowed, least, most_ in (((0.9, 1), 0.9, 1), ((0.9, math.inf), 0.9, math.nan), ((-math.inf, 1), math.nan, 1)):
+        found = within("a part", "a mean", sure, 8, allowed)
+        assert (found.least, found.most) == pytest.approx((least, most_), nan_ok=True)
+    assert share_within("a part", "a share", 6, 6, (0.5, 1)).least == 0.5
+    ahead = better("a part", "a lead", sure, 8, 0.01, 0.25)
+    assert (ahead.least, ahead.most) == pytest.approx((0.25, math.nan), nan_ok=True)
+
+
 def test_the_number_of_seeds_is_that_of_the_bound_that_is_crossed() -> None:
     found = within("a part", "a mean", Interval(0.92, 0.88, 0.96), 8, (0.9, 1))
     assert found.leans == HOLDS

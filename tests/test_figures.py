@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from mfmarl import figures
 from mfmarl.evaluation.final_scores import final_scores, summarise
+from mfmarl.figures import style
 
 OPTIMUM = {100: 423.0326, 500: 423.0326}
 UNIFORM = {100: 413.4755, 500: 2.6e-28}
@@ -223,3 +224,16 @@ def scaling_frame() -> pd.DataFrame:
     frame["seconds_per_step"] = frame["agents"] * 1e-6 * (1 + frame["seed"])
     frame["reward_share"] = 0.9 - 0.1 * frame["seed"]
     return frame
+
+
+def test_notes_say_of_few_seeds_only_where_there_are_some() -> None:
+    assert style.curve_note([8, 24]) == "mean over n seeds with its 95% bootstrap interval"
+    assert style.curve_note([5, 1]) == "mean over n seeds, and each seed as a thin line"
+    assert style.curve_note([5, 8]).endswith("or, where n is 5 or less, each seed as a thin line")
+    assert style.curve_note([1]) == "one seed each"
+    whole = "mean over n seeds with its 95% bootstrap interval"
+    assert style.interval_note([6, 24]) == whole
+    assert style.interval_note([3, 24]) == f"{whole} (dotted where n is 5 or less)"
+    assert style.interval_note([3, 5]) == f"{whole} (dotted as n is 5 or less)"
+    assert style.interval_note([2, 8]) == f"{whole} (none where n < 3)"
+    assert style.interval_note([1, 4, 8], "bars") == "bars (dotted where n is 5 or less, none where n < 3)"

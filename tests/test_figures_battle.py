@@ -1,6 +1,7 @@
 """The Battle figures draw the numbers of their frames, rebuild to the same bytes, and refuse what they cannot draw."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,8 @@ def test_ratings_are_dots_with_their_intervals() -> None:
 
 
 def test_bars_stand_in_groups() -> None:
-    figure = battle_pairings.win_rate_bars(pairings_frame().sample(frac=1, random_state=0))
+    frame = pairings_frame()
+    figure = battle_pairings.win_rate_bars(frame.sample(frac=1, random_state=0), armies_frame(frame))
     learned, itself, scripted = np.array(figure.axes).reshape(3, 2)
     names = [[text.get_text() for text in axes.get_yticklabels()] for axes in (learned[0], itself[0], scripted[0])]
     assert names[0] == ["MF-Q v IL", "MF-Q v MF-AC", "MF-Q v AC", "IL v MF-AC", "IL v AC", "MF-AC v AC"]
@@ -112,10 +114,10 @@ def test_bars_stand_in_groups() -> None:
         assert learned[place].get_title() == f"{evaluation} play\ntwo algorithms: {seeds}"
         assert itself[place].get_title() == f"against itself: {seeds}"
         assert scripted[place].get_title() == "against scripts: seeds 8 v 1, 400 rounds a pairing"
-    entries = ["first wins", "draw", "second wins", "95% interval (none where n < 3)"]
+    entries = ["first wins", "draw", "second wins", "95% interval of first's wins"]
     assert legend(figure)[0] == [*entries, "first wins, standing left", "first wins, standing right"]
     assert legend(figure)[1] == "64 v 64 agents"
-    assert legend(battle_pairings.win_rate_bars(pairings_frame().drop(columns="agents")))[1] == ""
+    assert legend(battle_pairings.win_rate_bars(frame.drop(columns="agents"), armies_frame(frame)))[1] == ""
     for axes in figure.axes:
         (middle,) = [line for line in axes.lines if list(line.get_xdata()) == [0.5, 0.5]]  # type: ignore[arg-type]
         marks = [line.get_zorder() for line in axes.lines if line is not middle]
@@ -125,15 +127,53 @@ def test_bars_stand_in_groups() -> None:
 def test_groups_and_evaluations_that_were_not_played_are_left_out_or_say_so() -> None:
     frame = pairings_frame().query("algorithm != opponent").assign(seeds=1)
     frame = frame[(frame["evaluation"] == "greedy") | frame["opponent"].isin(LEARNERS)]
-    titles = [axes.get_title() for axes in battle_pairings.win_rate_bars(frame).axes]
+    titles = [axes.get_title() for axes in battle_pairings.win_rate_bars(frame, armies_frame(frame)).axes]
     known = "two algorithms: n = 1, 3,200 rounds a pairing"
     scripted = ["against scripts: n = 1, 400 rounds a pairing", "against scripts: not played"]
     assert titles == [f"greedy play\n{known}", f"sampled play\n{known}", *scripted]
 
 
+@pytest.mark.parametrize(("armies", "drawn"), [(1, False), (2, True), (5, True), (6, False)])
+def test_up_to_five_armies_stand_in_place_of_an_interval(armies: int, drawn: bool) -> None:
+    frame = pairings_frame()
+    each = armies_frame(frame, armies)
+    for draw_figure, metric, prefix in (
+        (battle_pairings.win_rate_bars, "wins", "wins"),
+        (battle_pairings.rewards, "reward", "reward"),
+    ):
+        figure = draw_figure(frame, each)
+        axes = figure.axes[0]
+        line = only(frame, algorithm="mf-q", opponent="il", evaluation="greedy").iloc[0]
+        y = 0 if metric == "wins" else [text.get_text() for text in axes.get_yticklabels()].index("MF-Q v IL") - 0.2
+        own = only(each, algorithm="mf-q", opponent="il", evaluation="greedy")[metric]
+        assert has_line(axes, own, [y] * armies) == drawn
+        assert has_line(axes, line[[f"{prefix}_low", f"{prefix}_high"]], [y, y]) == (armies > 5)
+        told = " ".join([*legend(figure)[0], legend(figure)[1]])
+        assert ("interval" in told) == (armies > 5)
+        assert ("army of the first" in told or "Dots: armies" in told) == drawn
+
+
+def test_draws_are_named_where_there_were_some() -> None:
+    frame = pairings_frame()
+    frame = frame.assign(losses=frame["losses"] + frame["draws"], draws=0.0)
+    labels = legend(battle_pairings.win_rate_bars(frame, armies_frame(frame)))[0]
+    assert labels[:2] == ["first wins", "second wins"]
+
+
+def test_the_interval_of_a_rating_of_few_armies_is_dotted() -> None:
+    frame = ratings_frame().query("agents == 8")
+    for seeds, dotted in ((5, True), (6, False)):
+        figure = battle.ratings(frame.assign(seeds=np.where(frame["algorithm"].isin(LEARNERS), seeds, 1)))
+        lines = [line for line in figure.axes[0].get_lines() if len(set(np.asarray(line.get_ydata(), float))) == 1]
+        intervals = [line for line in lines if len(np.asarray(line.get_xdata())) == 2 and line.get_linewidth() > 1]
+        assert len(intervals) == 8  # of the learners, for greedy and sampled play; scripts won or lost every round
+        assert {line.get_linestyle() for line in intervals} == {"--" if dotted else "-"}  # any dashes
+        assert ("dotted" in legend(figure)[1]) == dotted
+
+
 def test_rewards_are_a_bar_for_each_army() -> None:
     frame = pairings_frame()
-    figure = battle_pairings.rewards(frame)
+    figure = battle_pairings.rewards(frame, armies_frame(frame))
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
     for axes, evaluation in zip(figure.axes, ("greedy", "sampled"), strict=True):
         drawn = bars(axes)
@@ -142,10 +182,11 @@ def test_rewards_are_a_bar_for_each_army() -> None:
             for army, reward, place in (("algorithm", "reward", y - 0.2), ("opponent", "opponent_reward", y + 0.2)):
                 colour = style.looks([line[army]])[line[army]].colour
                 assert has_bar(drawn, place, 0, line[reward], colour)
-                assert has_line(axes, line[[f"{reward}_low", f"{reward}_high"]], [place, place])
+                ends = line[[f"{reward}_low", f"{reward}_high"]]
+                assert has_line(axes, ends, [place, place]) == (line[army] in LEARNERS)  # scripts are one army
     assert legend(figure)[0] == ["MF-Q", "IL", "MF-AC", "AC", "rush", "random"]
     without = frame.drop(columns=["opponent_reward_low", "opponent_reward_high"])
-    battle_pairings.rewards(without).draw_without_rendering()
+    battle_pairings.rewards(without, armies_frame(frame)).draw_without_rendering()
 
 
 def test_armies_are_ordered_and_those_that_do_not_learn_look_like_no_other() -> None:
@@ -162,6 +203,7 @@ def test_armies_are_ordered_and_those_that_do_not_learn_look_like_no_other() -> 
 
 def test_a_missing_column_is_refused_by_name() -> None:
     curves, pairings, ratings = curves_frame(), pairings_frame(), ratings_frame()
+    armies = armies_frame(pairings)
     for column in ("settings", "algorithm", "agents", "seed", "step", "reward", "kills"):
         with pytest.raises(ValueError, match=rf"curves lacks the columns \['{column}'\]"):
             battle.learning_curves(curves.drop(columns=column))
@@ -171,12 +213,14 @@ def test_a_missing_column_is_refused_by_name() -> None:
     keys = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
     for column in (*keys, "wins_low", "draws", "wins_left"):
         with pytest.raises(ValueError, match=rf"pairings lacks the columns \['{column}'\]"):
-            battle_pairings.win_rate_bars(pairings.drop(columns=column))
+            battle_pairings.win_rate_bars(pairings.drop(columns=column), armies)
     for column in (*keys, "reward", "reward_low", "opponent_reward"):
         with pytest.raises(ValueError, match=rf"pairings lacks the columns \['{column}'\]"):
-            battle_pairings.rewards(pairings.drop(columns=column))
+            battle_pairings.rewards(pairings.drop(columns=column), armies)
+    with pytest.raises(ValueError, match=r"armies lacks the columns \['wins'\]"):
+        battle_pairings.win_rate_bars(pairings, armies.drop(columns="wins"))
     with pytest.raises(ValueError, match=r"pairings has no rows"):
-        battle_pairings.rewards(pairings.iloc[:0])
+        battle_pairings.rewards(pairings.iloc[:0], armies)
 
 
 def test_frames_that_cannot_be_drawn_are_refused() -> None:
@@ -198,7 +242,8 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
 
 @pytest.mark.parametrize("figure", ["win_rate_bars", "rewards"])
 def test_pairings_that_are_not_of_one_tournament_are_refused(figure: str) -> None:
-    pairings, function = pairings_frame(), getattr(battle_pairings, figure)
+    pairings = pairings_frame()
+    function = partial(getattr(battle_pairings, figure), armies=armies_frame(pairings))
     with pytest.raises(ValueError, match=r"evaluation must be one of .* got \['best'\]"):
         function(pairings.assign(evaluation="best").drop_duplicates(["algorithm", "opponent"]))
     with pytest.raises(ValueError, match=r"pairings must be of one number of agents, got \[8, 64\]"):
@@ -253,8 +298,8 @@ def draw(name: str) -> Figure:
     figure: Figure = {
         "curves": lambda: battle.learning_curves(curves_frame().query("agents == 8 and settings == 'ours'")),
         "ratings": lambda: battle.ratings(ratings_frame().query("agents == 64")),
-        "win_rate_bars": lambda: battle_pairings.win_rate_bars(greedy),
-        "rewards": lambda: battle_pairings.rewards(greedy),
+        "win_rate_bars": lambda: battle_pairings.win_rate_bars(greedy, armies_frame(greedy)),
+        "rewards": lambda: battle_pairings.rewards(greedy, armies_frame(greedy)),
     }[name]()
     return figure
 
@@ -287,6 +332,16 @@ def pairings_frame() -> pd.DataFrame:
         for end, sign in (("low", -1), ("high", 1)):
             frame[f"{column}_{end}"] = frame[column] + sign * width * generator.uniform(0.5, 1, len(frame))
     return frame
+
+
+def armies_frame(pairings: pd.DataFrame, armies: int = 8) -> pd.DataFrame:
+    """So many armies of each algorithm, seen from both sides of each pairing; a script has one."""
+    sides = pd.concat([pairings, pairings.rename(columns={"algorithm": "opponent", "opponent": "algorithm"})])
+    keys = sides[["algorithm", "opponent", "evaluation"]].drop_duplicates().itertuples(index=False, name=None)
+    rows = [(*key, seed) for key in keys for seed in range(1 if key[0] in ("rush", "random") else armies)]
+    frame = pd.DataFrame(rows, columns=["algorithm", "opponent", "evaluation", "seed"])
+    generator = np.random.default_rng(1)
+    return frame.assign(wins=generator.uniform(0, 1, len(frame)), reward=generator.uniform(-200, 300, len(frame)))
 
 
 def ratings_frame() -> pd.DataFrame:

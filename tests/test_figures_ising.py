@@ -20,7 +20,6 @@ from tests.artists import curve_of
 CRITICAL = 1 / np.log(1 + np.sqrt(2))
 TEMPERATURES = (0.8, 1.0, 1.2, 2.0)
 ORDERS = ("checkerboard", "simultaneous", "released-code")
-NO_RUNS = pd.DataFrame(columns=["method", "temperature", "order_parameter"])
 THREE_SITES_UP = ("++-", "---", "--+")
 
 
@@ -135,14 +134,13 @@ def test_the_scale_of_errors_has_a_place_for_zero(errors: tuple[float, ...], sca
 
 def test_spin_pictures_show_the_rows_in_order() -> None:
     snapshots = snapshots_frame()
-    typical = pd.DataFrame({"method": "mf-q", "temperature": 0.9, "order_parameter": [0.1, 0.9, 0.41]})
-    figure = ising_spins.spins(snapshots.sample(frac=1, random_state=0), typical)
+    figure = ising_spins.spins(snapshots.sample(frac=1, random_state=0))
     grid = np.array(figure.axes).reshape(2, 2)
     assert [axes.get_title() for axes in grid[0]] == ["tau = 0.9", "tau = 2.0"]
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["MF-Q", "MCMC"]
     assert shown(grid[0, 0]).tolist() == [[1, 1, -1], [-1, -1, -1], [-1, -1, 1]]
     assert shown(grid[1, 1]).tolist() == [[1, 1, 1]] * 3
-    assert grid[0, 0].get_xlabel() == "order parameter 0.33\nmedian of 3 runs 0.41"  # |3 - 6| / 9
+    assert grid[0, 0].get_xlabel() == "order parameter 0.33"  # |3 - 6| / 9
     assert grid[1, 1].get_xlabel() == "order parameter 1.00"
     assert not any(axes.get_xticks().size or axes.get_yticks().size for axes in grid.flat)
     patches = zip(legend(figure)[0], figure.legends[0].get_patches(), strict=True)
@@ -150,6 +148,15 @@ def test_spin_pictures_show_the_rows_in_order() -> None:
     image = grid[0, 0].get_images()[0]
     for spin, text in ((1, "spin up, +1"), (-1, "spin down, -1")):
         assert image.cmap(image.norm(spin))[:3] == tones[text]
+
+
+def test_spin_pictures_say_of_how_many_runs_they_are_the_median() -> None:
+    def note(runs: int | pd.Series) -> str:
+        return ising_spins.spins(snapshots_frame().assign(runs=runs)).legends[0].get_title().get_text()
+
+    assert note(16) == "each the median, by its order parameter at the end, of n = 16 runs"
+    assert note(1) == "one run of each"
+    assert "of n = 3 or 16 runs" in note(snapshots_frame()["method"].map({"mf-q": 16, "mcmc": 3}))
 
 
 def test_a_lattice_is_read_from_its_lines_in_any_order() -> None:
@@ -160,7 +167,7 @@ def test_a_lattice_is_read_from_its_lines_in_any_order() -> None:
 
 
 def test_a_picture_that_was_not_taken_says_so() -> None:
-    grid = ising_spins.spins(snapshots_frame().query("method == 'mf-q' or temperature < 1"), NO_RUNS).axes
+    grid = ising_spins.spins(snapshots_frame().query("method == 'mf-q' or temperature < 1")).axes
     assert [axes.get_xlabel() for axes in grid][-1] == "not run"
 
 
@@ -245,7 +252,7 @@ def test_a_missing_column_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"training lacks the columns \['q_error'\]"):
         ising_training.training(training_frame().drop(columns="q_error"))
     with pytest.raises(ValueError, match=r"snapshots lacks the columns \['spins'\]"):
-        ising_spins.spins(snapshots_frame().drop(columns="spins"), NO_RUNS)
+        ising_spins.spins(snapshots_frame().drop(columns="spins"))
     with pytest.raises(ValueError, match=r"cumulants lacks the columns \['low'\]"):
         ising.binder(cumulants.drop(columns="low"), fits, crossings, CRITICAL)
     with pytest.raises(ValueError, match=r"crossings lacks the columns \['sizes'\]"):
@@ -276,10 +283,10 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
     with pytest.raises(ValueError, match=r"training must hold mcmc, or another method in one of"):
         ising_training.training(training_frame().assign(method="il", order="spiral"))
     with pytest.raises(ValueError, match=r"method must be one of \['mf-q', 'mcmc'\], got \['il'\]"):
-        ising_spins.spins(snapshots_frame().assign(method="il"), NO_RUNS)
+        ising_spins.spins(snapshots_frame().assign(method="il"))
     for spins in ("++x", "++"):
         with pytest.raises(ValueError, match=r"mf-q, tau = 0.9 must be L rows of L characters"):
-            ising_spins.spins(snapshots_frame().assign(spins=spins), NO_RUNS)
+            ising_spins.spins(snapshots_frame().assign(spins=spins))
 
 
 def test_frames_that_are_no_film_are_refused(tmp_path: Path) -> None:
@@ -340,7 +347,7 @@ def draw(name: str) -> Figure:
         "order_parameter": lambda: ising.order_parameter(first, references_frame(), CRITICAL),
         "energy": lambda: ising.energy(first, exact_frame((20,)), CRITICAL),
         "training": lambda: ising_training.training(training_frame().query("temperature == 0.8")),
-        "spins": lambda: ising_spins.spins(snapshots_frame(), NO_RUNS),
+        "spins": lambda: ising_spins.spins(snapshots_frame()),
         "binder": lambda: ising.binder(cumulants, fits, crossings, CRITICAL),
     }[name]()
     return figure
@@ -400,7 +407,7 @@ def snapshots_frame() -> pd.DataFrame:
         ("mcmc", 2.0): ("+++", "+++", "+++"),
     }
     rows = [(*key, row, spins) for key, picture in pictures.items() for row, spins in enumerate(picture)]
-    return pd.DataFrame(rows, columns=["method", "temperature", "row", "spins"])
+    return pd.DataFrame(rows, columns=["method", "temperature", "row", "spins"]).assign(runs=3)
 
 
 def binder_frames() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

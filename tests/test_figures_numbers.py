@@ -298,7 +298,7 @@ def test_ratings() -> None:
 def test_win_rate_bars() -> None:
     frame = battle_frames.pairings_frame()
     own, script = frame["algorithm"] == frame["opponent"], frame["opponent"].isin(["rush", "random"])
-    groups = np.array(battle_pairings.win_rate_bars(frame).axes).reshape(3, 2)
+    groups = np.array(battle_pairings.win_rate_bars(frame, battle_frames.armies_frame(frame)).axes).reshape(3, 2)
     for beside, rows in zip(groups, (frame[~own & ~script], frame[own], frame[script]), strict=True):
         names = [text.get_text() for text in beside[0].get_yticklabels()]
         assert beside[0].get_ylim() == (len(names) - 0.5, -0.5)
@@ -311,7 +311,7 @@ def test_win_rate_bars() -> None:
 
 def test_rewards() -> None:
     frame = battle_frames.pairings_frame()
-    axes_of = battle_pairings.rewards(frame).axes
+    axes_of = battle_pairings.rewards(frame, battle_frames.armies_frame(frame)).axes
     names = [text.get_text() for text in axes_of[0].get_yticklabels()]
     assert axes_of[0].get_ylim() == (len(names) - 0.5, -0.5)
     for axes, evaluation in zip(axes_of, ("greedy", "sampled"), strict=True):
@@ -333,13 +333,14 @@ def shares_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
     wins, end, sides = row["wins"], row["wins"] + row["draws"], [y - 0.36, y + 0.36]
     drawn = [[[row["wins_left"]], [y - 0.17]], [[row["wins_right"]], [y + 0.17]]]
     if row["algorithm"] != row["opponent"]:  # a match with itself has as many wins as losses
-        drawn.append([[row["wins_low"], row["wins_high"]], [y, y]])
+        drawn += [[[row["wins_low"], row["wins_high"]], [y, y]]] * 2  # black, on white
     return drawn, [[[0, wins], sides], [[wins, end], sides], [[end, 1], sides]]
 
 
 def rewards_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
     drawn, bars = [], []
     for metric, at in (("reward", y - 0.2), ("opponent_reward", y + 0.2)):
-        drawn += [[[row[f"{metric}_low"], row[f"{metric}_high"]], [at, at]]] * 2  # black, on white
+        one_army = metric == "opponent_reward" and row["opponent"] in ("rush", "random")
+        drawn += [] if one_army else [[[row[f"{metric}_low"], row[f"{metric}_high"]], [at, at]]] * 2  # black, on white
         bars.append([sorted((0, row[metric])), [at - 0.18, at + 0.18]])
     return drawn, bars

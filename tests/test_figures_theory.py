@@ -98,7 +98,7 @@ def test_factors(tables: dict[str, pd.DataFrame]) -> None:
     assert all(0 < text.xy[1] < 2.5 for text in axes.texts)  # type: ignore[attr-defined]
     unplayed = [label for label in labels(figure) if label.endswith("(nothing iterates it)")]
     assert len(unplayed) == len(set(exact["reading"]) - set(played["reading"])) > 0
-    assert f"over {int(played['n'].max())} runs" in figure.legends[0].get_title().get_text()
+    assert f"over n = {int(played['n'].max())} pairs" in figure.legends[0].get_title().get_text()
 
 
 def test_bifurcation(tables: dict[str, pd.DataFrame]) -> None:

@@ -48,8 +48,8 @@ def tiny() -> Iterator[None]:
         "WIDE": AROUND,
         "NARROW": AROUND,
         "CUMULANTS": {8: AROUND, 16: AROUND},
-        "SNAPSHOTS": replace(ising.SNAPSHOTS, steps=30, measure_every=1),
-        "QUICK_SNAPSHOTS": replace(ising.SNAPSHOTS, steps=3, measure_every=1),
+        "SNAPSHOTS": replace(ising.SNAPSHOTS, steps=30, measure_every=1, seed_count=4),
+        "QUICK_SNAPSHOTS": replace(ising.SNAPSHOTS, steps=3, measure_every=1, seed_count=2),
         "FILM": replace(ising.FILM, steps=12, evaluations=3, measure_every=1),
         "FRAMES": replace(ising.FRAMES, temperatures=(0.8, 2.0), steps=12, evaluations=3, measure_every=1),
         "QUICK_FRAMES": replace(ising.FRAMES, temperatures=(2.0,), steps=4, evaluations=2, measure_every=1),
@@ -191,7 +191,8 @@ def test_sweeps_of_a_run_are_those_that_were_made(results: Path, tmp_path: Path)
 
 def test_snapshots_are_lattices_as_text(results: Path) -> None:
     table = read_csv(results / "snapshots.csv")
-    assert list(table.columns) == ["kind", "method", "order", "size", "temperature", "step", "row", "spins"]
+    where = ["kind", "method", "order", "size", "temperature", "step"]
+    assert list(table.columns) == [*where, "seed", "runs", "row", "spins"]
     where = ["kind", "method", "size", "temperature", "step"]
     found = set()
     for key, picture in table.groupby(where):
@@ -218,22 +219,56 @@ def test_frames_are_the_lattices_in_hex(results: Path) -> None:
     assert pictures["spins"].tolist() == ["9"], "rows from the top, the first spin in the highest bit"
 
 
+def trained(kind: str, out: Path) -> dict[tuple[str, float], dict[int, float]]:
+    """The order parameter of each seed by method and temperature, of snapshots' cells trained on one Trainer."""
+    found: dict[tuple[str, float], dict[int, float]] = {}
+    for cell in ising.cells(IsingOptions()):
+        if (cell.part, cell.kind) == ("snapshots", kind):
+            settings = replace(cell.settings, evaluations=1, measure_every=cell.settings.steps)
+            (job,) = replace(cell, settings=settings, kind="").jobs(IsingOptions(seed=5, seeds=settings.seed_count))
+            for run in done(job, out).to_dict("records"):
+                found.setdefault((cell.method, run["temperature"]), {})[run["seed"]] = run["order_parameter"]
+    return found
+
+
+def order_of(lines: pd.DataFrame) -> float:
+    return abs(float(lattice(lines, "it").mean(dtype=float)))
+
+
 def test_a_snapshot_is_where_a_run_of_the_same_seed_stands(results: Path, tmp_path: Path) -> None:
     """On one Trainer, measured once at its end, the picture has the order parameter of the last picture."""
-    (film,) = [cell for cell in ising.cells(IsingOptions()) if cell.part == "snapshots" and cell.kind == "ordering"]
-    settings = replace(film.settings, evaluations=1, measure_every=film.settings.steps)
-    (job,) = replace(film, settings=settings, kind="").jobs(IsingOptions(seed=5, seeds=1))
+    runs = trained("ordering", tmp_path)
     table = read_csv(results / "snapshots.csv")
-    last = table[(table["kind"] == "ordering") & (table["step"] == settings.steps)]
-    spins = lattice(last, "the last")
-    assert done(job, tmp_path)["order_parameter"].item() == pytest.approx(abs(spins.mean(dtype=float)))
+    last = table[(table["kind"] == "ordering") & (table["step"] == ising.FILM.steps)]
+    assert runs == {("mf-q", 0.9): {5: pytest.approx(order_of(last))}}
+    assert set(last["seed"]) == {5}
+    assert set(last["runs"]) == {1}
+
+
+def test_of_several_runs_the_snapshot_is_the_median(results: Path, tmp_path: Path) -> None:
+    table = read_csv(results / "snapshots.csv")
+    stills = table[table["kind"] == "equilibrium"]
+    assert set(stills["runs"]) == {4}
+    runs = trained("equilibrium", tmp_path)
+    assert len(stills) == len(runs) * 20
+    assert any(len(set(orders.values())) == 4 for orders in runs.values())
+    for run, orders in runs.items():
+        lines = stills[(stills[["method", "temperature"]] == list(run)).all(axis=1)]
+        assert set(orders) == {5, 6, 7, 8}
+        assert order_of(lines) == pytest.approx(sorted(orders.values())[1])
+        (seed,) = set(lines["seed"])
+        assert orders[seed] == pytest.approx(order_of(lines))
 
 
 def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path) -> None:
     sections = json.loads((results / "provenance.json").read_text())
     assert set(sections) == {"equilibrium", "training", "snapshots", "frames"}
     (training,), (equilibrium,), (snapshots,) = (sections[name] for name in ("training", "equilibrium", "snapshots"))
-    assert len(snapshots["jobs"]) == 3
+    assert {name: len(job["seeds"]) for name, job in snapshots["jobs"].items()} == {
+        "snapshots-equilibrium-mcmc-checkerboard-20-seeds-5-8": 4,
+        "snapshots-equilibrium-mf-q-checkerboard-20-seeds-5-8": 4,
+        "snapshots-ordering-mf-q-checkerboard-8-seeds-5-5": 1,
+    }
     assert snapshots["settings"]["checkerboard, 20 x 20"]["decay"] == {
         "value": 4e-3,
         "source": "ours, in place of 0.0005",

@@ -17,7 +17,7 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.files import read_csv
 from mfmarl.report.battles import army_files, army_name, watchable
-from mfmarl.report.claims import by_task, claims, counted
+from mfmarl.report.claims import Strip, by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable, shortened
 from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, compared
 from mfmarl.report.lattices import orderings
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 EMPTY = dict.fromkeys(
     [
         *("id", "claim", "section", "data", "rule", "part", "statistic", "value", "low", "high", "n", "p"),
-        *("verdict", "leans", "seeds_needed", "sentence", "command"),
+        *("verdict", "leans", "seeds_needed", "least", "most", "sentence", "command"),
     ]
 )
 WHOLE = {
@@ -52,7 +52,7 @@ WHOLE = {
     "leans": "holds",
     "seeds_needed": 40,
     "sentence": "It does in half of them.",
-    "command": "python reproduce/gaussian_squeeze.py",
+    "command": "python reproduce/gaussian_squeeze.py --seeds 8 && python reproduce/gaussian_squeeze.py --full",
 }
 EVIDENCE = [
     {key: WHOLE[key] for key in ("id", "part", "statistic", "value", "low", "high", "n", "verdict")}
@@ -125,7 +125,7 @@ def test_the_page_asks_for_nothing(page: str) -> None:
 def test_the_page_holds_what_scripts_draw(page: str, results: Path) -> None:
     data = json.loads(unpacked(page, "data"))
     assert [table["name"] for table in data["curves"]] == ["squeeze"]
-    assert data["curves"][0]["command"] == "python reproduce/gaussian_squeeze.py"
+    assert "python reproduce/gaussian_squeeze.py --settings appendix --full" in data["curves"][0]["command"].split("\n")
     assert data["lattice"]["temperatures"] == [0.8, 2.0]
     [battle] = data["battles"]
     assert battle["command"] == "python reproduce/battle.py --replay rush random"
@@ -141,7 +141,8 @@ def test_claims_are_text_of_the_page(page: str) -> None:
     card = re.findall(r'<article class="card" id="GS-2">.*?</article>', page, re.S)[0]
     for part in ("MF-Q learns &lt;the optimum&gt;", "undecided", "0.5 [0.25, 0.75]", "<dd>holds</dd>", "<dd>40</dd>"):
         assert part in card
-    assert "<code>python reproduce/gaussian_squeeze.py</code>" in card
+    commands = [f"python reproduce/gaussian_squeeze.py {option}" for option in ("--seeds 8", "--full")]
+    assert re.findall("<code>(python [^<]*)</code>", re.sub("</?span>", "", card)) == commands
     assert re.findall(r"<i( class=.hollow.)?></i>", card) == 2 * ["", "", ' class="hollow"', ' class="hollow"']
     assert re.findall('<li class="beside-the-point">.*?</li>', card, re.S)[0].count("10 [0, 20]") == 1
     other = re.findall(r'<article class="card" id="TH-3">.*?</article>', page, re.S)[0]
@@ -224,12 +225,48 @@ def test_a_claim_may_have_nothing_but_its_name() -> None:
         assert claim.findings == []
 
 
+def places(strip: Strip | None) -> tuple[float | None, ...]:
+    """Both ends, and where interval and estimate lie."""
+    assert strip is not None
+    return strip[:5]
+
+
 def test_numbers_lie_where_they_belong() -> None:
     """On a line from 0 to 1 for shares, else a little beyond the least and the most of what is shown beside it."""
     [share] = claims(pd.DataFrame([WHOLE]), pd.DataFrame(EVIDENCE))
-    assert [strip for _, strip in share.lines] == [(0, 1, 0.25, 0.75, 0.5), (-1, 21, 0.0455, 0.9545, 0.5)]
+    assert [places(strip) for _, strip in share.lines] == [(0, 1, 0.25, 0.75, 0.5), (0, 21, 0, 0.9524, 0.4762)]
+    below = [{**row, "low": -20.0} if row["part"] == "lead" else row for row in EVIDENCE]
+    [signed] = claims(pd.DataFrame([WHOLE]), pd.DataFrame(below))
+    assert places(signed.lines[1][1]) == (-22, 22, 0.0455, 0.9545, 0.7273)
     [alone] = claims(pd.DataFrame([EMPTY | {"id": "IS-2", "value": 3.0}]), NOTHING)
-    assert [share.strip, alone.strip] == [(0, 1, 0.25, 0.75, 0.5), (2, 4, None, None, 0.5)]
+    assert [places(share.strip), places(alone.strip)] == [(0, 1, 0.25, 0.75, 0.5), (2, 4, None, None, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("given", "ends", "allowed"),
+    [
+        ({"least": 0.5, "most": 1.0}, (0, 1), (0.5, 1)),
+        ({"least": 0.0, "most": 0.5}, (0, 1), (0, 0.5)),
+        ({"least": 0.5}, (0, 1), (0.5, 1)),
+        ({}, (0, 1), None),
+        ({"statistic": "a difference", "least": -0.25, "most": 0.75}, (-0.3, 0.8), (0.0455, 0.9545)),
+        ({"statistic": "a factor", "most": 1.25}, (0.2, 1.3), (0, 0.9545)),
+    ],
+)
+def test_what_a_rule_allows_is_on_the_line(
+    given: dict[str, object], ends: tuple[float, float], allowed: tuple[float, float] | None
+) -> None:
+    [claim] = claims(pd.DataFrame([WHOLE | given]), NOTHING)
+    assert claim.strip is not None
+    assert claim.strip[:2] == pytest.approx(ends)
+    assert claim.strip.allowed == (allowed if allowed is None else pytest.approx(allowed))
+
+
+@pytest.mark.parametrize(("n", "few"), [(5, True), (6, False), (None, False)])
+def test_an_interval_of_few_runs_is_drawn_as_a_guess(n: int | None, few: bool) -> None:
+    [claim] = claims(pd.DataFrame([WHOLE | {"n": n}]), NOTHING)
+    assert claim.strip is not None
+    assert claim.strip.few == few
 
 
 def test_runs_are_dots() -> None:

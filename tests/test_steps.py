@@ -47,6 +47,7 @@ signal.signal(signal.SIGTERM, save)
 Path(__file__).with_suffix('.began').touch()
 time.sleep(600)
 """,
+    "outlives": "import mfmarl.jobs.startup\n",
     "says": """
 import sys
 from pathlib import Path
@@ -55,6 +56,7 @@ for number in range(2000):
 Path(__file__).with_suffix('.done').touch()
 """,
 }
+STUBS["outlives"] += STUBS["waits"]
 
 
 @pytest.fixture
@@ -127,6 +129,19 @@ def test_a_signal_is_passed_on_once_and_stops_all(out: Path, number: int, code: 
     assert told.splitlines()[-1] == "stopped; the same command goes on from here"
     assert told.count("stopped") == 1
     assert "Traceback" not in told
+
+
+def test_a_script_ends_with_the_one_that_runs_it(out: Path) -> None:
+    process = driven(out, "outlives", "after")
+    while not (out / "outlives.began").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    while not (out / "outlives.saved").exists():
+        time.sleep(0.05)
+    assert (out / "outlives.saved").read_text() == "SIGTERM\n"
+    assert not (out / "after.done").exists()
 
 
 def test_a_closed_pipe_stops_nothing(out: Path) -> None:

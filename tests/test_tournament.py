@@ -8,7 +8,7 @@ from itertools import combinations, product
 import pandas as pd
 import pytest
 
-from mfmarl.evaluation.rounds import both_sides
+from mfmarl.evaluation.rounds import both_sides, by_army
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
 
 WAYS = list(product(("left", "right"), ("yes", "no")))
@@ -150,6 +150,28 @@ def test_both_sides_of_a_round() -> None:
         "steps": 120,
         "weight": 1.0,
     }
+
+
+def test_an_army_s_rounds_are_those_against_all_armies_of_an_opponent() -> None:
+    lost = {"result": "loss", "survivors": 1, "reward": -10.0, "opponent_reward": 30.0}
+    rows = [ROUND, ROUND | lost | {"opponent_seed": 2}, ROUND | lost | {"round": 1}, ROUND | lost | {"seed": 1}]
+    armies = by_army(pd.DataFrame(rows)).set_index(["algorithm", "opponent", "seed"])
+    assert set(armies["agents"]) == {64}
+    assert set(armies["evaluation"]) == {"greedy"}
+    assert armies["wins"].to_dict() == {
+        ("mf-q", "il", 0): pytest.approx(1 / 3),
+        ("mf-q", "il", 1): 0,
+        ("il", "mf-q", 1): pytest.approx(2 / 3),
+        ("il", "mf-q", 2): 1,
+    }
+    assert armies["reward"].to_dict() == {
+        ("mf-q", "il", 0): pytest.approx((200 - 10 - 10) / 3),
+        ("mf-q", "il", 1): -10,
+        ("il", "mf-q", 1): pytest.approx((-50 + 30 + 30) / 3),
+        ("il", "mf-q", 2): 30,
+    }
+    mirror = by_army(pd.DataFrame([MIRROR]))
+    assert mirror[["seed", "wins", "reward"]].to_numpy().tolist() == [[0, 1, 200], [1, 0, -50]]
 
 
 def test_both_sides_of_a_mirror_match_count_as_one_round() -> None:

@@ -101,7 +101,6 @@ class Claim:
     section: str
     data: str
     rule: str
-    command: str
     measure: Callable[[Tables], Measured]
     say: Callable[[Measured, Tables], str]
 

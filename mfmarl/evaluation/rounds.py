@@ -75,6 +75,21 @@ def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
     return sides.assign(weight=np.where(sides["algorithm"] == sides["opponent"], 0.5, 1.0))
 
 
+def by_army(rounds: pd.DataFrame) -> pd.DataFrame:
+    """What each army wins of its rounds against all armies of an opponent, and earns in them.
+
+    Args:
+        rounds: a table of rounds (see the module).
+
+    Returns:
+        agents, evaluation, algorithm, opponent, seed, wins (share of the rounds), reward (mean); both sides of each
+        pairing.
+    """
+    sides = both_sides(rounds)
+    sides = sides.assign(wins=sides["result"].eq("win").astype(float))
+    return sides.groupby([*GROUP, *ENTRANTS, "seed"], as_index=False)[["wins", "reward"]].mean()
+
+
 def met(sides: pd.DataFrame, one: Collection[str], other: Collection[str], metric: str) -> tuple[Array, int]:
     """What the armies of two groups of algorithms did to each other.
 

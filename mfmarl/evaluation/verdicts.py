@@ -29,6 +29,8 @@ class Finding:
     verdict: str = NOT_TESTED
     leans: str = ""  #: holds or fails, where the value of an undecided finding points that way
     seeds_needed: float = math.nan  #: runs that would decide what is undecided, at 80% power; NaN: not known
+    least: float = math.nan  #: from where on the claim allows the value; NaN: from anywhere
+    most: float = math.nan  #: up to where
 
     @property
     def count(self) -> int:
@@ -52,10 +54,10 @@ def within(
     Returns:
         The finding; without runs it is not tested.
     """
-    finding = Finding(part, statistic, *interval, n)
+    least, most = allowed
+    finding = Finding(part, statistic, *interval, n, least=_bound(least), most=_bound(most))
     if n == 0 or math.isnan(interval.estimate):
         return finding
-    least, most = allowed
     low, high = (interval.estimate, interval.estimate) if exact else (interval.low, interval.high)
     leans = HOLDS if least <= interval.estimate <= most else FAILS
     if not exact and (n < FEWEST or math.isnan(low)):
@@ -93,7 +95,7 @@ def better(
         even: the value where neither is ahead.
         seeds_needed: runs a method that would decide.
     """
-    finding = Finding(part, statistic, *interval, n, p)
+    finding = Finding(part, statistic, *interval, n, p, least=even)
     if n == 0 or math.isnan(interval.estimate):
         return finding
     if n < FEWEST or math.isnan(p):
@@ -138,6 +140,11 @@ def judge(groups: Iterable[Iterable[Finding]]) -> tuple[str, Finding]:
         raise ValueError("groups must hold at least one finding, got none")
     verdict = every(finding.verdict for finding in chosen)
     return verdict, _deciding([finding for finding in chosen if finding.verdict == verdict], enough=FAILS)
+
+
+def _bound(end: float) -> float:
+    """An end of what is allowed; NaN for one that is infinite."""
+    return end if math.isfinite(end) else math.nan
 
 
 def _deciding(alike: list[Finding], enough: str) -> Finding:

@@ -17,18 +17,20 @@ from matplotlib.lines import Line2D
 from mfmarl.evaluation.rounds import EVALUATIONS, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    CURVE_NOTE,
     SCRIPTED,
     Look,
     budget_handle,
     by_seed,
     count_label,
+    curve_note,
     draw_curve,
     handle,
     house_style,
+    interval_note,
     legend_below,
     looks,
     mark_budgets,
+    of_runs,
     only_value,
     page,
     thousands,
@@ -79,6 +81,7 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     heights = [METRICS[metric].height for metric in metrics]
     figure = page(1.4 + 1.32 * sum(heights))
     grid = figure.subplots(len(metrics), len(columns), squeeze=False, sharex="col", height_ratios=heights)
+    counts: list[int] = []
     for panels, (name, rounds) in zip(grid.T, columns, strict=True):
         rows = curves[(curves["settings"] == name) & (curves["rounds"] == rounds)]
         for axes, metric in zip(panels, metrics, strict=True):
@@ -89,7 +92,9 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
                 axes.text(0.5, 0.5, UNEXPLORED, transform=axes.transAxes, ha="center", va="center", color="0.35")
             mark_budgets(axes, [rounds])
         above, below = panels[0], panels[1]
-        seeds = count_label(rows.groupby("algorithm")["seed"].nunique())
+        own = rows.groupby("algorithm")["seed"].nunique()
+        counts += own.to_list()
+        seeds = count_label(own)
         absent = set(styles) - set(rows["algorithm"])
         trained = "" if not absent else f", {_listed(styles[each] for each in styles if each not in absent)}"
         above.set_title(f"{name}, {agents} v {agents}{trained}\n{rounds:,} rounds, {seeds}")
@@ -107,7 +112,7 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     label = f"{np.round(hiding, 1):g}: nobody ever attacks"
     handles: list[Artist] = [handle(look) for look in styles.values()]
     handles += [Line2D([], [], color="black", linestyle="--", linewidth=1, label=label), budget_handle()]
-    legend_below(figure, handles, len(handles), f"Lines: {CURVE_NOTE}")
+    legend_below(figure, handles, len(handles), f"Lines: {curve_note(counts)}")
     return figure
 
 
@@ -141,6 +146,8 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     shifts = dict(zip(EVALUATIONS, (-0.17, 0.17), strict=True)) if len(evaluations) > 1 else {evaluations[0]: 0.0}
     for axes, agents in zip(grid, sizes, strict=True):
         panel = ratings[ratings["agents"] == agents]
+        seeds = panel.loc[panel["algorithm"].isin(learners), "seeds"]
+        interval = of_runs(seeds.max() if len(seeds) else 0)  # a script is placed by the learners' armies
         axes.axvline(0, color="black", linewidth=0.8, zorder=1.5)
         if 0 < len(learners) < len(styles):
             axes.axhline(len(learners) - 0.5, color="0.6", linewidth=0.8)
@@ -148,11 +155,10 @@ def ratings(ratings: pd.DataFrame) -> Figure:
             look = styles[line["algorithm"]]
             y = list(styles).index(line["algorithm"]) + shifts[line["evaluation"]]
             if line["score"] not in BOUNDS:
-                axes.plot([line["rating_low"], line["rating_high"]], [y, y], "-", color=look.colour, linewidth=1.8)
+                axes.plot([line["rating_low"], line["rating_high"]], [y, y], color=look.colour, **interval)
             face = look.colour if line["evaluation"] == "greedy" else "white"
             mark = BOUNDS.get(line["score"], look.marker)
             axes.plot([line["rating"]], [y], mark, color=look.colour, markerfacecolor=face, markersize=6)
-        seeds = panel.loc[panel["algorithm"].isin(learners), "seeds"]
         axes.set_title(f"{agents} v {agents}" + (f" ({count_label(seeds)})" if len(seeds) else ""))
         axes.set_xlabel("Elo, AC = 0" if "ac" in styles else "Elo, mean = 0")
         axes.locator_params(axis="x", nbins=5)
@@ -166,8 +172,10 @@ def ratings(ratings: pd.DataFrame) -> Figure:
         bounds = {0: "lost every round: there or lower", 1: "won every round: there or higher"}
         found = [bound for bound in bounds if (ratings["score"] == bound).any()]
         handles += [handle(Look(bounds[bound], "0.3", "-", BOUNDS[bound]), line=False) for bound in found]
+    counts = ratings.loc[ratings["algorithm"].isin(learners), "seeds"]
     note = (
-        "Marks: Elo with its 95% interval (none where n < 3); n seeds of each learner. 400 points: 10 wins to a loss.\n"
+        f"Marks: Elo with its {interval_note(counts, '95% interval')}; n seeds of each learner.\n"
+        "400 points: 10 wins to a loss. "
         "Those who learn make the scale by their rounds against each other; rush and random are placed on it"
     )
     legend_below(figure, handles, len(handles), note)

@@ -1,11 +1,12 @@
 """The figures of the Battle tournament: who beats whom, and what reward each army gets (paper: win rate and reward)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.battle import fighters, known_evaluations
-from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, only_value, page
+from mfmarl.figures.style import FEW, SCRIPTED, count_label, house_style, legend_below, only_value, page
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
 WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"
@@ -22,34 +23,40 @@ GROUPS = ("two algorithms", "against itself", "against scripts")
 SHARES = ("wins", "draws", "losses")
 SEATS = {"wins_left": ("<", -0.17), "wins_right": (">", 0.17)}  # their marks, and how far below the bar's middle
 SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 5, "clip_on": False}
+INTERVAL: dict[str, Any] = {"color": "black", "marker": "|"}
+ARMY: dict[str, Any] = {"color": "black", "marker": ".", "linestyle": "none", "markersize": 5, "markeredgewidth": 0}
 KEYS = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
 
 
 @house_style()
-def win_rate_bars(pairings: pd.DataFrame) -> Figure:
+def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     """A bar for every pairing, greedy beside sampled: wins, draws and losses with the 95% interval of the wins.
 
-    Above stand the pairings of two algorithms that learn, below them those of each with itself, and with those who do
-    not learn. Two marks show the wins of the first army when it stands left, and when it stands right: where they lie
-    apart, the pairing is decided by the seat. A match with itself has as many wins as losses, so no interval.
+    Where the first has five armies or fewer, the wins of each are drawn in place of the interval. Above stand the
+    pairings of two algorithms that learn, below them those of each with itself, and with those who do not learn. Two
+    marks show the wins of the first army when it stands left, and when it stands right: where they lie apart, the
+    pairing is decided by the seat. A match with itself has as many wins as losses, so neither interval nor armies.
 
     Args:
         pairings: one row a pairing and evaluation: algorithm, opponent, evaluation (greedy, sampled), rounds, seeds
             (a number, or text such as "8 v 8"), wins, wins_low, wins_high, draws, losses: shares of the rounds, for
             `algorithm`; wins_left and wins_right: shares of the rounds in that seat. Ends that are NaN are left out. If
             there is a column agents, it is printed.
+        armies: one row an army, its opponent and evaluation, of these pairings: algorithm, opponent, evaluation, wins
+            (its share of the rounds).
 
     Raises:
         ValueError: a missing column, an unknown evaluation, a pairing that occurs twice, several numbers of agents, or
             shares that do not sum to 1.
     """
     evaluations = _checked(pairings, ["wins_low", "wins_high", *SHARES, *SEATS])
+    wins = _of_armies(armies, "wins")
     _check_shares(pairings)
     lines = _lines(pairings)
     groups = [group for group in GROUPS if group in {_group(*pair) for pair in lines}]
     rows = [[pair for pair in lines if _group(*pair) == group] for group in groups]
     figure = page(1.6 + 0.3 * len(groups) + 0.26 * len(lines))
-    heights = [len(pairs) for pairs in rows]
+    heights, kinds = [len(pairs) for pairs in rows], set[str]()
     grid = figure.subplots(
         len(groups), len(evaluations), squeeze=False, sharex=True, sharey="row", height_ratios=heights
     )
@@ -59,7 +66,10 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
             panel = pairings[(pairings["evaluation"] == evaluation) & own]
             for line in panel.to_dict("records"):
                 pair = (line["algorithm"], line["opponent"])
-                _draw_bar(axes, pairs.index(pair), line, interval=pair[0] != pair[1])
+                _draw_bar(axes, pairs.index(pair), line)
+                if pair[0] != pair[1]:
+                    ends = (line["wins_low"], line["wins_high"])
+                    kinds |= _draw_spread(axes, pairs.index(pair), wins.get((*pair, evaluation), []), ends)
             axes.axvline(0.5, color="0.25", linewidth=0.8, linestyle=(0, (3, 3)), zorder=1.5)  # under the marks
             axes.set_xlim(-0.02, 1.02)
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
@@ -68,31 +78,40 @@ def win_rate_bars(pairings: pd.DataFrame) -> Figure:
             axes.set_title(f"{above}{group}: {_amount(panel)}" if len(panel) else f"{above}{group}: not played")
     for axes in grid[-1]:
         axes.set_xlabel("share of rounds")
-    colours = {"first wins": WIN, "draw": DRAW, "second wins": LOSS}
-    handles = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
-    interval = Line2D([], [], color="black", linewidth=1.6, marker="|", label="95% interval (none where n < 3)")
+    colours = {"first wins": WIN, **({"draw": DRAW} if pairings["draws"].any() else {}), "second wins": LOSS}
+    handles: list[Artist] = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
+    spreads = [
+        Line2D([], [], linewidth=1.6, label="95% interval of first's wins", **INTERVAL),
+        Line2D([], [], label="wins of one army of the first", **ARMY),
+    ]
+    handles += [each for kind, each in zip(("interval", "armies"), spreads, strict=True) if kind in kinds]
     seats = [
         Line2D([], [], linestyle="", marker=mark, label=f"first wins, standing {seat}", **SEAT_LOOK)
         for (mark, _), seat in zip(SEATS.values(), ("left", "right"), strict=True)
     ]
-    legend_below(figure, [*handles, interval, *seats], 3, _armies(pairings).rstrip(" .") or None)
+    legend_below(figure, [*handles, *seats], 3, _sizes(pairings).rstrip(" .") or None)
     return figure
 
 
 @house_style()
-def rewards(pairings: pd.DataFrame) -> Figure:
-    """Average total reward of both armies of every pairing, greedy beside sampled.
+def rewards(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
+    """Average total reward of both armies of every pairing, greedy beside sampled, with its 95% interval.
+
+    Of an algorithm with five armies or fewer the reward of each is drawn in place of the interval.
 
     Args:
         pairings: one row a pairing and evaluation: algorithm, opponent, evaluation, rounds, seeds and perhaps agents as
             in `win_rate_bars`; reward, reward_low, reward_high (total of `algorithm`'s army over a round) and
             opponent_reward. An interval of the latter needs opponent_reward_low and opponent_reward_high.
+        armies: one row an army, its opponent and evaluation, from both sides of a pairing: algorithm, opponent,
+            evaluation, reward (its mean over the rounds).
 
     Raises:
         ValueError: a missing column, an unknown evaluation, a pairing that occurs twice, or several numbers of agents.
     """
     evaluations = _checked(pairings, ["reward", "reward_low", "reward_high", "opponent_reward"])
     names, lines = fighters([*pairings["algorithm"], *pairings["opponent"]]), _lines(pairings)
+    earned, kinds = _of_armies(armies, "reward"), set[str]()
     figure = page(1.50 + 0.33 * len(lines))
     grid = figure.subplots(1, len(evaluations), squeeze=False, sharex=True, sharey=True)[0]
     for axes, evaluation in zip(grid, evaluations, strict=True):
@@ -101,16 +120,18 @@ def rewards(pairings: pd.DataFrame) -> Figure:
             y = list(lines).index((line["algorithm"], line["opponent"]))
             for army, metric, shift in (("algorithm", "reward", -0.2), ("opponent", "opponent_reward", 0.2)):
                 axes.barh(y + shift, line[metric], height=0.36, color=names[line[army]].colour)
-                ends = [line.get(f"{metric}{end}", math.nan) for end in ("_low", "_high")]
-                axes.plot(ends, [y + shift] * 2, color="white", linewidth=2.6)  # seen on a black bar
-                axes.plot(ends, [y + shift] * 2, color="black", linewidth=1.2, marker="|", markersize=4)
+                other = line["opponent" if army == "algorithm" else "algorithm"]
+                ends = (line.get(f"{metric}_low", math.nan), line.get(f"{metric}_high", math.nan))
+                own = earned.get((line[army], other, evaluation), [])
+                kinds |= _draw_spread(axes, y + shift, own, ends, size=4)
         axes.axvline(0, color="black", linewidth=0.8)
         _name_lines(axes, list(lines.values()))
         axes.set_title(f"{evaluation} play\n{_amount(panel)}")
         axes.set_xlabel("total reward of the army over a round")
     handles = [Patch(facecolor=look.colour, label=look.label) for look in names.values()]
-    note = "Upper bar: the army named first. Black lines: 95% intervals (none where n < 3)"
-    legend_below(figure, handles, len(handles), _armies(pairings) + note)
+    marks = {"interval": " Black lines: 95% intervals.", "armies": " Dots: armies, each its mean."}
+    note = f"Upper bar: the army named first.{''.join(text for kind, text in marks.items() if kind in kinds)}"
+    legend_below(figure, handles, len(handles), _sizes(pairings) + note.rstrip("."))
     return figure
 
 
@@ -146,16 +167,37 @@ def _check_shares(pairings: pd.DataFrame) -> None:
         )
 
 
-def _draw_bar(axes: Axes, y: int, line: Mapping[Any, float], *, interval: bool) -> None:
-    """The shares of a pairing, its seats' marks, and the interval of its wins if it is to have one."""
+def _of_armies(armies: pd.DataFrame, metric: str) -> dict[tuple[str, str, str], list[float]]:
+    """The metric of each army by algorithm, opponent and evaluation."""
+    keys = ["algorithm", "opponent", "evaluation"]
+    require_columns("armies", armies, [*keys, metric])
+    return {
+        (str(one), str(other), str(how)): rows[metric].to_list() for (one, other, how), rows in armies.groupby(keys)
+    }
+
+
+def _draw_bar(axes: Axes, y: int, line: Mapping[Any, float]) -> None:
+    """The shares of a pairing, and its seats' marks."""
     start = 0.0
     for share, colour in zip(SHARES, (WIN, DRAW, LOSS), strict=True):
         axes.barh(y, line[share], left=start, height=0.72, color=colour)
         start += line[share]
-    if interval:
-        axes.plot([line["wins_low"], line["wins_high"]], [y, y], color="black", linewidth=1.6, marker="|")
     for share, (mark, shift) in SEATS.items():
         axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
+
+
+def _draw_spread(
+    axes: Axes, y: float, armies: Sequence[float], ends: tuple[float, float], *, size: float = 6
+) -> set[str]:
+    """How much a mean may owe to its armies: each of them where they are `FEW`, else the interval; what was drawn."""
+    if 1 <= len(armies) <= FEW:
+        if len(armies) > 1:
+            axes.plot(armies, [y] * len(armies), **ARMY)
+            return {"armies"}
+        return set()
+    axes.plot(ends, [y, y], color="white", linewidth=2.6)  # seen on a black bar
+    axes.plot(ends, [y, y], linewidth=1.2, markersize=size, **INTERVAL)
+    return set() if math.isnan(ends[0]) else {"interval"}
 
 
 def _group(algorithm: str, opponent: str) -> str:
@@ -196,6 +238,6 @@ def _amount(panel: pd.DataFrame) -> str:
     return f"{seeds}, {rounds} rounds a pairing"
 
 
-def _armies(pairings: pd.DataFrame) -> str:
+def _sizes(pairings: pd.DataFrame) -> str:
     """The sizes of the armies as a sentence, if they are known."""
     return "{0} v {0} agents. ".format(int(pairings["agents"].iloc[0])) if "agents" in pairings else ""

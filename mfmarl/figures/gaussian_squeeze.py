@@ -13,17 +13,17 @@ from mfmarl.evaluation.final_scores import optimum_of
 from mfmarl.evaluation.intervals import Interval
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    CURVE_NOTE,
-    INTERVAL_NOTE,
     LOOKS,
     Look,
     budget_handle,
     by_seed,
     count_label,
+    curve_note,
     draw_curve,
     draw_runs,
     handle,
     house_style,
+    interval_note,
     legend_below,
     looks,
     mark_budgets,
@@ -66,6 +66,7 @@ def learning_curves(
     styles = looks(curves["algorithm"])
     figure = page(1.1 + 2.45 * len(rows))
     grid = figure.subplots(len(rows), len(sizes), squeeze=False, sharey=True)
+    seeds: list[int] = []
     for row, settings in enumerate(rows):
         for column, agents in enumerate(sizes):
             panel = curves[(curves["settings"] == settings) & (curves["agents"] == agents)]
@@ -76,6 +77,7 @@ def learning_curves(
             shares = panel.assign(**{metric: panel[metric] / best})
             counts = [_draw_curve(axes, shares, name, look, metric) for name, look in styles.items()]
             drawn = [count for count in counts if count]
+            seeds += drawn
             ends = panel.groupby("algorithm")["step"].max()
             mark_budgets(axes, ends)
             budget = " or ".join(thousands(end) for end in sorted(set(ends)))
@@ -94,7 +96,7 @@ def learning_curves(
         budget_handle(),
     ]
     handles = [*(handle(look) for look in styles.values()), *references]
-    legend_below(figure, handles, 5, f"Lines: {CURVE_NOTE}")
+    legend_below(figure, handles, 5, f"Lines: {curve_note(seeds)}")
     return figure
 
 
@@ -146,7 +148,7 @@ def final_rewards(
         axes.set_xlabel("final G / G*")
     handles = [handle(Look(f"{kind} play", "0.3", "-", "o"), filled=filled) for kind, filled in kinds.items()]
     handles.append(optimum_handle())
-    legend_below(figure, handles, 3, f"Faint dots: seeds. Marks: {INTERVAL_NOTE}")
+    legend_below(figure, handles, 3, f"Faint dots: seeds. Marks: {interval_note(summary['n'])}")
     return figure
 
 

@@ -8,15 +8,16 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    INTERVAL_NOTE,
     SHARE_LABEL,
     Look,
     count_label,
     handle,
     house_style,
+    interval_note,
     interval_over_runs,
     legend_below,
     looks,
+    of_runs,
     optimum_handle,
     page,
 )
@@ -56,9 +57,9 @@ def scaling(frame: pd.DataFrame) -> Figure:
             axes.set_ylim(-0.04, 1.08)
         axes.set_xlabel("agents N")
         axes.set_ylabel(label)
-    seeds = count_label(frame.groupby(["algorithm", "agents"]).size())
+    counts = frame.groupby(["algorithm", "agents"]).size()
     handles = [*(handle(look) for look in styles.values()), optimum_handle()]
-    legend_below(figure, handles, 4, f"Faint dots: seeds. Lines: {INTERVAL_NOTE}; {seeds}")
+    legend_below(figure, handles, 4, f"Faint dots: seeds. Lines: {interval_note(counts)}; {count_label(counts)}")
     return figure
 
 
@@ -72,5 +73,5 @@ def _draw_against_size(axes: Axes, runs: pd.DataFrame, column: str, look: Look, 
         beside = 1.08 * group["agents"] * aside
         axes.plot(beside, group[column], ".", color=look.colour, alpha=0.5, markeredgewidth=0)
         if np.isfinite(interval.low):
-            axes.plot([sizes[-1]] * 2, [interval.low, interval.high], color=look.colour, linewidth=1.8)
+            axes.plot([sizes[-1]] * 2, [interval.low, interval.high], color=look.colour, **of_runs(len(group)))
     axes.plot(sizes, means, color=look.colour, linestyle=look.line, marker=look.marker)

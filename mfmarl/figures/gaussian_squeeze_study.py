@@ -6,13 +6,13 @@ from matplotlib.figure import Figure
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
     FURTHER_LOOKS,
-    INTERVAL_NOTE,
     SHARE_LABEL,
     Look,
     count_label,
     draw_runs,
     handle,
     house_style,
+    interval_note,
     interval_over_runs,
     legend_below,
     looks,
@@ -41,6 +41,7 @@ def study(frame: pd.DataFrame) -> Figure:
     step = 0.8 / len(styles)
     figure = page(1.1 + len(schedules) * (0.65 + 0.15 * len(embeddings) * (len(styles) + 1)))
     grid = figure.subplots(len(schedules), len(budgets), squeeze=False, sharex=True, sharey=True)
+    every: list[int] = []
     for row, schedule in enumerate(schedules):
         for column, budget in enumerate(budgets):
             axes = grid[row, column]
@@ -48,7 +49,7 @@ def study(frame: pd.DataFrame) -> Figure:
             share_axis(axes, embeddings)
             for boundary in range(1, len(embeddings)):
                 axes.axhline(boundary - 0.5, color="0.75", linewidth=0.8)
-            counts = []
+            counts: list[int] = []
             for (algorithm, stored, embedding), runs in panel.groupby(["algorithm", "stored", "embedding"]):
                 place = list(styles).index((algorithm, stored))
                 y = embeddings.index(embedding) + (place - (len(styles) - 1) / 2) * step
@@ -56,13 +57,14 @@ def study(frame: pd.DataFrame) -> Figure:
                 interval = interval_over_runs(values)
                 draw_runs(axes, y, values, interval, styles[algorithm, stored], height=0.6 * step)
                 counts.append(len(values))
+            every += counts
             seeds = count_label(counts) if counts else "not run"
             axes.set_title(f"epsilon {schedule}\n{budget:,} joint steps ({seeds})")
         grid[row, 0].set_ylabel("id embedding")
     for axes in grid[-1]:
         axes.set_xlabel(SHARE_LABEL)
     handles = [*(handle(look, line=False) for look in styles.values()), optimum_handle()]
-    legend_below(figure, handles, 2, f"Faint dots: seeds. Marks: {INTERVAL_NOTE}")
+    legend_below(figure, handles, 2, f"Faint dots: seeds. Marks: {interval_note(every)}")
     return figure
 
 

@@ -17,18 +17,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    CURVE_NOTE,
+    FEW,
     LOOKS,
     MCMC,
     Line,
     Look,
     by_seed,
     count_label,
+    curve_note,
     draw_curve,
     handle,
     house_style,
+    interval_note,
     legend_below,
     looks,
+    of_runs,
     only_value,
     page,
 )
@@ -129,7 +132,10 @@ def order_parameter(
             handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
     dots = " Dots: runs, which end in one of two states." if scattered else ""
     legend_below(
-        figure, handles, len(handles), f"{size} x {size} sites; {count_label(counts)}.{dots}\nLines: {CURVE_NOTE}"
+        figure,
+        handles,
+        len(handles),
+        f"{size} x {size} sites; {count_label(counts)}.{dots}\nLines: {curve_note(counts)}",
     )
     return figure
 
@@ -159,6 +165,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
     sizes = sorted(drawn["size"].unique())
     figure = page(4.9)
     grid = figure.subplots(2, len(sizes), squeeze=False, sharex="col", sharey="row", height_ratios=[2, 1.2])
+    every: list[int] = []
     for (above, below), size in zip(grid.T, sizes, strict=True):
         truth = exact[exact["size"] == size].sort_values("temperature")
         above.plot(truth["temperature"], truth["energy"], color="black", linewidth=0.9, zorder=3)
@@ -173,6 +180,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
             for axes, values in ((above, table), (below, deviation)):
                 draw_curve(axes, values, look, size=MARKERS.get(method, 5.0))
             counts.append(len(table))
+        every += counts
         for axes in (above, below):
             axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
         above.set_title(f"{size} x {size} sites ({count_label(counts)})")
@@ -183,7 +191,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
     grid[1, 0].set_ylabel("u - exact u")
     handles = [handle(look) for look in methods.values()]
     handles.append(Line2D([], [], color="black", linewidth=0.9, label="exact, finite lattice"))
-    legend_below(figure, handles, 3, f"Lines: {CURVE_NOTE}")
+    legend_below(figure, handles, 3, f"Lines: {curve_note(every)}")
     return figure
 
 
@@ -212,6 +220,7 @@ def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame,
         size: Look(f"{size} x {size} sites", tone, "-", marker)
         for size, tone, marker in zip(sizes, tones, SIZE_MARKERS * len(sizes), strict=False)
     }
+    line = of_runs(int(cumulants["n"].min()) if "n" in cumulants.columns else FEW + 1)["linestyle"]
     figure = page(3.9)
     grid = figure.subplots(1, len(methods) + 1, squeeze=False)[0]
     for axes, method in zip(grid, methods, strict=False):
@@ -219,7 +228,8 @@ def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame,
         for size, look in styles.items():
             points = cumulants[(cumulants["method"] == method) & (cumulants["size"] == size)]
             points = points.sort_values("temperature")
-            axes.vlines(points["temperature"], points["low"], points["high"], color=look.colour, linewidth=1.5)
+            ends = points["low"], points["high"]
+            axes.vlines(points["temperature"], *ends, color=look.colour, linewidth=1.5, linestyle=line)
             axes.plot(points["temperature"], points["cumulant"], look.marker, color=look.colour, markersize=3.5)
             for _, curve in fits[(fits["method"] == method) & (fits["size"] == size)].groupby("sizes"):
                 axes.plot(curve["temperature"], curve["cumulant"], color=look.colour, linewidth=1)
@@ -231,8 +241,10 @@ def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame,
     grid[0].set_ylabel("Binder cumulant U")
     _mark_critical(grid[0], critical_temperature)
     _draw_crossings(grid[-1], crossings, methods, critical_temperature)
-    seeds = f" over seeds; {count_label(cumulants['n'])}" if "n" in cumulants.columns else ""
-    note = f"Curves: fitted to both sizes of a pair. Bars: 95% intervals{seeds}"
+    bars = "95% intervals"
+    if "n" in cumulants.columns:
+        bars = f"{interval_note(cumulants['n'], '95% intervals over seeds')}; {count_label(cumulants['n'])}"
+    note = f"Curves: fitted to both sizes of a pair. Bars: {bars}"
     legend_below(figure, [handle(look) for look in styles.values()], len(styles), note)
     return figure
 
@@ -244,7 +256,7 @@ def _draw_crossings(
     axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
     for y, line in enumerate(crossings.to_dict("records")):
         look = methods[line["method"]]
-        axes.plot([line["low"], line["high"]], [y, y], color=look.colour, linewidth=1.8)
+        axes.plot([line["low"], line["high"]], [y, y], color=look.colour, **of_runs(line.get("n", FEW + 1)))
         axes.plot([line["estimate"]], [y], look.marker, color=look.colour, markersize=5.5)
     names = [f"{methods[method].label}: {sizes}" for method, sizes in crossings[["method", "sizes"]].to_numpy()]
     axes.set_yticks(range(len(names)), names)

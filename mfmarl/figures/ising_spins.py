@@ -18,24 +18,20 @@ from mfmarl.figures.style import WIDTH, house_style, legend_below, page
 
 TONES = {-1: "#12305A", 1: "#F5DEB3"}  # dark and light: apart in grey, in print and with any colour vision
 CAPTION_PIXELS = 30
-ONE_RUN = "One run of each, beside the median run's order parameter over time"
 
 
 @house_style()
-def spins(snapshots: pd.DataFrame, equilibrium: pd.DataFrame) -> Figure:
+def spins(snapshots: pd.DataFrame) -> Figure:
     """Spin pictures: a row for each method (MF-Q above MCMC), a column for each temperature.
 
-    Near the critical point the order parameters of two runs differ much, so that of the median run stands beside.
-
     Args:
-        snapshots: method (mf-q, mcmc), temperature (tau), row, spins (a lattice row as L characters "+" and "-").
-        equilibrium: one row a run: method, temperature, order_parameter (its time mean); there need be none.
+        snapshots: method (mf-q, mcmc), temperature (tau), runs (of which the picture is the median), row, spins (a
+            lattice row as L characters "+" and "-").
 
     Raises:
         ValueError: a missing column, an unknown method, or a picture that is not L x L of "+" and "-".
     """
-    require_columns("snapshots", snapshots, ["method", "temperature", "row", "spins"])
-    medians = equilibrium.groupby(["method", "temperature"])["order_parameter"].agg(["median", "size"])
+    require_columns("snapshots", snapshots, ["method", "temperature", "runs", "row", "spins"])
     if unknown := sorted(set(snapshots["method"]) - set(METHODS)):
         raise ValueError(f"snapshots: method must be one of {list(METHODS)}, got {unknown}")
     methods = [method for method in METHODS if method in set(snapshots["method"])]
@@ -55,16 +51,16 @@ def spins(snapshots: pd.DataFrame, equilibrium: pd.DataFrame) -> Figure:
             sites = lattice(lines, f"snapshots: {method}, tau = {float(temperature)}")
             axes.imshow(sites, cmap=_colours(), vmin=-1, vmax=1, interpolation="none")
             axes.spines[:].set_visible(True)
-            label = f"order parameter {abs(sites.mean()):.2f}"
-            if (method, temperature) in medians.index:
-                median, runs = medians.loc[(method, temperature)]
-                label += f"\nmedian of {runs:g} runs {median:.2f}"
-            axes.set_xlabel(label)
+            axes.set_xlabel(f"order parameter {abs(sites.mean()):.2f}")
         pictures[0].set_ylabel(METHODS[method].label, fontsize=11)
     keys = {1: "spin up, +1", -1: "spin down, -1"}
-    legend_below(
-        figure, [Patch(facecolor=TONES[s], edgecolor="0.3", label=text) for s, text in keys.items()], 2, ONE_RUN
+    counts = " or ".join(map(str, sorted(snapshots["runs"].unique())))
+    note = (
+        "one run of each"
+        if counts == "1"
+        else f"each the median, by its order parameter at the end, of n = {counts} runs"
     )
+    legend_below(figure, [Patch(facecolor=TONES[s], edgecolor="0.3", label=text) for s, text in keys.items()], 2, note)
     return figure
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.ising import name_of
 from mfmarl.figures.style import (
-    CURVE_NOTE,
     LOOKS,
     MCMC,
     Look,
     budget_handle,
     by_seed,
     count_label,
+    curve_note,
     draw_curve,
     draw_seeds,
     handle,
@@ -98,7 +98,7 @@ def training(training: pd.DataFrame) -> Figure:
     _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
     scattered = sorted(set(training["order"]) & SCATTERED)
     above = f"; above, every seed of {' and '.join(scattered)}" if scattered else ""
-    note = f"{size} x {size} sites; {count_label(counts)}{above}.\nLines: {CURVE_NOTE}"
+    note = f"{size} x {size} sites; {count_label(counts)}{above}.\nLines: {curve_note(counts)}"
     handles = [*(handle(look) for look, _ in reversed(lines.values())), budget_handle()]
     legend_below(figure, handles, min(len(handles), 3), note)
     return figure

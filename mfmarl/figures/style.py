@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mfmarl.evaluation.intervals import (
+    FEWEST,
     Band,
     Interval,
     bootstrap_band,
@@ -28,13 +29,16 @@ WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column o
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
 BOOTSTRAP_SEED = 0
 SHARE_LABEL = "final greedy G / G*"
-FEW = 5  # seeds of a curve up to which each is drawn in place of a band: our choice
-INTERVAL_NOTE = "mean over n seeds with its 95% bootstrap interval (none where n < 3)"
-CURVE_NOTE = f"mean over n seeds, and its 95% bootstrap interval or, where n is {FEW} or less, each seed as a thin line"
+FEW = 5  # seeds up to which an interval is a guess, and each is drawn: our choice
 
 
 Line: TypeAlias = Literal["-"] | tuple[float, Sequence[float]]
 """Solid, or (offset, lengths of dashes and gaps in line widths)."""
+
+
+SURE: dict[str, Any] = {"linestyle": "-", "linewidth": 1.8}
+GUESS: dict[str, Any] = {"linestyle": (0, (1, 1.2)), "linewidth": 1.2}
+"""How an interval over more runs than `FEW` is drawn, and one over so few."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,33 @@ def optimum_handle() -> Line2D:
     return Line2D([], [], color="black", linestyle="--", linewidth=1, label="optimum G*")
 
 
+def of_runs(n: int) -> dict[str, Any]:
+    """The line of an interval over so many runs."""
+    return SURE if n > FEW else GUESS
+
+
+def curve_note(counts: Iterable[int]) -> str:
+    """How `draw_curve` draws curves of so many seeds."""
+    counts = set(counts)
+    many, few = any(n > FEW for n in counts), any(1 < n <= FEW for n in counts)
+    if many and few:
+        return (
+            f"mean over n seeds, and its 95% bootstrap interval or, where n is {FEW} or less, each seed as a thin line"
+        )
+    if many:
+        return "mean over n seeds with its 95% bootstrap interval"
+    return "mean over n seeds, and each seed as a thin line" if few else "one seed each"
+
+
+def interval_note(counts: Iterable[int], of: str = "mean over n seeds with its 95% bootstrap interval") -> str:
+    """What marks and lines are of so many seeds, and how the intervals of few are drawn, where there are such."""
+    counts = set(counts)
+    where = "as" if max(counts, default=0) <= FEW else "where"
+    few = [f"dotted {where} n is {FEW} or less"] if any(FEWEST <= n <= FEW for n in counts) else []
+    none = [f"none where n < {FEWEST}"] if any(n < FEWEST for n in counts) else []
+    return f"{of} ({', '.join([*few, *none])})" if few or none else of
+
+
 def interval_over_runs(scores: Sequence[float]) -> Interval:
     """The interval that figures draw: always from the same generator, so that they rebuild exactly."""
     return bootstrap_interval(scores, generator=np.random.default_rng(BOOTSTRAP_SEED))
@@ -265,9 +296,10 @@ def draw_runs(
 ) -> None:
     """One line of a dot plot: every run as a faint dot spread over `height`, their mean and its interval."""
     spread = np.linspace(-height / 2, height / 2, len(scores)) if len(scores) > 1 else np.zeros(1)
-    axes.plot(scores, y + spread, ".", color=look.colour, alpha=0.35, markersize=4, markeredgewidth=0)
+    few = len(scores) <= FEW
+    axes.plot(scores, y + spread, ".", color=look.colour, alpha=0.7 if few else 0.35, markersize=4, markeredgewidth=0)
     if np.isfinite(interval.low):
-        axes.plot([interval.low, interval.high], [y, y], "-", color=look.colour, linewidth=1.8)
+        axes.plot([interval.low, interval.high], [y, y], color=look.colour, **of_runs(len(scores)))
     face = look.colour if filled else "white"
     axes.plot([interval.estimate], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=5.5)
 

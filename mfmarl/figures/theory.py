@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mfmarl.evaluation.tables import require_columns
-from mfmarl.figures.style import Line, house_style, legend_below, page
+from mfmarl.figures.style import Line, house_style, interval_note, legend_below, of_runs, page
 
 COLUMNS = ["claim", "quantity", "setting", "value", "low", "high", "n", "exact"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
@@ -141,7 +141,11 @@ def factors(frame: pd.DataFrame) -> Figure:
         )
     axes.set(xlabel="temperature tau", ylabel="factor of a sweep", ylim=(0, 2.5))
     runs = int(rows["n"].max())
-    note = f"marks: measured, sampled play with its 95% interval over {runs} runs; lines: exact; dots join marks"
+    interval = interval_note([runs], "95% interval")
+    note = (
+        "Marks: measured. Lines: exact, but for the dotted one, which joins the triangles for the eye.\n"
+        f"Triangles: means over n = {runs} pairs of lattices with their {interval}"
+    )
     legend_below(figure, handles, 2, note)
     return figure
 
@@ -226,7 +230,9 @@ def portraits(frame: pd.DataFrame) -> Figure:
 
 def _bars(axes: Axes, x: "pd.Series[float]", rows: pd.DataFrame, colour: str, marker: str, label: str) -> None:
     """Measured values with their intervals, where they have any."""
-    axes.vlines(x, rows["low"], rows["high"], color=colour, linewidth=1.5)
+    axes.vlines(
+        x, rows["low"], rows["high"], color=colour, linewidth=1.5, linestyle=of_runs(rows["n"].max())["linestyle"]
+    )
     axes.plot(x, rows["value"], marker, color=colour, markersize=4, label=label)
 
 

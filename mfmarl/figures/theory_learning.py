@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from mfmarl.figures.style import house_style, legend_below, page
+from mfmarl.figures.style import house_style, interval_note, legend_below, of_runs, page
 from mfmarl.figures.theory import COLOURS, MARKERS, of_quantity
 
 ORDERS = ("simultaneous", "three-colours", "random-site", "released-code")
@@ -139,7 +139,10 @@ def herding(frame: pd.DataFrame) -> Figure:
     grid[-1].set_xlabel(f"last joint steps, T = {swings['temperature'].min():g}")
     for number, (order, stored) in enumerate(cases):
         part = swings[(swings["order"] == order) & (swings["stored"] == stored)].sort_values("temperature")
-        right.vlines(part["temperature"], part["low"], part["high"], color=COLOURS[number], linewidth=1.8)
+        bars = of_runs(part["n"].max())["linestyle"]
+        right.vlines(
+            part["temperature"], part["low"], part["high"], color=COLOURS[number], linewidth=1.8, linestyle=bars
+        )
         right.plot(part["temperature"], part["value"], color=COLOURS[number], marker=MARKERS[number], linewidth=1.2)
         if part["exact"].max() > 0:
             right.plot(part["temperature"], part["exact"], "x", color="black", markersize=7, zorder=3)
@@ -152,7 +155,8 @@ def herding(frame: pd.DataFrame) -> Figure:
     right.set(xlabel="temperature T", ylabel="mean swing of m between steps / 2", ylim=(-0.03, 1.06))
     handles.append(Line2D([], [], color="black", marker="x", linestyle="none", label="exact, infinitely many agents"))
     seeds = int(swings["n"].iloc[0])
-    note = f"left: the first of n = {seeds} runs; right: mean over them with its 95% interval, where wider than a mark"
+    interval = interval_note([seeds], "mean over them with its 95% interval")
+    note = f"left: the first of n = {seeds} runs; right: {interval}, where wider than a mark"
     legend_below(figure, handles, 3, note)
     return figure
 

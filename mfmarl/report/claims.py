@@ -9,6 +9,7 @@ import pandas as pd
 
 VERDICTS = {"holds": "✓", "fails": "✗", "undecided": "?", "not tested": "·"}  # and a sign, for who sees no colours
 TASKS = {"GS": "Gaussian Squeeze", "IS": "Ising", "BA": "Battle", "TH": "Theory", "TOY": "Toy example"}
+FEW = 5  # runs up to which an interval is drawn as a guess
 MOST_DOTS = 120  # of more runs none is drawn
 
 Row = Mapping[Hashable, object]
@@ -22,6 +23,8 @@ class Strip(NamedTuple):
     low: float | None
     high: float | None
     estimate: float
+    allowed: tuple[float, float] | None  #: from where to where the claim holds; None if it sets no bound here.
+    few: bool  #: so few runs that the interval is a guess.
 
 
 class Finding(NamedTuple):
@@ -37,6 +40,8 @@ class Finding(NamedTuple):
     verdict: str
     leans: str
     seeds_needed: int | None
+    least: float | None  #: from where on the claim allows the value.
+    most: float | None  #: up to where.
     judged: bool  #: whether the claim's verdict counts it.
 
     @property
@@ -47,7 +52,7 @@ class Finding(NamedTuple):
     @property
     def marks(self) -> list[float]:
         """The numbers that it shows."""
-        return [each for each in (self.value, self.low, self.high) if each is not None]
+        return [each for each in (self.value, self.low, self.high, self.least, self.most) if each is not None]
 
     @property
     def dots(self) -> tuple[int, int]:
@@ -70,7 +75,9 @@ class Finding(NamedTuple):
         if self.value is None:
             return None
         low, high = (None if each is None else place(each) for each in (self.low, self.high))
-        return Strip(*ends, low, high, place(self.value))
+        bounds = (0.0 if self.least is None else place(self.least), 1.0 if self.most is None else place(self.most))
+        allowed = None if self.least is self.most is None else bounds
+        return Strip(*ends, low, high, place(self.value), allowed, self.n is not None and self.n <= FEW)
 
 
 class Claim(NamedTuple):
@@ -82,7 +89,7 @@ class Claim(NamedTuple):
     data: str
     rule: str
     sentence: str
-    command: str
+    commands: list[str]  #: that make its rows.
     rests_on: Finding  #: with the claim's verdict.
     findings: list[Finding]
 
@@ -97,13 +104,17 @@ class Claim(NamedTuple):
         return [(finding, finding.on(self.ends(finding.statistic))) for finding in self.findings]
 
     def ends(self, statistic: str) -> tuple[float, float]:
-        """From where to where the numbers of a statistic are drawn: from 0 to 1 if all are shares."""
+        """From where to where the numbers of a statistic are drawn: shares and chances from 0 to 1.
+
+        What is never negative is drawn from 0 on, or from above it.
+        """
         alike = [each.marks for each in (self.rests_on, *self.findings) if each.statistic == statistic]
         marks = [mark for each in alike for mark in each]
-        if not marks or (min(marks) >= 0 and max(marks) <= 1 and "share" in statistic):
+        if not marks or statistic.startswith(("share", "chance")):
             return 0.0, 1.0
         room = (max(marks) - min(marks)) / 20 or 1.0
-        return min(marks) - room, max(marks) + room
+        left = min(marks) - room
+        return max(left, 0.0) if min(marks) >= 0 else left, max(marks) + room
 
 
 def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Claim]:
@@ -138,7 +149,7 @@ def claim(row: Row, findings: list[Finding]) -> Claim:
         text(row, "data"),
         text(row, "rule"),
         text(row, "sentence"),
-        text(row, "command"),
+        text(row, "command").split(" && ") if text(row, "command") else [],
         finding(row),
         findings,
     )
@@ -157,6 +168,8 @@ def finding(row: Row) -> Finding:
         text(row, "verdict") or "not tested",
         text(row, "leans"),
         whole(row, "seeds_needed"),
+        real(row, "least"),
+        real(row, "most"),
         text(row, "judged") != "no",
     )
 

@@ -136,6 +136,7 @@ class Options(Execution):
         return {f"quick-{name}": quick_sizes[name] for name in self.settings}
 
 
+CONFIG = "YAML file with any of these options, which it precedes."
 PlainOptions = TypeVar("PlainOptions")
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 
@@ -150,7 +151,7 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     """
     summary = (sys.modules[options.__module__].__doc__ or options.__doc__ or "").strip().split("\n\n")[0]
     parser = ArgumentParser(exit_on_error=False, description=summary)
-    parser.add_argument("--config", action="config", help="YAML file with any of these options, which it precedes.")
+    parser.add_argument("--config", action="config", help=CONFIG)
     types, docs = typing.get_type_hints(options), field_docs(options)
     what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
     executed = {option.name for option in dataclasses.fields(Execution)}
@@ -172,21 +173,24 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
 
 
 def parse_plain(options: type[PlainOptions], description: str, arguments: Sequence[str] | None = None) -> PlainOptions:
-    """Options of a script that trains nothing: `options`, a dataclass of its own, from the command line alone.
+    """Options of a script that trains nothing itself: `options`, a dataclass of its own, or of its --config files.
 
     Raises:
         ValueError: one line that says what was got and what is allowed.
     """
     parser = ArgumentParser(exit_on_error=False, description=description)
+    parser.add_argument("--config", action="config", help=CONFIG)
     types, docs = typing.get_type_hints(options), field_docs(options)
     for option in dataclasses.fields(options):  # type: ignore[arg-type]
         add_option(parser, option, types[option.name], docs[option.name])
     words = sys.argv[1:] if arguments is None else arguments
     check_text(words)
     try:
-        return options(**parsed(parser, words))
+        values = parsed(parser, spelled_out(options, words, types, allowed))
     except ArgumentError as error:
         raise ValueError(in_our_words(str(error), types)) from error
+    values.pop("config", None)
+    return options(**values)
 
 
 def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:

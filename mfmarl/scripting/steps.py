@@ -6,6 +6,7 @@ can; the same call then goes on from there, since each script does.
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.jobs.signals import passed_on
+from mfmarl.jobs.startup import ENDS_WITH_STDIN
 
 LOOK_SECONDS = 0.5  # between looks at what a script says
 
@@ -134,8 +136,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def in_its_own(step: Step, log: Path, progress: StepProgress) -> str:
     """Run a script as a process, and hand on to it what would stop this one; why it failed, or nothing.
 
-    It is a session of its own: the Ctrl-C of a terminal reaches it once, through this process. What it says goes to
-    `log`, a file, so that it never waits for a reader; its tables lie in files.
+    It is a session of its own: the Ctrl-C of a terminal reaches it once, through this process. If this one is killed,
+    it ends too: see `mfmarl.jobs.startup`. What it says goes to `log`, a file, so that it never waits for a reader; its
+    tables lie in files.
 
     Raises:
         KeyboardInterrupt, Terminated: SIGINT or SIGTERM arrived, and the script has ended.
@@ -151,7 +154,12 @@ def in_its_own(step: Step, log: Path, progress: StepProgress) -> str:
     with passed_on(stop), log.open("wb") as written, log.open(encoding="utf-8", errors="replace") as said:
         command = [sys.executable, str(step.script), *step.words]
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=written, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=written,
+            start_new_session=True,
+            env={**os.environ, ENDS_WITH_STDIN: "1"},
         ) as child:
             running.append(child)
             for number in arrived:  # while it began

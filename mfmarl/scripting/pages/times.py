@@ -16,42 +16,96 @@ class Call(NamedTuple):
     command: str  #: its options.
     makes: str  #: in words.
     folder: str = ""  #: of provenance.json in that of the task.
-    jobs: str = ""  #: what begins or is in the names of its jobs, a regular expression.
+    jobs: str = ""  #: what is in the names of its jobs that no call before it does, a regular expression.
     quick: str | None = None  #: its options in `reproduce/all.py --quick`, which leaves it out if None.
+    claims: str = ""  #: the claims that rest on its rows.
 
 
+SQUEEZE, BATTLE = "GS-1 GS-2 GS-3 GS-4", "BA-3 BA-4"  # claims; those of 64 against 64 are more
 CALLS = (
     Call(
         "gaussian_squeeze",
         "--settings calibrated --full",
         "learning curves, calibrated",
-        jobs="^calibrated",
+        jobs=r"^calibrated-.*-seeds-(1?\d|2[0-3])-",
         quick="--agents 100 500",
+        claims=SQUEEZE,
     ),
-    Call("gaussian_squeeze", "--settings appendix --full", "learning curves, the appendix's values", jobs="^appendix"),
     Call(
         "gaussian_squeeze",
-        "--study informed-start --algorithms ac mf-ac --seeds 8",
+        "--settings calibrated --algorithms il mf-q --seeds 96",
+        "96 seeds of IL and MF-Q of them",
+        jobs=r"^calibrated-.*-seeds-(2[4-9]|[3-9]\d)-",
+        claims=SQUEEZE,
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings appendix --full",
+        "learning curves, the appendix's values",
+        jobs=r"^appendix-.*-seeds-(0-4|(\d)-\2)$",
+        claims=SQUEEZE,
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings appendix --algorithms il mf-q --agents 500 --seeds 24",
+        "24 seeds of IL and MF-Q of them",
+        jobs="^appendix-(il|mf-q)-.*-seeds-(0-7|8-15|16-23)$",
+        claims="GS-2 GS-3 GS-4",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings appendix --algorithms mf-ac --seeds 8",
+        "8 seeds of MF-AC of them",
+        jobs="^appendix-mf-ac-.*-seeds-0-7$",
+        claims="GS-1 GS-2 GS-4",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings appendix --algorithms maac --agents 100 --seeds 8",
+        "8 seeds of MAAC of them",
+        jobs="^appendix-maac-.*-seeds-0-7$",
+        claims="GS-1",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--study informed-start --algorithms ac mf-ac --seeds 24",
         "actor-critics started near action 0",
         "informed_start",
+        "^(ac|mf-ac)-",
         quick="--study informed-start --agents 100",
+        claims="GS-2",
     ),
     Call(
         "gaussian_squeeze",
-        "--study exploration --agents 500 --seeds 8",
+        "--study informed-start --algorithms maac --agents 500 --seeds 8",
+        "MAAC started near action 0",
+        "informed_start",
+        "^maac-",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--study exploration --seeds 8",
         "value methods explored alike",
         "exploration",
         quick="--study exploration --agents 100",
+        claims="GS-3",
     ),
-    Call("gaussian_squeeze", "--study sensitivity --seeds 8", "what decides between IL and MF-Q", "sensitivity"),
+    Call(
+        "gaussian_squeeze",
+        "--study sensitivity --seeds 8",
+        "what decides between IL and MF-Q",
+        "sensitivity",
+        claims="GS-2",
+    ),
     Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling", quick="--scale-target"),
-    Call("ising", "", "every Ising figure, 16 seeds", quick=""),
+    Call("ising", "", "every Ising figure, 16 seeds", quick="", claims="IS-1 IS-2 IS-3"),
     Call(
         "battle",
         "--precision bf16-mixed",
         "self-play of four algorithms, 5 seeds, and their tournament",
         jobs="(appendix|duel)-.*-64(-|$)",
         quick="--rounds 4 --tournament-rounds 2",
+        claims=f"BA-1 BA-2 {BATTLE}",
     ),
     Call("battle", "--only tournament", "that tournament again, between the committed armies", jobs="duel-.*-64$"),
     Call(
@@ -59,18 +113,21 @@ CALLS = (
         "--agents 8 --rounds 1600 --seeds 2 --tournament-rounds 40 --precision bf16-mixed",
         "armies of 8",
         jobs="(appendix|duel)-.*-8(-|$)",
+        claims=BATTLE,
     ),
     Call(
         "battle",
         "--agents 144 --rounds 120 --seeds 1 --tournament-rounds 40 --precision bf16-mixed",
         "armies of 144",
         jobs="(appendix|duel)-.*-144(-|$)",
+        claims=BATTLE,
     ),
     Call(
         "battle",
         "--agents 256 --rounds 100 --seeds 1 --tournament-rounds 40 --precision bf16-mixed",
         "armies of 256",
         jobs="(appendix|duel)-.*-256(-|$)",
+        claims=BATTLE,
     ),
     Call(
         "battle",
@@ -85,14 +142,14 @@ CALLS = (
         jobs="^released-code-(il|mf-q)-",
     ),
     Call("matrix_games", "", "the FMQ family against published rates", quick=""),
-    Call("theory", "", "the paper's mathematics and its toy example", quick=""),
+    Call("theory", "", "the paper's mathematics and its toy example", quick="", claims="TH-1 TH-2 TH-3 TOY-1"),
 )
 
 
 def of_task(results: Path, task: str) -> str:
     """The commands of a task, and the time of the jobs that made what is committed."""
     rows = [
-        [f"`{_command(call)}`", call.makes, *map(_time, seconds(results, call))] for call in CALLS if call.task == task
+        [f"`{command(call)}`", call.makes, *map(_time, seconds(results, call))] for call in CALLS if call.task == task
     ]
     return table(["command", "makes", "CPU time", "time on the clock"], rows)
 
@@ -105,6 +162,16 @@ def of_all(results: Path) -> str:
         spent = [seconds(results, Call(task, "", "", folder)) for folder in folders]
         rows.append([f"`python reproduce/{task}.py`", *(_time(sum(column)) for column in zip(*spent, strict=True))])
     return table(["all results of", "CPU time", "on the clock"], rows)
+
+
+def in_all(results: Path) -> str:
+    """What everything committed took, as a sentence."""
+    folders = dict.fromkeys((call.task, call.folder) for call in CALLS)
+    hours = sum(seconds(results, Call(task, "", "", folder))[0] for task, folder in folders) / 3600
+    return (
+        f"The committed results have from 1 to 96 seeds a setting, and took {hours:.0f} core-hours: the sum of"
+        f" [README's table](../README.md#make-the-results-again)."
+    )
 
 
 def hardware(results: Path) -> str:
@@ -132,7 +199,20 @@ def seconds(results: Path, call: Call) -> tuple[float, float]:
     return cpu, wall
 
 
-def _command(call: Call) -> str:
+def behind(claim: str) -> list[Call]:
+    """The calls whose rows a claim rests on."""
+    return [call for call in CALLS if claim in call.claims.split()]
+
+
+def training(folder: str) -> list[Call]:
+    """The calls that make the learning curves in a folder of results."""
+    return [
+        call for call in CALLS if f"{call.task}/{call.folder}".rstrip("/") == folder and "--only" not in call.command
+    ]
+
+
+def command(call: Call) -> str:
+    """As a reader types it."""
     return f"python reproduce/{call.task}.py {call.command}".strip()
 
 
