@@ -38,7 +38,10 @@ def passages(root: Path) -> dict[str, Mapping[str, str]]:
     pages: dict[str, Mapping[str, str]] = {
         "README.md": {"times": times.of_all(results), "hardware": times.hardware(results)},
         "docs/settings.md": settings.passages(results),
-        "docs/speed.md": speed.speed(root / "benchmarks/speed.csv"),
+        "docs/speed.md": {
+            **speed.speed(root / "benchmarks/speed.csv"),
+            **speed.against(root / "benchmarks/against.csv"),
+        },
         "docs/cluster.md": {**speed.scaling(root / "benchmarks/scaling.csv"), "committed": times.in_all(results)},
         "results/theory/README.md": {"times": times.of_task(results, "theory")},
     }

@@ -314,6 +314,15 @@ def test_tables_and_spans_are_markdown() -> None:
         markdown.one(pd.DataFrame({"a": [1, 1]}), a=1)
 
 
+def test_a_gain_stands_between_its_extremes(tmp_path: Path) -> None:
+    (tmp_path / "against.csv").write_text(
+        "case,commit,before,now,unit,ratio,least,most,pairs,processor\nIL,abc,600,900,steps,1.50,1.40,1.60,7,Any CPU\n"
+    )
+    assert speed.against(tmp_path / "against.csv")["against"].splitlines()[-1] == (
+        "| IL | abc | 600 | 900 | steps | 1.50 [1.40, 1.60] | 7 | Any CPU |"
+    )
+
+
 def test_a_table_of_speeds_keeps_order_and_gaps(tmp_path: Path) -> None:
     (tmp_path / "speed.csv").write_text("table,row,column,value\nt,b,y,1\nt,b,x,2\nt,a,x,3 to 4\n")
     assert speed.speed(tmp_path / "speed.csv") == {

@@ -15,6 +15,14 @@ def speed(measured: Path) -> dict[str, str]:
     return {str(name): _pivot(some) for name, some in cells.groupby("table", sort=False)}
 
 
+def against(measured: Path) -> dict[str, str]:
+    """What docs/speed.md says of benchmarks/against.csv."""
+    pairs = pd.read_csv(measured, dtype=str, keep_default_na=False)
+    columns = ["case", "commit", "before", "now", "unit", "gain", "pairs", "processor"]
+    gain = pairs["ratio"] + " [" + pairs["least"] + ", " + pairs["most"] + "]"
+    return {"against": table(columns, pairs.assign(gain=gain)[columns].to_numpy().tolist())}
+
+
 def _pivot(cells: pd.DataFrame) -> str:
     columns, rows = (list(dict.fromkeys(cells[name])) for name in ("column", "row"))
     texts = {(row, column): value for _, row, column, value in cells.itertuples(index=False, name=None)}
