@@ -143,16 +143,14 @@ class AgentNetwork(nn.Module):
             The gradient of each parameter, by parameter.
         """
         with torch.no_grad():
-            seeds, rows, width = self.identity.shape
-            index = agent if seeds == 1 else agent + torch.arange(0, seeds * rows, rows, device=agent.device)[:, None]
             # Forward, as `forward`; every layer's input is kept.
-            layer = nn.functional.embedding(index, self.identity.view(-1, width))
+            layer = gather_rows(self.identity, agent)
             if self.features is not None and features is not None:
                 layer = torch.baddbmm(layer, features, self.features)
             first, *deeper = self._layers
             layer = layer.add_(first)
-            weights, biases, inputs = deeper[::2], [first, *deeper[1::2]], []
-            for weight, bias in zip(weights, biases[1:], strict=True):
+            weights, biases, inputs = deeper[::2], deeper[1::2], []
+            for weight, bias in zip(weights, biases, strict=True):
                 inputs.append(layer.relu_())
                 layer = torch.baddbmm(bias, inputs[-1], weight)
             chosen = action.unsqueeze(-1)
@@ -160,14 +158,14 @@ class AgentNetwork(nn.Module):
             # Backward: the squared error reaches the chosen outputs alone.
             gradient = torch.zeros_like(layer).scatter_(-1, chosen, error * (-2 / error.shape[1]))
             found: dict[Tensor, Tensor] = {}
-            for weight, bias, given in zip(reversed(weights), reversed(biases), reversed(inputs), strict=False):
+            for weight, bias, given in zip(reversed(weights), reversed(biases), reversed(inputs), strict=True):
                 found[bias] = gradient.sum(1, keepdim=True)
                 found[weight] = torch.bmm(given.transpose(1, 2), gradient)
                 gradient = _behind_relu(torch.bmm(gradient, weight.transpose(1, 2)), given, 0)
             found[first] = gradient.sum(1, keepdim=True)
             if self.features is not None and features is not None:
                 found[self.features] = torch.bmm(features.transpose(1, 2), gradient)
-            return {**found, self.identity: _gathered_back(gradient, index, self.identity)}
+            return {**found, self.identity: _gathered_back(gradient, self.identity, agent)}
 
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))
@@ -272,20 +270,23 @@ class _SumOfRows(torch.autograd.Function):
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
     """Rows `[seeds, batch, width]` at `index` `[seeds, batch]` of a `table` `[seeds, rows, width]`."""
-    seeds, rows, width = table.shape
-    if seeds > 1:
-        index = index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
-    return nn.functional.embedding(index, table.view(-1, width))
+    return nn.functional.embedding(_among_all(table, index), table.view(-1, table.shape[-1]))
 
 
-def _gathered_back(gradient: Tensor, index: Tensor, table: Tensor) -> Tensor:
-    """Gradient of a `table` `[seeds, rows, width]` from that of its rows at `index`, added up in their order."""
+def _gathered_back(gradient: Tensor, table: Tensor, index: Tensor) -> Tensor:
+    """Gradient of a table from that of the rows that `gather_rows` gave, added up in their order."""
     width = table.shape[-1]
-    gradient, index = gradient.view(-1, width), index.view(-1)
+    gradient, index = gradient.view(-1, width), _among_all(table, index).view(-1)
     if table.device.type == "cpu":  # the same sums as below in half the time
         return torch.zeros_like(table).view(-1, width).index_add_(0, index, gradient).view_as(table)
     rows: Tensor = _added_up_in_rows(gradient, index, table[..., 0].numel(), -1, False)
     return rows.view_as(table)
+
+
+def _among_all(table: Tensor, index: Tensor) -> Tensor:
+    """The numbers of a stacked table's rows where those of all seeds are counted on."""
+    seeds, rows, _ = table.shape
+    return index if seeds == 1 else index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
 
 
 def pad(values: Tensor) -> Tensor:
