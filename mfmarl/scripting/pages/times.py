@@ -35,7 +35,14 @@ CALLS = (
         "gaussian_squeeze",
         "--settings calibrated --algorithms il mf-q --seeds 96",
         "96 seeds of IL and MF-Q of them",
-        jobs=r"^calibrated-.*-seeds-(2[4-9]|[3-9]\d)-",
+        jobs=r"^calibrated-(il|mf-q)-.*-seeds-(2[4-9]|[3-9]\d)-",
+        claims=SQUEEZE,
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings calibrated --algorithms fmq rec-fmq mf-ac --seeds 48",
+        "48 seeds of FMQ, Rec-FMQ and MF-AC of them",
+        jobs=r"^calibrated-(fmq|rec-fmq|mf-ac)-.*-seeds-(2[4-9]|[3-9]\d)-",
         claims=SQUEEZE,
     ),
     Call(
