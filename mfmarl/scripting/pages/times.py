@@ -34,7 +34,7 @@ CALLS = (
     Call(
         "gaussian_squeeze",
         "--settings calibrated --algorithms il mf-q --seeds 96",
-        "96 seeds of IL and MF-Q of them",
+        "calibrated, IL and MF-Q to 96 seeds",
         jobs=r"^calibrated-.*-seeds-(2[4-9]|[3-9]\d)-",
         claims=SQUEEZE,
     ),
@@ -48,21 +48,21 @@ CALLS = (
     Call(
         "gaussian_squeeze",
         "--settings appendix --algorithms il mf-q --agents 500 --seeds 24",
-        "24 seeds of IL and MF-Q of them",
+        "appendix, 500 agents, IL and MF-Q to 24 seeds",
         jobs="^appendix-(il|mf-q)-.*-seeds-(0-7|8-15|16-23)$",
         claims="GS-2 GS-3 GS-4",
     ),
     Call(
         "gaussian_squeeze",
         "--settings appendix --algorithms mf-ac --seeds 8",
-        "8 seeds of MF-AC of them",
+        "appendix, MF-AC to 8 seeds",
         jobs="^appendix-mf-ac-.*-seeds-0-7$",
         claims="GS-1 GS-2 GS-4",
     ),
     Call(
         "gaussian_squeeze",
         "--settings appendix --algorithms maac --agents 100 --seeds 8",
-        "8 seeds of MAAC of them",
+        "appendix, 100 agents, MAAC to 8 seeds",
         jobs="^appendix-maac-.*-seeds-0-7$",
         claims="GS-1",
     ),
