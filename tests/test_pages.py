@@ -302,7 +302,7 @@ def test_numbers_that_stand_in_sentences() -> None:
     )
     stills = pd.read_csv(ROOT / "results/ising/snapshots.csv").query("kind == 'equilibrium'")
     pictures = stills.groupby(["temperature", "method"])["spins"].sum()
-    orders = {key: f"{abs(2 * spins.count('+') / len(spins) - 1):.2f}" for key, spins in pictures.items()}
+    orders = {key: f"{abs(spins.count('+') - spins.count('-')) / len(spins):.2f}" for key, spins in pictures.items()}
     for text, temperature in (("almost uniform, {} and {};", 0.9), ("with large patches, {} and {};", 1.2)):
         assert text.format(*(orders[temperature, method] for method in ("mf-q", "mcmc"))) in ising
     assert f"without order, both {orders[2.0, 'mf-q']}." in ising
