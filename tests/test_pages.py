@@ -300,6 +300,14 @@ def test_numbers_that_stand_in_sentences() -> None:
     assert (
         f"for {last['released-code', 'ac', 64]} (actor-critics) and {last['released-code', 'il', 64]} rounds" in battle
     )
+    stills = pd.read_csv(ROOT / "results/ising/snapshots.csv").query("kind == 'equilibrium'")
+    pictures = stills.groupby(["temperature", "method"])["spins"].sum()
+    orders = {key: f"{abs(spins.count('+') - spins.count('-')) / len(spins):.2f}" for key, spins in pictures.items()}
+    for text, temperature in (("almost uniform, {} and {};", 0.9), ("with large patches, {} and {};", 1.2)):
+        assert text.format(*(orders[temperature, method] for method in ("mf-q", "mcmc"))) in ising
+    assert f"without order, both {orders[2.0, 'mf-q']}." in ising
+    assert orders[2.0, "mf-q"] == orders[2.0, "mcmc"]
+    assert f"the median of {stills['runs'].max()}: " in ising
     hours = pd.read_csv(ROOT / "benchmarks/scaling.csv")
     for seeds, some in hours.groupby("seeds"):
         assert re.search(rf"{some['core_hours'].iloc[0]:.0f}( core-hours)? with\s{seeds}\b", TEXTS["docs/cluster.md"])

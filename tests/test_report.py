@@ -151,6 +151,13 @@ def test_claims_are_text_of_the_page(page: str) -> None:
     assert "<code>" not in other
 
 
+def test_the_bounds_of_a_rule_are_numbers_under_the_line(tmp_path: Path) -> None:
+    pd.DataFrame([WHOLE | {"least": 0.5, "most": 1.0}]).to_csv(tmp_path / "claims.csv", index=False)
+    card = report.page(tmp_path)
+    assert re.findall(r'<span class="bound" style="left: ([\d.]+)%">([\d.]+)</span>', card) == [("50.0", "0.5")]
+    assert re.findall(r'class="(allowed[^"]*)"', card) == ["allowed from"]
+
+
 def test_figures_are_on_the_page_pixel_by_pixel(page: str, tmp_path: Path) -> None:
     [content] = re.findall(r'src="data:image/webp;base64,([^"]*)"', page)
     (tmp_path / "figure.webp").write_bytes(base64.b64decode(content))

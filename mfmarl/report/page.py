@@ -37,6 +37,7 @@ def render(content: Mapping[str, Any], packages: Mapping[str, bytes]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.globals["zip"] = zip
     everything = {**packages, "plotly": get_plotlyjs().encode()} if packages else {}
     packed = {name: pack(raw) for name, raw in everything.items()}
     return environment.get_template("page.html").render(**content, packages=packed)
