@@ -179,7 +179,7 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
     for name, figure in drawn.items():
         figures.save(figure, out / name)
-    say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format))
+    say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format, na_rep=""))
     say("\nwritten:")
     for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
         say(f"  {(out / name).absolute()}")
