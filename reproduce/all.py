@@ -32,6 +32,7 @@ from mfmarl.jobs.launch import available
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.times import CALLS, Call, seconds
 from mfmarl.scripting.steps import Step, go_through
+from mfmarl.scripting.tables import check_places
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -71,6 +72,7 @@ class AllOptions(Execution):
         if self.committed and self.seeds is not None:
             raise ValueError(f"seeds: got {self.seeds}, but {self.results} is committed; name another --out")
         check_writable(self.results)
+        check_places(self.results)
 
     @property
     def results(self) -> Path:

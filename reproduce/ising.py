@@ -333,7 +333,10 @@ def film(snapshots: pd.DataFrame, path: Path) -> None:
 def references(table: pd.DataFrame) -> pd.DataFrame:
     """Exact curves: Onsager's and the mean field's of the infinite lattice, Kaufman's energy of each size."""
     measured = table["temperature"]
-    temperatures = np.unique([*measured, *np.linspace(measured.min(), measured.max(), 281)])
+    low, high = measured.min(), measured.max()
+    if low == high:
+        low, high = 0.95 * low, 1.05 * high
+    temperatures = np.unique([*measured, *np.linspace(low, high, 281)])
     infinite = {
         "Onsager, infinite lattice": (onsager_magnetisation(temperatures), onsager_energy(temperatures)),
         "mean field": (np.array([mean_field_magnetisation(each) for each in temperatures]), np.nan),

@@ -273,7 +273,8 @@ def draw(options: MatrixGamesOptions) -> None:
     path = options.out / "table.csv"
     result = with_baselines(read_result(path, KEYS), path, options, ["part", "game", "algorithm"])
     drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
-    report(result.drop(columns="source"), options.out, ["table.csv", "provenance.json"], drawn)
+    shown = result.drop(columns="source").rename(columns={"low": "share_low", "high": "share_high"})
+    report(shown, options.out, ["table.csv", "provenance.json"], drawn)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Rules of verdicts on made-up data, tests between methods against known numbers, and what the pages say."""
 
 import math
+import re
 import shutil
 from dataclasses import asdict, replace
 from functools import cache
@@ -42,6 +43,7 @@ from mfmarl.evaluation.verdicts import (
     within,
 )
 from mfmarl.scripting.documents import passages
+from mfmarl.scripting.options import main
 from reproduce import claims
 
 ROOT = Path(__file__).parents[1]
@@ -392,6 +394,28 @@ def test_pages_and_tables_are_what_the_data_say() -> None:
     table, evidence = committed()
     assert claims.stale(table, evidence, ROOT / "results") == []
     assert passages((ROOT / "README.md").read_text())["claims"] == claims.in_brief(table)
+
+
+@pytest.mark.parametrize(("change", "agrees"), [(1 + 1e-12, True), (1 + 1e-6, False), (math.nan, False)])
+def test_tables_agree_but_for_last_digits(change: float, agrees: bool, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"part": ["a", "b"], "value": [0.5, 3e-10], "p": [math.nan, 0.04]})
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    frame.assign(value=frame["value"] * change).to_csv(tmp_path / "other.csv", index=False)
+    assert claims.agree(tmp_path / "one.csv", tmp_path / "other.csv") == agrees
+    assert not claims.agree(tmp_path / "one.csv", tmp_path / "none.csv")
+    frame.assign(part=["a", "c"]).to_csv(tmp_path / "other.csv", index=False)
+    assert not claims.agree(tmp_path / "one.csv", tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize("name", ["a file", "x" * 300, "a file/below", "a folder"])
+def test_a_place_where_nothing_can_be_written_is_refused_first(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "verdicts", lambda *_: pytest.fail("it begins"))
+    (tmp_path / "a file").touch()
+    (tmp_path / "a folder/claims.csv").mkdir(parents=True)
+    assert main(lambda: claims.run(["--results", str(ROOT / "results"), "--out", str(tmp_path / name)])) == 2
+    assert re.fullmatch("error: out: .*\n", capsys.readouterr().err)
 
 
 def test_changing_a_table_changes_the_verdict_and_is_seen(

@@ -15,7 +15,7 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
 from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
-from reproduce import gaussian_squeeze
+from reproduce import all as all_script
+from reproduce import battle, gaussian_squeeze
 from tests.test_launch import TOY, job, options
 from tests.test_policies import ABOUT
 
@@ -62,7 +63,8 @@ sys.path.insert(0, {root!r})
 from mfmarl.scripting import tables
 from mfmarl.scripting.options import main
 from mfmarl.scripting.results import with_intervals
-from reproduce import gaussian_squeeze
+from reproduce import all as all_script
+from reproduce import battle, gaussian_squeeze
 from tests.test_launch import job, launch, main, options
 from mfmarl.jobs.console import say
 
@@ -329,7 +331,7 @@ def damaged(damage: str, path: Path) -> None:
     )
 
 
-DAMAGES = ("empty", "cut", "cut by rows", "garbled", "a column renamed", "a value changed", "a directory")
+DAMAGES = ("empty", "cut", "cut by rows", "garbled", "a column renamed", "a value changed")
 
 
 @pytest.fixture(scope="module")
@@ -387,24 +389,40 @@ def test_a_damaged_provenance_is_found_before_training(
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["learning_curves.png", "policies/mf-q-4-seed-0.safetensors"])
-def test_a_folder_in_the_place_of_a_file_is_found_before_training(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / name).mkdir(parents=True)
-    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
-    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(tmp_path)])) == 2
-    assert f"{name} is no file: remove it, or name another --out" in capsys.readouterr().err
+PLACES = {
+    "curves.csv": "is no file",
+    "learning_curves.png": "is no file",
+    "policies/mf-q-4-seed-0.safetensors": "is no file",
+    "jobs": "is no folder",
+    "policies": "is no folder",
+    "replays": "is no folder",
+    "SHA256SUMS": "is damaged",
+}
 
 
-@pytest.mark.parametrize("name", ["jobs", "policies", "replays"])
-def test_a_file_in_the_place_of_a_folder_is_found_before_training(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (gaussian_squeeze.run, TOY_SQUEEZE),
+        (gaussian_squeeze.run, [*TOY_SQUEEZE, "--figures-only"]),
+        (battle.run, ["--replay", "rush", "random"]),
+        (all_script.run, ["--quick"]),
+    ],
+)
+@pytest.mark.parametrize("name", PLACES)
+def test_a_folder_in_the_place_of_a_file_or_a_file_in_that_of_a_folder_is_found_first(
+    name: str, run: Callable[[list[str]], None], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / name).touch()
-    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
-    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(tmp_path)])) == 2
-    assert f"{name} is no folder: remove it, or name another --out" in capsys.readouterr().err
+    place = tmp_path / name
+    place.parent.mkdir(exist_ok=True)
+    if PLACES[name] == "is no folder":
+        place.touch()
+    else:
+        place.mkdir()
+    assert main(lambda: run([*words, "--out", str(tmp_path)])) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: out: {place} {PLACES[name]}: ")
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize("more", [[], ["--figures-only"]])

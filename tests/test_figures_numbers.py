@@ -162,7 +162,9 @@ def test_success_rates() -> None:
         check(lines(axes), expected)
         assert axes.get_ylim() == (len(names) - 0.5, -0.5)
         assert axes.get_xlim() == (-0.02, 1.02)
-    assert "n = 64 runs" in figure.legends[0].get_title().get_text()
+    assert figure.legends[0].get_title().get_text() == "n = 64 runs each; bars: 95% interval"
+    single = figures.success_rates(frame.assign(runs=1, low=math.nan, high=math.nan), ["climbing", "penalty"])
+    assert single.legends[0].get_title().get_text() == "n = 1 run each"
 
 
 # Ising.

@@ -139,6 +139,12 @@ def test_training_is_one_row_an_evaluation(results: Path) -> None:
     assert (table["q_error"].dropna() > 0).all()
 
 
+def test_exact_curves_go_on_around_one_temperature() -> None:
+    for _, curve in ising.references(pd.DataFrame({"temperature": [0.8, 0.8], "size": 4})).groupby("curve"):
+        assert (curve["temperature"].min(), curve["temperature"].max()) == pytest.approx((0.76, 0.84))
+        assert 0.8 in set(curve["temperature"])
+
+
 def test_references_and_summary_hold_the_exact_values(results: Path) -> None:
     truth = read_csv(results / "references.csv")
     assert list(truth.columns) == ["curve", "size", "temperature", "order_parameter", "energy"]

@@ -1,6 +1,7 @@
 """Matrix games: what was published of FMQ, Rec-FMQ and IL, at reduced size, and the table that says so."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,10 +46,22 @@ def test_climbing_as_published(quick: Path) -> None:
     assert table["published"].to_dict() == {"fmq": 1.0, "il": 0.16, "rec-fmq": 1.0}
 
 
-def test_figures_only_changes_nothing(quick: Path) -> None:
+def test_figures_only_changes_nothing(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path.name: path.read_bytes() for path in quick.iterdir() if path.is_file()}
     assert main(lambda: matrix_games.run(["--figures-only", "--out", str(quick)])) == 0
+    line = read_csv(quick / "table.csv").set_index("algorithm").loc["il"]
+    assert f" {line['share']:.2f} [{line['low']:.2f}, {line['high']:.2f}] " in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in quick.iterdir() if path.is_file()} == before
+
+
+def test_one_run_is_printed_without_an_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = {"part": "games", "game": "climbing", "algorithm": "il", "exploration": "T", "steps": 10}
+    row = {**line, "runs": 1, "optimal": 1, "share": 1.0, "low": None, "high": None, "published": None, "source": ""}
+    pd.DataFrame([row]).to_csv(tmp_path / "table.csv", index=False)
+    assert main(lambda: matrix_games.run(["--figures-only", "--out", str(tmp_path)])) == 0
+    said = capsys.readouterr().out
+    assert " 1.00 " in said
+    assert not re.search(r"\bnan\b", said.lower())
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from matplotlib.animation import FFMpegWriter, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL.Image import Image
 
 from mfmarl.files import atomic
 
@@ -39,9 +40,20 @@ def canvas(side: int, heading: int) -> tuple[Figure, Axes]:
     height = side + heading
     # A little more than whole pixels: writers cut off what is behind the point, and 407 / 100 * 100 is below 407.
     figure = Figure(figsize=((side + 1e-6) / 100, (height + 1e-6) / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, side / height))
+    # The pictures a little less: matplotlib before 3.11 would stretch them by a pixel.
+    axes = figure.add_axes((0, 0, (side - 1e-6) / (side + 1e-6), (side - 1e-6) / (height + 1e-6)))
     axes.set_axis_off()
     return figure, axes
+
+
+class OpaqueWriter(PillowWriter):
+    """Of a GIF that keeps its colours: some versions of matplotlib hand transparent pictures on, which lose some."""
+
+    def finish(self) -> None:
+        """Write the file."""
+        pictures: list[Image] = vars(self)["_frames"]
+        pictures[:] = [picture.convert("RGB") for picture in pictures]
+        super().finish()
 
 
 def pixels_a_cell(cells: int) -> int:
@@ -77,7 +89,7 @@ def write(
         raise ValueError(f"frames_per_second must be positive, got {frames_per_second}")
     kind = path.suffix.removeprefix(".")
     check_kind(kind, "ending of path")
-    writer = (FFMpegWriter if kind == "mp4" else PillowWriter)(fps=frames_per_second)
+    writer = (FFMpegWriter if kind == "mp4" else OpaqueWriter)(fps=frames_per_second)
     with atomic(path) as unfinished, writer.saving(figure, str(unfinished), 100):
         for index in range(frames):
             show(index)

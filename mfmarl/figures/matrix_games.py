@@ -56,7 +56,8 @@ def success_rates(result: pd.DataFrame, games: Sequence[str]) -> Figure:
         handles = [handle(look, line=False) for look in styles.values()]
         handles.append(Line2D([], [], color="black", linestyle="none", label="published", **ring))
         runs = sorted(set(result["runs"]))
-        note = f"n = {' or '.join(map(str, runs))} runs each; bars: 95% interval"
+        note = f"n = {' or '.join(map(str, runs))} {'run' if runs == [1] else 'runs'} each"
+        note += "; bars: 95% interval" if result["low"].notna().any() else ""
         legend_below(figure, handles, len(handles), note)
     return figure
 

@@ -48,6 +48,7 @@ from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import spelled_out
+from mfmarl.scripting.tables import check_places
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
 NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # what else becomes of disks while a script runs
@@ -94,6 +95,7 @@ class Options(Execution):
         if self.method and not any(map(is_in_file, self.algorithms)):
             raise ValueError(f"method: got {', '.join(self.method)}, but --algorithms names no path/to/file.py:Class")
         check_writable(self.out)
+        check_places(self.out)
 
     @property
     def committed(self) -> bool:

@@ -31,7 +31,7 @@ from mfmarl.jobs.launch import launch
 from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.tables import check_places, read_provenance, read_table, write_table
+from mfmarl.scripting.tables import read_provenance, read_table, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,6 @@ def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
     """Do all jobs, enter each section in provenance.json, and return the rows of each."""
     given = {name: {"value": value, "source": f"--method.{name}"} for name, value in options.method.items()}
     of_method = {"method": given} if given else {}
-    check_places(options.out)
     read_provenance(options.out / "provenance.json")
     rows = iter(launch([job for section in sections for job in section.jobs], options.out, options))
     for section in sections:
@@ -179,7 +178,7 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
     for name, figure in drawn.items():
         figures.save(figure, out / name)
-    say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format))
+    say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format, na_rep=""))
     say("\nwritten:")
     for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
         say(f"  {(out / name).absolute()}")
