@@ -189,6 +189,7 @@ def test_noise_floor(tables: dict[str, pd.DataFrame]) -> None:
     even = even.assign(**{"learning rate": stationary.RATE, "updates": 4000})
     slower = of(frame, "GS, even opponents: value gap over best less worst")
     marks = number(pd.concat([even, slower]), "learning rate", "updates").sort_values("learning rate")
+    marks.loc[marks["updates"] > 4000, "learning rate"] *= theory_learning.BESIDE
     averages = number(of(frame, "GS, even opponents: value gap of averages over best less worst"), "updates")
     expected: list[Any] = [across(0.1)]
     for updates in (4000, 16_000):
