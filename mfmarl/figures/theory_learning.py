@@ -11,7 +11,6 @@ from mfmarl.figures.style import house_style, legend_below, page
 from mfmarl.figures.theory import COLOURS, MARKERS, of_quantity
 
 ORDERS = ("simultaneous", "three-colours", "random-site", "released-code")
-CROWDS_RATE = 0.003  # learning rate of the networks among crowds, where rows name none
 BESIDE = 1.2  # times its learning rate: where the mark of a longer training stands, beside that of a shorter one
 
 
@@ -80,9 +79,8 @@ def noise_floor(frame: pd.DataFrame) -> Figure:
     fewest, most = _losses(right, frame)
     figure.supxlabel(
         f"marks: means with 95% intervals, where wider than they; n = {int(rows['n'].iloc[0])} seeds (left, middle), "
-        f"{fewest} (right; {most} at {CROWDS_RATE:g}, squares)\n"
-        "lines: exact, but for the tenth that TH-3 allows; averages: of the rewards of as many updates; "
-        f"diamond: at {CROWDS_RATE:g} too",
+        f"{fewest} (right; {most} at the lowest rate)\n"
+        "lines: exact, but for the tenth that TH-3 allows; averages: of the rewards of as many updates",
         fontsize=8,
     )
     return figure
@@ -98,7 +96,7 @@ def _losses(axes: Axes, frame: pd.DataFrame) -> tuple[int, int]:
     averages = of_quantity(frame, "GS, even opponents: value gap of averages over best less worst")
     usual = others["updates"].min()
     few, many = others[others["updates"] == usual], others[others["updates"] > usual]
-    few = pd.concat([few, committed.assign(**{"learning rate": CROWDS_RATE})]).sort_values("learning rate")
+    few = pd.concat([few, committed]).sort_values("learning rate")
     for part, shift, marker, colour in ((few, 1.0, "s", COLOURS[1]), (many, BESIDE, "D", COLOURS[2])):
         if part.empty:
             continue
