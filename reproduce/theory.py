@@ -105,19 +105,13 @@ MEASUREMENTS: dict[str, Measurement] = {
     "best response": Measurement(
         "learning",
         "stationary.best_response",
-        {"agents": 100, "crowds": ("low", "high"), "seeds": 32, "updates": 4000},
-        {"agents": 100, "crowds": ("low", "high"), "seeds": 3, "updates": 100},
-    ),
-    "best response to even opponents": Measurement(
-        "learning",
-        "stationary.best_response",
-        {"agents": 100, "crowds": ("even",), "seeds": 224, "updates": 4000},
-        {"agents": 100, "crowds": ("even",), "seeds": 3, "updates": 100},
+        {"agents": 100, "crowds": ("low", "even", "high"), "rate": 1e-4, "updates": 4000, "seeds": 64},
+        {"agents": 100, "crowds": ("low", "even", "high"), "rate": 1e-4, "updates": 100, "seeds": 3},
     ),
     "patience": Measurement(
         "learning",
         "stationary.patience",
-        {"agents": 100, "runs": ((1e-3, 4000), (3e-4, 4000), (1e-4, 4000), (3e-3, 16_000)), "seeds": 32},
+        {"agents": 100, "runs": ((3e-3, 4000), (1e-3, 4000), (3e-4, 4000), (3e-3, 16_000)), "seeds": 32},
         {"agents": 100, "runs": ((1e-3, 100),), "seeds": 3},
     ),
     "markov game": Measurement(

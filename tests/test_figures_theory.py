@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from mfmarl.figures import theory, theory_learning
 from mfmarl.files import read_csv
-from mfmarl.measurements import stationary
 from tests.artists import across, bands, bars_of, boxes, check, check_view, lines, segments, upright
 
 RESULTS = Path(__file__).parents[1] / "results" / "theory"
@@ -186,9 +185,10 @@ def test_noise_floor(tables: dict[str, pd.DataFrame]) -> None:
     check(segments(middle), bars_of(gaps, "temperature"))
     # The right panel: 4000 updates at four learning rates, the committed one of the claim's own row, then 16 000.
     even = of(frame, "GS: value gap over best less worst").query("opponents == 'even'")
-    even = even.assign(**{"learning rate": stationary.RATE, "updates": 4000})
+    even = even.assign(updates=4000)
     slower = of(frame, "GS, even opponents: value gap over best less worst")
     marks = number(pd.concat([even, slower]), "learning rate", "updates").sort_values("learning rate")
+    marks.loc[marks["updates"] > 4000, "learning rate"] *= theory_learning.BESIDE
     averages = number(of(frame, "GS, even opponents: value gap of averages over best less worst"), "updates")
     expected: list[Any] = [across(0.1)]
     for updates in (4000, 16_000):
@@ -199,7 +199,7 @@ def test_noise_floor(tables: dict[str, pd.DataFrame]) -> None:
     assert right.get_ylim()[1] >= marks["high"].max()
     note = figure.get_supxlabel()
     assert f"n = {rows['n'].iloc[0]} seeds (left, middle)" in note
-    assert f"{slower['n'].iloc[0]} (right; {even['n'].iloc[0]} at {stationary.RATE:g}, squares)" in note
+    assert f"{slower['n'].iloc[0]} (right; {even['n'].iloc[0]} at the lowest rate)" in note
 
 
 def test_herding(tables: dict[str, pd.DataFrame]) -> None:

@@ -169,7 +169,7 @@ def test_counts_of_a_crowds_actions_are_multinomial() -> None:
 
 
 def test_answers_to_crowds_that_leave_much_to_lose_are_good_ones() -> None:
-    rows = stationary.best_response(0, agents=100, crowds=("low",), seeds=3, updates=400)
+    rows = stationary.best_response(0, agents=100, crowds=("low",), rate=3e-3, updates=400, seeds=3)
     values = dict(zip(rows["quantity"], rows["value"].tolist(), strict=True))
     share = values["GS: value gap over best less worst"]
     assert share < 0.15

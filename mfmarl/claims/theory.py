@@ -101,15 +101,15 @@ def say_best_response(found: Measured, tables: Tables) -> str:
             "value gap of averages over best less worst",
         )
     )
-    slow = tables.theory(
-        "learning", "GS, even opponents: value gap over best less worst", "learning rate=0.0001", "updates=4000"
+    fast = tables.theory(
+        "learning", "GS, even opponents: value gap over best less worst", "learning rate=0.003", "updates=4000"
     )
-    if all(len(rows) for rows in (spread, deviation, averages, slow)):
-        of_slow, n = interval_of(slow)
+    if all(len(rows) for rows in (spread, deviation, averages, fast)):
+        of_fast, n = interval_of(fast)
         text += (
             f" Even opponents leave {spread['value'].iloc[0]:.2f} to lose, in rewards that vary by "
-            f"{deviation['value'].iloc[0]:.0f}: averages of them lose {averages['value'].iloc[0]:.1%}, MF-Q at a "
-            f"thirtieth of the learning rate {of_slow.estimate:.1%} [{of_slow.low:.1%}, {of_slow.high:.1%}] (n = {n})."
+            f"{deviation['value'].iloc[0]:.0f}: averages of them lose {averages['value'].iloc[0]:.1%}. At thirty times "
+            f"the learning rate MF-Q loses {of_fast.estimate:.1%} [{of_fast.low:.1%}, {of_fast.high:.1%}] (n = {n})."
         )
     fresh, literal = (found[f"Markov game, {target} target"] for target in ("fresh", "literal"))
     return (

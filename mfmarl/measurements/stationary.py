@@ -26,7 +26,6 @@ from mfmarl.theory.learning import (
 CLAIM = "TH-3"
 SIDE = 8  # sites on a side of the lattices whose every site is one learner
 CROWDS = {"low": 2.5, "even": 4.5, "high": 6.5}  # mean actions of opponents in Gaussian Squeeze
-RATE = 3e-3  # learning rate among them
 
 
 def noise(seed: int, *, rates: Sequence[float], seeds: int, visits: int) -> pd.DataFrame:
@@ -84,8 +83,12 @@ def value_gap(seed: int, *, temperatures: Sequence[float], curve: int, seeds: in
     return table(rows)
 
 
-def best_response(seed: int, *, agents: int, crowds: Sequence[str], seeds: int, updates: int) -> pd.DataFrame:
+def best_response(
+    seed: int, *, agents: int, crowds: Sequence[str], rate: float, updates: int, seeds: int
+) -> pd.DataFrame:
     """MF-Q in Gaussian Squeeze against stationary opponents: the value gap of its greedy action, not the action.
+
+    The learning rate falls in the second half, to nothing; that it falls is what the theorem asks for.
 
     It sees the mean action of one joint step and is paid against the next, which is independent: Q(a, abar) should
     become E[r | a] whatever abar. Beside it is what averages of as many rewards lose, as a table with alpha = 1/n does.
@@ -95,8 +98,8 @@ def best_response(seed: int, *, agents: int, crowds: Sequence[str], seeds: int, 
         crowd = _Crowd(GaussianSqueeze(agents), CROWDS[name])
         spread = float(np.ptp(crowd.values))
         deviation = float(crowd.deviations.mean())
-        lost, error = crowd.learned(range(seed, seed + seeds), RATE, updates)
-        setting = Setting({"agents": agents, "opponents": name, "mean_action": CROWDS[name]})
+        lost, error = crowd.learned(range(seed, seed + seeds), rate, updates)
+        setting = Setting({"agents": agents, "opponents": name, "mean_action": CROWDS[name], "learning_rate": rate})
         averages = crowd.averages_lose(updates)
         rows += [
             row(CLAIM, "GS: best less worst E[r | a]", spread, exact=spread, **setting),
