@@ -149,6 +149,13 @@ def test_the_verdict_rests_on_the_finding_that_would_decide() -> None:
     assert judge([[holds], [undecided("a", 9)], [undecided("b", 20)]]) == (UNDECIDED, undecided("b", 20))
     assert judge([[undecided("a", 9)], [fails]]) == (FAILS, fails)
     assert judge([[fails, holds], [undecided("a", 9), holds]])[0] == HOLDS
+    # A claim that holds rests on its weakest part, each part on the strongest of what makes it hold.
+    far, near = (
+        within(part, "loss", Interval(value, value - 0.01, value + 0.01), 9, (-math.inf, 0.1))
+        for part, value in (("far", 0.02), ("near", 0.08))
+    )
+    assert judge([[far], [near]]) == judge([[near], [far]]) == (HOLDS, near)
+    assert judge([[far, near]]) == judge([[near, far]]) == (HOLDS, far)
     # one group that fails is enough, and one finding of a group that holds
     groups = [[undecided("a", 9, FAILS)], [undecided("b", 20, FAILS)], [undecided("c", 3, HOLDS)]]
     assert judge(groups)[1].part == "a"

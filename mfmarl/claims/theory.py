@@ -20,7 +20,7 @@ def remainder_bounded(tables: Tables) -> Measured:
         interval, n = interval_of(
             tables.theory("approximation", "largest |R_k| over the paper's 2 M", f"values={kind}")
         )
-        groups.append([within(kind, "largest |R_k| over 2 M", interval, n, (0, 1), exact=True)])
+        groups.append([within(kind, "largest |R_k| over 2 M", interval, n, (-inf, 1), exact=True)])
     groups.sort(key=lambda findings: -findings[0].value)  # the one nearest to the bound decides
     row = tables.theory("approximation", "GS network: mean |e| over mean Q", "neighbours=uniform play")
     interval, n = interval_of(row)
@@ -46,7 +46,7 @@ def contracts(tables: Tables) -> Measured:
         tau = float(str(setting).split("temperature=")[1].split(";")[0])
         if tau > 2:
             interval, n = interval_of(row)
-            groups.append([within(f"tau = {tau:g}", "factor of a sweep of sampled play", interval, n, (0, 1))])
+            groups.append([within(f"tau = {tau:g}", "factor of a sweep of sampled play", interval, n, (-inf, 1))])
     return Measured(groups or [[Finding("tau above 2", "factor of a sweep of sampled play")]])
 
 
@@ -72,7 +72,7 @@ def best_response(tables: Tables) -> Measured:
         rows = tables.theory("learning", "GS: value gap over best less worst", f"opponents={opponents}")
         interval, n = interval_of(rows)
         part = f"Gaussian Squeeze, {opponents} opponents"
-        groups.append([within(part, "loss over best less worst reward", interval, n, (0, BEST_RESPONSE))])
+        groups.append([within(part, "loss over best less worst reward", interval, n, (-inf, BEST_RESPONSE))])
     beside = []
     for target in ("fresh", "literal"):
         rows = tables.theory(
@@ -140,4 +140,4 @@ def agreeing(tables: Tables, order: str) -> Finding:
     """The share of runs of the toy example that agree for good."""
     interval, n = interval_of(tables.theory("toy", "learning from Q = 0: share that agrees for good", f"order={order}"))
     count = 0 if n == 0 else round(interval.estimate * n)
-    return share_within(order, "share of runs that agree for good", count, n, (AGREED, 1))
+    return share_within(order, "share of runs that agree for good", count, n, (AGREED, inf))

@@ -124,9 +124,11 @@ def judge(groups: Iterable[Iterable[Finding]]) -> tuple[str, Finding]:
         groups: the claim holds if in every group some finding does.
 
     Returns:
-        The verdict and the first finding that has it. Of undecided findings it is the one whose runs would decide:
-        if some group leans to failing the cheapest of these, for one that fails is enough, else the costliest of all;
-        and within a group the cheapest that leans to holding, else the costliest.
+        The verdict and a finding that has it. A claim that holds rests on its weakest part: of the findings that are
+        farthest within what is allowed in their groups, the one that is least far. One that fails rests on the first
+        that does. Of undecided findings it is the one whose runs would decide: if some group leans to failing the
+        cheapest of these, for one that fails is enough, else the costliest of all; and within a group the cheapest that
+        leans to holding, else the costliest.
 
     Raises:
         ValueError: there are no findings.
@@ -135,11 +137,21 @@ def judge(groups: Iterable[Iterable[Finding]]) -> tuple[str, Finding]:
     for findings in map(list, groups):
         verdict = some(finding.verdict for finding in findings)
         alike = [finding for finding in findings if finding.verdict == verdict]
-        chosen += [_deciding(alike, enough=HOLDS)] if alike else []
+        if alike:
+            chosen.append(max(alike, key=_margin) if verdict == HOLDS else _deciding(alike, enough=HOLDS))
     if not chosen:
         raise ValueError("groups must hold at least one finding, got none")
     verdict = every(finding.verdict for finding in chosen)
+    if verdict == HOLDS:
+        return verdict, min(chosen, key=_margin)
     return verdict, _deciding([finding for finding in chosen if finding.verdict == verdict], enough=FAILS)
+
+
+def _margin(finding: Finding) -> float:
+    """How far the interval, or an exact value, lies within what is allowed."""
+    low, high = (finding.value if math.isnan(end) else end for end in (finding.low, finding.high))
+    distances = [low - finding.least, finding.most - high]
+    return min((distance for distance in distances if not math.isnan(distance)), default=math.inf)
 
 
 def _bound(end: float) -> float:
