@@ -111,8 +111,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "patience": Measurement(
         "learning",
         "stationary.patience",
-        {"agents": 100, "runs": ((3e-3, 4000), (1e-3, 4000), (3e-4, 4000), (3e-3, 16_000)), "seeds": 32},
-        {"agents": 100, "runs": ((1e-3, 100),), "seeds": 3},
+        {"agents": 100, "runs": ((3e-3, 4000, 224), (1e-3, 4000, 32), (3e-4, 4000, 32), (3e-3, 16_000, 32))},
+        {"agents": 100, "runs": ((1e-3, 100, 3),)},
     ),
     "markov game": Measurement(
         "learning",

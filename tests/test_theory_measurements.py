@@ -176,7 +176,7 @@ def test_answers_to_crowds_that_leave_much_to_lose_are_good_ones() -> None:
     assert values["GS: value gap of averages over best less worst"] < 0.01
     lost = share * values["GS: best less worst E[r | a]"]  # in reward
     assert values["GS: value gap of greedy MF-Q"] == pytest.approx(lost)
-    patient = stationary.patience(0, agents=100, runs=((1e-3, 30), (1e-3, 60)), seeds=3)
+    patient = stationary.patience(0, agents=100, runs=((1e-3, 30, 3), (1e-3, 60, 3)))
     averages = of_quantity(patient, "GS, even opponents: value gap of averages over best less worst")
     assert averages.sort_values("updates")["value"].is_monotonic_decreasing
 

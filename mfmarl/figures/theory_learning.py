@@ -79,7 +79,7 @@ def noise_floor(frame: pd.DataFrame) -> Figure:
     fewest, most = _losses(right, frame)
     figure.supxlabel(
         f"marks: means with 95% intervals, where wider than they; n = {int(rows['n'].iloc[0])} seeds (left, middle), "
-        f"{fewest} (right; {most} at the lowest rate)\n"
+        f"{fewest} to {most} (right)\n"
         "lines: exact, but for the tenth that TH-3 allows; averages: of the rewards of as many updates",
         fontsize=8,
     )
@@ -111,7 +111,8 @@ def _losses(axes: Axes, frame: pd.DataFrame) -> tuple[int, int]:
     axes.set_ylim(0, max(0.27, 1.5 * float(few["high"].max())))
     axes.set(xlabel="learning rate", ylabel="loss over best less worst", title="Even crowd, networks")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    return int(others["n"].min()), int(committed["n"].iloc[0])
+    of_all = pd.concat([others["n"], committed["n"]])
+    return int(of_all.min()), int(of_all.max())
 
 
 @house_style()

@@ -112,11 +112,11 @@ def best_response(
     return table(rows)
 
 
-def patience(seed: int, *, agents: int, runs: Sequence[tuple[float, int]], seeds: int) -> pd.DataFrame:
-    """The value gap against even opponents by learning rate and number of updates, beside what averages lose."""
+def patience(seed: int, *, agents: int, runs: Sequence[tuple[float, int, int]]) -> pd.DataFrame:
+    """The value gap against even opponents by learning rate, updates and seeds, beside what averages lose."""
     crowd = _Crowd(GaussianSqueeze(agents), CROWDS["even"])
     rows = []
-    for rate, updates in runs:
+    for rate, updates, seeds in runs:
         lost, _ = crowd.learned(range(seed, seed + seeds), rate, updates)
         setting = Setting({"agents": agents, "learning_rate": rate, "updates": updates})
         averages = crowd.averages_lose(updates)
