@@ -159,7 +159,7 @@ STILLS = {  # in place of what needs JavaScript
             "battle/learning_curves.png",
             "Battle: total reward and kills of an army, and epsilon, against rounds of self-play, 64 against 64.",
         ),
-        Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at two temperatures."),
+        Figure("ising/training.png", "Ising: order parameter and error of Q against sweeps, at tau = 0.8, 1.2 and 2."),
     ],
     "lattice": [
         Figure("ising/spins.png", "Spins of the median run of 16 at τ = 0.9, 1.2 and 2.0, MF-Q above MCMC."),

@@ -85,9 +85,8 @@ def say_rises_faster(found: Measured, tables: Tables) -> str:
 
     others = "; ".join(f"{agents}: {rounds('mf-q', agents)} v {rounds('mf-ac', agents)}" for agents in (8, 144, 256))
     return (
-        f"Round of self-play, exploration included, from which an army of 64 earns more than by hiding (-2 an agent), "
-        f"each seed: MF-Q "
-        f"{rounds('mf-q', 64)}, MF-AC {rounds('mf-ac', 64)} ({p_of(found['64 v 64'].p)}). "
+        f"Round of self-play, exploration included, from which on an army of 64 earns more than by hiding (-2 an "
+        f"agent), each seed: MF-Q {rounds('mf-q', 64)}, MF-AC {rounds('mf-ac', 64)} ({p_of(found['64 v 64'].p)}). "
         f"MF-Q v MF-AC at {others}."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf, nan
 
 import numpy as np
@@ -125,10 +126,10 @@ def differences(tables: Tables, order: str) -> list[Finding]:
 
 
 def largest_difference(tables: Tables, order: str) -> Finding:
-    """The largest of the differences that have the verdict on all of them."""
+    """The largest of the differences, with the verdict on all of them."""
     findings = differences(tables, order)
     verdict, _ = judge([finding] for finding in findings)
-    return max((finding for finding in findings if finding.verdict == verdict), key=lambda finding: finding.value)
+    return replace(max(findings, key=lambda finding: finding.value), verdict=verdict)
 
 
 def q_errors(tables: Tables) -> pd.DataFrame:

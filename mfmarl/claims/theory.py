@@ -59,6 +59,7 @@ def say_contracts(found: Measured, tables: Tables) -> str:
         f"multiplies differences by {least:.2f} to {largest:.2f} (largest upper end "
         f"{most(max(each.high for each in findings), 2)}, {findings[0].n} pairs of lattices a tau)."
     )
+    text += " Enough, but not needed: it contracts below 2 as well."
     row = tables.theory("contraction", "Ising table: T > K/2 asks for tau above", "temperature=0.8")
     if len(row):
         text += f" It is a high temperature: the tables learned at tau = 0.8 ask for {row['value'].iloc[0]:.2f}."
@@ -132,7 +133,8 @@ def say_toy_agrees(found: Measured, _: Tables) -> str:
     texts = ", ".join(f"{each.part} {runs_of(each)}" for each in shares)
     return (
         f"0.82 becomes {update.value:.3f}, printed {update.value:.2f}; the paper prints 0.93. Runs from Q = 0 that "
-        f"agree for good: {texts}; paid after the move, as in the released code, {runs_of(found['released-code'])}."
+        f"agree for good: {texts}; paid after the move, as in the released code, {runs_of(found['released-code'])}, "
+        "which decides nothing about 99%."
     )
 
 

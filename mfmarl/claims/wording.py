@@ -57,7 +57,7 @@ def brief(row: Mapping[Any, Any]) -> str:
     """What a verdict rests on: 'IL, N = 500: share of runs 0.84 [0.76, 0.91], n = 96'."""
     if not row["n"]:
         return "nothing measured"
-    ends = "" if isnan(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
+    ends = "" if isnan(row["low"]) or row["low"] == row["high"] else f" [{number(row['low'])}, {number(row['high'])}]"
     tested = "" if isnan(row["p"]) else f", {p_of(row['p'])}"
     return f"{row['part']}: {row['statistic']} {number(row['value'])}{ends}{tested}, n = {row['n']}"
 

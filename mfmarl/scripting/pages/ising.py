@@ -99,12 +99,12 @@ def errors(training: pd.DataFrame) -> str:
 
 
 def frozen(equilibrium: pd.DataFrame) -> str:
-    """How many runs of the released code's order froze into stripes."""
+    """How many runs of the released code's order end below the curve."""
     runs = only(equilibrium, method="mf-q", order="released-code", size=20)
     runs = runs[runs["temperature"] < MEAN_FIELD_TAU]
     curve = runs["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
     below = (runs["order_parameter"] < curve - FROZEN).sum()
     return (
-        f"Of the {len(runs)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} freeze into"
-        f" stripes: they end {FROZEN} or more below the curve."
+        f"Of the {len(runs)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} end"
+        f" {FROZEN} or more below the curve: their domains point both ways, or they are not in order yet."
     )
