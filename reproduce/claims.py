@@ -166,7 +166,7 @@ CLAIMS = (
         "against stationary opponents MF-Q learns a best response",
         "appendix D.1",
         "results/theory/learning.csv",
-        "at the lowest of four rates, chosen with all seen, the 95% interval of its loss is below a tenth in all crowds",
+        "at the lowest of four rates, chosen with all seen, the 95% interval of loss is below a tenth in all crowds",
         theory.best_response,
         theory.say_best_response,
     ),
