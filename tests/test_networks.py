@@ -91,7 +91,7 @@ def test_gradients_by_hand_are_those_of_autograd_bit_for_bit(
     draw = torch.Generator().manual_seed(1)
     agent = torch.randint(AGENTS, (seeds, batch), generator=draw)
     action = torch.randint(OUTPUTS, (seeds, batch), generator=draw)
-    extra = torch.randn(seeds, batch, features, generator=draw, dtype=dtype) if features else None
+    extra = torch.randn(seeds, batch, features, generator=draw) if features else None
     target = torch.randn(seeds, batch, generator=draw, dtype=dtype)
     error = target - network(agent, extra).gather(-1, action.unsqueeze(-1)).squeeze(-1)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -146,6 +146,7 @@ class AgentNetwork(nn.Module):
             # Forward, as `forward`; every layer's input is kept.
             layer = gather_rows(self.identity, agent)
             if self.features is not None and features is not None:
+                features = features.to(layer.dtype)
                 layer = torch.baddbmm(layer, features, self.features)
             first, *deeper = self._layers
             layer = layer.add_(first)

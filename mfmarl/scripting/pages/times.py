@@ -91,7 +91,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study exploration --seeds 8",
+        "--study exploration --seeds 16",
         "value methods explored alike",
         "exploration",
         quick="--study exploration --agents 100",
