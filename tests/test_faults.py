@@ -357,6 +357,24 @@ TOY_SQUEEZE = [
 ]
 
 
+def squeeze_with(damage: str, name: str, squeeze: Path, tmp_path: Path) -> Path:
+    """A file of a copy of results, after it was damaged."""
+    file = shutil.copytree(squeeze, tmp_path / "out") / name
+    damaged(damage, file)
+    return file
+
+
+def error_before_training(
+    out: Path, more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What a call in `out` ends with, which must be one line and before a job begins."""
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out), *more])) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
 @pytest.mark.parametrize("more", [[], ["--figures-only"]])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_table_is_found_before_training(
@@ -367,26 +385,18 @@ def test_a_damaged_table_is_found_before_training(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out = shutil.copytree(squeeze, tmp_path / "out")
-    damaged(damage, out / "curves.csv")
-    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
-    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out), *more])) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: out: {out / 'curves.csv'} is damaged: restore it, or remove it to make it again (")
-    assert error.count("\n") == 1
+    file = squeeze_with(damage, "curves.csv", squeeze, tmp_path)
+    error = error_before_training(file.parent, more, monkeypatch, capsys)
+    assert error.startswith(f"error: out: {file} is damaged: restore it, or remove it to make it again (")
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbled", "a column renamed", "a directory"])
 def test_a_damaged_provenance_is_found_before_training(
     damage: str, squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = shutil.copytree(squeeze, tmp_path / "out")
-    damaged(damage, out / "provenance.json")
-    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
-    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)])) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: out: {out / 'provenance.json'} is ")
-    assert error.count("\n") == 1
+    file = squeeze_with(damage, "provenance.json", squeeze, tmp_path)
+    error = error_before_training(file.parent, [], monkeypatch, capsys)
+    assert error.startswith(f"error: out: {file} is ")
 
 
 PLACES = {
@@ -435,13 +445,9 @@ def test_damaged_checksums_are_found_before_training(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out = shutil.copytree(squeeze, tmp_path / "out")
-    damaged(damage, out / "SHA256SUMS")
-    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
-    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out), *more])) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: out: {out / 'SHA256SUMS'} is damaged: restore it, or remove it (")
-    assert error.count("\n") == 1
+    file = squeeze_with(damage, "SHA256SUMS", squeeze, tmp_path)
+    error = error_before_training(file.parent, more, monkeypatch, capsys)
+    assert error.startswith(f"error: out: {file} is damaged: restore it, or remove it (")
 
 
 def test_a_full_disk_is_one_line_and_with_room_again_the_same_command_finishes(
