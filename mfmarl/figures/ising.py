@@ -122,13 +122,13 @@ def order_parameter(
         axes.set_title(ORDERS[order] + budget)
         axes.set_xlabel("temperature tau")
         axes.locator_params(axis="x", nbins=5)
-    _mark_critical(grid[0], critical_temperature, low=True, left=True)
+    _mark_critical(grid[0], critical_temperature, height=0.83, away=8)
     grid[0].set_ylabel("order parameter |N_up - N_down| / N")
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))
-    handles = [handle(look) for method, look in methods.items() if method != "il"]
-    if "il" in methods:
-        handles.append(Line2D([], [], label="IL, a run", **CROSS))
+    handles = [
+        Line2D([], [], label="IL, a run", **CROSS) if name == "il" else handle(look) for name, look in methods.items()
+    ]
     scattered = bool(set(learned["order"]) - {"checkerboard"})
     if scattered:
         handles.insert(1, Line2D([], [], label="MF-Q, a run", **DOT))
@@ -140,7 +140,7 @@ def order_parameter(
     legend_below(
         figure,
         handles,
-        min(len(handles), 6),
+        min(len(handles), 4),
         f"{size} x {size} sites; {count_label(counts)}.{dots}\nLines: {curve_note(counts)}",
     )
     return figure
@@ -192,7 +192,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
         above.set_title(f"{size} x {size} sites ({count_label(counts)})")
         below.set_xlabel("temperature tau")
         above.set_xlim(*_margins(drawn.loc[drawn["size"] == size, "temperature"]))
-    _mark_critical(grid[0, 0], critical_temperature, low=True)
+    _mark_critical(grid[0, 0], critical_temperature, height=0.13)
     grid[0, 0].set_ylabel("energy per site u")
     grid[1, 0].set_ylabel("u - exact u")
     handles = [handle(look) for look in methods.values()]
@@ -297,16 +297,16 @@ def _at(truth: pd.DataFrame, temperatures: NDArray[np.float64], size: int) -> ND
     return np.array([known[round(float(at), 9)] for at in temperatures])
 
 
-def _mark_critical(axes: Axes, temperature: float, *, low: bool = False, left: bool = False) -> None:
-    """The value beside the line at tau_c: above, or `low` where the curves are above, and on the right or `left`."""
+def _mark_critical(axes: Axes, temperature: float, *, height: float = 0.97, away: float = 4) -> None:
+    """The value beside the line at tau_c: below this height of the panel, so many points to the right of the line."""
     axes.annotate(
         f"tau_c =\n{temperature:.4f}",
-        (temperature, 0.03 if low else 0.97),
+        (temperature, height),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(-4 if left else 4, 0),
+        xytext=(away, 0),
         textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom" if low else "top",
+        ha="left",
+        va="top",
         color="0.3",
     )
 
