@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+MOST_BYTES = 1_000_000  # of a file: a device such as /dev/zero never ends
 TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
 
 
@@ -53,13 +54,17 @@ def content(file: Path) -> dict[str, Any]:
     """What a YAML file holds, each scalar as the text that stands there; nothing of an empty file.
 
     Raises:
-        ValueError: it cannot be read, is no YAML, or no mapping of names.
+        ValueError: it cannot be read, is too long, no YAML, or no mapping of names.
     """
     try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        with open(file, "rb") as opened:
+            text = opened.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES} bytes")
+        found = yaml.load(text.decode(), Loader=yaml.BaseLoader)
     except OSError as error:
         raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a path with a null byte
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also no UTF-8, or a path with a null byte
         raise ValueError(f"config: {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
     if found in (None, ""):
         return {}

@@ -30,7 +30,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -196,26 +196,38 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
 
 
 def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
-    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen."""
+    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen.
+
+    Raises:
+        ValueError: values within values within values, deeper than Python goes.
+        ArgumentError: other words that no option takes.
+    """
     printed = StringIO()
     try:
         with redirect_stdout(printed):
             return dict(vars(parser.parse_args(words)))
-    except SystemExit:
-        say(printed.getvalue().rstrip("\n"))
-        raise
+    except RecursionError as error:
+        name, deepest = max(by_option(words), key=lambda given: given[1].count("[") + given[1].count("{"))
+        raise ValueError(f"{name}: got {deepest[:40]}..., allowed are values that are not so deep") from error
+
+
+def by_option(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each word of a command line beside the option that it is of; of `--a=b` b alone."""
+    option = "arguments"
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--"):
+            option = flag[2:].replace("-", "_")
+        yield option, value if equals and flag.startswith("--") else word
 
 
 def check_text(words: Sequence[str]) -> None:
     """Raise ValueError for a word that no table could hold: the name of a file may be bytes that are no UTF-8."""
-    option = "arguments"
-    for word in words:
-        if word.startswith("--"):
-            option = word[2:].partition("=")[0].replace("-", "_")
+    for option, text in by_option(words):
         try:
-            word.encode()
+            text.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"{option}: got {word!r}, allowed is text in UTF-8") from error
+            raise ValueError(f"{option}: got {text!r}, allowed is text in UTF-8") from error
 
 
 def main(function: Callable[[], object]) -> int:
