@@ -122,7 +122,7 @@ def test_a_device_that_never_ends_is_no_file_of_options() -> None:
 def test_values_that_are_too_deep_are_one_line(flag: str) -> None:
     deep = "[" * 3000 + "]" * 3000
     name = flag[2:]
-    message = rf"^{re.escape(name)}: got \[{{40}}\.\.\., allowed are values that are not so deep$"
+    message = rf"^{re.escape(name)}: got \[{{40}}\.\.\., allowed are 50 lists within each other$"
     for words in ([flag, deep], [f"{flag}={deep}"]):
         with pytest.raises(ValueError, match=message):
             parse(ToyOptions, ["--algorithms", "some/file.py:Mine", *words])
@@ -155,7 +155,9 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("launcher: {a: b}", "launcher: got {a: b}, allowed is local or slurm"),
         ("method: 3", "method: got 3, allowed is a mapping of names to values"),
         ("- agents", "must map names of options to values"),
-        (f"agents: {'[' * 3000}4{']' * 3000}", "is no YAML: maximum recursion depth exceeded"),
+        (f"agents: {'[' * 3000}4{']' * 3000}", "is no YAML: it has more than 50 lists within each other"),
+        ("agents: " + "- " * 3000, "is no YAML: "),
+        ("agents:\n" + "- " * 3000, "is no YAML: maximum recursion depth exceeded"),
         (f"# {'long' * 250_000}", "is no YAML: it has more than 1000000 bytes"),
         ("a: [", "is no YAML: "),
     ],

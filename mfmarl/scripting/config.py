@@ -6,11 +6,13 @@ import argparse
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+DEEPEST = 50  # brackets within each other: what reads them calls itself for each
 MOST_BYTES = 1_000_000  # of a file: a device such as /dev/zero never ends
 TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
 
@@ -61,6 +63,8 @@ def content(file: Path) -> dict[str, Any]:
             text = opened.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES} bytes")
+        if depth(text.decode()) > DEEPEST:
+            raise ValueError(f"it has more than {DEEPEST} lists within each other")
         found = yaml.load(text.decode(), Loader=yaml.BaseLoader)
     except OSError as error:
         raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
@@ -71,6 +75,11 @@ def content(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise ValueError(f"config: {file} must map names of options to values")
     return found
+
+
+def depth(text: str) -> int:
+    """How many brackets are open at most."""
+    return max(accumulate((letter in "[{") - (letter in "]}") for letter in text), default=0)
 
 
 def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> list[str]:

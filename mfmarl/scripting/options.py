@@ -47,7 +47,7 @@ from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
-from mfmarl.scripting.config import spelled_out
+from mfmarl.scripting.config import DEEPEST, depth, spelled_out
 from mfmarl.scripting.tables import check_places
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
@@ -196,19 +196,14 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
 
 
 def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
-    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen.
-
-    Raises:
-        ValueError: values within values within values, deeper than Python goes.
-        ArgumentError: other words that no option takes.
-    """
+    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen."""
     printed = StringIO()
     try:
         with redirect_stdout(printed):
             return dict(vars(parser.parse_args(words)))
-    except RecursionError as error:
-        name, deepest = max(by_option(words), key=lambda given: given[1].count("[") + given[1].count("{"))
-        raise ValueError(f"{name}: got {deepest[:40]}..., allowed are values that are not so deep") from error
+    except SystemExit:
+        say(printed.getvalue().rstrip("\n"))
+        raise
 
 
 def by_option(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -222,12 +217,14 @@ def by_option(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def check_text(words: Sequence[str]) -> None:
-    """Raise ValueError for a word that no table could hold: the name of a file may be bytes that are no UTF-8."""
+    """Raise ValueError for a word that no table could hold, as the name of a file may be bytes, or none could read."""
     for option, text in by_option(words):
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"{option}: got {text!r}, allowed is text in UTF-8") from error
+        if depth(text) > DEEPEST:
+            raise ValueError(f"{option}: got {text[:40]}..., allowed are {DEEPEST} lists within each other")
 
 
 def main(function: Callable[[], object]) -> int:
