@@ -153,7 +153,9 @@ def run(chosen: Sequence[tuple[str, Mutant]], *, fast: bool) -> None:
             if (ROOT / file).is_file():
                 (copy / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / file, copy / file)
-        subprocess.run(["git", "init", "--quiet", str(copy)], check=True)  # provenance asks for a commit
+        git = ["git", "-C", str(copy), "-c", "user.name=mutants", "-c", "user.email=mutants@localhost"]
+        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "whole"]):
+            subprocess.run([*git, *words], check=True)  # provenance asks for a commit
         if failing := outcome(copy, ["tests/test_files.py"]):
             sys.exit(f"no test can be run here: {failing}")
         for number, (group, mutant) in enumerate(chosen, 1):

@@ -50,6 +50,8 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(error) is not SystemExit:
+            raise  # a signal arrived, see `jobs.signals`
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{what} {name!r}: {path} does not load: {reason}") from error
     found = getattr(module, class_name, None)

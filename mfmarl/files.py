@@ -127,7 +127,7 @@ def check_writable(directory: Path) -> None:
             f"out: got {str(directory)[:40]}... of {length} bytes, {longest} of them one name, allowed are at most "
             f"{LONGEST_PATH}, and {LONGEST_PART} a name"
         )
-    while not existing.exists() and existing != existing.parent:
+    while not os.path.lexists(existing) and existing != existing.parent:  # a link may lead nowhere
         existing = existing.parent
     if not existing.is_dir():
         raise ValueError(f"out: cannot write to {directory}: {existing} is not a directory")

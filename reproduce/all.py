@@ -69,10 +69,10 @@ class AllOptions(Execution):
             raise ValueError("precision: got 64, which Battle does not offer; allowed are 32, tf32 and bf16-mixed")
         if self.quick and self.figures_only:
             raise ValueError("quick and figures_only: got both, allowed is one of them")
-        if self.committed and self.seeds is not None:
-            raise ValueError(f"seeds: got {self.seeds}, but {self.results} is committed; name another --out")
         check_writable(self.results)
         check_places(self.results)
+        if self.committed and self.seeds is not None:
+            raise ValueError(f"seeds: got {self.seeds}, but {self.results} is committed; name another --out")
 
     @property
     def results(self) -> Path:

@@ -22,6 +22,7 @@ if __name__ == "__main__":
     import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -39,7 +40,7 @@ from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, by_army, in_order
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
-from mfmarl.jobs.armies import army_file, keep_all, policy_path, seeds_together, trained_seeds
+from mfmarl.jobs.armies import army_file, keep_all, kept_seeds, policy_path, seeds_together, trained_seeds
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import within
 from mfmarl.jobs.folder import folder
@@ -110,6 +111,7 @@ QUICK_SIZE: dict[str, Any] = {"steps": 10, "evaluations": 5, "seed_count": 1, "t
 QUICK = replace(APPENDIX, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 QUICK_AGENTS = 8
+LONGEST_STEM = 160  # bytes of a film's name
 FILMED: Literal["sampled"] = "sampled"  # play in which --replay records, so of all files that it named
 
 
@@ -361,8 +363,7 @@ def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.Da
 
 def is_guest(out: Path, agents: Any, name: str) -> bool:
     """Whether an entrant's armies are not of this folder: a script, or a committed opponent."""
-    here = policy_path(out, agents, name, "*")
-    return not any(here.parent.glob(here.name))
+    return not kept_seeds(out, agents, name)
 
 
 def tournament_figures(table: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, Figure]:
@@ -411,15 +412,23 @@ def film(options: BattleOptions) -> None:
             raise ValueError(f"replay: {error}") from error
         fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
         agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])
-        battle = recording.record(Battle(agents), armies, FILMED, options.seed, custom)
         stem = "-v-".join(Path(army).stem for army in armies) + (f"-battle-{options.seed}" if options.seed else "")
+        check_stem(stem)
+        battle = recording.record(Battle(agents), armies, FILMED, options.seed, custom)
     else:
         battle, stem = Replay.load(Path(f"{name}.npz")), Path(name).name
+        check_stem(stem)
     left, _, right = stem.partition("-battle-")[0].partition("-v-")
     names = (army_name(left), army_name(right)) if right else ("blue", "orange")
     played = FILMED if right else None
     for path in recording.write(battle, options.out / "replays" / stem, options.film, names, played):
         say(f"written: {path.absolute()}")
+
+
+def check_stem(stem: str) -> None:
+    """Raise ValueError if a film cannot be called so: its name while it is written is longer still."""
+    if (length := len(os.fsencode(stem))) > LONGEST_STEM:
+        raise ValueError(f"replay: got {stem}, of {length} bytes, allowed are {LONGEST_STEM}; rename a file")
 
 
 def sizes(options: BattleOptions) -> list[int]:

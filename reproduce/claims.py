@@ -264,9 +264,12 @@ def stale(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> list[Path]
 
 
 def agree(one: Path, other: Path) -> bool:
-    """Whether two tables are the same but for last digits, which other versions of numpy and scipy round otherwise."""
+    """Whether two tables are the same but for last digits, which other versions of numpy and scipy round otherwise.
+
+    By most in far quantiles of Student's t, of which scipy 1.11 has 8 digits.
+    """
     try:
-        pd.testing.assert_frame_equal(read_csv(one), read_csv(other), rtol=1e-8, atol=1e-12)
+        pd.testing.assert_frame_equal(read_csv(one), read_csv(other), rtol=1e-7, atol=1e-12)
     except (AssertionError, ValueError, OSError):
         return False
     return True

@@ -36,6 +36,7 @@ from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
 from mfmarl.files import host
+from mfmarl.jobs.armies import kept_seeds, policy_path
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
@@ -54,19 +55,13 @@ from tests.test_policies import ABOUT
 
 # A script of jobs as those in reproduce/ are, with the number of workers on its command line.
 SCRIPT = """
-import shutil
 import signal
 import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 sys.path.insert(0, {root!r})
-from mfmarl.scripting import tables
-from mfmarl.scripting.options import main
-from mfmarl.scripting.results import with_intervals
-from reproduce import all as all_script
-from reproduce import battle, gaussian_squeeze
-from tests.test_launch import job, launch, main, options
 from mfmarl.jobs.console import say
+from tests.test_launch import job, launch, main, options
 
 def run():
     launch({jobs}, Path(sys.argv[1]), options(workers=int(sys.argv[2]), checkpoint_seconds=0))
@@ -141,6 +136,16 @@ def test_nobody_has_to_listen_to_what_a_script_prints_and_ends() -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("name", ["queue.py", "socket.py", "mfmarl/__init__.py"])
+def test_workers_import_nothing_that_lies_where_the_script_is_called(name: str, tmp_path: Path) -> None:
+    """A file that is called as a module is, or another checkout."""
+    here = tmp_path / "here"
+    (here / name).parent.mkdir(parents=True)
+    (here / name).write_text("raise SystemError")
+    ended = subprocess.run([*script(tmp_path, SHORT), "2"], cwd=here, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_letters_that_a_stream_does_not_know_are_written_as_numbers() -> None:
     """As of a terminal under LC_ALL=C, or of a folder whose name is no text."""
     for encoding, text, written in (("ascii", "τ = 1", rb"\u03c4 = 1"), ("utf-8", "/\udcff", rb"/\udcff")):
@@ -155,6 +160,14 @@ def test_a_method_that_exits_is_a_failed_job(workers: int, tmp_path: Path) -> No
     with pytest.raises(JobsFailedError, match=r"1 of 2 jobs failed; the others are done\.\nexits: SystemExit: 0"):
         launch(jobs, tmp_path, options(workers=workers))
     assert rows(tmp_path, jobs[1:])
+
+
+def test_sigterm_while_the_file_of_a_method_loads_is_no_fault_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    assert main(lambda: launch([job("a", f"{tmp_path}/slow.py:Slow")], tmp_path / "out", options())) == 143
+    assert capsys.readouterr().err == "\nstopped; the same command goes on from here\n"
 
 
 def test_a_report_of_failures_counts_what_is_done(tmp_path: Path) -> None:
@@ -217,10 +230,28 @@ def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
     assert capfd.readouterr().err.count(message) == 1, "said once"
 
 
+def test_who_waits_for_a_lock_says_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mfmarl.jobs.locks.SAID_SECONDS", 0.01)
+
+    def wait() -> None:
+        with locked(tmp_path, wait=True):
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        with locked(tmp_path):
+            waits = pool.submit(wait)
+            said = ""
+            while "waiting" not in said:
+                said += capfd.readouterr().err
+            assert not waits.done()
+        waits.result(timeout=60)
+    assert said == f"{tmp_path.name} is being worked on by process {os.getpid()} on {host()}; waiting for it\n"
+
+
 def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> None:
     code = f"""
-import io
-import math
 import os
 from pathlib import Path
 from mfmarl.jobs.locks import locked
@@ -524,6 +555,23 @@ def test_a_kill_between_a_table_and_its_checksum_is_no_damage(
     assert subprocess.call(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=tmp_path) == 0
 
 
+def test_a_table_that_another_call_writes_meanwhile_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its checksum was read."""
+    frame, path = pd.DataFrame({"x": [1.5, 2.5]}), tmp_path / "t.csv"
+    tables.write_table(frame, path, ["x"])
+    digest = tables.digest
+
+    def digest_of_a_new_one(file: Path) -> str:
+        monkeypatch.setattr(tables, "digest", digest)
+        tables.write_table(frame + 1, path, ["x"])
+        return digest(file)
+
+    monkeypatch.setattr(tables, "digest", digest_of_a_new_one)
+    assert tables.read_table(path, ["x"])["x"].tolist() == [2.5, 3.5]
+
+
 def test_committed_tables_are_as_they_were_written() -> None:
     sums = sorted((TOY.parents[1] / "results").rglob("SHA256SUMS"))
     assert len(sums) >= 7
@@ -545,6 +593,26 @@ def test_a_method_of_a_long_path_has_a_folder() -> None:
     assert name.endswith("file.py_Class-100-seeds-0-7")
 
 
+def test_no_name_has_more_bytes_than_a_file_system_takes() -> None:
+    """A letter may be four bytes; an unfinished file has its own name and those of its process and its machine."""
+    name = job_name("appendix", f"/一/{'一' * 80}.py:{'二' * 80}", 100, seeds=(0, 7))
+    assert len(name.encode()) <= 200
+    long = policy_path(Path("out"), 128, f"{'一' * 80}.py:{'二' * 80}", 2**60)
+    assert len(f".{long.stem}.4194304@{'h' * 64}.partial{long.suffix}".encode()) <= 255
+    assert long == policy_path(Path("out"), 128, f"elsewhere/{'一' * 80}.py:{'二' * 80}", 2**60)
+
+
+def test_armies_are_found_whatever_letters_their_method_has(tmp_path: Path) -> None:
+    for name, seed in (("my[1].py:A*", 3), ("my[1].py:A*", 20), ("my[1].py:A*B", 7), ("mf-q", 5)):
+        file = policy_path(tmp_path, 8, name, seed)
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (tmp_path / "policies" / "mf-q-8-seed-best.safetensors").touch()
+    assert kept_seeds(tmp_path, 8, "my[1].py:A*") == [3, 20]
+    assert kept_seeds(tmp_path, 8, "mf-q") == [5]
+    assert kept_seeds(tmp_path, 64, "mf-q") == kept_seeds(tmp_path / "nowhere", 8, "mf-q") == []
+
+
 @pytest.fixture
 def army(tmp_path: Path) -> Path:
     """The file of an army that has learned nothing."""
@@ -552,6 +620,17 @@ def army(tmp_path: Path) -> Path:
     network = BattleNetwork(False, torch.Generator())
     Policy(network, Acting("epsilon", 0.05), ABOUT, uses_mean_action=False).save(file)
     return file
+
+
+def test_a_film_whose_name_would_be_too_long_is_refused_before_the_battle(
+    army: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfmarl.tournament.recording.record", lambda *_: pytest.fail("it is played"))
+    long = army.rename(tmp_path / f"{'a' * 200}.safetensors")
+    assert main(lambda: battle.run(["--replay", str(long), "rush", "--out", str(tmp_path / "out")])) == 2
+    said = f"error: replay: got {long.stem}-v-rush, of 207 bytes, allowed are 160; rename a file\n"
+    assert capsys.readouterr().err == said
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_army_is_no_agent_nor_an_agent_an_army(army: Path, tmp_path: Path) -> None:

@@ -84,3 +84,10 @@ def test_a_directory_below_a_file_is_not_writable(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a directory"):
         check_writable(tmp_path / "file" / "folder")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("target", ["nothing", "link"])
+def test_a_link_that_leads_nowhere_is_not_writable(target: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / target)
+    with pytest.raises(ValueError, match="link is not a directory"):
+        check_writable(tmp_path / "link" / "folder")

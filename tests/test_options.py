@@ -113,6 +113,21 @@ def test_options_of_custom_classes_come_from_the_command_line_and_yaml(tmp_path:
     assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method["kind"] == "slow"
 
 
+def test_a_device_that_never_ends_is_no_file_of_options() -> None:
+    with pytest.raises(ValueError, match=r"^config: '/dev/zero' is no YAML: it has more than 1000000 bytes$"):
+        parse(ToyOptions, ["--config", "/dev/zero"])
+
+
+@pytest.mark.parametrize("flag", ["--agents", "--method.depth"])
+def test_values_that_are_too_deep_are_one_line(flag: str) -> None:
+    deep = "[" * 3000 + "]" * 3000
+    name = flag[2:]
+    message = rf"^{re.escape(name)}: got \[{{40}}\.\.\., allowed are 50 lists within each other$"
+    for words in ([flag, deep], [f"{flag}={deep}"]):
+        with pytest.raises(ValueError, match=message):
+            parse(ToyOptions, ["--algorithms", "some/file.py:Mine", *words])
+
+
 def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(yaml.safe_dump({"seeds": 5, "agents": [7], "quick": True}))
     options = parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), "--seeds", "2"])
@@ -140,6 +155,10 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("launcher: {a: b}", "launcher: got {a: b}, allowed is local or slurm"),
         ("method: 3", "method: got 3, allowed is a mapping of names to values"),
         ("- agents", "must map names of options to values"),
+        (f"agents: {'[' * 3000}4{']' * 3000}", "is no YAML: it has more than 50 lists within each other"),
+        ("agents: " + "- " * 3000, "is no YAML: "),
+        ("agents:\n" + "- " * 3000, "is no YAML: maximum recursion depth exceeded"),
+        (f"# {'long' * 250_000}", "is no YAML: it has more than 1000000 bytes"),
         ("a: [", "is no YAML: "),
     ],
 )

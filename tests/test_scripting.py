@@ -92,13 +92,15 @@ def test_new_rows_take_the_place_of_those_that_agree_with_them(tmp_path: Path) -
     assert read_csv(path).to_numpy().tolist() == [["a", 0, 2], ["a", 1, 2], ["b", 1, 1]]
 
 
-def test_provenance_names_the_commit_of_this_checkout() -> None:
+def test_provenance_names_the_commit_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         pytest.skip("no checkout")
     found = commit()
     assert found is not None
     assert len(str(found["id"])) == 40
+    monkeypatch.setenv("GIT_DIR", "/another/repository/.git")  # as a hook of git does
+    assert commit() == found
 
 
 def test_options_of_a_custom_class_reach_it_and_no_other() -> None:

@@ -134,10 +134,11 @@ def test_thresholds_constants_and_cycles_are_the_exact_ones() -> None:
     known = known[known["quantity"] != "largest norm of S"]
     assert known["value"].to_numpy() == pytest.approx(known["exact"].to_numpy(), rel=1e-6)
     periods = of_quantity(contraction.cycles(0, sweeps=400), "period of play (0: above 64)")
-    found = periods.set_index(["game", "order", "damping"])["value"]
-    assert found["matching pennies", "synchronous", 1.0] == 4
-    assert found["anti-coordination", "synchronous", 1.0] == 2
-    assert found["coordination, staggered start", "colour-by-colour", 1.0] == 1
+    undamped = periods[periods["damping"] == 1.0]
+    found = dict(zip(zip(undamped["game"], undamped["order"], strict=True), undamped["value"], strict=True))
+    assert found["matching pennies", "synchronous"] == 4
+    assert found["anti-coordination", "synchronous"] == 2
+    assert found["coordination, staggered start", "colour-by-colour"] == 1
 
 
 def test_sampled_play_forgets_its_start_where_it_is_hot_only() -> None:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from mfmarl.evaluation.rounds import SCRIPTED
 from mfmarl.files import atomic
 from mfmarl.jobs.execution import Execution
-from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.job import TrainingJob, shortened
 
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
 # Seeds of Battle in a job on a GPU: our choice, a gradient step of all launches little more than one of one.
 STACKED = 16
+LONGEST_NAME = 110  # bytes of a method's name in that of a file, which takes 255, those of an unfinished one with them
 
 
 def policy_path(out: Path, agents: int, algorithm: str, seed: int | str) -> Path:
-    """File of a trained army; the name of a custom class is made of its file and its own."""
-    name = algorithm.rpartition("/")[2].replace(".py:", "-")
+    """File of a trained army; the name of a custom class is made of its file and its own, a very long one shortened."""
+    name = shortened(algorithm.rpartition("/")[2].replace(".py:", "-"), LONGEST_NAME)
     return out / "policies" / f"{name}-{agents}-seed-{seed}.safetensors"
 
 
@@ -54,11 +55,16 @@ def trained_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
     Raises:
         ValueError: there are none.
     """
-    found = policy_path(out, agents, algorithm, 0).parent.glob(policy_path(out, agents, algorithm, "*").name)
-    seeds = sorted(int(path.stem.rpartition("-")[2]) for path in found)
-    if not seeds:
+    if not (seeds := kept_seeds(out, agents, algorithm)):
         raise ValueError(f"opponents: there is no {policy_path(out, agents, algorithm, 0)}; train {algorithm} first")
     return seeds
+
+
+def kept_seeds(out: Path, agents: int, algorithm: str) -> list[int]:
+    """The seeds whose armies are there, none perhaps."""
+    before = policy_path(out, agents, algorithm, "")
+    ends = (path.stem.partition(before.stem) for path in before.parent.glob(f"*{before.suffix}"))
+    return sorted(int(seed) for start, _, seed in ends if not start and seed.isdecimal())
 
 
 def army_file(name: str, *folders: Path) -> str:

@@ -197,8 +197,15 @@ def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
     Of a very long one the middle is left out.
     """
     words = "-".join([*map(str, labels), *(["seeds", str(min(seeds)), str(max(seeds))] if seeds else [])])
-    name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words)
-    return name if len(name.encode()) <= LONGEST_NAME else f"{name[:40]}...{name[-60:]}"
+    return shortened("".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words), LONGEST_NAME)
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name without its middle if it has more bytes than `longest`, which is at least 103."""
+    written = name.encode()
+    if len(written) <= longest:
+        return name
+    return f"{written[:40].decode(errors='ignore')}...{written[-60:].decode(errors='ignore')}"
 
 
 def canonical(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mfmarl.files import host, write_text
+from mfmarl.jobs.console import say
 
 LOCK, HOLDER = ".lock", ".holder"
+SAID_SECONDS = 3.0  # of waiting, after which it is said for whom: a table is written sooner
 
 
 class HeldError(ValueError):
@@ -24,7 +27,7 @@ def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
 
     Args:
         directory: the folder, which is made if need be. The file .lock stays there: to remove it would be a race.
-        wait: until whoever holds it is done.
+        wait: until whoever holds it is done; who that is is said if it takes long.
 
     Raises:
         HeldError: another process holds it.
@@ -32,9 +35,13 @@ def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / LOCK)
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=SAID_SECONDS if wait else 0)
     except Timeout as error:
-        raise HeldError(f"{directory.name} is being worked on by {holder(directory)}") from error
+        held = f"{directory.name} is being worked on by {holder(directory)}"
+        if not wait:
+            raise HeldError(held) from error
+        say(f"{held}; waiting for it", sys.stderr)
+        lock.acquire()
     try:
         write_text(f"process {os.getpid()} on {host()}", directory / HOLDER)
         yield
@@ -46,6 +53,6 @@ def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
 def holder(directory: Path) -> str:
     """Which process holds the lock of `directory`, as far as it has said so."""
     try:
-        return (directory / HOLDER).read_text(encoding="utf-8")
+        return (directory / HOLDER).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "another process"

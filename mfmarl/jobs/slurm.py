@@ -68,8 +68,9 @@ OURS = (
 )
 # Options of a user's other calls of Slurm's commands: which jobs they show, and whether they ask before they cancel.
 HABITS = ("SQUEUE_", "SACCT_", "SCANCEL_")
-# A task does not hear what Slurm announces before submitit listens: to be ended by it would be a failure.
-DEAF = """sh -c 'trap "" TERM USR2; exec "$0" "$@"' """
+# A task does not hear what Slurm announces before submitit listens: to be ended by it would be a failure. It starts in
+# the root folder, as Python would take modules of any other before all else: see `workers.start_servers`.
+BEGINNING = """sh -c 'trap "" TERM USR2; cd /; exec "$0" "$@"' """
 UNFIT = "%\\\n"  # in the name of a folder: Slurm replaces them, or what stands beside them
 
 
@@ -217,7 +218,8 @@ def submit(
     record = records(place) / f"{name}.json"
     folders = [[place.folder(job).name for job in share] for share in dealt]
     write_json({"tasks": folders}, record)
-    python = DEAF + shlex.quote(sys.executable)
+    path = os.pathsep.join(os.path.abspath(each) for each in sys.path)  # a task finds what this process finds
+    python = f"env PYTHONPATH={shlex.quote(path)} {BEGINNING}{shlex.quote(sys.executable)}"
     executor = submitit.SlurmExecutor(records(place), max_num_timeout=execution.slurm_requeues, python=python)
     executor.update_parameters(**parameters(name, places, execution))
     given = [variable for option in VARIABLES if getattr(execution, option) for variable in VARIABLES[option]]

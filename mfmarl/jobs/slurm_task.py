@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,13 @@ class Share:
     jobs      what is to be done, the first first
     places    one for each worker
     requeues  how often the task may be queued again
+    directory where it works: that of whoever submits it, whose paths may be relative
     """
 
     jobs: tuple[Job, ...]
     places: tuple[Place, ...]
     requeues: int
+    directory: str = field(default_factory=os.getcwd)
 
     def __call__(self) -> dict[str, str]:
         """Do the jobs, or what is left of them; return why some failed, by name.
@@ -47,6 +49,7 @@ class Share:
             ValueError: the task was queued again too often, has fewer GPUs than it asked for, or its folder of
                 temporary files does not do.
         """
+        os.chdir(self.directory)
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
         if restarts > self.requeues:
             raise ValueError(f"slurm_requeues: queued again {restarts} times, allowed is {self.requeues}")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
@@ -200,7 +200,7 @@ class Worker:
         self.job: Job | None = None
         self.connection, other_end = context.Pipe()
         self.process = context.Process(target=serve, args=(other_end, place), daemon=True)
-        resource_tracker.ensure_running()  # to start it would end the blocking
+        start_servers()  # to start that of resources below would end the blocking
         # Ctrl-C on a terminal reaches workers too. They are not to see it: this process ends them.
         unheard = {signal.SIGINT, *(ANNOUNCEMENTS if place.on_slurm else ())}
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, unheard)
@@ -230,6 +230,21 @@ class Worker:
             return self.job, f"its worker ended with exit code {code}" + (f": {guard}" if self.need_main else "")
         hint = ", often for a lack of memory" if -code == signal.SIGKILL else ""
         return self.job, f"its worker was killed by {signal.Signals(-code).name}{hint}"
+
+
+def start_servers() -> None:
+    """Start the server that workers are forked from, and the tracker of its resources, unless they run.
+
+    They import what lies where they start before anything else: another checkout, or a file that is called as a
+    module is. In the root folder lies nothing. A worker gets the path and the working directory of this process.
+    """
+    here = Path.cwd()
+    os.chdir("/")
+    try:
+        resource_tracker.ensure_running()
+        forkserver.ensure_running()
+    finally:
+        os.chdir(here)
 
 
 def needs_main(job: Job) -> bool:

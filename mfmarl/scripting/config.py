@@ -6,11 +6,14 @@ import argparse
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+DEEPEST = 50  # brackets within each other: what reads them calls itself for each
+MOST_BYTES = 1_000_000  # of a file: a device such as /dev/zero never ends
 TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
 
 
@@ -53,19 +56,30 @@ def content(file: Path) -> dict[str, Any]:
     """What a YAML file holds, each scalar as the text that stands there; nothing of an empty file.
 
     Raises:
-        ValueError: it cannot be read, is no YAML, or no mapping of names.
+        ValueError: it cannot be read, is too long, no YAML, or no mapping of names.
     """
     try:
-        found = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        with open(file, "rb") as opened:
+            text = opened.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES} bytes")
+        if depth(text.decode()) > DEEPEST:
+            raise ValueError(f"it has more than {DEEPEST} lists within each other")
+        found = yaml.load(text.decode(), Loader=yaml.BaseLoader)
     except OSError as error:
         raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a path with a null byte
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also no UTF-8, or a path with a null byte
         raise ValueError(f"config: {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
     if found in (None, ""):
         return {}
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise ValueError(f"config: {file} must map names of options to values")
     return found
+
+
+def depth(text: str) -> int:
+    """How many brackets are open at most."""
+    return max(accumulate((letter in "[{") - (letter in "]}") for letter in text), default=0)
 
 
 def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> list[str]:

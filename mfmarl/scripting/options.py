@@ -30,7 +30,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -47,7 +47,7 @@ from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
-from mfmarl.scripting.config import spelled_out
+from mfmarl.scripting.config import DEEPEST, depth, spelled_out
 from mfmarl.scripting.tables import check_places
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
@@ -206,16 +206,25 @@ def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
         raise
 
 
-def check_text(words: Sequence[str]) -> None:
-    """Raise ValueError for a word that no table could hold: the name of a file may be bytes that are no UTF-8."""
+def by_option(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each word of a command line beside the option that it is of; of `--a=b` b alone."""
     option = "arguments"
     for word in words:
-        if word.startswith("--"):
-            option = word[2:].partition("=")[0].replace("-", "_")
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--"):
+            option = flag[2:].replace("-", "_")
+        yield option, value if equals and flag.startswith("--") else word
+
+
+def check_text(words: Sequence[str]) -> None:
+    """Raise ValueError for a word that no table could hold, as the name of a file may be bytes, or none could read."""
+    for option, text in by_option(words):
         try:
-            word.encode()
+            text.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"{option}: got {word!r}, allowed is text in UTF-8") from error
+            raise ValueError(f"{option}: got {text!r}, allowed is text in UTF-8") from error
+        if depth(text) > DEEPEST:
+            raise ValueError(f"{option}: got {text[:40]}..., allowed are {DEEPEST} lists within each other")
 
 
 def main(function: Callable[[], object]) -> int:

@@ -105,6 +105,8 @@ def command() -> str:
 def commit() -> dict[str, object] | None:
     """The commit of the checkout this package lies in, whoever owns it, and whether its code differs; else None."""
     checkout = Path(__file__).resolve().parents[2]
+    # A hook of git, or whoever calls us from one, names another repository in variables.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -112,6 +114,7 @@ def commit() -> dict[str, object] | None:
             capture_output=True,
             text=True,
             check=True,
+            env=environment,
         ).stdout.strip()
 
     try:

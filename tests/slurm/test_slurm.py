@@ -56,7 +56,12 @@ class Sweep:
     started: ClassVar[list[Sweep]] = []
 
     def __init__(
-        self, cluster: Cluster, out: Path, *arguments: str, script: tuple[str, ...] = ("-m", "tests.slurm.sweep")
+        self,
+        cluster: Cluster,
+        out: Path,
+        *arguments: str,
+        script: tuple[str, ...] = ("-m", "tests.slurm.sweep"),
+        cwd: Path = ROOT,
     ):
         self.cluster, self.out = cluster, out
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -64,7 +69,7 @@ class Sweep:
         self.arguments = [*common, *arguments]
         self.process = subprocess.Popen(
             [sys.executable, *script, *self.arguments],
-            cwd=ROOT,
+            cwd=cwd,
             env={**cluster.environment, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -134,6 +139,16 @@ def test_shares_on_workers_give_the_bytes_of_a_local_run(cluster: Cluster, tmp_p
     run([*sizes, "--workers", "1", "--accelerator", "cpu", "--out", str(tmp_path / "here")])
     assert rows(tmp_path / ODD) == rows(tmp_path / "here")
     assert not list(tmp_path.glob("*/jobs/slurm/mfmarl-*.json")), "nothing runs any more"
+
+
+def test_tasks_import_nothing_that_lies_where_the_script_is_called(cluster: Cluster, tmp_path: Path) -> None:
+    """Another checkout, say; a relative --out is meant from there all the same."""
+    (tmp_path / "mfmarl").mkdir()
+    (tmp_path / "mfmarl" / "__init__.py").write_text("raise SystemError")
+    script = (str(ROOT / "tests/slurm/sweep.py"),)
+    code, said = Sweep(cluster, Path("below"), "--jobs", "1", script=script, cwd=tmp_path).end()
+    assert code == 0, said
+    assert len(rows(tmp_path / "below")) == 1
 
 
 @pytest.mark.parametrize(
