@@ -25,6 +25,7 @@ from mfmarl.scripting.pages.code import with_lines
 from mfmarl.scripting.steps import module_of
 
 ROOT = Path(__file__).parents[1]
+GPU_COUNTS = ROOT / "tests/gpu_counts.csv"  # what a change of the code changes, and no run
 TASKS = {
     "gaussian_squeeze": gaussian_squeeze.passages,
     "ising": ising.passages,
@@ -43,7 +44,11 @@ def passages(root: Path) -> dict[str, Mapping[str, str]]:
             **speed.speed(root / "benchmarks/speed.csv"),
             **speed.against(root / "benchmarks/against.csv"),
         },
-        "docs/cluster.md": {**speed.scaling(root / "benchmarks/scaling.csv"), "committed": times.in_all(results)},
+        "docs/cluster.md": {
+            **speed.scaling(root / "benchmarks/scaling.csv"),
+            **speed.gpu(GPU_COUNTS),
+            "committed": times.in_all(results),
+        },
         "results/theory/README.md": {"times": times.of_task(results, "theory")},
     }
     for task, of_task in TASKS.items():
