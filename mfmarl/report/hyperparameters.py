@@ -73,7 +73,7 @@ class Column(NamedTuple):
 
     settings: Sequence[Settings]
     jobs: Sequence[int]  #: how many, of each settings.
-    unused: Collection[str] = ()  #: fields that were set, and that none of the methods has a use for.
+    unused: Collection[str] = ()  #: fields that none of the jobs' methods has a use for.
 
 
 class Row(NamedTuple):
@@ -100,19 +100,17 @@ def column(
         today: the settings as the script has them now. Where a value is still the same, its source is told as it is
             known now; what a call recorded is what was known then.
     """
-    settings, jobs, unused_ones = [], [], set()
+    settings, jobs, without = [], [], []
     for call in calls:
         for part in parts or [""]:
             recorded = _named_now(call["settings"].get(part, {}) if part else call["settings"], today)
             methods = Counter(_method(job) for name, job in call["jobs"].items() if _words(part) in name)
             for method, count in methods.items():
-                without = unused(method)
-                settings.append(
-                    {name: _known_now(each, today.get(name)) for name, each in recorded.items() if name not in without}
-                )
+                without.append(unused(method))
+                used = {name: each for name, each in recorded.items() if name not in without[-1]}
+                settings.append({name: _known_now(each, today.get(name)) for name, each in used.items()})
                 jobs.append(count)
-                unused_ones |= recorded.keys() & without
-    return Column(settings, jobs, unused_ones)
+    return Column(settings, jobs, frozenset.intersection(*map(frozenset, without)) if without else ())
 
 
 def _named_now(recorded: Settings, today: Settings) -> Settings:
