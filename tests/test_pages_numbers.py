@@ -226,6 +226,39 @@ def test_pictures_of_theory_are_described_as_they_are() -> None:
     assert best[0] == 445
 
 
+def test_further_pictures_of_theory_are_described_as_they_are() -> None:
+    ours = page_of("theory")
+    proof = "the proof's factor falls through 1 at 1.5 and to 0 at 2"
+    assert proof in ours
+    rows = table("theory/contraction.csv").query("quantity == 'factor of a sweep, exact'")
+    rows = rows[rows["setting"].str.startswith("reading=the proof's")]
+    tau = rows["setting"].str.split("temperature=").str[1].astype(float)
+    factors = rows["value"].set_axis(tau).sort_index()
+    assert factors[factors.index < 1.45].min() > 1 > factors[factors.index > 1.55].max()
+    assert factors[2.0] == pytest.approx(0, abs=1e-6)
+    assert "near 1 when cold for that one and near 0.05 for the others" in ours
+    swing, cold = "congestion: mean swing |m(t+1) - m(t)| / 2", ("agents=100", "temperature=0.1")
+    assert theory("learning", swing, "order=synchronous", "stored=same", *cold) > 0.95
+    assert theory("learning", swing, "order=synchronous", "stored=previous", *cold) == pytest.approx(0.05, abs=0.015)
+
+
+def test_the_picture_of_matrix_games_is_described_as_it_is() -> None:
+    rates = table("matrix_games/table.csv").dropna(subset="published")
+    off = max(rates.to_dict("records"), key=lambda row: abs(row["share"] - row["published"]))
+    assert off["exploration"] == "T 5000 x 0.998^t"
+    assert f"but for IL cooled by 0.998, at {off['share']:.2f} with its circle at {off['published']:.2f}" in page_of(
+        "matrix_games"
+    )
+
+
+def test_gains_against_an_earlier_commit_are_those_of_the_table() -> None:
+    gains = pd.read_csv(ROOT / "benchmarks/against.csv")
+    rounds = gains[gains["unit"] == "CPU seconds a round"]["ratio"]
+    assert f"whole rounds gain {rounds.min():.2f} to {rounds.max():.2f}" in page("CHANGELOG.md")
+    assert "a whole round gains next to nothing" in page("docs/speed.md")
+    assert rounds.max() < 1.1
+
+
 def test_provenance_has_what_the_caption_of_battle_says() -> None:
     calls = json.loads((RESULTS / "battle/provenance.json").read_text())
     assert calls["appendix"][0]["settings"]["steps"]["value"] == 2000
