@@ -29,6 +29,7 @@ _PLACES = {
     "MFQ": "mfmarl.algorithms.q_learning",
     "Metropolis": "mfmarl.algorithms.lattice",
     "RecFMQ": "mfmarl.algorithms.frequency_maximum",
+    "TabularIL": "mfmarl.algorithms.lattice",
     "TabularMFQ": "mfmarl.algorithms.lattice",
     # base classes of custom methods, and what they learn from
     "BattleAgent": "mfmarl.algorithms.battle",

@@ -12,6 +12,7 @@ from mfmarl.algorithms.frequency_maximum import FMQ as FMQ
 from mfmarl.algorithms.frequency_maximum import RecFMQ as RecFMQ
 from mfmarl.algorithms.lattice import LatticeAgent as LatticeAgent
 from mfmarl.algorithms.lattice import Metropolis as Metropolis
+from mfmarl.algorithms.lattice import TabularIL as TabularIL
 from mfmarl.algorithms.lattice import TabularMFQ as TabularMFQ
 from mfmarl.algorithms.q_learning import IL as IL
 from mfmarl.algorithms.q_learning import MFQ as MFQ

@@ -68,8 +68,8 @@ class EpsilonGreedy:
 
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
         """See Exploration."""
-        explored = self.explore(uniform, step, values.shape[-1])
-        return torch.where(explored < 0, values.argmax(-1), explored)
+        epsilon, best = self.epsilon(step), values.argmax(-1)
+        return best if epsilon == 0 else _random(uniform, epsilon, values.shape[-1]).where(uniform < epsilon, best)
 
     def explore(self, uniform: Tensor, step: int, actions: int) -> Tensor:
         """Random actions of those who explore and -1 for the others: `[...]` int64 from draws `[...]`.
@@ -79,8 +79,7 @@ class EpsilonGreedy:
         epsilon = self.epsilon(step)
         if epsilon == 0:
             return torch.full_like(uniform, -1, dtype=torch.int64)
-        random = (uniform * (actions / epsilon)).long().clamp_(max=actions - 1)
-        return random.where(uniform < epsilon, -1)
+        return _random(uniform, epsilon, actions).where(uniform < epsilon, -1)
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,11 @@ class Boltzmann:
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
         """See Exploration."""
         return sample(boltzmann_policy(values, self.temperature(step)), uniform)
+
+
+def _random(uniform: Tensor, epsilon: float, actions: int) -> Tensor:
+    """Evenly drawn actions by draws below epsilon, `[...]` int64; of the others any number."""
+    return (uniform * (actions / epsilon)).long().clamp_(max=actions - 1)
 
 
 def sample(policy: Tensor, uniform: Tensor) -> Tensor:

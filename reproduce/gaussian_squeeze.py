@@ -228,6 +228,16 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
         yield Cell({"algorithm": algorithm, "actor_rate": rate}, cell)
 
 
+def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:
+    """The appendix's values with as many joint steps as 100 agents have: for 1000 agents ten times those of `appendix`.
+
+    There runs of all sizes have as many gradient steps, so that the more agents there are the less they play.
+    """
+    for steps, algorithm in product((APPENDIX.joint_steps(1000), APPENDIX.joint_steps(100)), algorithms):
+        cell = replace(APPENDIX, updates=None, steps=steps, seed_count=16)
+        yield Cell({"algorithm": algorithm, "steps": steps}, cell)
+
+
 STUDIES = {
     "sensitivity": Study(
         ("algorithm", "schedule", "steps", "embedding", "stored", "agents"), (500,), ("il", "mf-q"), sensitivity
@@ -238,6 +248,7 @@ STUDIES = {
     "informed-start": Study(
         ("algorithm", "actor_rate", "agents"), (500, 1000), ("maac", "ac", "mf-ac"), informed_start
     ),
+    "joint-steps": Study(("algorithm", "steps", "agents"), (1000,), ("il", "mf-q"), joint_steps),
 }
 
 
@@ -255,9 +266,10 @@ class GaussianSqueezeOptions(Options):
     """The sum that is best; another than the paper's needs a custom --out."""
     sigma: float = 200.0
     """How far the sum may be from mu; another than the paper's needs a custom --out."""
-    study: Literal["sensitivity", "exploration", "informed-start"] | None = None
+    study: Literal["sensitivity", "exploration", "informed-start", "joint-steps"] | None = None
     """In place of the learning curves, what decides the outcome: for IL and MF-Q epsilon, budget, id embedding and
-    stored mean action; for value methods their exploration and discount; for actor-critics their start and rate."""
+    stored mean action; for value methods their exploration and discount; for actor-critics their start and rate; for
+    IL and MF-Q with 1000 agents how many joint steps."""
     scale_target: bool = False
     """Scale mu and sigma with the number of agents; without --agents a thousand to a million of them."""
 

@@ -1,7 +1,8 @@
 """The Ising model: mean field Q-learning against Metropolis sampling and exact physics (appendix C.2).
 
-Without options it runs MF-Q in three orders of updates and MCMC on 20 x 20 spins over temperature, their training at
-two temperatures, and lattices of 8, 16 and 32 around the critical point; and writes to results/ising
+Without options it runs MF-Q and independent Q-learning (IL) in three orders of updates and MCMC on 20 x 20 spins over
+temperature, their training at two temperatures, and MF-Q and MCMC on lattices of 8, 16 and 32 around the critical
+point; and writes to results/ising
 
     equilibrium.csv, summary.csv    time means of every run; means over seeds beside the exact energy
     training.csv                    order parameter and error of Q against sweeps
@@ -55,7 +56,8 @@ from mfmarl.statistical_physics import (
 )
 
 OUT = Path("results/ising")
-METHODS = {"mf-q": "tabular-mf-q", "mcmc": "metropolis"}
+METHODS = {"mf-q": "tabular-mf-q", "il": "tabular-il", "mcmc": "metropolis"}
+PICTURED = ("mf-q", "mcmc")
 ORDERS = ("checkerboard", "simultaneous", "released-code")
 KEYS = ["method", "order", "size"]
 RUN = [*KEYS, "temperature", "seed"]
@@ -91,7 +93,8 @@ SIZE = 20  # the paper
 
 # The domain walls of released-code hardly move: only slow cooling through its transition at tau = 2 lets it order.
 SLOW = replace(EQUILIBRIUM, decay=3e-4, steps=50_000)
-# There it is trained too, and beyond: in cells of their own, so that the runs at other temperatures stay as they are.
+# IL has its transition there too. There they are trained, and beyond: in cells of their own, so that the runs at other
+# temperatures stay as they are.
 TRAINING_THERE = replace(TRAINING, temperatures=(2.0,))
 BEYOND = (2.1, 2.2, 2.3, 2.4)
 
@@ -123,13 +126,13 @@ class IsingOptions(Options):
     settings: list[str] = field(default_factory=lambda: ["appendix"])
     """The settings to run: appendix, the only ones."""
     algorithms: list[str] = field(default_factory=list)
-    """Of mf-q and mcmc, or path/to/file.py:Class for a custom one; without it those two."""
+    """Of mf-q, il and mcmc, or path/to/file.py:Class for a custom one; without it those three."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
     """Number of spins of the lattice, the square of an even number; without it 400."""
     orders: list[str] = field(default_factory=lambda: list(ORDERS))
-    """Orders of updates of MF-Q and of custom methods: checkerboard, simultaneous, released-code."""
+    """Orders of updates of all but mcmc: checkerboard, simultaneous, released-code. Pictures are of the first alone."""
     temperatures: list[float] = field(default_factory=list)
     """Temperatures tau at which to compare; without it those of the settings."""
 
@@ -172,16 +175,22 @@ def train(options: IsingOptions) -> None:
         settings: dict[str, object] = {cell.called: sources(cell.settings) for cell in some}
         if part == "equilibrium" and any(cell.size in CUMULANTS for cell in some):
             settings["crossings"] = binder_fit()
-        sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
+        if some:
+            sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
     for section, name in zip(sections, ("training.csv", "equilibrium.csv"), strict=False):
         check_update(options.out / name, section.jobs, [*KEYS, "temperature"], options)
-    training, equilibrium, snapshots, frames = (rows.drop(columns="part") for rows in do(sections, options))
-    update(options.out / "training.csv", training, replacing=RUN, keys=[*RUN, "step"])
-    update(options.out / "equilibrium.csv", averaged(equilibrium), replacing=RUN, keys=RUN)
-    of_one = {"seed": options.seed, "runs": 1}
-    snapshots = snapshots.fillna(of_one).astype(dict.fromkeys(of_one, int))
-    update(options.out / "snapshots.csv", snapshots, replacing=["kind", *KEYS], keys=[*PICTURE, "row"])
-    update(options.out / "frames.csv", pictures(frames), replacing=KEYS, keys=[*KEYS, "temperature", "step"])
+    done = {
+        section.name: rows.drop(columns="part") for section, rows in zip(sections, do(sections, options), strict=True)
+    }
+    update(options.out / "training.csv", done["training"], replacing=RUN, keys=[*RUN, "step"])
+    update(options.out / "equilibrium.csv", averaged(done["equilibrium"]), replacing=RUN, keys=RUN)
+    if "snapshots" in done:
+        of_one = {"seed": options.seed, "runs": 1}
+        snapshots = done["snapshots"].fillna(of_one).astype(dict.fromkeys(of_one, int))
+        update(options.out / "snapshots.csv", snapshots, replacing=["kind", *KEYS], keys=[*PICTURE, "row"])
+    if "frames" in done:
+        frames = pictures(done["frames"])
+        update(options.out / "frames.csv", frames, replacing=KEYS, keys=[*KEYS, "temperature", "step"])
 
 
 def cells(options: IsingOptions) -> Iterator[Cell]:
@@ -197,20 +206,23 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
             settings = replace(SLOW, temperatures=compared.temperatures) if slow else compared
             chosen = f"tau-{min(options.temperatures)}-to-{max(options.temperatures)}" if options.temperatures else ""
             yield Cell("equilibrium", method, order, options.size, settings, at=chosen)
-            if slow or (method == "mcmc" and not options.quick):
+            if slow or (method in ("il", "mcmc") and not options.quick):
                 yield Cell("training", method, order, options.size, TRAINING_THERE, at="tau-2")
                 if not options.temperatures:
                     hot = replace(settings, temperatures=BEYOND)
                     yield Cell("equilibrium", method, order, options.size, hot, at="above-tau-2")
-        for size, temperatures in CUMULANTS.items() if not options.quick and "checkerboard" in options.orders else ():
+        crossed = method != "il" and "checkerboard" in options.orders and not options.quick
+        for size, temperatures in CUMULANTS.items() if crossed else ():
             if size != options.size:
                 yield Cell("equilibrium", method, "checkerboard", size, replace(EQUILIBRIUM, temperatures=temperatures))
-    for method in METHODS:
+    pictured = [method for method in methods if method in PICTURED and "checkerboard" in options.orders]
+    for method in pictured:
         stills = QUICK_SNAPSHOTS if options.quick else SNAPSHOTS
         yield Cell("snapshots", method, "checkerboard", SIZE, stills, kind="equilibrium")
-    yield Cell("snapshots", "mf-q", "checkerboard", FILM_SIZE, FILM, kind="ordering")
-    frames = QUICK_FRAMES if options.quick else FRAMES
-    yield Cell("frames", "mf-q", "checkerboard", FILM_SIZE, frames, kind="ordering")
+    if "mf-q" in pictured:
+        yield Cell("snapshots", "mf-q", "checkerboard", FILM_SIZE, FILM, kind="ordering")
+        frames = QUICK_FRAMES if options.quick else FRAMES
+        yield Cell("frames", "mf-q", "checkerboard", FILM_SIZE, frames, kind="ordering")
 
 
 @dataclass(frozen=True)
@@ -279,32 +291,39 @@ def draw(options: IsingOptions) -> None:
     )
     if "q_error" not in training.columns:  # nobody learned
         training["q_error"] = np.nan
-    snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "runs", "row", "spins"])
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
     truth, summary, pairs = references(table), summarise(table), list(pairs_of_sizes(table))
     write_csv(truth, options.out / "references.csv", keys=["curve", "size", "temperature"])
     write_csv(summary, options.out / "summary.csv", keys=[*KEYS, "temperature"])
-    files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv", "snapshots.csv"]
+    files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv"]
     infinite = truth["size"].isna()
     compared = table[table["size"] == options.size]
-    in_equilibrium = table["method"].eq("mcmc") | table["order"].eq("checkerboard")  # the others' energy is another
+    # The energy of the others is another.
+    in_equilibrium = table["method"].eq("mcmc") | (table["order"].eq("checkerboard") & table["method"].ne("il"))
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE, sweeps(options)),
-        **({"energy": figures.energy(table, truth[~infinite], CRITICAL_TEMPERATURE)} if in_equilibrium.any() else {}),
         "training": figures.training(training[training["size"] == options.size]),
-        "spins": figures.spins(snapshots[snapshots["kind"] == "equilibrium"]),
     }
+    if in_equilibrium.any():
+        drawn["energy"] = figures.energy(table[in_equilibrium], truth[~infinite], CRITICAL_TEMPERATURE)
+    if (options.out / "snapshots.csv").exists():
+        snapshots = read_result(options.out / "snapshots.csv", [*PICTURE, "runs", "row", "spins"])
+        drawn["spins"] = figures.spins(snapshots[snapshots["kind"] == "equilibrium"])
+        files.append("snapshots.csv")
+        ordering = snapshots[snapshots["kind"] == "ordering"]
+        if len(ordering):
+            film(ordering, options.out / "ordering.gif")
+            files.append("ordering.gif")
     if pairs:
         found, fitted = (pd.concat([of_pair(each) for each in pairs]) for of_pair in (crossings, fits))
         write_csv(found, options.out / "crossings.csv", keys=["method", "sizes"])
         files.append("crossings.csv")
         around = table[table["size"].isin(CUMULANTS) & table["temperature"].between(min(WIDE), max(WIDE))]
-        around = around[around["order"] == "checkerboard"]
+        around = around[(around["order"] == "checkerboard") & around["method"].isin(found["method"])]
         drawn["binder"] = figures.binder(cumulants(around), fitted, found, CRITICAL_TEMPERATURE)
         say(found.to_string(index=False, float_format="{:.5f}".format) + "\n")
-    film(snapshots[snapshots["kind"] == "ordering"], options.out / "ordering.gif")
-    report(summary, options.out, [*files, "ordering.gif"], drawn)
+    report(summary, options.out, files, drawn)
 
 
 def sweeps(options: IsingOptions) -> dict[str, int]:
@@ -385,7 +404,8 @@ def pairs_of_sizes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for (small, large), temperatures in windows().items():
         both = table[table["size"].isin((small, large)) & table["temperature"].isin(temperatures)]
         both = both[both["order"] == "checkerboard"]
-        if both.groupby("method")["size"].nunique().eq(2).all() and len(both):
+        both = both.groupby("method").filter(lambda runs: runs["size"].nunique() == 2)
+        if len(both):
             yield both
 
 

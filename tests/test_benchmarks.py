@@ -152,3 +152,22 @@ def test_against_no_commit_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
             module.main(arguments)
         assert ended.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_peer_plays_and_learns_from_whole_transitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("benchmarks.battle_peer")
+    monkeypatch.setattr(module, "STEPS", 3)
+    peer = module.Peer()
+    start = [each.detach().clone() for each in peer.network.parameters()]
+    times = peer.round()
+    assert (times["steps"], times["transitions"]) == (3, 3 * 64)
+    assert {*module.PARTS} < set(times)
+    stored = {name: values[: 3 * 64].reshape(3, 64, *values.shape[1:]) for name, values in peer.replay.columns.items()}
+    for name in ("view", "feature", "mean"):
+        assert (stored[f"next_{name}"][:2] == stored[name][1:]).all(), "nobody died: what came after is what was next"
+        assert not stored[f"next_{name}"][2].any(), "the round was over"
+    assert stored["goes_on"].tolist() == [[1.0] * 64] * 2 + [[0.0] * 64]
+    assert stored["mean"][1:].sum(-1) == pytest.approx(1)
+    assert stored["reward"].min() >= -0.2
+    assert any((one != other).any() for one, other in zip(start, peer.network.parameters(), strict=True))

@@ -282,8 +282,8 @@ def test_frames_that_cannot_be_drawn_are_refused() -> None:
         ising_training.training(pd.concat([training_frame(), training_frame().assign(size=10)]))
     with pytest.raises(ValueError, match=r"training must hold mcmc, or another method in one of"):
         ising_training.training(training_frame().assign(method="il", order="spiral"))
-    with pytest.raises(ValueError, match=r"method must be one of \['mf-q', 'mcmc'\], got \['il'\]"):
-        ising_spins.spins(snapshots_frame().assign(method="il"))
+    with pytest.raises(ValueError, match=r"method must be one of \['mf-q', 'mcmc', 'il'\], got \['ac'\]"):
+        ising_spins.spins(snapshots_frame().assign(method="ac"))
     for spins in ("++x", "++"):
         with pytest.raises(ValueError, match=r"mf-q, tau = 0.9 must be L rows of L characters"):
             ising_spins.spins(snapshots_frame().assign(spins=spins))

@@ -110,7 +110,9 @@ def test_appendix_is_what_the_appendix_states() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("study", "cells"), [("sensitivity", 32), ("exploration", 24), ("informed-start", 9)])
+@pytest.mark.parametrize(
+    ("study", "cells"), [("sensitivity", 32), ("exploration", 24), ("informed-start", 9), ("joint-steps", 4)]
+)
 def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: Path) -> None:
     words = ["--study", study, "--quick", "--agents", "20", "--out", str(tmp_path), *HERE]
     assert main(lambda: gaussian_squeeze.run(words)) == 0
@@ -142,6 +144,14 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
     starts = [settings for _, settings in STUDIES["informed-start"].cells(["ac"])]
     assert [settings.actor_learning_rate for settings in starts] == [1e-2, 1e-3, 1e-4]
     assert {settings.start_bias for settings in starts} == {4.0}
+    appendix = SETTINGS["appendix"]
+    for labels, settings in STUDIES["joint-steps"].cells(["mf-q"]):
+        assert settings == replace(appendix, updates=None, steps=settings.steps, seed_count=16)
+        assert (
+            settings.steps
+            == labels["steps"]
+            == appendix.joint_steps({60_000: 1000, 600_000: 100}[int(labels["steps"])])
+        )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +163,7 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
         ),
         (["--agents", "0"], "agents must be"),
         (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated"),
-        (["--study", "all"], "study: got all, allowed is sensitivity or exploration or informed-start"),
+        (["--study", "all"], "study: got all, allowed is sensitivity or exploration or informed-start or joint-steps"),
         (["--study", "exploration", "--algorithms", "ac"], "algorithms: got ac, allowed are il, fmq, rec-fmq, mf-q"),
         (["--study", "sensitivity", "--settings", "calibrated"], "which --study does not use"),
         (["--study", "exploration", "--scale-target"], "study and scale_target: got both, allowed is one of them"),

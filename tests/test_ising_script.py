@@ -29,8 +29,9 @@ HERE = ["--workers", "1", "--accelerator", "cpu"]
 TABLES = ["crossings.csv", "equilibrium.csv", "frames.csv", "references.csv", "snapshots.csv"]
 TABLES += ["summary.csv", "training.csv"]
 FIGURES = ["binder", "energy", "order_parameter", "spins", "training"]
-HOT, BEYOND = {("mcmc", "checkerboard"), ("mf-q", "released-code")}, (2.2, 2.4)  # run at and above tau = 2
-CELLS = {("mcmc", "checkerboard"), *(("mf-q", order) for order in ("checkerboard", "simultaneous", "released-code"))}
+OF_IL = {("il", order) for order in ("checkerboard", "simultaneous", "released-code")}
+HOT, BEYOND = {("mcmc", "checkerboard"), ("mf-q", "released-code"), *OF_IL}, (2.2, 2.4)  # run at and above tau = 2
+CELLS = {("mcmc", "checkerboard"), *OF_IL, *(("mf-q", order) for _, order in OF_IL)}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -280,7 +281,7 @@ def test_provenance_has_all_parts_with_the_source_of_every_number(results: Path)
         "source": "ours, in place of 0.0005",
     }
     orders = {"checkerboard", "simultaneous", "released-code"}
-    there = {"checkerboard, 6 x 6, tau-2", "released-code, 6 x 6, tau-2"}  # of MCMC, and of MF-Q in that order
+    there = {f"{order}, 6 x 6, tau-2" for order in orders}  # of IL, of MCMC in the first and of MF-Q in the last
     assert set(training["settings"]) == {f"{order}, 6 x 6" for order in orders} | there
     assert "checkerboard, 16 x 16" in equilibrium["settings"]
     fit = equilibrium["settings"]["crossings"]
@@ -413,7 +414,7 @@ def test_jobs_are_what_the_options_say() -> None:
         assert job.data["order"] == job.labels["order"]
         assert [each["temperature"] for each in job.conditions] == list(job.data["temperatures"])  # type: ignore[call-overload]
         assert job.agent["temperatures"] == job.data["temperatures"]
-        assert ("learning_rate" in job.agent) == (job.algorithm == "tabular-mf-q")
+        assert ("learning_rate" in job.agent) == (job.algorithm in ("tabular-mf-q", "tabular-il"))
     few = [cell for cell in ising.cells(IsingOptions(temperatures=[2.1, 2.4])) if cell.part == "equilibrium"]
     names = {job.name for cell in few for job in cell.jobs(IsingOptions()) if cell.size == 20}
     assert not names & {job.name for job in jobs}, "other temperatures are other jobs, and provenance.json has both"
@@ -473,10 +474,10 @@ TOY = Path(__file__).with_name("toy.py")
         (["--orders", "foo"], "orders: got foo, allowed are checkerboard, simultaneous, released-code"),
         (["--orders", "random-site"], "orders: got random-site, allowed are checkerboard"),
         (["--settings", "calibrated"], "settings: got calibrated, allowed is appendix"),
-        (["--algorithms", "nonsense"], "algorithms: got nonsense, allowed are mf-q, mcmc or path/to/file.py:Class"),
+        (["--algorithms", "nonsense"], "algorithms: got nonsense, allowed are mf-q, il, mcmc or path/to/file.py:Class"),
         (
-            ["--algorithms", "il"],
-            "algorithms: got il, allowed are mf-q, mcmc or path/to/file.py:Class",
+            ["--algorithms", "ac"],
+            "algorithms: got ac, allowed are mf-q, il, mcmc or path/to/file.py:Class",
         ),
         (["--algorithms", "mf-q", "mf-ac"], "got mf-ac, allowed are"),
         (["--algorithms", f"{TOY}:Dies"], "Dies must be a subclass of mfmarl.algorithms.lattice.LatticeAgent"),

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 from torch import Tensor
 
-from mfmarl.algorithms.lattice import LatticeAgent, Metropolis, TabularMFQ
+from mfmarl.algorithms.lattice import LatticeAgent, Metropolis, TabularIL, TabularMFQ
 from mfmarl.data.sweeps import Order, SweepDataModule, Transition
 from mfmarl.environments.ising import Ising, magnetisation, split
 from mfmarl.statistical_physics import (
@@ -303,6 +303,43 @@ def test_energy_of_larger_lattices_is_kaufman_s(method: str, tau: float, size: i
     game, temperatures = Ising(size), [tau] * 64
     agent = learned(game, temperatures) if method == "mf-q" else Metropolis(game, [2], temperatures=temperatures)
     check_energy(agent, 2500, 2500, 10)
+
+
+def test_independent_learning_forgets_which_neighbours_paid() -> None:
+    agent = TabularIL(Ising(4), [0], temperatures=[1.0], learning_rate=0.25)
+    assert agent.q_table.shape == (1, 1, 4, 4, 1, 2)
+    agent.q_table[:] = torch.arange(32).view_as(agent.q_table) / 100
+    entry = (0, 0, 2, 3, 0, 1)  # row 2, column 3; up the second of two
+    expected, old = agent.q_table.clone(), agent.q_table[entry].item()
+    for neighbours, paid in ((-4, 5.0), (2, -1.0)):
+        site = torch.tensor([[[2 * 4 + 3]]])
+        agent.learn(Transition(site, int8(neighbours), int8(1), torch.tensor([[[paid]]])))
+        old += 0.25 * (paid - old)
+    expected[entry] = old
+    torch.testing.assert_close(agent.q_table, expected)
+    sites, uniform = torch.arange(16).view(1, 1, 16), torch.rand(1, 1, 16, generator=torch.Generator().manual_seed(0))
+    spin = torch.ones(1, 1, 16, dtype=torch.int8)
+    acts = [agent.act(sites, total * spin, spin, uniform, 10**6) for total in SUMS]
+    up = uniform < 1 / (1 + torch.exp((agent.q_table[..., 0] - agent.q_table[..., 1]).view(1, 1, 16)))
+    assert all(torch.equal(each, 2 * up.to(torch.int8) - 1) for each in acts)
+
+
+@pytest.mark.parametrize("order", ["checkerboard", "simultaneous", "released-code"])
+def test_independent_learning_ends_in_the_mean_field(order: Order) -> None:
+    """Each spin is paid `a (lambda / 2) 4 m` on average: `m = tanh(2 m / tau)`, and no order above tau = 2."""
+    temperatures = [1.5, 2.5]
+    agent = TabularIL(Ising(16), range(4), temperatures=temperatures, start_temperature=0.0)
+    agent.q_table[:] = torch.tensor([-2.0, 2.0])  # what all spins up are paid
+    data = SweepDataModule(
+        Ising(16), range(4), temperatures=temperatures, order=order, start="up", steps=1000, evaluations=1
+    )
+    for sweeps in (500, 500):
+        for transition in data.play(agent, sweeps):
+            agent.learn(transition)
+        ordered, disordered = agent.measured()["order_parameter"].mean(1).tolist()
+    assert ordered == pytest.approx(brentq(lambda m: m - tanh(2 * m / 1.5), 0.1, 1), abs=0.01)
+    assert ordered > 10 * disordered
+    assert ordered > float(onsager_magnetisation(1.5)) + 0.5, "the lattice itself has no order there"
 
 
 @pytest.mark.parametrize("method", [TabularMFQ, Metropolis])

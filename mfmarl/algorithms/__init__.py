@@ -24,6 +24,7 @@ ALGORITHMS: dict[Kind, dict[str, str]] = {
         "mf-ac": "mfmarl.algorithms.actor_critic:MFAC",
     },
     "lattice": {
+        "tabular-il": "mfmarl.algorithms.lattice:TabularIL",
         "tabular-mf-q": "mfmarl.algorithms.lattice:TabularMFQ",
         "metropolis": "mfmarl.algorithms.lattice:Metropolis",
     },

@@ -92,8 +92,11 @@ class LatticeAgent(Agent):
         return values.view(-1, *[1] * (like.dim() - 1))
 
 
-class TabularMFQ(LatticeAgent):
-    """Mean field Q-learning with a table for every spin, Eq. 32.
+class TabularIL(LatticeAgent):
+    """Independent Q-learning with a table for every spin: Eq. 32 without the mean action, a control for MF-Q.
+
+    `Q^j(a^j) <- Q^j(a^j) + alpha [r^j - Q^j(a^j)]`: a spin learns what each action is paid on average, whatever its
+    neighbours do.
 
     Args:
         environment: the game.
@@ -107,8 +110,9 @@ class TabularMFQ(LatticeAgent):
         ValueError: an argument out of its range.
     """
 
-    called = "mf-q"
-    q_table: Tensor  #: `[temperatures, seeds, L, L, 5, 2]`: sum of the neighbours -4, -2, 0, 2, 4; action -1, 1.
+    called = "il"
+    mean_actions: int = 1  #: how many the table tells apart.
+    q_table: Tensor  #: `[temperatures, seeds, L, L, mean_actions, 2]`: of the actions -1 and 1.
 
     def __init__(
         self,
@@ -129,13 +133,18 @@ class TabularMFQ(LatticeAgent):
             raise ValueError(f"decay must be positive, got {decay}")
         self.learning_rate, self.start_temperature, self.decay = learning_rate, start_temperature, decay
         runs = (len(self.temperatures), len(seeds))
-        self.register_buffer("q_table", torch.zeros(*runs, environment.size, environment.size, 5, 2))
+        lattice = (environment.size, environment.size)
+        self.register_buffer("q_table", torch.zeros(*runs, *lattice, self.mean_actions, 2))
         self.q_error = QError(*runs)
+
+    def row(self, site: Tensor, neighbours: Tensor) -> Tensor:
+        """Number of the row `Q(.)` of a site, of all rows of the table: int64."""
+        return site
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
         """Boltzmann exploration, Eq. 12."""
         # As complex numbers both actions' values are one lookup, and index_select is three times as fast as take.
-        both = torch.view_as_complex(self.q_table).view(-1).index_select(0, _row(site, neighbours).view(-1))
+        both = torch.view_as_complex(self.q_table).view(-1).index_select(0, self.row(site, neighbours).view(-1))
         advantage = (both.imag - both.real).view(site.shape)
         temperature = self.tau + self.start_temperature * exp(-self.decay * step)
         up = uniform < advantage.div_(self.by_temperature(temperature, advantage)).sigmoid_()
@@ -144,7 +153,8 @@ class TabularMFQ(LatticeAgent):
     def learn(self, transition: Transition) -> None:
         """Eq. 32."""
         table, reward = self.q_table.view(-1), transition.reward.view(-1)
-        entry = _row(transition.site, transition.neighbours).mul_(2).add_(transition.action > 0).view(-1)
+        row = self.row(transition.site, transition.neighbours)
+        entry = torch.add(transition.action > 0, row, alpha=2).view(-1)
         value = table.index_select(0, entry)
         error = reward - value
         self.q_error.update(error)
@@ -156,6 +166,20 @@ class TabularMFQ(LatticeAgent):
         scores["q_error"] = self.q_error.compute().view(scores["energy"].shape)
         self.q_error.reset()
         return scores
+
+
+class TabularMFQ(TabularIL):
+    """Mean field Q-learning with a table for every spin, Eq. 32: independent Q-learning that sees the mean action.
+
+    Its arguments are those of TabularIL.
+    """
+
+    called = "mf-q"
+    mean_actions = 5  #: sums of the neighbours -4, -2, 0, 2, 4.
+
+    def row(self, site: Tensor, neighbours: Tensor) -> Tensor:
+        """Number of the row `Q(., abar)` of a site, of all rows of the table: int64, new."""
+        return torch.add((neighbours + 4) >> 1, site, alpha=5)
 
 
 class Metropolis(LatticeAgent):
@@ -179,8 +203,3 @@ class Metropolis(LatticeAgent):
         bearable = (uniform < two).view(torch.int8) + (uniform < four).view(torch.int8)
         refused = (spin * neighbours).gt_(bearable.mul_(2))
         return spin * refused.mul_(2).sub_(1)
-
-
-def _row(site: Tensor, neighbours: Tensor) -> Tensor:
-    """Number of the row `Q(., abar)` of a site, of all rows of the table: int64, new."""
-    return torch.add((neighbours + 4) >> 1, site, alpha=5)

@@ -1,6 +1,6 @@
 """Adam with less to do around its kernel."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,8 +44,7 @@ class Adam(torch.optim.Adam):
                 state["step"] = torch.zeros((), device=parameter.device)
                 state["exp_avg"] = torch.zeros_like(parameter)
                 state["exp_avg_sq"] = torch.zeros_like(parameter)
-        steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1)
+        steps = counted(states)
         torch._fused_adam_(
             parameters,
             [each.grad for each in parameters if each.grad is not None],
@@ -61,3 +60,17 @@ class Adam(torch.optim.Adam):
             eps=group["eps"],
             maximize=False,
         )
+
+
+def counted(states: Sequence[dict[str, Any]]) -> list[Tensor]:
+    """The step counters of these states, each one further.
+
+    They are parts of one tensor, so that they take one addition; what was loaded from a checkpoint is brought together.
+    """
+    whole = states[0]["step"]._base if states else None
+    if whole is None or len(whole) != len(states) or any(state["step"]._base is not whole for state in states):
+        whole = torch.stack([state["step"] for state in states])
+        for state, step in zip(states, whole.unbind(), strict=True):
+            state["step"] = step
+    whole.add_(1)
+    return [state["step"] for state in states]

@@ -269,8 +269,9 @@ class ReplayDataModule(RoundsDataModule):
             groups = size // self.agents_per_joint_step
             group = (uniform[..., :groups] * len(buffer)).long().view(seeds, -1)
             agent = (uniform[..., groups:] * agents).long().view(seeds, -1)
-        group_rows = buffer.rows(group)
-        rows = group_rows.repeat_interleave(agent.shape[1] // group.shape[1], 1)
+        group_rows = rows = buffer.rows(group)
+        if group.shape[1] < agent.shape[1]:
+            rows = group_rows.repeat_interleave(agent.shape[1] // group.shape[1], 1)
         mean = None
         if policy.uses_mean_action and self.neighbourhood.follows_from_total:
             own = buffer.elements("before", rows, agent).long()

@@ -36,7 +36,7 @@ from mfmarl.figures.style import (
     page,
 )
 
-METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC}  # and whatever else is compared, see `methods_in`
+METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC, "il": LOOKS["il"]}  # and whatever else, see `methods_in`
 # When sites act and which neighbours they are paid against, in few words; they always act upon those they saw.
 ORDERS = {
     "checkerboard": "checkerboard: one colour at a time,\npaid against the neighbours seen",
@@ -48,6 +48,7 @@ COLOUR = LOOKS["mf-q"].colour
 DOT: dict[str, Any] = {"color": COLOUR, "linestyle": "", "marker": ".", "markersize": 6, "alpha": 0.6, "mew": 0}
 RING: dict[str, Any] = {"color": COLOUR, "linestyle": "", "marker": "s", "markersize": 5.5, "alpha": 0.6, "mew": 0.6}
 RING["markerfacecolor"] = "none"
+CROSS: dict[str, Any] = {"color": LOOKS["il"].colour, "linestyle": "", "marker": "x", "markersize": 4, "alpha": 0.7}
 CURVES: dict[str, Line] = {"Onsager, infinite lattice": "-", "mean field": (0, (1, 1.5))}
 SIZE_MARKERS = "os^Dvph"
 
@@ -61,9 +62,9 @@ def order_parameter(
 ) -> Figure:
     """Order parameter against temperature at one lattice size: methods and MCMC, a panel for each order of updates.
 
-    The panel of the checkerboard order is the large one. In the other orders runs end in one of two states, of which a
-    mean says little: each run is a dot. Beside it a ring is MF-Q's sublattice order parameter: it is large and the
-    plain one small where the two sublattices point opposite ways.
+    The panel of the checkerboard order is the large one. In the other orders, and of IL in any, runs end in one of two
+    states, of which a mean says little: each run is a dot, or a cross if IL's. Beside a dot a ring is MF-Q's
+    sublattice order parameter: it is large and the plain one small where the two sublattices point opposite ways.
 
     Args:
         equilibrium: method, order, size, temperature (tau), seed, order_parameter and sublattice_order_parameter
@@ -106,6 +107,9 @@ def order_parameter(
             if runs.empty:
                 continue
             counts.append(runs["seed"].nunique())
+            if method == "il":
+                axes.plot(runs["temperature"], runs[metrics[0]], **CROSS)
+                continue
             if method == "mcmc" or order == "checkerboard":
                 strength = 1 if order == "checkerboard" else 0.35
                 table = by_seed(runs, "temperature", metrics[0], name_of(runs))
@@ -118,11 +122,13 @@ def order_parameter(
         axes.set_title(ORDERS[order] + budget)
         axes.set_xlabel("temperature tau")
         axes.locator_params(axis="x", nbins=5)
-    _mark_critical(grid[0], critical_temperature, low=True, left=True)
+    _mark_critical(grid[0], critical_temperature, height=0.83, away=8)
     grid[0].set_ylabel("order parameter |N_up - N_down| / N")
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))
-    handles = [handle(look) for look in methods.values()]
+    handles = [
+        Line2D([], [], label="IL, a run", **CROSS) if name == "il" else handle(look) for name, look in methods.items()
+    ]
     scattered = bool(set(learned["order"]) - {"checkerboard"})
     if scattered:
         handles.insert(1, Line2D([], [], label="MF-Q, a run", **DOT))
@@ -130,11 +136,11 @@ def order_parameter(
     for curve, line in CURVES.items():
         if curve in set(references["curve"]):
             handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
-    dots = " Dots: runs, which end in one of two states." if scattered else ""
+    dots = " Dots and crosses: runs, which end in one of two states." if scattered else ""
     legend_below(
         figure,
         handles,
-        len(handles),
+        min(len(handles), 4),
         f"{size} x {size} sites; {count_label(counts)}.{dots}\nLines: {curve_note(counts)}",
     )
     return figure
@@ -186,7 +192,7 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
         above.set_title(f"{size} x {size} sites ({count_label(counts)})")
         below.set_xlabel("temperature tau")
         above.set_xlim(*_margins(drawn.loc[drawn["size"] == size, "temperature"]))
-    _mark_critical(grid[0, 0], critical_temperature, low=True)
+    _mark_critical(grid[0, 0], critical_temperature, height=0.13)
     grid[0, 0].set_ylabel("energy per site u")
     grid[1, 0].set_ylabel("u - exact u")
     handles = [handle(look) for look in methods.values()]
@@ -269,7 +275,7 @@ def _draw_crossings(
 
 
 def methods_in(frame: pd.DataFrame) -> dict[str, Look]:
-    """A look for each method of the frame, in drawing order: MF-Q, MCMC, then others by name."""
+    """A look for each method of the frame, in drawing order: MF-Q, MCMC, IL, then others by name."""
     names = set(frame["method"])
     return {**{name: look for name, look in METHODS.items() if name in names}, **looks(names - set(METHODS))}
 
@@ -291,16 +297,16 @@ def _at(truth: pd.DataFrame, temperatures: NDArray[np.float64], size: int) -> ND
     return np.array([known[round(float(at), 9)] for at in temperatures])
 
 
-def _mark_critical(axes: Axes, temperature: float, *, low: bool = False, left: bool = False) -> None:
-    """The value beside the line at tau_c: above, or `low` where the curves are above, and on the right or `left`."""
+def _mark_critical(axes: Axes, temperature: float, *, height: float = 0.97, away: float = 4) -> None:
+    """The value beside the line at tau_c: below this height of the panel, so many points to the right of the line."""
     axes.annotate(
         f"tau_c =\n{temperature:.4f}",
-        (temperature, 0.03 if low else 0.97),
+        (temperature, height),
         xycoords=axes.get_xaxis_transform(),
-        xytext=(-4 if left else 4, 0),
+        xytext=(away, 0),
         textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom" if low else "top",
+        ha="left",
+        va="top",
         color="0.3",
     )
 

@@ -42,8 +42,9 @@ SCATTERED = {"simultaneous", "released-code"}
 def training(training: pd.DataFrame) -> Figure:
     """Order parameter, and below it the error of Q, against the step: a column for each temperature.
 
-    In all orders of updates but the checkerboard's runs come to order in one of two ways, of which a mean order
-    parameter says little: each run is a thin line.
+    In all orders of updates but the checkerboard's, and IL's in any, runs come to order in one of two ways, of which a
+    mean order parameter says little: each run is a thin line. IL is drawn in the checkerboard order alone: in all
+    three it does the same.
 
     Args:
         training: of one lattice size: method, order, size, temperature (tau), seed, step (sweeps), order_parameter,
@@ -60,6 +61,8 @@ def training(training: pd.DataFrame) -> Figure:
     lines = {"MCMC": (MCMC, training["method"] == "mcmc")}
     for order, look in reversed(TRAINED.items()):
         for method, own in custom.items():
+            if method == "il" and order != "checkerboard":
+                continue
             style = replace(look, label=f"{own.label}, {order}", colour=own.colour)
             lines[f"{method} {order}"] = (style, (training["method"] == method) & (training["order"] == order))
         lines[order] = (look, (training["method"] == "mf-q") & (training["order"] == order))
@@ -78,7 +81,8 @@ def training(training: pd.DataFrame) -> Figure:
                 if runs[metric].notna().any():
                     table = by_seed(runs, "step", metric, name_of(runs))
                     counts.append(len(table))
-                    if metric == "order_parameter" and set(runs["order"]) & SCATTERED:
+                    two_peaked = set(runs["order"]) & SCATTERED or set(runs["method"]) == {"il"}
+                    if metric == "order_parameter" and two_peaked:
                         draw_seeds(axes, table, look)
                         continue
                     every = max(1, table.shape[1] // 6)
@@ -96,8 +100,8 @@ def training(training: pd.DataFrame) -> Figure:
     grid[0, 0].set_ylabel("order parameter")
     grid[1, 0].set_ylabel("MSE(Q, reward)")
     _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
-    scattered = sorted(set(training["order"]) & SCATTERED)
-    above = f"; above, every seed of {' and '.join(scattered)}" if scattered else ""
+    scattered = sorted(set(training["order"]) & SCATTERED) + ["IL"] * ("il" in custom)
+    above = f"; above, every seed of {', '.join(scattered)}" if scattered else ""
     note = f"{size} x {size} sites; {count_label(counts)}{above}.\nLines: {curve_note(counts)}"
     handles = [*(handle(look) for look, _ in reversed(lines.values())), budget_handle()]
     legend_below(figure, handles, min(len(handles), 3), note)

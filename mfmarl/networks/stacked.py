@@ -271,7 +271,28 @@ class _SumOfRows(torch.autograd.Function):
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
     """Rows `[seeds, batch, width]` at `index` `[seeds, batch]` of a `table` `[seeds, rows, width]`."""
-    return nn.functional.embedding(_among_all(table, index), table.view(-1, table.shape[-1]))
+    if torch.is_grad_enabled() and table.requires_grad:
+        return _Rows.apply(table, index)  # type: ignore[no-any-return, no-untyped-call]
+    return _rows(table, index)
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    rows = table.view(-1, table.shape[-1]).index_select(0, _among_all(table, index).view(-1))
+    return rows.view(*index.shape, -1)
+
+
+class _Rows(torch.autograd.Function):
+    """An embedding, whose gradient is added up in half the time on a CPU."""
+
+    @staticmethod
+    def forward(context: Any, table: Tensor, index: Tensor) -> Tensor:
+        context.save_for_backward(table, index)
+        return _rows(table, index)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        table, index = context.saved_tensors
+        return _gathered_back(gradients[0], table, index), None
 
 
 def _gathered_back(gradient: Tensor, table: Tensor, index: Tensor) -> Tensor:
