@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from measuring import alone, asked, digits, fit, show
 
-from mfmarl.algorithms import ALGORITHMS, algorithm_class
+from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.lattice import LatticeAgent
 from mfmarl.data.sweeps import SweepDataModule
 from mfmarl.environments.ising import Ising
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = {f"{NAMES[name]}, {order}": cells(row) for (name, order), row in zip(CASES, speeds, strict=True)}
         given.record("ising", rows)
     if "ising-large" in given.tables:
-        found = [alone(large, name) for name in ALGORITHMS["lattice"]]
+        found = [alone(large, name) for name in NAMES]
         show("1024 x 1024, one seed, one temperature", found)
         given.record("ising-large", {NAMES[str(row["method"])]: large_cells(row) for row in found})
 
