@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from mfmarl.claims.battle import rounds_of_leaving
+from mfmarl.claims.battle import ADVANTAGE, rounds_of_leaving
 from mfmarl.claims.gaussian_squeeze import uniform_share
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
+from mfmarl.evaluation.comparisons import POWER
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
 from mfmarl.networks.battle import BattleNetwork
@@ -127,6 +129,22 @@ def test_what_battles_page_says_of_networks_and_settings() -> None:
     ours, theirs = battle_script.APPENDIX, battle_script.RELEASED_CODE
     assert theirs.batch_size / theirs.samples_per_update == 2
     assert ours.samples_per_update / theirs.samples_per_update == 4
+
+
+def test_what_the_pages_say_of_power_and_of_gradient_steps() -> None:
+    assert f"Seeds would decide with {POWER:.0%} power, in Battle {50 + 50 * 2 * ADVANTAGE:.0f} to" in page("README.md")
+    assert f"with {POWER:.0%} power, 60 to 40 in wins or a lead of a tenth" in page_of("battle")
+    assert ADVANTAGE == 0.1
+    transitions = 64 * Battle(64).max_steps
+    steps = {
+        each: transitions // each.samples_per_update for each in (battle_script.APPENDIX, battle_script.RELEASED_CODE)
+    }
+    (ours, many), (theirs, most) = steps.items()
+    assert (
+        f"({most} gradient steps of {theirs.batch_size} for Q-learning, one of {transitions:,} for actor-critics)"
+        in page("docs/speed.md")
+    )
+    assert f"({many} of {ours.batch_size})" in page("docs/speed.md")
 
 
 def test_pictures_of_gaussian_squeeze_are_described_as_they_are() -> None:
