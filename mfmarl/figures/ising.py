@@ -122,7 +122,7 @@ def order_parameter(
         axes.set_title(ORDERS[order] + budget)
         axes.set_xlabel("temperature tau")
         axes.locator_params(axis="x", nbins=5)
-    _mark_critical(grid[0], critical_temperature, height=0.83, away=8)
+    _mark_critical(grid[0], critical_temperature, height=0.74, away=16)
     grid[0].set_ylabel("order parameter |N_up - N_down| / N")
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))

@@ -91,7 +91,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study exploration --seeds 16",
+        "--study exploration --seeds 24",
         "value methods explored alike",
         "exploration",
         quick="--study exploration --agents 100",
@@ -105,7 +105,14 @@ CALLS = (
         claims="GS-2",
     ),
     Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling", quick="--scale-target"),
-    Call("ising", "", "every Ising figure, 16 seeds", quick="", claims="IS-1 IS-2 IS-3"),
+    Call("ising", "", "every Ising figure, 16 seeds", jobs="-seeds-0-", quick="", claims="IS-1 IS-2 IS-3"),
+    Call(
+        "ising",
+        "--algorithms il mf-q --orders simultaneous released-code --seeds 32",
+        "more runs where they have two peaks",
+        jobs="-seeds-16-31$",
+        claims="IS-1 IS-3",
+    ),
     Call(
         "battle",
         "--precision bf16-mixed",
