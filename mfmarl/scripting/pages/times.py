@@ -111,7 +111,7 @@ CALLS = (
         "--algorithms il mf-q --orders simultaneous released-code --seeds 32",
         "more runs where they have two peaks",
         jobs="-seeds-16-31$",
-        claims="IS-1 IS-3",
+        claims="IS-1 IS-2 IS-3",
     ),
     Call(
         "battle",
