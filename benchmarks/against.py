@@ -69,7 +69,7 @@ def compare(script: str, cases: Mapping[str, Case], commit: str, pairs: int, out
                 }
                 print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
                 if out is not None:
-                    keep(row, out)
+                    replace_rows(pd.DataFrame([row]), KEYS, out)
 
 
 def shown(seconds: float, unit: str) -> str:
@@ -77,16 +77,14 @@ def shown(seconds: float, unit: str) -> str:
     return f"{seconds:.1f}" if unit == "round" else f"{1 / seconds:.0f}"
 
 
-def keep(row: Mapping[str, str], out: Path) -> None:
-    """Put a row into the table in place of that of the same case and commit."""
+def replace_rows(new: pd.DataFrame, keys: Sequence[str], out: Path) -> None:
+    """Write rows to a CSV file where its first of these keys stood, or at its end; the others of these keys go."""
     from mfmarl.files import write_text  # noqa: PLC0415
 
-    rows = pd.DataFrame([row])
-    if out.exists():
-        held = pd.read_csv(out, dtype=str, keep_default_na=False)
-        same = (held[KEYS] == [row[key] for key in KEYS]).all(axis=1)
-        rows = pd.concat([held[~same], rows])
-    write_text(rows.to_csv(index=False), out)
+    held = pd.read_csv(out, dtype=str, keep_default_na=False) if out.exists() else new[:0]
+    again = pd.MultiIndex.from_frame(held[[*keys]]).isin(pd.MultiIndex.from_frame(new[[*keys]]))
+    before = (~again).cumprod().astype(bool)
+    write_text(pd.concat([held[before], new, held[~again & ~before]]).to_csv(index=False), out)
 
 
 def check_out(commit: str, folder: Path) -> Path:

@@ -1,8 +1,8 @@
 """Speed and memory of Battle: `python benchmarks/battle.py [--out FILE]` prints the tables.
 
 Seconds of CPU time of a full round, 64 against 64 for 400 steps, on one thread, and what they are spent on: under the
-settings of the released code, beside what that code itself takes, and under those of the appendix. Then memory, with a
-full replay buffer. The cases in SHOWN go to --out, where docs/speed.md has them from: benchmarks/speed.csv.
+settings of the released code and those of the appendix. Memory with a full replay buffer. The arithmetic of a round,
+which bounds its time from below. The cases in SHOWN go to --out: docs/speed.md has them from benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from against import Case
-from measuring import alone, output, record, show
+from measuring import alone, asked, digits, show
+from torch.utils.flop_counter import FlopCounterMode
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAgent
@@ -27,6 +29,7 @@ from mfmarl.data.self_play import SelfPlay
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
 from mfmarl.exploration import EpsilonGreedy
+from mfmarl.scripting.provenance import cpu_model
 
 CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "released-code": {
@@ -40,10 +43,8 @@ CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     | {name: (f"battle-released-{name}", {}, {}) for name in ("mf-ac", "ac")},
     "appendix": {name: (f"battle-{name}", {}, {}) for name in ("mf-q", "il", "mf-ac", "ac")},
 }
+TFLOP, GFLOPS, AT_BEST = "TFLOP a round", "GFLOP/s in large products", "seconds at that rate"
 REPEATS = 3  # the best of so many rounds counts: what else the machine does only adds
-# Seconds of a full round of the released code (TensorFlow 1.15 on one core of such a machine), the lower end.
-RELEASED = {"mf-q": 13.3, "il": 13.3, "mf-ac": 1.9, "ac": 1.9}
-RANGES = {"mf-q": "13.3 to 15.4", "il": "13.3 to 15.4", "mf-ac": "1.9", "ac": "1.9"}
 SHOWN = (
     ("mf-q", "released-code", "32"),
     ("mf-q", "released-code", "bf16-mixed"),
@@ -72,20 +73,29 @@ AGAINST = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
-    out = output(__doc__, arguments, AGAINST)
+    given = asked(__doc__, ("battle-memory", "battle", "battle-arithmetic"), arguments, AGAINST)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, seconds of CPU time a round\n")
     # Memory first: a process begins with the peak of the one that started it.
-    show("Memory under the settings of the appendix", [alone(memory, name) for name in RELEASED])
-    measured: dict[tuple[str, str, str], dict[str, object]] = {}
-    for settings, cases in CASES.items():
-        keys = [(name, settings, precision) for name in cases for precision in ("32", "bf16-mixed")]
-        rows = {key: round_times(settings, key[0], key[2]) for key in keys}
-        show(settings, list(rows.values()))
-        measured |= rows
-    if out is not None:
-        record("battle", {row_name(*key): cells(measured[key]) for key in SHOWN}, out)
+    if "battle-memory" in given.tables:
+        peaks = [alone(memory, name) for name in ("mf-q", "mf-ac")]
+        show("Memory under the settings of the appendix", peaks)
+        given.record("battle-memory", {NAMES[str(row["algorithm"])]: memory_cells(row) for row in peaks})
+    if "battle" in given.tables:
+        measured: dict[tuple[str, str, str], dict[str, object]] = {}
+        for settings, cases in CASES.items():
+            keys = [(name, settings, precision) for name in cases for precision in ("32", "bf16-mixed")]
+            rows = {key: round_times(settings, key[0], key[2]) for key in keys}
+            show(settings, list(rows.values()))
+            measured |= rows
+        given.record("battle", {row_name(*key): cells(measured[key]) for key in SHOWN})
+    if "battle-arithmetic" in given.tables:
+        bounds = [arithmetic(*key) for key in SHOWN]
+        show("Arithmetic of a round", bounds)
+        given.record(
+            "battle-arithmetic", {row_name(*key): bound_cells(row) for key, row in zip(SHOWN, bounds, strict=True)}
+        )
 
 
 def row_name(name: str, settings: str, precision: str) -> str:
@@ -95,8 +105,21 @@ def row_name(name: str, settings: str, precision: str) -> str:
 
 def cells(row: Mapping[str, object]) -> dict[str, str]:
     """A row of `round_times` as docs/speed.md shows it."""
-    columns = {part: f"{row[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "learning", "all")}
-    return columns | ({"authors' code": RANGES[str(row["algorithm"])]} if "released code" in row else {})
+    return {part: f"{row[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "learning", "all")}
+
+
+def memory_cells(row: Mapping[str, object]) -> dict[str, str]:
+    """A row of `memory` as docs/speed.md shows it."""
+    return {
+        "stored transitions": str(row["stored"]),
+        **{name: digits(row[name], 2) for name in ("replay MB", "peak MB")},
+    }
+
+
+def bound_cells(row: Mapping[str, object]) -> dict[str, str]:
+    """A row of `arithmetic` as docs/speed.md shows it."""
+    numbers = {name: digits(row[name], 2) for name in (TFLOP, GFLOPS, AT_BEST)}
+    return {**numbers, "processor": cpu_model()}
 
 
 def round_times(settings: str, name: str, precision: str) -> dict[str, object]:
@@ -106,10 +129,7 @@ def round_times(settings: str, name: str, precision: str) -> dict[str, object]:
     best = dict(min(rounds, key=lambda times: times["all"]))
     best["learning"] = best["all"] - sum(best[part] for part in PARTS)
     row: dict[str, object] = {"algorithm": name, "precision": precision}
-    row |= {part: best[part] for part in (*PARTS, "learning", "all")}
-    if settings == "released-code":
-        row |= {"released code": RELEASED[name], "ratio": best["all"] / RELEASED[name]}
-    return row
+    return row | {part: best[part] for part in (*PARTS, "learning", "all")}
 
 
 def one_round(agent: BattleAgent, data: SelfPlay, precision: str) -> dict[str, float]:
@@ -153,13 +173,34 @@ def timed(times: dict[str, float], agent: type[BattleAgent]) -> Iterator[None]:
         yield
 
 
+def arithmetic(name: str, settings: str, precision: str) -> dict[str, object]:
+    """The operations of a full round, counted as torch makes them, and how long this core's fastest would take."""
+    with FlopCounterMode(display=False) as counted:
+        one_round(*parts(settings, name), precision)
+    operations, rate = counted.get_total_flops(), fastest(torch.float32 if precision == "32" else torch.bfloat16)
+    row: dict[str, object] = {"algorithm": name, "settings": settings, "precision": precision}
+    return row | {TFLOP: operations / 1e12, GFLOPS: rate / 1e9, AT_BEST: operations / rate}
+
+
+def fastest(kind: torch.dtype) -> float:
+    """Operations a second of CPU time in products of large matrices, the best of several."""
+    size = 2048
+    one, other = torch.ones(size, size, dtype=kind), torch.ones(size, size, dtype=kind)
+    seconds = []
+    for _ in range(REPEATS + 1):
+        started = time.process_time()
+        torch.mm(one, other)
+        seconds.append(time.process_time() - started)
+    return 2 * size**3 / min(seconds)
+
+
 def memory(name: str) -> dict[str, object]:
     """Peak memory of a process that trains until its replay buffer has been full for some rounds."""
     agent, data = parts("appendix", name)
-    data.fight(agent, replay := ArmyReplay(data.environment, data.capacity))
+    replay = data.make_replay(agent, data.capacity)
     while len(replay) < data.capacity - data.environment.agents:
         data.fight(agent, replay)
-    with patch.object(data, "_replay", replay):
+    with patch.object(data, "_replay", SimpleNamespace(of=lambda _: replay)):
         agent.training_step(data.play, 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return {"algorithm": name, "stored": len(replay), "replay MB": replay.nbytes / 2**20, "peak MB": peak}

@@ -17,7 +17,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 from magent2.environments.battle_v4 import parallel_env
-from measuring import output, record, show
+from measuring import asked, show
 from torch import Tensor, nn
 
 from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
@@ -161,16 +161,15 @@ class Peer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    out = output(__doc__, arguments)
+    given = asked(__doc__, ("battle-peer",), arguments)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     peer = Peer()
     rounds = [peer.round() for _ in range(REPEATS)]
     best = min(rounds, key=lambda times: times["all"])
     show("A round of MF-Q", [dict(best)])
-    if out is not None:
-        cells = {part: f"{best[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "all")}
-        record("battle-peer", {"MF-Q, released-code, float32": cells}, out)
+    cells = {part: f"{best[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "all")}
+    given.record("battle-peer", {"MF-Q, released-code, float32": cells})
 
 
 if __name__ == "__main__":

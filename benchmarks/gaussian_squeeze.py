@@ -2,7 +2,7 @@
 
 Joint steps a second of CPU time on one thread, under Lightning's Trainer and in a bare loop of the same play and the
 same gradient steps; what stacking seeds gains; memory over a long run; and a joint step with a million agents. The
-first two go to --out, where docs/speed.md has them from: benchmarks/speed.csv.
+first two, `--tables gaussian-squeeze`, go to --out, where docs/speed.md has them from: benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, cast
 import psutil
 import torch
 from against import Case
-from measuring import alone, digits, fit, output, record, show
+from measuring import alone, asked, digits, fit, show
 from torch.optim import Optimizer
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
@@ -44,20 +44,21 @@ AGAINST = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print all tables."""
-    out = output(__doc__, arguments, AGAINST)
+    given = asked(__doc__, ("gaussian-squeeze", "memory"), arguments, AGAINST)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread\n")
-    speeds = [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS["stateless"]]
-    show("Joint steps a second", speeds)
-    small = [stacking(name, 100) for name in ALGORITHMS["stateless"] if name != "maac"]
-    show("Sixteen stacked seeds, N = 100", small)
-    large = [stacking(name, 1000) for name in ("il", "mf-q", "mf-ac")]
-    show("Sixteen stacked seeds, N = 1000", large)
-    if out is not None:
-        record("gaussian-squeeze", cells(speeds, small, large), out)
-    show("Memory over a run of MF-Q, N = 1000", [alone(long_run)])
-    show("A million agents", [alone(million, name) for name in ("il", "mf-q")])
+    if "gaussian-squeeze" in given.tables:
+        speeds = [speed(name, agents) for agents in (100, 500, 1000) for name in ALGORITHMS["stateless"]]
+        show("Joint steps a second", speeds)
+        small = [stacking(name, 100) for name in ALGORITHMS["stateless"] if name != "maac"]
+        show("Sixteen stacked seeds, N = 100", small)
+        large = [stacking(name, 1000) for name in ("il", "mf-q", "mf-ac")]
+        show("Sixteen stacked seeds, N = 1000", large)
+        given.record("gaussian-squeeze", cells(speeds, small, large))
+    if "memory" in given.tables:
+        show("Memory over a run of MF-Q, N = 1000", [alone(long_run)])
+        show("A million agents", [alone(million, name) for name in ("il", "mf-q")])
 
 
 def cells(*tables: Sequence[Row]) -> dict[str, dict[str, str]]:

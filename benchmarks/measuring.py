@@ -8,26 +8,40 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from against import Case, compare
-
-from mfmarl.files import write_text
-
-COLUMNS = ["table", "row", "column", "value"]
+from against import Case, compare, replace_rows
 
 
-def output(
-    description: str | None, arguments: Sequence[str] | None = None, compared: Mapping[str, Case] | None = None
-) -> Path | None:
-    """The file of --out, which is where `record` writes; without it a benchmark only prints.
+class Asked(NamedTuple):
+    """What the command line asks for."""
+
+    tables: Sequence[str]  #: that are measured and printed.
+    out: Path | None  #: that they go to.
+
+    def record(self, table: str, rows: Mapping[str, Mapping[str, str]]) -> None:
+        """Write a table, its rows and columns by name, in place of what the file has of it; the other tables stay."""
+        if self.out is not None:
+            cells = [(table, row, column, value) for row, columns in rows.items() for column, value in columns.items()]
+            replace_rows(pd.DataFrame(cells, columns=["table", "row", "column", "value"]), ["table"], self.out)
+
+
+def asked(
+    description: str | None,
+    tables: Sequence[str],
+    arguments: Sequence[str] | None = None,
+    compared: Mapping[str, Case] | None = None,
+) -> Asked:
+    """Which of the tables to measure, and where they go; without --out a benchmark only prints.
 
     With --against it compares the cases of `compared` instead, and ends.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="CSV of all tables, in which those of this benchmark are replaced")
+    parser.add_argument("--out", type=Path, help="CSV of all tables, in which those that are measured are replaced")
+    parser.add_argument("--tables", nargs="+", default=tables, choices=tables, help="default all")
     if compared:
         parser.add_argument("--against", metavar="COMMIT", help="compare with a commit, in place of all else")
         parser.add_argument("--pairs", type=int, default=7, help="how many measurements of each, default 7")
@@ -40,18 +54,7 @@ def output(
         except ValueError as error:
             parser.error(str(error))
         parser.exit()
-    out: Path | None = given.out
-    return out
-
-
-def record(table: str, rows: Mapping[str, Mapping[str, str]], out: Path) -> None:
-    """Write a table, its rows and columns by name, in place of what `out` has of it; the other tables stay."""
-    cells = [(table, row, column, value) for row, columns in rows.items() for column, value in columns.items()]
-    new = pd.DataFrame(cells, columns=COLUMNS)
-    held = pd.read_csv(out, dtype=str, keep_default_na=False) if out.exists() else new[:0]
-    before = held["table"].ne(table).cumprod().astype(bool)  # so that it stays where it was
-    after = held["table"].ne(table) & ~before
-    write_text(pd.concat([held[before], new, held[after]]).to_csv(index=False), out)
+    return Asked(given.tables, given.out)
 
 
 def digits(number: object, count: int) -> str:

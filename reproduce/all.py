@@ -14,10 +14,8 @@ from __future__ import annotations
 if __name__ == "__main__":
     import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
 
-import importlib
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
@@ -31,7 +29,7 @@ from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import available
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.times import CALLS, Call, seconds
-from mfmarl.scripting.steps import Step, go_through
+from mfmarl.scripting.steps import Step, go_through, module_of
 from mfmarl.scripting.tables import check_places
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,10 +164,8 @@ def in_place(each: Call) -> str:
 
 def call(each: Step) -> None:
     """Call the function `run` of a script: libraries load once, and nothing that draws is left to be ended."""
-    if str(ROOT) not in sys.path:
-        sys.path.append(str(ROOT))
     with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing):
-        importlib.import_module(f"reproduce.{each.script.stem}").run(list(each.words))
+        module_of(each.script).run(list(each.words))
 
 
 if __name__ == "__main__":

@@ -105,8 +105,8 @@ class ReleasedCode(Settings):
     learns_terminal: bool = sourced(False, "released code")
 
 
-APPENDIX = Settings()
-SETTINGS = {"appendix": APPENDIX, "released-code": ReleasedCode()}
+APPENDIX, RELEASED_CODE = Settings(), ReleasedCode()
+SETTINGS = {"appendix": APPENDIX, "released-code": RELEASED_CODE}
 QUICK_SIZE: dict[str, Any] = {"steps": 10, "evaluations": 5, "seed_count": 1, "tournament_rounds": 4}
 QUICK = replace(APPENDIX, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}

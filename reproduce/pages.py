@@ -22,8 +22,10 @@ from mfmarl.scripting.documents import fill
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, times
 from mfmarl.scripting.pages.code import with_lines
+from mfmarl.scripting.steps import module_of
 
 ROOT = Path(__file__).parents[1]
+GPU_COUNTS = ROOT / "tests/gpu_counts.csv"  # what a change of the code changes, and no run
 TASKS = {
     "gaussian_squeeze": gaussian_squeeze.passages,
     "ising": ising.passages,
@@ -37,18 +39,36 @@ def passages(root: Path) -> dict[str, Mapping[str, str]]:
     results = root / "results"
     pages: dict[str, Mapping[str, str]] = {
         "README.md": {"times": times.of_all(results), "hardware": times.hardware(results)},
-        "docs/settings.md": settings.passages(results),
+        "docs/settings.md": settings_of_scripts(),
         "docs/speed.md": {
             **speed.speed(root / "benchmarks/speed.csv"),
             **speed.against(root / "benchmarks/against.csv"),
         },
-        "docs/cluster.md": {**speed.scaling(root / "benchmarks/scaling.csv"), "committed": times.in_all(results)},
+        "docs/cluster.md": {
+            **speed.scaling(root / "benchmarks/scaling.csv"),
+            **speed.gpu(GPU_COUNTS),
+            "committed": times.in_all(results),
+        },
         "results/theory/README.md": {"times": times.of_task(results, "theory")},
     }
     for task, of_task in TASKS.items():
         own = {**of_task(results / task), "times": times.of_task(results, task)}
         pages[f"results/{task}/README.md"] = own
     return pages
+
+
+def settings_of_scripts() -> dict[str, str]:
+    """The passages of docs/settings.md, from the scripts beside this one."""
+    squeeze_script, ising_script, battle_script = (
+        module_of(Path(__file__).with_name(f"{task}.py")) for task in ("gaussian_squeeze", "ising", "battle")
+    )
+    orders = {"checkerboard": ising_script.EQUILIBRIUM, "released-code": ising_script.SLOW}
+    return {
+        "gaussian-squeeze": settings.side_by_side(squeeze_script.SETTINGS),
+        "ising": settings.side_by_side(orders),
+        "ising-runs": settings.runs(ising_script.cells(ising_script.IsingOptions())),
+        "battle": settings.side_by_side(battle_script.SETTINGS),
+    }
 
 
 def written(root: Path) -> list[Path]:

@@ -10,26 +10,33 @@ from __future__ import annotations
 if __name__ == "__main__":
     import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from mfmarl.algorithms import ALGORITHMS, Kind, algorithm_class
+from mfmarl.custom import constructor_keywords
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import check_writable, write_text
 from mfmarl.jobs.console import say
 from mfmarl.report.claims import by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable
-from mfmarl.report.hyperparameters import APPENDIX, Column, compared
+from mfmarl.report.hyperparameters import APPENDIX, Column, column, compared
 from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.times import command, training
+from mfmarl.scripting.settings import sources
+from mfmarl.scripting.steps import module_of
 from mfmarl.scripting.tables import read_provenance, read_table
+
+if TYPE_CHECKING:
+    from mfmarl.algorithms.agent import Agent
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 MODE = "sampled"  # in which `reproduce/battle.py --replay` records
@@ -205,35 +212,58 @@ THEORY = [
 ]
 
 
+class Run(NamedTuple):
+    """A column of hyper-parameters: what some of the committed jobs were made with."""
+
+    section: str  #: of provenance.json.
+    settings: str  #: that the script has under this name.
+    parts: tuple[str, ...] = ()  #: of the section's settings; none where it has but one.
+
+
 class Compared(NamedTuple):
-    """Settings that stand beside the appendix's: of each column, its section of provenance.json, and a part of it."""
+    """Settings that stand beside the appendix's."""
 
     title: str
-    path: str
-    columns: dict[str, tuple[str, ...]]
+    path: str  #: of the results, and the script's name.
+    kind: Kind
+    columns: dict[str, Run]
 
 
+CHECKERBOARD, RELEASED = "checkerboard, 20 x 20", "released-code, 20 x 20"
 HYPERPARAMETERS = [
     Compared(
         "Gaussian Squeeze (appendix C.1)",
         "gaussian_squeeze",
-        {"run as appendix": ("appendix",), "run as calibrated": ("calibrated",)},
+        "stateless",
+        {"run as appendix": Run("appendix", "APPENDIX"), "run as calibrated": Run("calibrated", "CALIBRATED")},
     ),
     Compared(
         "Ising (appendix C.2)",
         "ising",
+        "lattice",
         {
-            "equilibrium, checkerboard": ("equilibrium", "checkerboard, 20 x 20"),
-            "equilibrium, released-code": ("equilibrium", "released-code, 20 x 20"),
-            "training": ("training", "checkerboard, 20 x 20"),
+            "equilibrium, checkerboard": Run(
+                "equilibrium", "EQUILIBRIUM", (CHECKERBOARD, f"{CHECKERBOARD}, above-tau-2")
+            ),
+            "equilibrium, released-code": Run("equilibrium", "SLOW", (RELEASED, f"{RELEASED}, above-tau-2")),
+            "training": Run(
+                "training",
+                "TRAINING",
+                (CHECKERBOARD, "simultaneous, 20 x 20", RELEASED, f"{CHECKERBOARD}, tau-2", f"{RELEASED}, tau-2"),
+            ),
         },
     ),
     Compared(
         "Battle (appendix C.3)",
         "battle",
-        {"run as appendix": ("appendix",), "run as released-code": ("released-code",)},
+        "battle",
+        {"run as appendix": Run("appendix", "APPENDIX"), "run as released-code": Run("released-code", "RELEASED_CODE")},
     ),
 ]
+USED_WITH = {  # fields of scripts, by the argument of a method that makes use of them
+    **dict.fromkeys(("epsilon_start", "epsilon_end", "epsilon_share", "boltzmann"), "exploration"),
+    "fmq_boltzmann": "heuristic_weight",
+}
 PROVENANCE = {
     "Gaussian Squeeze": "gaussian_squeeze",
     "Gaussian Squeeze: which exploration": "gaussian_squeeze/exploration",
@@ -354,20 +384,35 @@ def figures(results: Path, some: Sequence[Figure]) -> list[dict[str, str]]:
 def hyperparameters(results: Path) -> list[dict[str, Any]]:
     """For each task, its settings beside the appendix's."""
     tables = []
-    for title, path, columns in HYPERPARAMETERS:
+    for title, path, kind, columns in HYPERPARAMETERS:
         sections = read_provenance(results / path / "provenance.json")
-        if all(section in sections for section, *_ in columns.values()):
-            rows = compared(APPENDIX[path], [column(sections[section], *part) for section, *part in columns.values()])
-            tables.append({"title": title, "columns": list(columns), "rows": rows})
+        if all(column.section in sections for column in columns.values()):
+            found = [made_with(sections[column.section], path, kind, column) for column in columns.values()]
+            tables.append({"title": title, "columns": list(columns), "rows": compared(APPENDIX[path], found)})
     return tables
 
 
-def column(calls: Sequence[dict[str, Any]], *part: str) -> Column:
-    """The settings of some calls, or the part of this name of those that have it."""
-    found = [(call["settings"], len(call["jobs"])) for call in calls]
-    for name in part:
-        found = [(settings[name], jobs) for settings, jobs in found if name in settings]
-    return Column([settings for settings, _ in found], [jobs for _, jobs in found])
+def made_with(calls: Sequence[dict[str, Any]], path: str, kind: Kind, made: Run) -> Column:
+    """What the jobs of some calls were made with."""
+    script = module_of(Path(__file__).with_name(f"{path}.py"))
+    settings = getattr(script, made.settings)
+    methods = getattr(settings, "methods", script.METHODS)
+    algorithms = methods if isinstance(methods, Mapping) else {}  # else by the same name
+    return column(calls, made.parts, lambda name: unused(algorithms.get(name, name), kind), sources(settings))
+
+
+def unused(algorithm: str, kind: Kind) -> set[str]:
+    """The fields of settings that other algorithms of a kind use and this one does not; none if it is a custom one."""
+    if algorithm not in ALGORITHMS[kind]:
+        return set()
+    taken = {name: arguments(algorithm_class(name, kind)) for name in ALGORITHMS[kind]}
+    others = set().union(*taken.values()) - taken[algorithm]
+    return others | {name for name, argument in USED_WITH.items() if argument in others}
+
+
+def arguments(cls: type[Agent]) -> set[str]:
+    """What an algorithm and its data module take by name."""
+    return {*constructor_keywords(cls), *constructor_keywords(cls.data_module)}
 
 
 def provenance(results: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mfmarl.environments.battle.game import Battle
+
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "benchmarks/speed.csv"
 MEASURED: dict[str, dict[str, Any]] = {
@@ -23,14 +25,22 @@ MEASURED: dict[str, dict[str, Any]] = {
         "round_times": lambda settings, name, _: {
             **dict.fromkeys(("engine", "acting", "storing", "minibatches", "learning", "all"), 1.234),
             "algorithm": name,
-            **({"released code": 1.9} if settings == "released-code" else {}),
-        }
+        },
+        "arithmetic": lambda *_: dict.fromkeys(
+            ("TFLOP a round", "GFLOP/s in large products", "seconds at that rate"), 1.234
+        ),
     },
 }
+TABLES = {
+    "gaussian_squeeze": ["gaussian-squeeze"],
+    "ising": ["ising", "ising-large"],
+    "battle": ["battle", "battle-memory", "battle-arithmetic"],
+}
+ALONE = {"million updates a second": 25.27, "stored": 499968, "replay MB": 19.6, "peak MB": 529.42}  # in a process
 VALUES = {
     "gaussian_squeeze": {"1230", "98800", "6.5"},
-    "ising": {"39", "15%"},
-    "battle": {"1.2", "1.23", "13.3 to 15.4", "1.9"},
+    "ising": {"39", "15%", "25", "530", "Any CPU"},
+    "battle": {"1.2", "1.23", "20", "530", "499968", "Any CPU"},
 }
 
 
@@ -41,7 +51,8 @@ def benchmark(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     module = importlib.import_module(f"benchmarks.{request.param}")
     for name, function in MEASURED[request.param].items():
         monkeypatch.setattr(module, name, function)
-    monkeypatch.setattr(module, "alone", lambda *_: {})
+    monkeypatch.setattr(module, "alone", lambda _, name="": {"algorithm": name, "method": name, **ALONE})
+    monkeypatch.setattr(module, "cpu_model", lambda: "Any CPU", raising=False)
     monkeypatch.setattr(module.torch, "set_num_threads", lambda _: None)
     monkeypatch.setattr(module.torch, "set_flush_denormal", lambda _: None, raising=False)
     return module
@@ -59,7 +70,7 @@ def test_a_benchmark_writes_its_part_of_the_committed_table_and_no_other(benchma
     names = ["table", "row", "column"]
     pd.testing.assert_frame_equal(before[names], after[names])
     script = benchmark.__name__.rpartition(".")[2]
-    own = before["table"] == script.replace("_", "-")
+    own = before["table"].isin(TABLES[script])
     assert set(after[own]["value"]) == VALUES[script]
     pd.testing.assert_frame_equal(before[~own], after[~own])
 
@@ -70,12 +81,44 @@ def test_without_out_a_benchmark_only_prints(benchmark: ModuleType, tmp_path: Pa
     assert COMMITTED.read_bytes() == before
 
 
-def test_a_new_file_gets_the_one_table(benchmark: ModuleType, tmp_path: Path) -> None:
+def test_a_new_file_gets_its_tables_alone(benchmark: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "mine.csv"
     benchmark.main(["--out", str(out)])
-    committed = read(COMMITTED)
+    committed, names = read(COMMITTED), ["table", "row", "column"]
     own = read(out)
-    assert own["row"].tolist() == committed[committed["table"] == own["table"][0]]["row"].tolist()
+    assert {*map(tuple, own[names].to_numpy())} == {
+        *map(tuple, committed[committed["table"].isin(own["table"])][names].to_numpy())
+    }
+
+
+def test_one_table_is_measured_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("benchmarks.ising")
+    monkeypatch.setattr(module, "speed", lambda *_: pytest.fail("it was not asked for"))
+    monkeypatch.setattr(module, "alone", lambda _, name: {"method": name, **ALONE})
+    module.main(["--tables", "ising-large", "--out", str(tmp_path / "mine.csv")])
+    assert set(read(tmp_path / "mine.csv")["table"]) == {"ising-large"}
+
+
+def test_products_are_counted_as_multiplications_and_additions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that multiplies [2, 3] by [3, 4] takes 2 * 2 * 3 * 4 operations."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("benchmarks.battle")
+    monkeypatch.setattr(module, "parts", lambda *_: (None, None))
+    monkeypatch.setattr(module, "one_round", lambda *_: module.torch.ones(2, 3) @ module.torch.ones(3, 4))
+    monkeypatch.setattr(module, "fastest", lambda kind: 96.0 if kind == module.torch.float32 else 480.0)
+    assert module.arithmetic("il", "appendix", "32")["seconds at that rate"] == 0.5
+    assert module.arithmetic("il", "appendix", "bf16-mixed")["TFLOP a round"] == pytest.approx(48e-12)
+
+
+def test_memory_is_measured_with_a_full_replay_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module("benchmarks.battle")
+    monkeypatch.setattr(module, "Battle", lambda _: Battle(8, 30))
+    monkeypatch.setitem(module.CASES["appendix"], "il", ("battle-il", {}, {"capacity": 500, "batch_size": 16}))
+    found = module.memory("il")
+    assert 500 - 8 <= found["stored"] <= 500
+    assert 0 < found["replay MB"] < found["peak MB"]
 
 
 def test_against_a_commit_is_told_by_medians_of_pairs(

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mfmarl.claims import battle, gaussian_squeeze, ising
+from mfmarl.claims import battle, gaussian_squeeze, ising, theory
 from mfmarl.claims.tables import Tables
 from mfmarl.claims.wording import brief, in_words, most, p_of, percent
 from mfmarl.evaluation.comparisons import (
@@ -23,6 +23,7 @@ from mfmarl.evaluation.comparisons import (
     runs_needed_by_ranks,
     runs_needed_of_mean,
     runs_needed_of_share,
+    seat_test,
     superiority,
     superiority_interval,
     two_way_interval,
@@ -223,6 +224,20 @@ def test_exchanging_labels_of_armies() -> None:
         exchange_test(np.full((2, 2), math.nan), 1, generator=generator)
 
 
+def test_seats_differ_by_chance_and_by_more() -> None:
+    """Two rounds a seat and two wins: dealt out, they are 2, 1 or 0 on the left in 1, 4 and 1 of 6 ways."""
+    seen, chance, p = seat_test([[1, 1]] * 12, [[2, 2]] * 12, generator=np.random.default_rng(0))
+    assert (seen, p) == (0, 1)
+    assert chance == pytest.approx(1 / 3)
+    seen, chance, p = seat_test([[2, 0]] * 3, [[2, 2]] * 3, generator=np.random.default_rng(0))
+    assert seen == 1
+    assert p == pytest.approx((2 / 6) ** 3, abs=0.005)
+    assert seat_test([[3, 5]], [[3, 5]], generator=np.random.default_rng(0)) == (0, 0, 1), "all are won"
+    for wins, rounds in (([[1, 1]], [[1]]), ([[2, 0]], [[1, 1]]), ([[0, 0]], [[1, 0]])):
+        with pytest.raises(ValueError, match="rounds must"):
+            seat_test(wins, rounds, generator=np.random.default_rng(0))
+
+
 def test_holm_is_stepwise_and_skips_what_was_not_compared() -> None:
     assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])  # Holm 1979
     np.testing.assert_allclose(holm([0.01, math.nan, 0.5]), [0.02, math.nan, 0.5])
@@ -331,6 +346,46 @@ def test_errors_that_are_nothing_do_not_grow() -> None:
     assert judge(ising.error_grows(tables_of()).groups)[0] == NOT_TESTED
 
 
+def contraction(threshold: float = 0.5, slope: float = 0.5, warm: float = 0.98, cold: float = 1.0) -> Tables:
+    """Where a sharp example contracts, over K; the softmax's slope; a sweep's factor on the torus above and below 2."""
+    rows = [
+        *(("sharp temperature over K", f"K={name}", threshold, 1) for name in ("fraction", "l2 operator")),
+        *(("sharp temperature over K", f"K={name} per action", 1.0, 1) for name in ("l1", "l2")),
+        *(("largest norm of S", f"norm={name}; policies=drawn, D = 6", slope, 100) for name in ("l1", "l2")),
+        *(
+            ("factor of a sweep", f"reading={reading}; temperature={tau}", factor, 20)
+            for reading, factors in (
+                ("mean field map, synchronous", (cold, warm)),
+                ("sampled play of MF-Q", (0.9, 0.6)),
+            )
+            for tau, factor in zip((1.5, 2.05), factors, strict=True)
+        ),
+    ]
+    frame = pd.DataFrame(rows, columns=["quantity", "setting", "value", "n"])
+    return tables_of(theory__contraction=frame.assign(low=frame["value"] - 0.01, high=frame["value"] + 0.01))
+
+
+@pytest.mark.parametrize(
+    ("tables", "verdict"),
+    [
+        (contraction(), HOLDS),
+        (contraction(threshold=0.5 + 1e-12), HOLDS),  # a root is found to so many digits
+        (contraction(threshold=0.55), FAILS),
+        (contraction(slope=0.51), FAILS),
+        (contraction(warm=1.01), FAILS),
+        (contraction(cold=5.0), HOLDS),  # below K/2 nothing is claimed
+        (tables_of(), NOT_TESTED),
+    ],
+    ids=["as proved", "a rounded root", "a higher threshold", "a steeper softmax", "the torus", "cold", "no table"],
+)
+def test_the_bound_of_contraction_is_judged_and_not_sampled_play(tables: Tables, verdict: str) -> None:
+    found = theory.contracts(tables)
+    assert judge(found.groups)[0] == verdict
+    if verdict == HOLDS:
+        assert "contracts at each tau measured from 1.5 on" in theory.say_contracts(found, tables)
+        assert all("sampled" not in finding.part for (finding,) in found.groups)
+
+
 def rounds(seeds: int, strong: str) -> pd.DataFrame:
     """All armies of two algorithms fight each other, two rounds a pair; the strong one's always win."""
     rows = []
@@ -393,7 +448,7 @@ def test_every_claim_has_a_verdict_and_a_sentence() -> None:
         assert all((ROOT / name).is_file() for name in names)
     few = evidence[evidence["n"] < 3]
     assert set(few[few["judged"] == "yes"]["verdict"]) <= {UNDECIDED, NOT_TESTED} | set(
-        few[few["id"].isin(["TH-1", "TOY-1"])]["verdict"]
+        few[few["id"].isin(["TH-1", "TH-2", "TOY-1"])]["verdict"]
     )
 
 

@@ -96,6 +96,13 @@ def test_final_rewards() -> None:
         assert faces == [face for name in names for face in (looks[name].colour, "white")]
 
 
+def test_final_rewards_of_different_numbers_of_seeds_say_each() -> None:
+    summary, scores = (frame.query("agents == 100 and settings == 'appendix'") for frame in finals())
+    alike, apart = (figures.final_rewards(summary.assign(n=n), scores) for n in (8, [8, 24, 5]))
+    assert [text.get_text() for text in alike.axes[0].texts] == []
+    assert [(text.get_text(), text.xy[1]) for text in apart.axes[0].texts] == [("8", 0), ("24", 1), ("5", 2)]  # type: ignore[attr-defined]
+
+
 def test_one_run_has_no_interval() -> None:
     summary, scores = (frame.query("agents == 100") for frame in finals())
     one = scores.query("seed == 0")

@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import math
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +18,12 @@ import pytest
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.pages import markdown, speed
+from mfmarl.scripting.pages import markdown, settings, speed
 from mfmarl.scripting.pages.code import line_of, with_lines
+from mfmarl.scripting.settings import sourced, sources
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from reproduce import all as all_script
+from reproduce import battle, gaussian_squeeze, ising
 from reproduce import pages as script
 from tests.pages import PAGES, ROOT, anchors, blocks, cells, commands, is_script, links, pictures
 
@@ -320,6 +324,53 @@ def test_tables_and_spans_are_markdown() -> None:
     assert markdown.in_words([8, 144, 256]) == "8, 144 and 256"
     with pytest.raises(ValueError, match="one row"):
         markdown.one(pd.DataFrame({"a": [1, 1]}), a=1)
+
+
+def test_an_interval_is_printed_where_its_ends_differ() -> None:
+    row = {"share": 0.5, "share_low": 0.4, "share_high": 0.6}
+    assert markdown.with_interval(row, "share") == "0.50 [0.40, 0.60]"
+    assert markdown.with_interval({**row, "share_low": 0.501, "share_high": 0.502}, "share") == "0.50"
+    assert markdown.with_interval({**row, "share_low": math.nan, "share_high": math.nan}, "share") == "0.50"
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Settings of a script."""
+
+    rate: float = sourced(0.1, "ours")
+    sizes: tuple[int, ...] = sourced((3, 4), "appendix")
+    seed_count: int = sourced(5, "ours", script=True)
+
+
+@dataclass(frozen=True)
+class Further(Toy):
+    """Settings with a field more."""
+
+    double: bool = sourced(True, "released code")
+
+
+def test_settings_stand_side_by_side_with_todays_sources() -> None:
+    assert settings.side_by_side({"one": Toy(), "two": Further(rate=0.2)}).splitlines()[2:] == [
+        "| `rate` | 0.1 | ours | **0.2** | ours |",
+        "| `sizes` | 3, 4 | appendix |  |  |",
+        "| `double` |  |  | **True** | released code |",
+    ]
+
+
+def test_the_page_of_settings_has_the_scripts_fields_and_every_run_of_ising() -> None:
+    text = TEXTS["docs/settings.md"]
+    for script_settings in (gaussian_squeeze.APPENDIX, ising.EQUILIBRIUM, battle.APPENDIX):
+        for name in set(sources(script_settings)) - settings.COUNTS:
+            assert f"| `{name}` |" in text
+    for runs in (ising.TRAINING, ising.TRAINING_THERE, ising.FILM, ising.FRAMES):
+        assert f"| {', '.join(f'{tau:g}' for tau in runs.temperatures)} | {runs.steps} |" in text
+    assert f"| {', '.join(map(str, ising.BEYOND))} | {ising.SLOW.steps} |" in text
+
+
+def test_what_many_workers_wait_for_is_in_the_quickest_row() -> None:
+    rows = [(1, 9.0, "all", "all"), (64, 1.25, "the longest", "the duel")]
+    frame = pd.DataFrame(rows, columns=["workers", "hours", "training_bound_by", "tournament_bound_by"])
+    assert "With many it is 1.2 hours: the longest training, `the longest`" in speed.bounds(frame)
 
 
 def test_a_gain_stands_between_its_extremes(tmp_path: Path) -> None:

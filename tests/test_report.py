@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mfmarl.algorithms import Kind
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.files import read_csv
 from mfmarl.report.battles import army_files, army_name, watchable
 from mfmarl.report.claims import Strip, by_task, claims, counted
 from mfmarl.report.curves import Curves, drawable, shortened
-from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, compared
+from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, column, compared, shown
 from mfmarl.report.lattices import orderings
 from mfmarl.report.page import number
 from mfmarl.report.provenance import made
@@ -402,25 +403,66 @@ def test_values_stand_beside_the_appendix() -> None:
         "",
         ("1 … 5, 5", "ours", "silent"),
     )
+    assert [row.blanks for row in (rate, form)] == [["not recorded"]] * 2
     with pytest.raises(ValueError, match="the appendix's rte are no fields"):
         compared({"rte": Stated(0.1)}, [Column(calls, [1, 2, 3])])
 
 
-@pytest.mark.parametrize(("title", "path", "columns"), report.HYPERPARAMETERS)
+def test_a_value_counts_for_the_jobs_that_use_it() -> None:
+    """Two methods, one of which has no use for `rate`; an earlier source, and an earlier name, of the same values."""
+    recorded = {
+        "rate": {"value": 0.1, "source": "ours"},
+        "temperature": {"value": None, "source": "ours"},
+        "size": {"value": [1, 2], "source": "ours, in place of (3, 4)"},
+    }
+    jobs = {f"{name}-seeds-{seed}": {"labels": {"algorithm": name}} for name in ("il", "ac") for seed in (0, 1)}
+    today: dict[str, dict[str, Any]] = {
+        "rate": {"value": 0.1, "source": "released code"},
+        "boltzmann": {"value": None, "source": "appendix"},
+        "size": {"value": (3, 4), "source": "ours: so many"},
+    }
+
+    def unused(method: str) -> set[str]:
+        return {"boltzmann", "rate"} if method == "il" else {"boltzmann"}
+
+    made = column([call(settings=recorded, jobs=jobs)], (), unused, today)
+    used = column([call(settings={"boltzmann": recorded["temperature"]}, jobs=jobs)], (), lambda _: set(), today)
+    rate, boltzmann, size = compared({"rate": Stated(0.1), "boltzmann": Stated(None)}, [made, used])
+    assert rate.cells == [[("0.1", "released code", "agrees", 2)], []]
+    assert size.cells[0] == [("1, 2", "ours", "silent", 4)]
+    assert (boltzmann.cells[0], boltzmann.blanks[0], rate.blanks[1]) == ([], "not used", "not recorded")
+
+
+def test_a_value_of_a_part_counts_for_the_jobs_of_that_part() -> None:
+    parts = ("checkerboard, 20 x 20", "checkerboard, 20 x 20, tau-2")
+    recorded = {part: {"rate": {"value": rate, "source": "ours"}} for part, rate in zip(parts, (0.1, 0.2), strict=True)}
+    names = ("a-checkerboard-20-seeds-0", "a-checkerboard-20-tau-2-seeds-0", "b-checkerboard-20-tau-2-seeds-0")
+    made = column([call(settings=recorded, jobs={name: {} for name in names})], parts, lambda _: set(), {})
+    assert compared({}, [made])[0].cells == [[("0.2", "ours", "silent", 2), ("0.1", "ours", "silent", 1)]]
+
+
+def test_settings_that_a_method_does_not_use_are_those_of_others() -> None:
+    assert {"actor_learning_rate", "critic_learning_rate", "fmq_boltzmann"} <= report.unused("il", "stateless")
+    assert {"learning_rate", "epsilon_end"} <= report.unused("mf-ac", "stateless")
+    assert not {"learning_rate", "epsilon_end", "batch_size"} & report.unused("il", "stateless")
+    assert report.unused("path/to/file.py:Mine", "stateless") == set()
+
+
+@pytest.mark.parametrize(("title", "path", "kind", "columns"), report.HYPERPARAMETERS)
 def test_the_appendix_agrees_with_the_sources_of_committed_results(
-    title: str, path: str, columns: dict[str, tuple[str, ...]]
+    title: str, path: str, kind: Kind, columns: dict[str, report.Run]
 ) -> None:
     """Who reads the appendix for a default and who reads it for the page must read the same."""
     sections = read_provenance(ROOT / "results" / path / "provenance.json")
-    for section, *part in columns.values():
-        newest = report.column(sections[section], *part).settings[-1]
-        for name, entry in newest.items():
-            stated = APPENDIX[path].get(name)
-            if entry["source"].startswith("appendix"):
-                assert stated is not None, f"{title}: {name}"
-                assert stated.value is FORM or stated.value == entry["value"], f"{title}: {name}"
-            elif stated is not None and stated.value is not FORM and name != "hidden":
-                assert stated.value != entry["value"], f"{title}: {name} is the appendix's, but is said to be ours"
+    for part in columns.values():
+        for recorded in report.made_with(sections[part.section], path, kind, part).settings:
+            for name, entry in recorded.items():
+                stated = APPENDIX[path].get(name)
+                if entry["source"].startswith("appendix"):
+                    assert stated is not None, f"{title}: {name}"
+                    assert stated.value is FORM or shown(stated.value) == shown(entry["value"]), f"{title}: {name}"
+                elif stated is not None and stated.value is not FORM and name != "hidden":
+                    assert stated.value != entry["value"], f"{title}: {name} is the appendix's, but is said to be ours"
 
 
 def call(**changes: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from itertools import product
 from math import inf, nan
 
 import numpy as np
+import pandas as pd
 
 from mfmarl.claims.tables import EVALUATIONS, Measured, Tables, smaller
 from mfmarl.claims.wording import NAMES, least_p, listed, p_of, percent
@@ -18,6 +19,7 @@ from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, better
 
 SEAT = 0.5  # a difference of wins between the seats that is told
+HIDING = -2.0  # a round's reward of an agent that never attacks: 400 steps at -0.005
 ADVANTAGE = 0.1  # what is to be seen: 60 to 40 in wins, and so much of what both armies earn in reward
 
 
@@ -85,9 +87,9 @@ def say_rises_faster(found: Measured, tables: Tables) -> str:
 
     others = "; ".join(f"{agents}: {rounds('mf-q', agents)} v {rounds('mf-ac', agents)}" for agents in (8, 144, 256))
     return (
-        f"Round of self-play, exploration included, from which on an army of 64 earns more than by hiding (-2 an "
-        f"agent), each seed: MF-Q {rounds('mf-q', 64)}, MF-AC {rounds('mf-ac', 64)} ({p_of(found['64 v 64'].p)}). "
-        f"MF-Q v MF-AC at {others}."
+        f"Round of self-play, exploration included, from which to the end an army of 64 earns more than by hiding "
+        f"({HIDING:g} an agent), each seed: MF-Q {rounds('mf-q', 64)}, MF-AC {rounds('mf-ac', 64)} "
+        f"({p_of(found['64 v 64'].p)}). MF-Q v MF-AC at {others}."
     )
 
 
@@ -115,7 +117,7 @@ def say_same_ranking(found: Measured, tables: Tables) -> str:
     if len(mirror):
         text += (
             f" MF-AC's army of 144 earns {mirror['reward'].mean():.0f} a greedy round against itself; hiding earns "
-            f"{-2 * 144}."
+            f"{HIDING * 144:.0f}."
         )
     return text
 
@@ -175,8 +177,21 @@ def earned(tables: Tables, pairing: Pairing) -> float:
 
 
 def leaves_hiding(tables: Tables, name: str, agents: int) -> Array:
-    """The round of self-play from which each army earns more than by hiding until the end, -0.005 a step and agent."""
+    """`rounds_of_leaving` of the algorithm's armies of this size."""
     curves = tables.read("battle/curves.csv", ["settings", "algorithm", "agents", "seed", "step", "reward"])
-    runs = only(curves, settings="appendix", algorithm=name, agents=agents).sort_values("step")
-    above = np.nextafter(-0.005 * 400 * agents, inf)
+    return rounds_of_leaving(only(curves, settings="appendix", algorithm=name, agents=agents), agents)
+
+
+def rounds_of_leaving(runs: pd.DataFrame, agents: int) -> Array:
+    """The round of self-play from which on each army earns more than by hiding, to the end of its training.
+
+    Args:
+        runs: learning curves of one algorithm: seed, step, and reward of an army of so many agents.
+        agents: of an army.
+
+    Returns:
+        [seeds]; infinite where the last evaluation is no better than hiding.
+    """
+    runs = runs.sort_values("step")
+    above = np.nextafter(HIDING * agents, inf)
     return np.array([steps_to_stay(run["step"], run["reward"], above) for _, run in runs.groupby("seed")])

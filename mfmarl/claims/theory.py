@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from math import inf
 
+import pandas as pd
+
 from mfmarl.claims.tables import Measured, Tables, interval_of
-from mfmarl.claims.wording import most, runs_of
+from mfmarl.claims.wording import runs_of
+from mfmarl.evaluation.intervals import Interval
 from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within, within
 
 BEST_RESPONSE = 0.1  # loss, over best less worst reward, up to which an answer is a best one
+TORUS = 2.0  # K/2 of the Ising model with four neighbours, K in the mean spin
 AGREED = 0.99  # share of the toy's runs
 
 
@@ -39,31 +44,81 @@ def say_remainder_bounded(found: Measured, _: Tables) -> str:
 
 
 def contracts(tables: Tables) -> Measured:
-    """TH-2: the factor of a sweep of MF-Q's sampled play above tau = 2, which is K/2 on the torus, K taken in abar."""
-    rows = tables.theory("contraction", "factor of a sweep", "reading=sampled play of MF-Q")
-    groups = []
-    for setting, row in rows.groupby("setting"):
-        tau = float(str(setting).split("temperature=")[1].split(";")[0])
-        if tau > 2:
-            interval, n = interval_of(row)
-            groups.append([within(f"tau = {tau:g}", "factor of a sweep of sampled play", interval, n, (-inf, 1))])
-    return Measured(groups or [[Finding("tau above 2", "factor of a sweep of sampled play")]])
+    """TH-2: the parts of the proof for T > K/2, with K the constant in abar; beside them what the bound is not.
+
+    K/2 is sufficient if the softmax's slope is at most 1 / (2T), its threshold in T is K/2 in the examples made to be
+    sharp, and above it, tau = 2 on the torus, the mean field map contracts. Beside: K read action by action, and MF-Q's
+    sampled play, which contracts at lower temperatures and so says nothing of K/2.
+    """
+    sharp = "T over K above which a sharp example contracts"
+    one_k = [("fraction", "two actions, K of the fraction"), ("l2 operator", "K the norm of dQ / dabar")]
+    per_action = [("l1 per action", "K of each action, l1"), ("l2 per action", "K of each action, l2")]
+    found = {
+        name: root(part, sharp, tables.theory("contraction", "sharp temperature over K", f"K={name}"))
+        for name, part in (*one_k, *per_action)
+    }
+    norms = [
+        root(f"policies drawn, {norm} norm", "largest slope of the softmax, times T", rows)
+        for norm in ("l1", "l2")
+        for rows in [tables.theory("contraction", "largest norm of S", f"norm={norm}")]
+    ]
+    groups = [[found[name]] for name, _ in one_k] + [[finding] for finding in norms]
+    for tau, interval, n in by_temperature(tables, "mean field map, synchronous"):
+        if tau > TORUS:
+            part = f"torus, mean field map, tau = {tau:g}"
+            groups.append([within(part, "factor of a sweep", interval, n, (-inf, 1), exact=True)])
+    beside = [found[name] for name, _ in per_action]
+    for tau, interval, n in contracting(tables)[-1:]:
+        part = f"torus, sampled play, tau = {tau:g}, the coldest at which it contracts"
+        beside.append(within(part, "factor of a sweep", interval, n, (-inf, 1)))
+    return Measured(groups, [replace(finding, verdict=NOT_TESTED) for finding in beside])
 
 
 def say_contracts(found: Measured, tables: Tables) -> str:
     """The sentence of TH-2."""
-    findings = [finding for (finding,) in found.groups]
-    least, largest = (choose(each.value for each in findings) for choose in (min, max))
+    sharp, norm = found["two actions, K of the fraction"], found["policies drawn, l1 norm"]
     text = (
-        f"With K the constant in abar, T > K/2 is tau > 2 on the torus: above it a sweep of MF-Q's sampled play "
-        f"multiplies differences by {least:.2f} to {largest:.2f} (largest upper end "
-        f"{most(max(each.high for each in findings), 2)}, {findings[0].n} pairs of lattices a tau)."
+        f"With K the constant in abar: at {norm.n} policies drawn the softmax's slope is at most {norm.value:.3f} / T, "
+        f"and the sharpest examples contract above T = {sharp.value:.2g} K."
     )
-    text += " Enough, but not needed: it contracts below 2 as well."
+    torus = [finding for (finding,) in found.groups if finding.part.startswith("torus")]
+    if torus:
+        text += (
+            f" On the torus, K/2 = {TORUS:g}, the mean field map multiplies differences by {torus[0].value:.2f} at "
+            f"{torus[0].part.split(', ')[-1]}, by {torus[-1].value:.2f} at {torus[-1].part.split(', ')[-1]}."
+        )
+    l1, l2 = (found[f"K of each action, {norm}"] for norm in ("l1", "l2"))
+    text += f" K read action by action asks for more: T above {l1.value:.2g} K (l1) or {l2.value:.2g} K (l2)."
+    for coldest, _, _ in contracting(tables)[-1:]:
+        if coldest < TORUS:
+            text += f" Enough, not needed: MF-Q's sampled play contracts at each tau measured from {coldest:g} on."
     row = tables.theory("contraction", "Ising table: T > K/2 asks for tau above", "temperature=0.8")
     if len(row):
         text += f" It is a high temperature: the tables learned at tau = 0.8 ask for {row['value'].iloc[0]:.2f}."
     return text
+
+
+def root(part: str, statistic: str, rows: pd.DataFrame) -> Finding:
+    """Whether a number without error is at most 1/2, to nine digits, which is what a root is found to."""
+    interval, n = interval_of(rows)
+    rounded = interval._replace(estimate=round(interval.estimate, 9))
+    return within(part, statistic, rounded, n, (-inf, 0.5), exact=True)
+
+
+def contracting(tables: Tables) -> list[tuple[float, Interval, int]]:
+    """Where MF-Q's sampled play contracts, from the hottest down to the first whose interval reaches 1."""
+    hottest_first = by_temperature(tables, "sampled play of MF-Q")[::-1]
+    return list(takewhile(lambda each: each[1].high < 1, hottest_first))
+
+
+def by_temperature(tables: Tables, reading: str) -> list[tuple[float, Interval, int]]:
+    """The factor of a sweep in one reading: temperature, value with interval, and runs, the coldest first."""
+    rows = tables.theory("contraction", "factor of a sweep", f"reading={reading}")
+    found = [
+        (float(str(setting).split("temperature=")[1].split(";")[0]), *interval_of(row))
+        for setting, row in rows.groupby("setting")
+    ]
+    return sorted(found)
 
 
 def best_response(tables: Tables) -> Measured:

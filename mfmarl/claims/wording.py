@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil, inf, isnan
 from typing import Any
 
-from mfmarl.evaluation.intervals import Array
+from mfmarl.evaluation.intervals import Array, with_ends
 from mfmarl.evaluation.verdicts import UNDECIDED, Finding
 
 NAMES = {"il": "IL", "fmq": "FMQ", "rec-fmq": "Rec-FMQ", "maac": "MAAC", "ac": "AC", "mf-q": "MF-Q", "mf-ac": "MF-AC"}
@@ -21,8 +21,7 @@ def percent(finding: Finding) -> str:
     """'48% [16, 74]', or without an interval '48%'."""
     if not finding.n:
         return "not fought"
-    ends = "" if isnan(finding.low) else f" [{100 * finding.low:.0f}, {100 * finding.high:.0f}]"
-    return f"{finding.value:.0%}{ends}"
+    return with_ends(f"{finding.value:.0%}", *(f"{100 * end:.0f}" for end in (finding.low, finding.high)))
 
 
 def p_of(p: float) -> str:
@@ -57,9 +56,9 @@ def brief(row: Mapping[Any, Any]) -> str:
     """What a verdict rests on: 'IL, N = 500: share of runs 0.84 [0.76, 0.91], n = 96'."""
     if not row["n"]:
         return "nothing measured"
-    ends = "" if isnan(row["low"]) or row["low"] == row["high"] else f" [{number(row['low'])}, {number(row['high'])}]"
+    value = with_ends(*(number(row[name]) for name in ("value", "low", "high")))
     tested = "" if isnan(row["p"]) else f", {p_of(row['p'])}"
-    return f"{row['part']}: {row['statistic']} {number(row['value'])}{ends}{tested}, n = {row['n']}"
+    return f"{row['part']}: {row['statistic']} {value}{tested}, n = {row['n']}"
 
 
 def number(value: float) -> str:

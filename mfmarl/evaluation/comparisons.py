@@ -22,6 +22,7 @@ from mfmarl.evaluation.intervals import (
 
 ENUMERATED = 20_000  # relabellings up to which all are tried; beyond, as many are drawn: our choice
 POWER = 0.8  # with which the runs named by `..._needed` would decide
+TINY = 1e-9  # rounding of a mean
 MOST = 10_000  # runs; more are said to be out of reach (NaN)
 
 
@@ -122,6 +123,45 @@ def exchange_test(table: ArrayLike, first: int, *, generator: np.random.Generato
         raise ValueError("table must be finite: all armies must have met")
     lead = numbers - numbers.T  # what lies within a group cancels out
     return _share_as_far(lead.sum(axis=1), first, generator)
+
+
+def seat_test(wins: ArrayLike, rounds: ArrayLike, *, generator: np.random.Generator) -> tuple[float, float, float]:
+    """Does it matter in which of two seats a pair plays? Rounds of each pair are dealt out to its seats anew.
+
+    Shares of few rounds differ by chance alone, so their difference says nothing without what chance would give.
+
+    Args:
+        wins: [pairs, 2], in each seat.
+        rounds: [pairs, 2], in each seat; at least 1.
+        generator: the only source of randomness.
+
+    Returns:
+        How far the two seats' shares of wins lie apart, the mean over pairs; how far they would if the seat were
+        nothing, exactly; and the p-value, one-sided, from `ENUMERATED` deals.
+
+    Raises:
+        ValueError: the two are not [pairs, 2], or a pair has no round in a seat, or more wins than rounds.
+    """
+    won, played = np.asarray(wins, np.int64), np.asarray(rounds, np.int64)
+    if won.shape != played.shape or won.ndim != 2 or won.shape[1] != 2 or not len(won):
+        raise ValueError(f"wins and rounds must be [pairs, 2], got {won.shape} and {played.shape}")
+    if (played < 1).any() or (won < 0).any() or (won > played).any():
+        raise ValueError("rounds must be at least 1 in each seat, and wins from 0 to as many")
+
+    def apart(left: NDArray[np.int64]) -> Array:
+        return np.asarray(np.abs(left / played[:, 0] - (total - left) / played[:, 1]))
+
+    total, of_all = won.sum(1), played.sum(1)
+    least, most = np.maximum(total - played[:, 1], 0), np.minimum(total, played[:, 0])
+    expected = 0.0
+    for left in range(int(most.max()) + 1):
+        possible = (least <= left) & (left <= most)
+        chance = stats.hypergeom.pmf(left, of_all, total, played[:, 0])
+        expected += float((apart(np.full_like(total, left)) * chance * possible).sum() / len(total))
+    seen = float(apart(won[:, 0]).mean())
+    dealt = generator.hypergeometric(total, of_all - total, played[:, 0], size=(ENUMERATED, len(total)))
+    as_far = sum(float(apart(each).mean()) >= seen - TINY for each in dealt)
+    return seen, expected, (1 + as_far) / (1 + ENUMERATED)
 
 
 def holm(p_values: ArrayLike) -> Array:

@@ -39,6 +39,14 @@ class Band(NamedTuple):
     high: Array
 
 
+def with_ends(value: str, low: str, high: str) -> str:
+    """Numbers as text: "0.80 [0.68, 0.89]"; the value alone without ends, or where both print as the same number.
+
+    Such ends say no more than the value: it is so to the digits shown, or all runs are alike.
+    """
+    return value if low == high or "nan" in low else f"{value} [{low}, {high}]"
+
+
 def mean(scores: Array) -> Array:
     """Mean over runs and tasks: [..., runs, tasks] -> [...]."""
     return np.asarray(scores.mean(axis=(-2, -1)))

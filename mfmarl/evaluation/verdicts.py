@@ -95,6 +95,8 @@ def better(
         even: the value where neither is ahead.
         seeds_needed: runs a method that would decide.
     """
+    if interval.low == interval.high:  # every resample is alike, as after a clean sweep: no interval
+        interval = interval._replace(low=math.nan, high=math.nan)
     finding = Finding(part, statistic, *interval, n, p, least=even)
     if n == 0 or math.isnan(interval.estimate):
         return finding

@@ -115,7 +115,7 @@ def final_rewards(
     Raises:
         ValueError: a missing column, or a setting of the summary without scores.
     """
-    kinds = {"greedy": True, "sampled": False}
+    kinds, dots = {"greedy": True, "sampled": False}, "Faint dots: seeds"
     panel_keys = [row, *columns]
     ends = [f"{kind}{end}" for kind in kinds for end in ("", "_low", "_high")]
     require_columns("summary", summary, [*panel_keys, "algorithm", "n", *ends])
@@ -141,6 +141,10 @@ def final_rewards(
                 shift = -0.19 if filled else 0.19
                 draw_runs(axes, y + shift, runs[kind].to_list(), interval, styles[name], height=0.2, filled=filled)
         seeds = count_label(panel["n"]) if len(panel) else "not run"
+        if len(set(panel["n"])) > 1:
+            places = map(list(styles).index, panel["algorithm"])
+            _count_rows(axes, dict(zip(places, panel["n"], strict=True)))
+            dots = "Faint dots: seeds, their number at the right"
         first, *others = map(_titled, panel_keys, key)
         one_line = f"{first}, {others[0]} ({seeds})"
         axes.set_title(one_line if len(others) == 1 else f"{first} ({seeds})\n{', '.join(others)}")
@@ -148,8 +152,16 @@ def final_rewards(
         axes.set_xlabel("final G / G*")
     handles = [handle(Look(f"{kind} play", "0.3", "-", "o"), filled=filled) for kind, filled in kinds.items()]
     handles.append(optimum_handle())
-    legend_below(figure, handles, 3, f"Faint dots: seeds. Marks: {interval_note(summary['n'])}")
+    legend_below(figure, handles, 3, f"{dots}. Marks: {interval_note(summary['n'])}")
     return figure
+
+
+def _count_rows(axes: Axes, counts: Mapping[int, int]) -> None:
+    """The number of seeds of each row, right of it, where they differ."""
+    for y, n in counts.items():
+        axes.annotate(
+            str(n), (1, y), (3, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=7, color="0.35"
+        )
 
 
 def _titled(column: str, value: Any) -> str:

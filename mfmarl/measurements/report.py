@@ -11,6 +11,8 @@ import re
 
 import pandas as pd
 
+from mfmarl.evaluation.intervals import with_ends
+
 NUMBER = re.compile(r"<!-- (?P<address>[^;>]+; .+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
 SHOWN = ("interval", "value", "exact", "low", "high", "n", "percent")
 
@@ -54,7 +56,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
         return f"{row[shown]:{form}}"
     unit, sign = (100, "%") if shown == "percent" else (1, "")
     value, low, high = (f"{unit * row[name]:{form}}{sign}" for name in ("value", "low", "high"))
-    return value if pd.isna(row["low"]) else f"{value} [{low}, {high}]"
+    return with_ends(value, low, high)
 
 
 def against_exact(frame: pd.DataFrame) -> pd.DataFrame:

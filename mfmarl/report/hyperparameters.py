@@ -1,6 +1,8 @@
 """Hyper-parameters beside those that the paper's appendix states."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
 FEW = 4  # values of a list that are shown; of more its ends
@@ -12,6 +14,8 @@ class Stated(NamedTuple):
     value: Any  #: as in provenance.json; `FORM` where it gives no number.
     said: str = ""  #: in words, where the value alone would say more or less than the appendix.
 
+
+EARLIER = {"temperature": "boltzmann"}  # names of fields in earlier calls, where today's settings have no such field
 
 FORM = object()
 """The appendix gives a form and no number: whatever ours is, it deviates from nothing."""
@@ -31,7 +35,6 @@ APPENDIX: dict[str, dict[str, Stated]] = {
         "frequency_rate": Stated(0.01),
         "fmq_boltzmann": Stated([1000.0, 0.006, 1.0], "max_temp 1000, s 0.006, no end"),
         "boltzmann": Stated(None, "ε-greedy, no schedule"),
-        "temperature": Stated(None, "ε-greedy, no schedule"),  # the name of boltzmann in earlier calls
         "hidden": Stated([32, 32], "three layers, no widths"),
     },
     "ising": {  # C.2
@@ -66,10 +69,11 @@ class Value(NamedTuple):
 
 
 class Column(NamedTuple):
-    """What some calls were made with, one after the other."""
+    """What some jobs were made with, equal ones together."""
 
     settings: Sequence[Settings]
-    jobs: Sequence[int]  #: of each call.
+    jobs: Sequence[int]  #: how many, of each settings.
+    unused: Collection[str] = ()  #: fields that none of the jobs' methods has a use for.
 
 
 class Row(NamedTuple):
@@ -77,7 +81,55 @@ class Row(NamedTuple):
 
     name: str
     appendix: str  #: empty where it says nothing.
-    cells: list[list[Value]]  #: of each column; several where calls differ, none where none has such a field.
+    cells: list[list[Value]]  #: of each column; several where calls differ, none where no job has such a field.
+    blanks: list[str]  #: of each column, why it has none.
+
+
+def column(
+    calls: Sequence[Mapping[str, Any]],
+    parts: Sequence[str],
+    unused: Callable[[str], Set[str]],
+    today: Settings,
+) -> Column:
+    """What the jobs of some calls were made with: of each method the fields that it uses.
+
+    Args:
+        calls: of a section of provenance.json.
+        parts: the settings of a call that are meant, by name; none where it has one settings for all its jobs.
+        unused: the fields that a method does not use, by its name in the labels of jobs.
+        today: the settings as the script has them now. Where a value is still the same, its source is told as it is
+            known now; what a call recorded is what was known then.
+    """
+    settings, jobs, without = [], [], []
+    for call in calls:
+        for part in parts or [""]:
+            recorded = _named_now(call["settings"].get(part, {}) if part else call["settings"], today)
+            methods = Counter(_method(job) for name, job in call["jobs"].items() if _words(part) in name)
+            for method, count in methods.items():
+                without.append(unused(method))
+                used = {name: each for name, each in recorded.items() if name not in without[-1]}
+                settings.append({name: _known_now(each, today.get(name)) for name, each in used.items()})
+                jobs.append(count)
+    return Column(settings, jobs, frozenset.intersection(*map(frozenset, without)) if without else ())
+
+
+def _named_now(recorded: Settings, today: Settings) -> Settings:
+    return {name if name in today else EARLIER.get(name, name): entry for name, entry in recorded.items()}
+
+
+def _words(part: str) -> str:
+    """What the names of a part's jobs have in them: "checkerboard-20-seeds-" for "checkerboard, 20 x 20"."""
+    return re.sub(r" x \d+", "", part).replace(", ", "-") + "-seeds-" if part else ""
+
+
+def _method(job: Mapping[str, Any]) -> str:
+    labels = job.get("labels", {})
+    return str(labels.get("algorithm", labels.get("method", "")))
+
+
+def _known_now(recorded: Mapping[str, Any], today: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    same = today is not None and shown(today["value"]) == shown(recorded["value"])
+    return today if today is not None and same else recorded
 
 
 def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Row]:
@@ -85,7 +137,7 @@ def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Ro
 
     Args:
         stated: what the appendix says, by field.
-        columns: the calls of each settings.
+        columns: what jobs were made with.
 
     Raises:
         ValueError: a field that is stated and that no settings have.
@@ -93,8 +145,16 @@ def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Ro
     fields = dict.fromkeys(name for column in columns for settings in column.settings for name in settings)
     if unknown := sorted(set(stated) - set(fields)):
         raise ValueError(f"the appendix's {', '.join(unknown)} are no fields of the settings")
-    order = sorted(fields, key=lambda name: name not in stated)
-    return [Row(name, appendix(stated.get(name)), [cell(name, stated, column) for column in columns]) for name in order]
+    order = [*stated, *(name for name in fields if name not in stated)]
+    return [
+        Row(
+            name,
+            appendix(stated.get(name)),
+            [cell(name, stated, column) for column in columns],
+            ["not used" if name in column.unused else "not recorded" for column in columns],
+        )
+        for name in order
+    ]
 
 
 def appendix(stated: Stated | None) -> str:
@@ -110,7 +170,8 @@ def cell(name: str, stated: Mapping[str, Stated], column: Column) -> list[Value]
             value = settings[name]["value"]
             earlier = found[shown(value)].jobs if shown(value) in found else 0
             verdict = judged(value, stated.get(name))
-            found[shown(value)] = Value(shown(value), str(settings[name]["source"]), verdict, earlier + jobs)
+            source = str(settings[name]["source"]).partition(", in place of")[0]  # the appendix's stands beside it
+            found[shown(value)] = Value(shown(value), source, verdict, earlier + jobs)
     return sorted(found.values(), key=lambda each: -each.jobs)
 
 
@@ -125,7 +186,7 @@ def shown(value: Any) -> str:
     """A value for a reader: a list of many numbers is its ends."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         several = len(value) > FEW
         return f"{shown(value[0])} … {shown(value[-1])}, {len(value)}" if several else ", ".join(map(shown, value))
     if isinstance(value, bool) or value is None:

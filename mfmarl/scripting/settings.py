@@ -35,7 +35,7 @@ def sourced(value: Any, source: str, *, script: bool = False) -> Any:
     return dataclasses.field(default=value, metadata={"source": source, "script": script})
 
 
-def sources(settings: Any) -> dict[str, object]:
+def sources(settings: Any) -> dict[str, Any]:
     """Every value of a settings dataclass with its source, for provenance.json."""
     return {field.name: _sourced_value(settings, field) for field in dataclasses.fields(settings)}
 

@@ -6,6 +6,7 @@ can; the same call then goes on from there, since each script does.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import signal
@@ -15,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar, NamedTuple
 
 from tqdm import tqdm
@@ -43,6 +45,14 @@ class Step(NamedTuple):
     def name(self) -> str:
         """The call as a command line."""
         return shlex.join(["python", shown(self.script), *self.words])
+
+
+def module_of(script: Path) -> ModuleType:
+    """A script of a checkout as a module of its folder, `reproduce.ising` say, though the checkout is not installed."""
+    root = str(script.resolve().parents[1])
+    if root not in sys.path:
+        sys.path.append(root)
+    return importlib.import_module(f"{script.parent.name}.{script.stem}")
 
 
 class StepProgress(Progress):

@@ -21,7 +21,7 @@ function battleView(battles) {
     }));
     scrub.max = frames - 1;
     scrub.value = 0;
-    element("battle-command").textContent = battle.command;
+    showCommands(element("battle-command"), battle.command);
     const left = battle.armies[0].seat === "left" ? [0, 1] : [1, 0];
     element("battle-armies").replaceChildren(...left.map(card));
     draw();

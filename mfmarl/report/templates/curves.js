@@ -20,7 +20,7 @@ function curvesView(tables) {
     const seeds = [...new Set(table.runs.map((run) => run[3]))].sort((a, b) => a - b);
     const labels = [...SEEDS, ...seeds.map((seed) => `seed ${seed}`)];
     choices.append(choice("curves-seeds", "Seeds", labels, draw));
-    element("curves-command").textContent = table.command;
+    showCommands(element("curves-command"), table.command);
     drawMethods();
     draw();
   }
@@ -98,7 +98,7 @@ function curvesView(tables) {
   function drawEnds(seen) {
     const metric = chosen("curves-metric");
     const head = make("tr");
-    for (const name of ["Method", "Seeds", "Mean at the end", "Lowest", "Highest"]) {
+    for (const name of ["Method", "Seeds", "Mean", "Lowest", "Highest"]) {
       head.append(make("th", name, { scope: "col" }));
     }
     const rows = table.methods.flatMap((method, index) => {
@@ -110,7 +110,7 @@ function curvesView(tables) {
       for (const value of [ends.length, mean, Math.min(...ends), Math.max(...ends)]) row.append(make("td", shown(value)));
       return [row];
     });
-    element("curves-ends").replaceChildren(make("caption", table.metrics[metric]), head, ...rows);
+    element("curves-ends").replaceChildren(make("caption", `${table.metrics[metric]}, at the end`), head, ...rows);
   }
 
   const titles = tables.map((each) => each.title);

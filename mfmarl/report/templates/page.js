@@ -19,6 +19,15 @@ function make(tag, text = "", attributes = {}) {
   return made;
 }
 
+/* Commands, a line each, that break between words alone; as commands_of in macros.html. */
+function showCommands(place, text) {
+  place.replaceChildren(...text.split("\n").map((line) => {
+    const code = make("code");
+    line.split(" ").forEach((word, index) => code.append(index ? " " : "", make("span", word)));
+    return code;
+  }));
+}
+
 /* A labelled select; its value is the index of what is chosen. */
 function choice(id, label, values, onChange) {
   const box = make("div");

@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mfmarl.claims.battle import HIDING, rounds_of_leaving
+from mfmarl.claims.wording import p_of
+from mfmarl.evaluation.comparisons import seat_test
+from mfmarl.evaluation.intervals import with_ends
 from mfmarl.evaluation.rounds import EVALUATIONS, LEARNERS
 from mfmarl.evaluation.tables import only
+from mfmarl.evaluation.verdicts import ALPHA
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import bullets, in_words, label, one, span, table
 
 SIZES = (8, 64, 144, 256)
-HIDING = -2.0  # a round's reward of an agent that never attacks: 400 steps at -0.005
 PAIRINGS = (("mf-q", "il"), ("mf-ac", "ac"), ("il", "ac"), ("il", "mf-ac"), ("mf-q", "ac"), ("mf-q", "mf-ac"))
 COLUMNS = ("random", "rush", "ac", "mf-ac", "il")
 
@@ -37,9 +41,9 @@ def wins(pairings: pd.DataFrame, *, ends: bool) -> dict[tuple[int, str, str], st
     """Wins of the first, "50% / 60%" or "50% [40, 60] / 60%" in greedy and sampled play, by agents and names."""
     texts: dict[tuple[int, str, str], list[str]] = {}
     for line in sorted(pairings.to_dict("records"), key=itemgetter("evaluation")):
+        bounds = (f"{100 * line[name]:.0f}" for name in ("wins_low", "wins_high"))
         text = f"{line['wins']:.0%}"
-        low, high = 100 * line["wins_low"], 100 * line["wins_high"]
-        text += f" [{low:.0f}, {high:.0f}]" if ends and low < high else ""
+        text = with_ends(text, *bounds) if ends else text
         texts.setdefault((line["agents"], line["algorithm"], line["opponent"]), []).append(text)
     return {pairing: " / ".join(texts) for pairing, texts in texts.items()}
 
@@ -74,13 +78,14 @@ def rewards_of_64(pairings: pd.DataFrame) -> str:
 
 
 def plateau(curves: pd.DataFrame) -> str:
-    """The round after which each seed first earns more than those that hide."""
-    above = curves[curves["reward"] > HIDING * curves["agents"]]
-    first = above.groupby(["algorithm", "agents", "seed"])["step"].min()
-    rows = [
-        [label(name), *(span(first[name, agents], ".0f") for agents in SIZES)] for name in ("mf-q", "il", "mf-ac", "ac")
-    ]
-    return table(["rounds until more is earned than by hiding", *(f"{agents} v {agents}" for agents in SIZES)], rows)
+    """The round from which on seeds earn more than by hiding, as BA-3 has it."""
+
+    def rounds(name: str, agents: int) -> str:
+        return span(rounds_of_leaving(only(curves, algorithm=name, agents=agents), agents), ".0f")
+
+    rows = [[label(name), *(rounds(name, agents) for agents in SIZES)] for name in ("mf-q", "il", "mf-ac", "ac")]
+    header = "round from which to the end more is earned than by hiding"
+    return table([header, *(f"{agents} v {agents}" for agents in SIZES)], rows).replace("inf", "never")
 
 
 def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame) -> str:
@@ -116,24 +121,33 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
 
 
 def seats(rounds: pd.DataFrame) -> str:
-    """How much the seat decides, between equals and between two algorithms."""
+    """How far the shares of wins of the two seats lie apart, beside what chance alone gives with so few rounds."""
     learned = rounds[rounds["agents"].eq(64) & rounds["algorithm"].isin(LEARNERS) & rounds["opponent"].isin(LEARNERS)]
     pair = ["evaluation", "algorithm", "opponent", "seed", "opponent_seed", "seat"]
-    shares = learned["result"].eq("win").groupby([learned[name] for name in pair]).agg(["mean", "size"])
-    counts, both = shares["size"], shares["mean"].unstack("seat")  # noqa: PD010 - of a series
-    apart = 100 * (both["left"] - both["right"]).abs()
-    names = apart.index.get_level_values
+    shares = learned["result"].eq("win").groupby([learned[name] for name in pair]).agg(["sum", "size"])
+    both = shares.unstack("seat")  # noqa: PD010 - two columns each
+    names = both.index.get_level_values
     equal = names("algorithm") == names("opponent")
+    counts, p_values = both["size"].to_numpy(), []
 
-    def medians(some: NDArray[np.bool_]) -> str:
-        return " and ".join(f"{apart[some].loc[play].median():.0f}" for play in EVALUATIONS)
+    def told(some: NDArray[np.bool_]) -> str:
+        texts = []
+        for play in EVALUATIONS:
+            here = both[some & (names("evaluation") == play)]
+            seen, chance, p = seat_test(here["sum"], here["size"], generator=np.random.default_rng(0))
+            p_values.append(p)
+            texts.append(f"{100 * seen:.0f} points in {play} play (chance alone: {100 * chance:.0f})")
+        return " and ".join(texts)
 
+    among, between = told(equal), told(~equal)
     plays = len(EVALUATIONS)
+    known = max(p_values) < ALPHA
     return (
-        f"Where an army stands matters, most between equals: the two seats' shares of wins differ by a median of"
-        f" {medians(equal)} points (greedy and sampled play) in the {equal.sum() // plays} seed pairs of one algorithm,"
-        f" and by {medians(~equal)} in the {(~equal).sum() // plays} of two, with {counts.min()} to {counts.max()}"
-        f" rounds a seat."
+        f"Where an army stands {'matters' if known else 'was not seen to matter'}: with {counts.min()} to"
+        f" {counts.max()} rounds a seat, shares of wins differ between the two seats by {among} in the mean of the"
+        f" {equal.sum() // plays} seed pairs of one algorithm, and by {between} in that of the"
+        f" {(~equal).sum() // plays} of two ({p_of(max(p_values))}{' in all four' if known else ' or less'}, every"
+        f" pair's rounds dealt out to its seats anew)."
     )
 
 

@@ -11,6 +11,7 @@ from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import one, table, with_interval
 from mfmarl.scripting.tables import read_provenance
+from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisation
 
 AROUND = (1.05, 1.3)  # tau near the critical point, where runs are slow to settle
@@ -103,7 +104,7 @@ def crossings(found: pd.DataFrame, fit: Mapping[str, Any]) -> str:
     for sizes in ("8, 16", "16, 32"):
         cells = [one(found, method=method, sizes=sizes) for method in ("mf-q", "mcmc")]
         texts = [f"{cell['estimate']:.4f} [{cell['low']:.4f}, {cell['high']:.4f}] n={cell['n']}" for cell in cells]
-        rows.append([sizes.replace(", ", " and "), *texts, "1.1346"])
+        rows.append([sizes.replace(", ", " and "), *texts, f"{CRITICAL_TEMPERATURE:.4f}"])
     within = [
         f"{len(at)} temperatures in [{min(at):g}, {max(at):g}] for {name.removeprefix('temperatures of ')}"
         for name, at in fit.items()

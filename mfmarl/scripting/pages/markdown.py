@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mfmarl.evaluation.intervals import with_ends
 from mfmarl.evaluation.tables import only
 
 
@@ -39,9 +40,8 @@ def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
 
 
 def with_interval(row: "Mapping[str, Any] | pd.Series[Any]", column: str, form: str = ".2f") -> str:
-    """A value and its interval, "0.80 [0.68, 0.89]"."""
-    value, low, high = (f"{row[name]:{form}}" for name in (column, f"{column}_low", f"{column}_high"))
-    return f"{value} [{low}, {high}]"
+    """A value and its interval, as `with_ends` has them."""
+    return with_ends(*(f"{row[name]:{form}}" for name in (column, f"{column}_low", f"{column}_high")))
 
 
 def span(values: Iterable[float], form: str = ".2f") -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mfmarl.evaluation.intervals import with_ends
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import label, table
 
@@ -24,7 +25,7 @@ def published(rates: pd.DataFrame) -> str:
             label(line["algorithm"]),
             line["exploration"],
             line["steps"],
-            f"{line['share']:.1%} [{line['low']:.1%}, {line['high']:.1%}]",
+            with_ends(*(f"{line[name]:.1%}" for name in ("share", "low", "high"))),
             f"{line['published']:.1%}",
             line["source"],
         ]

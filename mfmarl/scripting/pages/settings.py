@@ -1,55 +1,32 @@
-"""Tables of docs/settings.md: every hyper-parameter with its source, as provenance.json recorded it."""
+"""Tables of docs/settings.md: every hyper-parameter with its source, as the scripts have them."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mfmarl.scripting.pages.ising import NAMES
 from mfmarl.scripting.pages.markdown import table
-from mfmarl.scripting.tables import read_provenance
+from mfmarl.scripting.settings import sources
 
 COUNTS = {"seed_count", "full_seed_count", "seeds_a_job", "large_maac", "large_maac_seed_count"}
 COUNTS |= {"tournament_rounds", "evaluations"}  # no hyper-parameters
+PARTS = ("equilibrium", "training", "snapshots", "frames")
+OF_A_RUN = ("temperatures", "steps", "decay", "measure_every")  # of Ising's settings what its runs differ by
 
 
-def passages(results: Path) -> dict[str, str]:
-    """The passages by name."""
-    squeeze = read_provenance(results / "gaussian_squeeze/provenance.json")
-    ising = read_provenance(results / "ising/provenance.json")["equilibrium"][0]["settings"]
-    battle = read_provenance(results / "battle/provenance.json")
-    return {
-        "gaussian-squeeze": side_by_side(
-            "appendix", "calibrated", *(_of(squeeze, "appendix", -1), _of(squeeze, "calibrated", -1))
-        ),
-        "ising": side_by_side(
-            "checkerboard",
-            "released-code",
-            *(ising[f"{order}, 20 x 20"] for order in ("checkerboard", "released-code")),
-        ),
-        "battle": side_by_side(
-            "appendix", "released-code", *(_of(battle, "appendix", 0), _of(battle, "released-code", 0))
-        ),
-    }
-
-
-def _of(sections: Mapping[str, Any], name: str, call: int) -> Mapping[str, Any]:
-    """Of one call: the first of Battle's has no budget of its own, the last of Gaussian Squeeze's all of today's."""
-    settings: Mapping[str, Any] = sections[name][call]["settings"]
-    return settings
-
-
-def side_by_side(first: str, second: str, ones: Mapping[str, Any], others: Mapping[str, Any]) -> str:
-    """A row a setting: its value and source, and what the second settings have in its place."""
+def side_by_side(settings: Mapping[str, Any]) -> str:
+    """A row a setting: its value and source in the first of two settings, and what the second has in its place."""
+    (first, ones), (second, others) = ((name, sources(each)) for name, each in settings.items())
     rows = []
     for name in [*ones, *(name for name in others if name not in ones)]:
         if name in COUNTS:
             continue
-        here, there = ones.get(name), others.get(name)
-        changed = there if there is not None and (here is None or there["value"] != here["value"]) else None
+        here, there = ones.get(name, {}), others.get(name, {})
+        changed = there if there and (not here or there["value"] != here["value"]) else None
         rows.append(
             [
                 f"`{name}`",
                 _value(here["value"]) if here else "",
-                here["source"] if here else "",
+                here.get("source", ""),
                 f"**{_value(changed['value'])}**" if changed else "",
                 changed["source"].partition(", in place of")[0] if changed else "",
             ]
@@ -57,9 +34,27 @@ def side_by_side(first: str, second: str, ones: Mapping[str, Any], others: Mappi
     return table(["setting", f"`{first}`", "source", f"`{second}`, where it differs", "source"], rows)
 
 
+def runs(cells: Iterable[Any]) -> str:
+    """A row for all cells of the Ising script that differ by method, order or size alone."""
+    grouped: dict[tuple[str, ...], dict[str, None]] = {}
+    for cell in cells:
+        settings = sources(cell.settings)
+        what = f"{cell.part}, {cell.kind}" if cell.kind else cell.part
+        numbers = [_value(settings[name]["value"]) for name in OF_A_RUN]
+        key = (what, f"{cell.size} x {cell.size}", *numbers, str(cell.settings.seed_count))
+        order = "" if cell.method == "mcmc" else f" {cell.order}"
+        grouped.setdefault(key, {})[f"{NAMES[cell.method]}{order}"] = None
+    rows = [[what, ", ".join(methods), *rest] for (what, *rest), methods in sorted(grouped.items(), key=_part)]
+    return table(["runs", "methods", "lattice", *(f"`{name}`" for name in OF_A_RUN), "seeds"], rows)
+
+
+def _part(run: tuple[tuple[str, ...], object]) -> int:
+    return PARTS.index(run[0][0].partition(",")[0])
+
+
 def _value(value: object) -> str:
     if value is None:
         return "none"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return ", ".join(map(_value, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

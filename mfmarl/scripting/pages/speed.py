@@ -1,12 +1,13 @@
-"""Tables of docs/speed.md and docs/cluster.md, from what the benchmarks wrote."""
+"""Tables of docs/speed.md and docs/cluster.md, from what benchmarks and the tests of GPUs wrote."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from mfmarl.scripting.pages.markdown import table
+from mfmarl.scripting.pages.markdown import in_words, one, table
 
 WORKERS = (16, 64, 256, 512)
+GPU = {"kernels": "kernels", "to_device": "copies to it", "to_host": "copies back", "waits": "times the host waits"}
 
 
 def speed(measured: Path) -> dict[str, str]:
@@ -32,9 +33,37 @@ def _pivot(cells: pd.DataFrame) -> str:
 def scaling(measured: Path) -> dict[str, str]:
     """What docs/cluster.md says of benchmarks/scaling.csv."""
     runs = pd.read_csv(measured)
-    rows = []
+    rows: list[list[object]] = []
+    totals: list[str] = []
     for seeds, some in runs.groupby("seeds"):
-        hours = some.set_index("workers")["hours"]
-        rows.append([seeds, f"{some['core_hours'].iloc[0]:.0f}", *(f"{hours[count]:.1f} h" for count in WORKERS)])
+        hours, total = some.set_index("workers")["hours"], f"{some['core_hours'].iloc[0]:.0f}"
+        rows.append([seeds, total, *(f"{hours[count]:.1f} h" for count in WORKERS)])
+        totals.append(f"{total}{' core-hours' if not totals else ''} with {seeds}{' seeds' if not totals else ''}")
     header = ["seeds", "core-hours", f"{WORKERS[0]} workers", *map(str, WORKERS[1:])]
-    return {"scaling": table(header, rows)}
+    return {
+        "scaling": table(header, rows),
+        "core-hours": f"All results are {in_words(totals)} of every setting.",
+        "bounds": bounds(runs),
+    }
+
+
+def bounds(runs: pd.DataFrame) -> str:
+    """What all results wait for, with few workers and with many."""
+    least = min(runs.to_dict("records"), key=lambda row: float(row["hours"]))
+    return (
+        f"With few workers the sum of all jobs decides how long it takes. With many it is {least['hours']:.1f} hours:"
+        f" the longest training, `{least['training_bound_by']}`, and after it the longest duel,"
+        f" `{least['tournament_bound_by']}`."
+    )
+
+
+def gpu(counted: Path) -> dict[str, str]:
+    """What docs/cluster.md says of tests/gpu_counts.csv: Battle's MF-Q, alone and stacked."""
+    counts = pd.read_csv(counted)
+    parts = {"play": "steps of play and the end of a round", "learn": "gradient steps"}
+    rows = []
+    for part, what in parts.items():
+        for name, seeds in (("battle-mf-q", "one seed"), ("battle-mf-q, 4 seeds", "4 seeds in lock step")):
+            row = one(counts, method=name, part=part)
+            rows.append([f"{row['steps']} {what}, {seeds}", *(row[each] for each in GPU)])
+    return {"gpu": table(["MF-Q in Battle", *GPU.values()], rows)}

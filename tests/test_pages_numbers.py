@@ -1,0 +1,284 @@
+"""Numbers by hand, in sentences, captions and descriptions of pictures: each is what the committed tables say."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from mfmarl.claims.battle import ADVANTAGE, rounds_of_leaving
+from mfmarl.claims.gaussian_squeeze import uniform_share
+from mfmarl.environments import GaussianSqueeze
+from mfmarl.environments.battle.game import Battle
+from mfmarl.environments.battle.recorded import Replay
+from mfmarl.evaluation.comparisons import POWER
+from mfmarl.evaluation.tables import only
+from mfmarl.files import read_csv
+from mfmarl.networks.battle import BattleNetwork
+from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
+from reproduce import battle as battle_script
+from tests.pages import ROOT
+
+RESULTS = ROOT / "results"
+FILM = "mf-ac-64-seed-0-v-ac-64-seed-0"
+
+
+@cache
+def table(name: str) -> pd.DataFrame:
+    return read_csv(RESULTS / name)
+
+
+@cache
+def page(name: str) -> str:
+    """The text of a page, a space between its words."""
+    return " ".join((ROOT / name).read_text().split())
+
+
+def page_of(task: str) -> str:
+    return page(f"results/{task}/README.md")
+
+
+def late(curves: pd.DataFrame, share: float = 0.9) -> pd.DataFrame:
+    """The rows of each run after this share of its training."""
+    found: pd.DataFrame = curves[curves["step"] > share * curves["step"].max()]
+    return found
+
+
+def test_what_the_readme_says_of_its_example_and_of_seeds() -> None:
+    game = GaussianSqueeze(100)
+    best = game.optimum()[1]
+    assert f"the best possible is {best:.0f}, random play earns {uniform_share(100) * best:.0f}" in page("README.md")
+    seeds = only(table("battle/curves.csv"), settings="appendix").groupby("agents")["seed"].nunique()
+    words = {1: "one", 2: "two", 5: "five"}
+    said = f"{words[seeds[144]]} seed with 144 and 256 agents, {words[seeds[8]]} with 8, {words[seeds[64]]} with 64"
+    assert seeds[144] == seeds[256]
+    assert said in page("README.md")
+    assert f"{words[seeds[8]]} seeds of each method with 8 and {words[seeds[144]]} with 144 and 256" in page_of(
+        "battle"
+    )
+
+
+@pytest.mark.parametrize("name", ["README.md", "results/battle/README.md"])
+def test_learning_curves_of_battle_are_described_as_they_are(name: str) -> None:
+    curves = only(table("battle/curves.csv"), agents=64)
+    of_appendix, released = (only(curves, settings=settings) for settings in ("appendix", "released-code"))
+    ends = late(of_appendix).groupby(["algorithm", "seed"])[["reward", "kills"]].mean()
+    actors, learners = (released[released["algorithm"].isin(names)] for names in (("ac", "mf-ac"), ("il", "mf-q")))
+    assert f"all end between {ends['reward'].min():.0f}"[:-1] in page(name), "tens"
+    assert round(ends["reward"].min(), -1) == 180
+    assert round(ends["reward"].max(), -1) == 270
+    assert round(late(actors, 0.1)["reward"].mean(), -2) == -500
+    assert round(learners["reward"].min(), -2) == -2700
+    assert learners["reward"].median() == pytest.approx(-128, abs=1e-3)
+    if name == "README.md":
+        return
+    leaving = {key: rounds_of_leaving(runs, 64) for key, runs in of_appendix.groupby("algorithm")}
+    slowest = max(leaving["ac"].max(), leaving["mf-ac"].max())
+    first = min(leaving["il"].min(), leaving["mf-q"].min())
+    assert f"actor-critics pass -128 within {slowest:.0f} rounds, Q-learners after {first:.0f}" in page(name)
+    assert f"with {ends['kills'].min():.0f} to {ends['kills'].max():.0f} kills" in page(name)
+    assert (late(actors, 0.5)["kills"] < 1).all(), "soon without kills"
+    exposed = only(table("battle/curves.csv"), settings="appendix").groupby("agents")["step"].max()
+    most = max(agents * rounds for agents, rounds in exposed.items() if agents != 64)
+    assert (
+        f"at most {most / 1000:.0f} thousand rounds times agents, against {64 * exposed[64] / 1000:.0f} thousand"
+        in page(name)
+    )
+
+
+def test_bars_and_ratings_of_battle_are_described_as_they_are() -> None:
+    rounds = only(table("battle/tournament.csv"), agents=64, algorithm="ac", opponent="ac", evaluation="greedy")
+    from_left = np.where(rounds["seat"] == "left", rounds["result"] == "win", rounds["result"] == "loss")
+    assert from_left.mean() == 0.75
+    assert "AC wins three of four greedy rounds from the left" in page_of("battle")
+    ratings = only(table("battle/ratings.csv"), agents=64).set_index(["algorithm", "evaluation"])["rating"]
+    for play, above in (("greedy", 200), ("sampled", 440)):
+        assert [ratings[name, play] for name in ("mf-q", "il")] == pytest.approx([above, above], abs=25)
+    assert "MF-Q and IL are about 200 above AC in greedy and 440 in sampled play" in page_of("battle")
+    rush = [f"{round(ratings['rush', play], -1):.0f}" for play in ("greedy", "sampled")]
+    assert f"rush is at {rush[0]} and {rush[1]}, random below -900" in page_of("battle")
+    assert ratings["random"].max() < -900
+
+
+def test_the_film_of_a_battle_is_described_as_it_is() -> None:
+    replay = Replay.load(RESULTS / f"battle/replays/{FILM}.npz")
+    left, ours = replay.alive.sum(-1), page_of("battle")
+    steps = len(replay.actions)
+    assert f"after {steps} steps AC wins with {left.max()} to {left.min()}" in ours
+    assert int(left.argmax()) == 1, "AC is the second"
+    assert ("MF-AC, seed 0, which begins on the right" in ours) == (replay.start.left == 1)
+
+
+def test_what_battles_page_says_of_networks_and_settings() -> None:
+    network = BattleNetwork(True, torch.Generator())
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    assert [(layer.kernel_size, layer.out_channels) for layer in convolutions] == [((3, 3), 32)] * 2
+    widths = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
+    assert widths[:-1] == [256, 32, 64, 32, 128, 64]
+    settings = page("docs/settings.md")
+    for text in (
+        "two 3 x 3 x 32 convolutions and 256 units for the view, 32 for the features, 128 and 64 on top",
+        "adds 64 and 32 for the mean action",
+        "two samples for each new transition, hence four times as many gradient steps",
+    ):
+        assert text in settings
+    ours, theirs = battle_script.APPENDIX, battle_script.RELEASED_CODE
+    assert theirs.batch_size / theirs.samples_per_update == 2
+    assert ours.samples_per_update / theirs.samples_per_update == 4
+
+
+def test_what_the_pages_say_of_power_and_of_gradient_steps() -> None:
+    assert f"Seeds would decide with {POWER:.0%} power, in Battle {50 + 50 * 2 * ADVANTAGE:.0f} to" in page("README.md")
+    assert f"with {POWER:.0%} power, 60 to 40 in wins or a lead of a tenth" in page_of("battle")
+    assert ADVANTAGE == 0.1
+    transitions = 64 * Battle(64).max_steps
+    steps = {
+        each: transitions // each.samples_per_update for each in (battle_script.APPENDIX, battle_script.RELEASED_CODE)
+    }
+    (ours, many), (theirs, most) = steps.items()
+    assert (
+        f"({most} gradient steps of {theirs.batch_size} for Q-learning, one of {transitions:,} for actor-critics)"
+        in page("docs/speed.md")
+    )
+    assert f"({many} of {ours.batch_size})" in page("docs/speed.md")
+
+
+def test_pictures_of_gaussian_squeeze_are_described_as_they_are() -> None:
+    ours, shares = page_of("gaussian_squeeze"), table("gaussian_squeeze/summary.csv")
+    thirds = only(shares, settings="appendix", agents=500).set_index("algorithm")["greedy"]
+    assert "with 500 IL and MF-Q end near a third above" in ours
+    assert [thirds["il"], thirds["mf-q"]] == pytest.approx([1 / 3, 1 / 3], abs=0.03)
+    start = table("gaussian_squeeze/informed_start/study.csv")
+    ends = late(start).groupby(["agents", "algorithm", "actor_rate"])["sampled_reward"].mean().xs(1e-4, level=2)
+    assert "near 0.93 with the lowest rate" in ours
+    assert (ends / GaussianSqueeze(500).optimum()[1]).to_numpy() == pytest.approx(0.93, abs=0.015)
+    explored = table("gaussian_squeeze/exploration/summary.csv")
+    free = explored[~explored["exploration"].str.contains("to 1,") & explored["algorithm"].ne("rec-fmq")]
+    means = free.groupby("agents")["greedy"]
+    assert means.min()[500] > 0.6
+    assert f"above 0.6 with 500 agents and spread from {means.min()[1000]:.2f} to {means.max()[1000]:.2f}" in ours
+    scaling = table("gaussian_squeeze/scaling/summary.csv").set_index(["algorithm", "agents"])["greedy"]
+    assert "IL's final reward stays above 0.7 up to 100 thousand, where MF-Q's is zero" in ours
+    assert min(scaling["il", agents] for agents in (1000, 10_000, 100_000)) > 0.7
+    assert scaling["mf-q", 100_000] < 0.005
+
+
+def test_what_the_page_says_of_mf_q_above_il_in_the_study() -> None:
+    """One of four cells with a one-hot id has the intervals apart, and even there three runs of IL end as MF-Q's do."""
+    study = only(table("gaussian_squeeze/sensitivity/summary.csv"), embedding="one-hot")
+    keys = ["schedule", "steps"]
+    il = only(study, algorithm="il").set_index(keys)
+    mf_q = only(study, algorithm="mf-q", stored="previous").set_index(keys)
+    apart = mf_q["greedy_low"] > il["greedy_high"]
+    assert apart.sum() == 1
+    [(schedule, steps)] = apart[apart].index
+    runs = only(table("gaussian_squeeze/sensitivity/study.csv"), embedding="one-hot", schedule=schedule, steps=steps)
+    final = late(runs).groupby(["algorithm", "stored", "seed"])["greedy_reward"].mean()
+    assert (final["il"] >= final["mf-q", "previous"].min()).sum() == 3
+    assert "in one of four with a one-hot id the intervals of the means are apart, but three runs of IL" in page_of(
+        "gaussian_squeeze"
+    )
+
+
+def test_pictures_of_ising_are_described_as_they_are() -> None:
+    ours = page_of("ising")
+    summary, crossings, training = (table(f"ising/{name}.csv") for name in ("summary", "crossings", "training"))
+    found = [f"{each:.2f}" for each in crossings["estimate"]]
+    assert set(found) <= {"1.13", "1.14"}
+    assert found.count("1.13") >= 3
+    inside = ((crossings["low"] <= CRITICAL_TEMPERATURE) & (crossings["high"] >= CRITICAL_TEMPERATURE)).sum()
+    assert (inside, len(crossings)) == (3, 4)
+    assert f"of which three of four hold the exact {CRITICAL_TEMPERATURE:.4f}" in ours
+    exact = summary[summary["method"].eq("mcmc") | (summary["method"].eq("mf-q") & summary["order"].eq("checkerboard"))]
+    assert "scatters about zero by less than 0.005" in ours
+    assert (exact["energy"] - exact["exact_energy"]).abs().max() < 0.005
+    hot = only(summary, method="mf-q", order="checkerboard", size=20, temperature=2.0)["order_parameter"]
+    assert f"to {hot.iloc[0]:.1f} at tau = 2, falling at 1.13" in ours
+    learned = training[training["method"] == "mf-q"]
+    mean = learned[learned["order"] != "released-code"].groupby(["order", "temperature", "step"])["q_error"].mean()
+    assert (mean[mean.index.get_level_values("step") >= 4000] < 1e-5).all()
+    assert "errors fall below 1e-5 within 4000 sweeps" in ours
+    stays = late(only(learned, order="released-code")).groupby("temperature")["q_error"].mean()
+    said = f"stay at {stays[0.8]:.1g}, {stays[1.2]:.1g} and, without order at tau = 2, {stays[2.0]:.1g}"
+    assert said in ours
+    checkerboard = (
+        late(only(training, order="checkerboard")).groupby(["method", "temperature"])["order_parameter"].mean()
+    )
+    assert checkerboard["mf-q", 0.8] == pytest.approx(checkerboard["mcmc", 0.8], abs=0.01)
+    assert checkerboard["mf-q", 1.2] < checkerboard["mcmc", 1.2] - 0.02
+
+
+def theory(name: str, quantity: str, *setting: str) -> float:
+    """The value of one row of a table of results/theory."""
+    rows = table(f"theory/{name}.csv")
+    parts = rows["setting"].fillna("").str.split("; ").map(set)
+    [value] = rows[(rows["quantity"] == quantity) & parts.map(set(setting).issubset)]["value"]
+    return float(value)
+
+
+def test_pictures_of_theory_are_described_as_they_are() -> None:
+    ours = page_of("theory")
+    assert "the mean remainder of a convex Q rises to 0.4" in ours
+    assert f"{theory('approximation', 'mean e against n', 'values=convex', 'neighbours=128'):.1f}" == "0.4"
+    assert "sampled play stays near 1 up to 1.2 and falls to 0.4 at 3" in ours
+    factors = [
+        theory("contraction", "factor of a sweep", "reading=sampled play of MF-Q", f"temperature={tau}")
+        for tau in ("1.2", "3")
+    ]
+    assert factors == pytest.approx([0.99, 0.39], abs=0.01)
+    errors = {
+        (target, truth): theory(
+            "learning", "root mean squared error of Q", f"target={target}", f"truth={truth}", "update=8000"
+        )
+        for target, truth in (("fresh", "Nash"), ("literal", "literal"), ("literal", "Nash"))
+    }
+    assert "it falls to 0.01 from the Nash Q-values, with the literal line to 0.01 from another" in ours
+    assert [errors["fresh", "Nash"], errors["literal", "literal"]] == pytest.approx([0.01, 0.01], abs=0.005)
+    assert f"{errors['literal', 'Nash']:.1f}" == "0.3"
+    best = GaussianSqueeze(100).optimum()
+    assert f"99 times 4.5 is {99 * 4.5:.1f}, and G is largest at 444.9" in ours
+    assert best[0] == 445
+
+
+def test_further_pictures_of_theory_are_described_as_they_are() -> None:
+    ours = page_of("theory")
+    proof = "the proof's factor falls through 1 at 1.5 and to 0 at 2"
+    assert proof in ours
+    rows = table("theory/contraction.csv").query("quantity == 'factor of a sweep, exact'")
+    rows = rows[rows["setting"].str.startswith("reading=the proof's")]
+    tau = rows["setting"].str.split("temperature=").str[1].astype(float)
+    factors = rows["value"].set_axis(tau).sort_index()
+    assert factors[factors.index < 1.45].min() > 1 > factors[factors.index > 1.55].max()
+    assert factors[2.0] == pytest.approx(0, abs=1e-6)
+    assert "near 1 when cold for that one and near 0.05 for the others" in ours
+    swing, cold = "congestion: mean swing |m(t+1) - m(t)| / 2", ("agents=100", "temperature=0.1")
+    assert theory("learning", swing, "order=synchronous", "stored=same", *cold) > 0.95
+    assert theory("learning", swing, "order=synchronous", "stored=previous", *cold) == pytest.approx(0.05, abs=0.015)
+
+
+def test_the_picture_of_matrix_games_is_described_as_it_is() -> None:
+    rates = table("matrix_games/table.csv").dropna(subset="published")
+    off = max(rates.to_dict("records"), key=lambda row: abs(row["share"] - row["published"]))
+    assert off["exploration"] == "T 5000 x 0.998^t"
+    assert f"but for IL cooled by 0.998, at {off['share']:.2f} with its circle at {off['published']:.2f}" in page_of(
+        "matrix_games"
+    )
+
+
+def test_gains_against_an_earlier_commit_are_those_of_the_table() -> None:
+    gains = pd.read_csv(ROOT / "benchmarks/against.csv")
+    rounds = gains[gains["unit"] == "CPU seconds a round"]["ratio"]
+    assert f"whole rounds gain {rounds.min():.2f} to {rounds.max():.2f}" in page("CHANGELOG.md")
+    assert "a whole round gains next to nothing" in page("docs/speed.md")
+    assert rounds.max() < 1.1
+
+
+def test_provenance_has_what_the_caption_of_battle_says() -> None:
+    calls = json.loads((RESULTS / "battle/provenance.json").read_text())
+    assert calls["appendix"][0]["settings"]["steps"]["value"] == 2000
+    assert "2000 rounds with the appendix's settings" in page_of("battle")
+    assert Path(RESULTS / f"battle/replays/{FILM}.gif").is_file()
