@@ -35,7 +35,7 @@ from mfmarl.algorithms.saved import load_agent
 from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
-from mfmarl.files import host
+from mfmarl.files import digest, host
 from mfmarl.jobs.armies import kept_seeds, policy_path
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
@@ -561,7 +561,6 @@ def test_a_table_that_another_call_writes_meanwhile_is_no_damage(
     """After its checksum was read."""
     frame, path = pd.DataFrame({"x": [1.5, 2.5]}), tmp_path / "t.csv"
     tables.write_table(frame, path, ["x"])
-    digest = tables.digest
 
     def digest_of_a_new_one(file: Path) -> str:
         monkeypatch.setattr(tables, "digest", digest)
