@@ -1,8 +1,9 @@
 """Speed and memory of Battle: `python benchmarks/battle.py [--out FILE]` prints the tables.
 
 Seconds of CPU time of a full round, 64 against 64 for 400 steps, on one thread, and what they are spent on: under the
-settings of the released code and those of the appendix. Memory with a full replay buffer. The arithmetic of a round,
-which bounds its time from below. The cases in SHOWN go to --out: docs/speed.md has them from benchmarks/speed.csv.
+settings of the released code and those of the appendix, beside a plain PyTorch program. Memory with a full replay
+buffer. The arithmetic of a round, which bounds its time from below. The cases in SHOWN go to --out: docs/speed.md has
+them from benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import torch
 from against import Case
+from battle_peer import peer_times
 from measuring import alone, asked, digits, show
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -44,6 +46,7 @@ CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "appendix": {name: (f"battle-{name}", {}, {}) for name in ("mf-q", "il", "mf-ac", "ac")},
 }
 TFLOP, GFLOPS, AT_BEST = "TFLOP a round", "GFLOP/s in large products", "seconds at that rate"
+PEER = "MF-Q, released-code, float32: a plain PyTorch program"
 REPEATS = 3  # the best of so many rounds counts: what else the machine does only adds
 SHOWN = (
     ("mf-q", "released-code", "32"),
@@ -89,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = {key: round_times(settings, key[0], key[2]) for key in keys}
             show(settings, list(rows.values()))
             measured |= rows
-        given.record("battle", {row_name(*key): cells(measured[key]) for key in SHOWN})
+        peer = peer_times()
+        show(PEER, [peer])
+        given.record("battle", {**{row_name(*key): cells(measured[key]) for key in SHOWN}, PEER: cells(peer)})
     if "battle-arithmetic" in given.tables:
         bounds = [arithmetic(*key) for key in SHOWN]
         show("Arithmetic of a round", bounds)
@@ -105,7 +110,8 @@ def row_name(name: str, settings: str, precision: str) -> str:
 
 def cells(row: Mapping[str, object]) -> dict[str, str]:
     """A row of `round_times` as docs/speed.md shows it."""
-    return {part: f"{row[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "learning", "all")}
+    seconds = {part: f"{row[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "learning", "all")}
+    return {**seconds, "processor": cpu_model()}
 
 
 def memory_cells(row: Mapping[str, object]) -> dict[str, str]:

@@ -1,23 +1,21 @@
 """A peer for Battle's speed: what a plain PyTorch program of the authors' design takes for a round.
 
-`python benchmarks/battle_peer.py [--out FILE]` prints the seconds of CPU time of a round of MF-Q, 64 against 64, on one
-thread, by what they are spent on. It has MAgent2's own GridWorld, the network of this package, torch's own Adam, whole
-observations in NumPy arrays, and the settings of the released code: 800 gradient steps of 64 for 400 steps of play,
-double Q-learning, a soft target update after each. Its time stands beside that of this package in docs/speed.md.
+A round is of MF-Q, 64 against 64, in float32. The program has MAgent2's own GridWorld, the network of this package,
+torch's own Adam, whole observations in NumPy arrays, and the settings of the released code: 800 gradient steps of 64
+for 400 steps of play, double Q-learning, a soft target update after each. `benchmarks/battle.py` measures it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 
 import numpy as np
 import torch
 from magent2.environments.battle_v4 import parallel_env
-from measuring import asked, show
 from torch import Tensor, nn
 
 from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
@@ -159,18 +157,9 @@ class Peer:
         self.times[part] += time.process_time() - started
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
-    given = asked(__doc__, ("battle-peer",), arguments)
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+def peer_times() -> dict[str, object]:
+    """Seconds of a round in all and by what they are spent on, in the best of several."""
     peer = Peer()
     rounds = [peer.round() for _ in range(REPEATS)]
     best = min(rounds, key=lambda times: times["all"])
-    show("A round of MF-Q", [dict(best)])
-    cells = {part: f"{best[part]:.{2 if part == 'storing' else 1}f}" for part in (*PARTS, "all")}
-    given.record("battle-peer", {"MF-Q, released-code, float32": cells})
-
-
-if __name__ == "__main__":
-    main()
+    return {**best}

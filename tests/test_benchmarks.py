@@ -26,6 +26,7 @@ MEASURED: dict[str, dict[str, Any]] = {
             **dict.fromkeys(("engine", "acting", "storing", "minibatches", "learning", "all"), 1.234),
             "algorithm": name,
         },
+        "peer_times": lambda: dict.fromkeys(("engine", "acting", "storing", "minibatches", "learning", "all"), 1.234),
         "arithmetic": lambda *_: dict.fromkeys(
             ("TFLOP a round", "GFLOP/s in large products", "seconds at that rate"), 1.234
         ),

@@ -193,6 +193,27 @@ def test_order_parameter(seeds: int) -> None:
     assert figure.axes[0].get_ylim() == (-0.02, 1.02)
 
 
+def test_runs_of_independent_learners_are_crosses_in_every_order() -> None:
+    frame = ising_frames.equilibrium_frame()
+    mine = frame[frame["method"] == "mf-q"].assign(method="il")
+    mine["order_parameter"] *= 0.5
+    without = ising.order_parameter(frame, ising_frames.references_frame(), CRITICAL)
+    figure = ising.order_parameter(pd.concat([frame, mine]), ising_frames.references_frame(), CRITICAL)
+    for axes, before, order in zip(figure.axes, without.axes, ising_frames.ORDERS, strict=True):
+        crosses = [np.asarray(line.get_xydata()).T for line in axes.get_lines() if line.get_marker() == "x"]
+        runs = mine[mine["order"] == order]
+        check(crosses, [[runs["temperature"], runs["order_parameter"]]])
+        assert len(axes.get_lines()) == len(before.get_lines()) + 1
+
+
+def test_training_of_independent_learners_is_drawn_run_by_run_in_one_order() -> None:
+    frame = ising_frames.training_frame(7)
+    mine = frame[frame["method"] == "mf-q"].assign(method="il")
+    axes, before = (ising_training.training(rows).axes[0] for rows in (pd.concat([frame, mine]), frame))
+    added = len(axes.get_lines()) - len(before.get_lines())
+    assert added == 7, "a line a seed of the checkerboard order"
+
+
 def check_margins(axes: Axes, temperatures: "pd.Series[float]") -> None:
     low, high = temperatures.min(), temperatures.max()
     assert axes.get_xlim() == pytest.approx((low - 0.03 * (high - low), high + 0.03 * (high - low)))
@@ -221,7 +242,7 @@ def test_energy(seeds: int) -> None:
             check_curves(axes, deviations, [*further, upright(CRITICAL)])
         check_margins(above, shown["temperature"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["tau_c =\n1.1346"]
-    assert figure.axes[0].texts[0].xy == (CRITICAL, 0.03)  # type: ignore[attr-defined]  # low, where the curves are above
+    assert figure.axes[0].texts[0].xy == (CRITICAL, 0.13)  # type: ignore[attr-defined]  # low, where the curves are above
 
 
 def test_binder() -> None:
@@ -263,7 +284,7 @@ def test_training(seeds: int) -> None:
         assert above.get_ylim() == (-0.02, 1.02)
         assert above.get_xlim()[0] == 0
     assert "20 x 20 sites" in figure.legends[0].get_title().get_text()
-    assert f"n = {seeds}; above, every seed of released-code and simu" in figure.legends[0].get_title().get_text()
+    assert f"n = {seeds}; above, every seed of released-code, simultaneous" in figure.legends[0].get_title().get_text()
 
 
 # Battle.
