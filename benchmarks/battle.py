@@ -2,8 +2,8 @@
 
 Seconds of CPU time of a full round, 64 against 64 for 400 steps, on one thread, and what they are spent on: under the
 settings of the released code and those of the appendix, beside a plain PyTorch program. Memory with a full replay
-buffer. The arithmetic of a round, which bounds its time from below. The cases in SHOWN go to --out: docs/speed.md has
-them from benchmarks/speed.csv.
+buffer. The arithmetic of a round, which bounds its time from below. The tables go to --out: docs/speed.md has them
+from benchmarks/speed.csv.
 """
 
 from __future__ import annotations
@@ -86,15 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show("Memory under the settings of the appendix", peaks)
         given.record("battle-memory", {NAMES[str(row["algorithm"])]: memory_cells(row) for row in peaks})
     if "battle" in given.tables:
-        measured: dict[tuple[str, str, str], dict[str, object]] = {}
-        for settings, cases in CASES.items():
-            keys = [(name, settings, precision) for name in cases for precision in ("32", "bf16-mixed")]
-            rows = {key: round_times(settings, key[0], key[2]) for key in keys}
-            show(settings, list(rows.values()))
-            measured |= rows
+        rows = [round_times(settings, name, precision) for name, settings, precision in SHOWN]
+        show("Rounds", rows)
         peer = peer_times()
         show(PEER, [peer])
-        given.record("battle", {**{row_name(*key): cells(measured[key]) for key in SHOWN}, PEER: cells(peer)})
+        measured = {row_name(*key): cells(row) for key, row in zip(SHOWN, rows, strict=True)}
+        given.record("battle", {**measured, PEER: cells(peer)})
     if "battle-arithmetic" in given.tables:
         bounds = [arithmetic(*key) for key in SHOWN]
         show("Arithmetic of a round", bounds)
@@ -134,7 +131,7 @@ def round_times(settings: str, name: str, precision: str) -> dict[str, object]:
     rounds = [one_round(agent, data, precision) for _ in range(REPEATS)]
     best = dict(min(rounds, key=lambda times: times["all"]))
     best["learning"] = best["all"] - sum(best[part] for part in PARTS)
-    row: dict[str, object] = {"algorithm": name, "precision": precision}
+    row: dict[str, object] = {"settings": settings, "algorithm": name, "precision": precision}
     return row | {part: best[part] for part in (*PARTS, "learning", "all")}
 
 
