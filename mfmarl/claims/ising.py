@@ -94,17 +94,18 @@ def error_grows(tables: Tables) -> Measured:
     return Measured([findings[:1]], findings[1:])
 
 
-def say_error_grows(found: Measured, tables: Tables) -> str:
+def say_error_grows(_: Measured, tables: Tables) -> str:
     """The sentence of IS-3."""
     curves = q_errors(tables)
     texts = []
     for order in ORDERS:
         cold, critical = (final_error(curves, order, temperature) for temperature in (0.8, 1.2))
-        texts.append(f"{mean_of(cold)} and {mean_of(critical)} in the {order} order")
+        n = min(len(cold), len(critical))
+        texts.append(f"{mean_of(cold)} and {mean_of(critical)} in the {order} order (n = {n})")
     own = final_error(curves, "released-code", OWN_CRITICAL)
     there = f"{mean_of(own)} at its" if len(own) else "not measured at its"
     return (
-        f"Q's mean error at the end of training at tau = 0.8 and 1.2 ({found['checkerboard order'].n} seeds): "
+        f"Q's mean squared error at the end of training at tau = 0.8 and 1.2: "
         f"{', '.join(texts[:-1])}, where rewards are a function of what indexes Q; {texts[-1]}, and {there} own "
         f"critical point, 2."
     )
