@@ -74,6 +74,8 @@ def control(equilibrium: pd.DataFrame) -> str:
     curve = learned["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
     beside = (learned["order_parameter"] - curve).abs() <= FROZEN
     cold = learned["temperature"] < MEAN_FIELD_TAU
+    below = cold & (learned["order_parameter"] < curve - FROZEN)
+    above = cold & (learned["order_parameter"] > curve + FROZEN)
     shares = [
         f"{beside[cold & rows].sum()} of {(cold & rows).sum()} in the {order} order"
         for order, rows in ((order, learned["order"] == order) for order in sorted(set(learned["order"])))
@@ -84,9 +86,10 @@ def control(equilibrium: pd.DataFrame) -> str:
     truth = (medians["mf-q", "checkerboard"] - medians["mcmc", "checkerboard"]).abs()
     return (
         f"Of IL's runs below tau = {MEAN_FIELD_TAU:g} these end within {FROZEN} of the mean field's curve"
-        f" m = tanh(2 m / tau): {', '.join(shares)}; the others stay in domains. Medians of the order parameter in the"
-        f" checkerboard order: IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's, which is"
-        f" within {truth.max():.3f} of MCMC's. In the released code's order MF-Q's and IL's medians differ by up to"
+        f" m = tanh(2 m / tau): {', '.join(shares)};"
+        f" {below.sum()} lie further below it and {above.sum()} above. Medians of the order parameter in the checkerboard"
+        f" order: IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's, which is within"
+        f" {truth.max():.3f} of MCMC's. In the released code's order MF-Q's and IL's medians differ by up to"
         f" {at_once.max():.2f} (at tau = {at_once.idxmax():g})."
     )
 
