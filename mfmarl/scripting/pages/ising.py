@@ -47,9 +47,13 @@ def order_parameter(summary: pd.DataFrame) -> str:
         [f"{temperature:g}", *(measured(some, method, order) for method, order in cells)]
         for temperature, some in summary.groupby("temperature")
     ]
-    counts = ", ".join(str(count) for count in sorted(set(summary["n"])))
-    how = f"Order parameter, mean of n = {counts.replace(', ', ' or ')} seeds with 95% intervals, 20 x 20 spins."
-    return f"{how}\n\n{table(['tau', *(f'{NAMES[method]}, {order}' for method, order in cells)], rows)}"
+    counts = [sorted(set(only(summary, method=method, order=order)["n"])) for method, order in cells]
+    header = [
+        f"{NAMES[method]}, {order}, n = {' or '.join(map(str, count))}"
+        for (method, order), count in zip(cells, counts, strict=True)
+    ]
+    how = "Order parameter, mean of n seeds with 95% intervals, 20 x 20 spins."
+    return f"{how}\n\n{table(['tau', *header], rows)}"
 
 
 def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
