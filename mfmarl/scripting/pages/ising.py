@@ -91,9 +91,9 @@ def control(equilibrium: pd.DataFrame) -> str:
     return (
         f"Of IL's runs below tau = {MEAN_FIELD_TAU:g} these end within {FROZEN} of the mean field's curve"
         f" m = tanh(2 m / tau): {', '.join(shares)};"
-        f" {below.sum()} lie further below it and {above.sum()} above. Medians of the order parameter in the checkerboard"
-        f" order: IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's, which is within"
-        f" {truth.max():.3f} of MCMC's. In the released code's order MF-Q's and IL's medians differ by up to"
+        f" {below.sum()} lie further below it and {above.sum()} above. Medians of the order parameter in the"
+        f" checkerboard order: IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's, which"
+        f" is within {truth.max():.3f} of MCMC's. In the released code's order MF-Q's and IL's medians differ by up to"
         f" {at_once.max():.2f} (at tau = {at_once.idxmax():g})."
     )
 
