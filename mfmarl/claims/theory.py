@@ -85,8 +85,13 @@ def say_contracts(found: Measured, tables: Tables) -> str:
     if torus:
         text += (
             f" On the torus, K/2 = {TORUS:g}, the mean field map multiplies differences by {torus[0].value:.2f} at "
-            f"{torus[0].part.split(', ')[-1]}, by {torus[-1].value:.2f} at {torus[-1].part.split(', ')[-1]}."
+            f"{torus[0].part.split(', ')[-1]}, by {torus[-1].value:.2f} at {torus[-1].part.split(', ')[-1]}"
         )
+        below = [each for each in by_temperature(tables, "mean field map, synchronous") if each[0] < TORUS]
+        for tau, interval, _ in below[-1:]:
+            if interval.estimate < 1:
+                text += f"; below K/2 too, near its fixed points, by {interval.estimate:.2f} at tau = {tau:g}"
+        text += "."
     l1, l2 = (found[f"K of each action, {norm}"] for norm in ("l1", "l2"))
     text += f" K read action by action asks for more: T above {l1.value:.2g} K (l1) or {l2.value:.2g} K (l2)."
     for coldest, _, _ in contracting(tables)[-1:]:
