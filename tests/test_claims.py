@@ -179,8 +179,8 @@ def test_words_of_a_verdict() -> None:
 
 def test_a_verdict_in_brief() -> None:
     row = asdict(replace(undecided("MF-Q", 9), low=0.12345, high=123.4, p=math.nan, n=5))
-    assert brief(row) == "MF-Q: a share 0.5 [0.1235, 123], n = 5"
-    assert brief({**row, "low": math.nan, "p": 0.0476, "value": -1e-9}) == "MF-Q: a share -1e-09, p = 0.048, n = 5"
+    assert brief(row) == "MF-Q: a share = 0.5 [0.1235, 123], n = 5"
+    assert brief({**row, "low": math.nan, "p": 0.0476, "value": -1e-9}) == "MF-Q: a share = -1e-09, p = 0.048, n = 5"
     assert brief({**row, "n": 0}) == "nothing measured"
 
 

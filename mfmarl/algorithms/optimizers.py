@@ -68,7 +68,7 @@ def counted(states: Sequence[dict[str, Any]]) -> list[Tensor]:
     They are parts of one tensor, so that they take one addition; what was loaded from a checkpoint is brought together.
     """
     whole = states[0]["step"]._base if states else None
-    if whole is None or len(whole) != len(states) or any(state["step"]._base is not whole for state in states):
+    if whole is None or whole.shape != (len(states),) or any(state["step"]._base is not whole for state in states):
         whole = torch.stack([state["step"] for state in states])
         for state, step in zip(states, whole.unbind(), strict=True):
             state["step"] = step

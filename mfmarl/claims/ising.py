@@ -69,10 +69,10 @@ def say_transitions(found: Measured, tables: Tables) -> str:
     if len(released) and hottest <= 2:
         return f"{text} In the released code's order theory says 2, and nothing was measured above {hottest:g}."
     if len(released):
-        means = released.groupby("temperature")["order_parameter"].mean()
-        low, high = (means[means.index <= 1.8], means[means.index >= 2.2])
+        medians = released.groupby("temperature")["order_parameter"].median()
+        low, high = (medians[medians.index <= 1.8], medians[medians.index >= 2.2])
         ends = f"{low.iloc[-1]:.2f} at {low.index[-1]:g} and {high.iloc[0]:.2f} at {high.index[0]:g}"
-        text += f" In the released code's order theory says 2: the order parameter is {ends}."
+        text += f" In the released code's order theory says 2: the median of MF-Q's order parameter is {ends}."
     return text
 
 

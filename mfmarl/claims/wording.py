@@ -53,12 +53,12 @@ def listed(steps: Array) -> str:
 
 
 def brief(row: Mapping[Any, Any]) -> str:
-    """What a verdict rests on: 'IL, N = 500: share of runs 0.84 [0.76, 0.91], n = 96'."""
+    """What a verdict rests on: 'IL, N = 500: share of runs = 0.84 [0.76, 0.91], n = 96'."""
     if not row["n"]:
         return "nothing measured"
     value = with_ends(*(number(row[name]) for name in ("value", "low", "high")))
     tested = "" if isnan(row["p"]) else f", {p_of(row['p'])}"
-    return f"{row['part']}: {row['statistic']} {value}{tested}, n = {row['n']}"
+    return f"{row['part']}: {row['statistic']} = {value}{tested}, n = {row['n']}"
 
 
 def number(value: float) -> str:
