@@ -35,15 +35,14 @@ from mfmarl.scripting.provenance import cpu_model
 
 CASES: dict[str, dict[str, tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "released-code": {
-        name: (
-            f"battle-{name}",
+        "mf-q": (
+            "battle-mf-q",
             {"exploration": EpsilonGreedy(0.0, 0.0), "double_q": True, "learns_terminal": False},
             {"batch_size": 64, "samples_per_update": 32, "capacity": 80_000},
-        )
-        for name in ("mf-q", "il")
-    }
-    | {name: (f"battle-released-{name}", {}, {}) for name in ("mf-ac", "ac")},
-    "appendix": {name: (f"battle-{name}", {}, {}) for name in ("mf-q", "il", "mf-ac", "ac")},
+        ),
+        "ac": ("battle-released-ac", {}, {}),
+    },
+    "appendix": {name: (f"battle-{name}", {}, {}) for name in ("mf-q", "mf-ac")},
 }
 TFLOP, GFLOPS, AT_BEST = "TFLOP a round", "GFLOP/s in large products", "seconds at that rate"
 PEER = "MF-Q, released-code, float32: a plain PyTorch program"

@@ -1,7 +1,7 @@
 """The Ising model: mean field Q-learning against Metropolis sampling and exact physics (appendix C.2).
 
 Without options it runs MF-Q and independent Q-learning (IL) in three orders of updates and MCMC on 20 x 20 spins over
-temperature, their training at two temperatures, and MF-Q and MCMC on lattices of 8, 16 and 32 around the critical
+temperature, their training at a few temperatures, and MF-Q and MCMC on lattices of 8, 16 and 32 around the critical
 point; and writes to results/ising
 
     equilibrium.csv, summary.csv    time means of every run; means over seeds beside the exact energy

@@ -229,7 +229,9 @@ class Compared(NamedTuple):
     columns: dict[str, Run]
 
 
-CHECKERBOARD, RELEASED = "checkerboard, 20 x 20", "released-code, 20 x 20"
+CHECKERBOARD, SIMULTANEOUS, RELEASED = (
+    f"{order}, 20 x 20" for order in ("checkerboard", "simultaneous", "released-code")
+)
 HYPERPARAMETERS = [
     Compared(
         "Gaussian Squeeze (appendix C.1)",
@@ -249,7 +251,7 @@ HYPERPARAMETERS = [
             "training": Run(
                 "training",
                 "TRAINING",
-                (CHECKERBOARD, "simultaneous, 20 x 20", RELEASED, f"{CHECKERBOARD}, tau-2", f"{RELEASED}, tau-2"),
+                tuple(name + at for at in ("", ", tau-2") for name in (CHECKERBOARD, SIMULTANEOUS, RELEASED)),
             ),
         },
     ),

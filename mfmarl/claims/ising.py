@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from mfmarl.claims.tables import Measured, Tables, interval_of
-from mfmarl.claims.wording import mean_of, most
+from mfmarl.claims.wording import NAMES, mean_of, most
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, judge, within
@@ -118,7 +118,7 @@ def differences(tables: Tables, method: str, order: str) -> list[Finding]:
     ours, truth = only(table, method=method, order=order), table[table["method"] == "mcmc"]
     both = sorted(set(ours["temperature"]) & set(truth["temperature"]))
     statistic, findings = "largest difference of the order parameters", []
-    part = f"{order} order" if method == "mf-q" else f"IL, {order} order"
+    part = f"{order} order" if method == "mf-q" else f"{NAMES[method]}, {order} order"
     for temperature in both:
         one, other = (
             runs[runs["temperature"] == temperature]["order_parameter"].to_numpy(float) for runs in (ours, truth)

@@ -74,16 +74,9 @@ def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
 
 def control(equilibrium: pd.DataFrame) -> str:
     """Independent learning against the mean field's curve, MF-Q and MCMC."""
-    learned = equilibrium[equilibrium["method"] == "il"]
-    curve = learned["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
-    beside = (learned["order_parameter"] - curve).abs() <= FROZEN
-    cold = learned["temperature"] < MEAN_FIELD_TAU
-    below = cold & (learned["order_parameter"] < curve - FROZEN)
-    above = cold & (learned["order_parameter"] > curve + FROZEN)
-    shares = [
-        f"{beside[cold & rows].sum()} of {(cold & rows).sum()} in the {order} order"
-        for order, rows in ((order, learned["order"] == order) for order in sorted(set(learned["order"])))
-    ]
+    away = from_mean_field(only(equilibrium, method="il"))
+    beside = away.abs().le(FROZEN).groupby("order").agg(["sum", "size"])
+    shares = [f"{count} of {n} in the {order} order" for order, count, n in beside.itertuples()]
     medians = equilibrium.groupby(["method", "order", "temperature"])["order_parameter"].median()
     at_once = (medians["il", "released-code"] - medians["mf-q", "released-code"]).abs()
     apart = (medians["il", "checkerboard"] - medians["mf-q", "checkerboard"]).abs()
@@ -91,9 +84,11 @@ def control(equilibrium: pd.DataFrame) -> str:
     return (
         f"Of IL's runs below tau = {MEAN_FIELD_TAU:g} these end within {FROZEN} of the mean field's curve"
         f" m = tanh(2 m / tau): {', '.join(shares)};"
-        f" {below.sum()} lie further below it and {above.sum()} above. Medians of the order parameter in the"
-        f" checkerboard order: IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's, which"
-        f" is within {truth.max():.3f} of MCMC's. In the released code's order MF-Q's and IL's medians differ by up to"
+        f" {(away < -FROZEN).sum()} lie further below it and {(away > FROZEN).sum()} above."
+        " Medians of the order parameter in the checkerboard order:"
+        f" IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's,"
+        f" which is within {truth.max():.3f} of MCMC's."
+        " In the released code's order MF-Q's and IL's medians differ by up to"
         f" {at_once.max():.2f} (at tau = {at_once.idxmax():g})."
     )
 
@@ -135,11 +130,15 @@ def errors(training: pd.DataFrame) -> str:
 
 def frozen(equilibrium: pd.DataFrame) -> str:
     """How many runs of the released code's order end below the curve."""
-    runs = only(equilibrium, method="mf-q", order="released-code", size=20)
-    runs = runs[runs["temperature"] < MEAN_FIELD_TAU]
-    curve = runs["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
-    below = (runs["order_parameter"] < curve - FROZEN).sum()
+    away = from_mean_field(only(equilibrium, method="mf-q", order="released-code", size=20))
+    below = (away < -FROZEN).sum()
     return (
-        f"Of the {len(runs)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} end"
+        f"Of the {len(away)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} end"
         f" {FROZEN} or more below the curve: their domains point both ways, or they are not in order yet."
     )
+
+
+def from_mean_field(runs: pd.DataFrame) -> "pd.Series[float]":
+    """How far the order parameter of each run below the mean field's transition is above its curve, by order."""
+    runs = runs[runs["temperature"] < MEAN_FIELD_TAU].set_index("order")
+    return runs["order_parameter"] - runs["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
