@@ -154,10 +154,10 @@ CLAIMS = (
     ),
     Claim(
         "TH-2",
-        "the Boltzmann operator contracts for T > K/2",
+        "the Boltzmann operator contracts for T > K/2, K that of abar",
         "appendix D",
         "results/theory/contraction.csv",
-        "K in abar: the softmax's slope is within 1 / (2T); sharp examples, and the torus, contract above K/2",
+        "the softmax's slope is within 1 / (2T); sharp examples, and spins on each graph, contract from K/2 on",
         theory.contracts,
         theory.say_contracts,
     ),

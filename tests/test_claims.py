@@ -346,16 +346,18 @@ def test_errors_that_are_nothing_do_not_grow() -> None:
     assert judge(ising.error_grows(tables_of()).groups)[0] == NOT_TESTED
 
 
-def contraction(threshold: float = 0.5, slope: float = 0.5, warm: float = 0.98, cold: float = 1.0) -> Tables:
-    """Where a sharp example contracts, over K; the softmax's slope; a sweep's factor on the torus above and below 2."""
+def contraction(threshold: float = 0.5, slope: float = 0.5, torus: float = 2.0, star: float = 1.5) -> Tables:
+    """From where on a sharp example contracts, over K, and spins on two graphs; the softmax's slope; sweeps' factors."""
     rows = [
         *(("sharp temperature over K", f"K={name}", threshold, 1) for name in ("fraction", "l2 operator")),
         *(("sharp temperature over K", f"K={name} per action", 1.0, 1) for name in ("l1", "l2")),
+        ("critical temperature of the mean field map", "graph=torus 4 x 4", torus, 1),  # K/2 is 2, and 4.5
+        ("critical temperature of the mean field map", "graph=star, 9 leaves", star, 1),
         *(("largest norm of S", f"norm={name}; policies=drawn, D = 6", slope, 100) for name in ("l1", "l2")),
         *(
             ("factor of a sweep", f"reading={reading}; temperature={tau}", factor, 20)
             for reading, factors in (
-                ("mean field map, synchronous", (cold, warm)),
+                ("mean field map, synchronous", (0.8, 0.98)),
                 ("sampled play of MF-Q", (0.9, 0.6)),
             )
             for tau, factor in zip((1.5, 2.05), factors, strict=True)
@@ -372,11 +374,12 @@ def contraction(threshold: float = 0.5, slope: float = 0.5, warm: float = 0.98, 
         (contraction(threshold=0.5 + 1e-12), HOLDS),  # a root is found to so many digits
         (contraction(threshold=0.55), FAILS),
         (contraction(slope=0.51), FAILS),
-        (contraction(warm=1.01), FAILS),
-        (contraction(cold=5.0), HOLDS),  # below K/2 nothing is claimed
+        (contraction(torus=2.01), FAILS),
+        (contraction(star=4.49), HOLDS),  # where the bound is not sharp
+        (contraction(star=4.51), FAILS),
         (tables_of(), NOT_TESTED),
     ],
-    ids=["as proved", "a rounded root", "a higher threshold", "a steeper softmax", "the torus", "cold", "no table"],
+    ids=["as proved", "a rounded root", "a higher threshold", "a steeper softmax", "torus", "star", "hotter", "no table"],
 )
 def test_the_bound_of_contraction_is_judged_and_not_sampled_play(tables: Tables, verdict: str) -> None:
     found = theory.contracts(tables)

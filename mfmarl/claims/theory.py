@@ -12,9 +12,10 @@ from mfmarl.claims.tables import Measured, Tables, interval_of
 from mfmarl.claims.wording import runs_of
 from mfmarl.evaluation.intervals import Interval
 from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within, within
+from mfmarl.theory.graphs import GRAPHS
 
 BEST_RESPONSE = 0.1  # loss, over best less worst reward, up to which an answer is a best one
-TORUS = 2.0  # K/2 of the Ising model with four neighbours, K in the mean spin
+TORUS = 2.0  # K/2 of the Ising model with four neighbours, K per unit of the fraction that is up
 AGREED = 0.99  # share of the toy's runs
 
 
@@ -46,9 +47,9 @@ def say_remainder_bounded(found: Measured, _: Tables) -> str:
 def contracts(tables: Tables) -> Measured:
     """TH-2: the parts of the proof for T > K/2, with K the constant in abar; beside them what the bound is not.
 
-    K/2 is sufficient if the softmax's slope is at most 1 / (2T), its threshold in T is K/2 in the examples made to be
-    sharp, and above it, tau = 2 on the torus, the mean field map contracts. Beside: K read action by action, and MF-Q's
-    sampled play, which contracts at lower temperatures and so says nothing of K/2.
+    K/2 is sufficient if the softmax's slope is at most 1 / (2T), the examples made to be sharp contract from K/2 on, and
+    so does play of the mean field map on each graph. Beside: K read action by action, and MF-Q's sampled play, which
+    contracts at lower temperatures and so says nothing of K/2.
     """
     sharp = "T over K above which a sharp example contracts"
     one_k = [("fraction", "two actions, K of the fraction"), ("l2 operator", "K the norm of dQ / dabar")]
@@ -63,10 +64,7 @@ def contracts(tables: Tables) -> Measured:
         for rows in [tables.theory("contraction", "largest norm of S", f"norm={norm}")]
     ]
     groups = [[found[name]] for name, _ in one_k] + [[finding] for finding in norms]
-    for tau, interval, n in by_temperature(tables, "mean field map, synchronous"):
-        if tau > TORUS:
-            part = f"torus, mean field map, tau = {tau:g}"
-            groups.append([within(part, "factor of a sweep", interval, n, (-inf, 1), exact=True)])
+    groups += [[finding] for finding in critical_temperatures(tables)]
     beside = [found[name] for name, _ in per_action]
     for tau, interval, n in contracting(tables)[-1:]:
         part = f"torus, sampled play, tau = {tau:g}, the coldest at which it contracts"
@@ -81,16 +79,19 @@ def say_contracts(found: Measured, tables: Tables) -> str:
         f"With K the constant in abar: at {norm.n} policies drawn the softmax's slope is at most {norm.value:.3f} / T, "
         f"and the sharpest examples contract above T = {sharp.value:.2g} K."
     )
-    torus = [finding for (finding,) in found.groups if finding.part.startswith("torus")]
-    if torus:
+    graphs = critical_temperatures(tables)
+    if graphs:
         text += (
-            f" On the torus, K/2 = {TORUS:g}, the mean field map multiplies differences by {torus[0].value:.2f} at "
-            f"{torus[0].part.split(', ')[-1]}, by {torus[-1].value:.2f} at {torus[-1].part.split(', ')[-1]}"
+            f" On {len(graphs)} graphs play of the mean field map contracts above {graphs[0].value:.2g} of K/2 "
+            f"({graphs[0].part}) to {graphs[-1].value:.2g} of it ({graphs[-1].part})"
         )
         below = [each for each in by_temperature(tables, "mean field map, synchronous") if each[0] < TORUS]
         for tau, interval, _ in below[-1:]:
             if interval.estimate < 1:
-                text += f"; below K/2 too, near its fixed points, by {interval.estimate:.2f} at tau = {tau:g}"
+                text += (
+                    f"; on the torus, K/2 = {TORUS:g}, below it too, near its fixed points: differences shrink by "
+                    f"{interval.estimate:.2f} a sweep at tau = {tau:g}"
+                )
         text += "."
     l1, l2 = (found[f"K of each action, {norm}"] for norm in ("l1", "l2"))
     text += f" K read action by action asks for more: T above {l1.value:.2g} K (l1) or {l2.value:.2g} K (l2)."
@@ -101,6 +102,24 @@ def say_contracts(found: Measured, tables: Tables) -> str:
     if len(row):
         text += f" It is a high temperature: the tables learned at tau = 0.8 ask for {row['value'].iloc[0]:.2f}."
     return text
+
+
+def critical_temperatures(tables: Tables) -> list[Finding]:
+    """From where on play of the mean field map contracts, over K/2, on each graph measured, the lowest first.
+
+    With d neighbours Q is (1/2) d a mean(abar): per unit of the fraction that is up K is the largest d.
+    """
+    rows = tables.theory("contraction", "critical temperature of the mean field map")
+    findings = []
+    for setting, row in rows.groupby("setting"):
+        name = str(setting).removeprefix("graph=")
+        half_k = GRAPHS[name]().sum(0).max() / 2
+        interval, n = interval_of(row)
+        over = interval._replace(estimate=round(interval.estimate / half_k, 9))
+        findings.append(
+            within(name, "temperature from which on play contracts, over K/2", over, n, (-inf, 1), exact=True)
+        )
+    return sorted(findings, key=lambda finding: finding.value)
 
 
 def root(part: str, statistic: str, rows: pd.DataFrame) -> Finding:
