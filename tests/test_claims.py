@@ -347,7 +347,7 @@ def test_errors_that_are_nothing_do_not_grow() -> None:
 
 
 def contraction(threshold: float = 0.5, slope: float = 0.5, torus: float = 2.0, star: float = 1.5) -> Tables:
-    """From where on a sharp example contracts, over K, and spins on two graphs; the softmax's slope; sweeps' factors."""
+    """Where a sharp example contracts, over K, and spins on two graphs; the softmax's slope; a sweep's factors."""
     rows = [
         *(("sharp temperature over K", f"K={name}", threshold, 1) for name in ("fraction", "l2 operator")),
         *(("sharp temperature over K", f"K={name} per action", 1.0, 1) for name in ("l1", "l2")),
@@ -379,7 +379,16 @@ def contraction(threshold: float = 0.5, slope: float = 0.5, torus: float = 2.0, 
         (contraction(star=4.51), FAILS),
         (tables_of(), NOT_TESTED),
     ],
-    ids=["as proved", "a rounded root", "a higher threshold", "a steeper softmax", "torus", "star", "hotter", "no table"],
+    ids=[
+        "as proved",
+        "a rounded root",
+        "a higher threshold",
+        "a steeper softmax",
+        "torus",
+        "star",
+        "hotter",
+        "no table",
+    ],
 )
 def test_the_bound_of_contraction_is_judged_and_not_sampled_play(tables: Tables, verdict: str) -> None:
     found = theory.contracts(tables)

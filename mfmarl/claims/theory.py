@@ -47,9 +47,9 @@ def say_remainder_bounded(found: Measured, _: Tables) -> str:
 def contracts(tables: Tables) -> Measured:
     """TH-2: the parts of the proof for T > K/2, with K the constant in abar; beside them what the bound is not.
 
-    K/2 is sufficient if the softmax's slope is at most 1 / (2T), the examples made to be sharp contract from K/2 on, and
-    so does play of the mean field map on each graph. Beside: K read action by action, and MF-Q's sampled play, which
-    contracts at lower temperatures and so says nothing of K/2.
+    K/2 is sufficient if the softmax's slope is at most 1 / (2T), the examples made to be sharp contract from K/2 on,
+    and so does play of the mean field map on each graph. Beside: K read action by action, and MF-Q's sampled play,
+    which contracts at lower temperatures and so says nothing of K/2.
     """
     sharp = "T over K above which a sharp example contracts"
     one_k = [("fraction", "two actions, K of the fraction"), ("l2 operator", "K the norm of dQ / dabar")]

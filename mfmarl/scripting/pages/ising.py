@@ -85,7 +85,7 @@ def control(equilibrium: pd.DataFrame) -> str:
         f"Of IL's runs below tau = {MEAN_FIELD_TAU:g} these end within {FROZEN} of the mean field's curve"
         f" m = tanh(2 m / tau): {', '.join(shares)};"
         f" {(away < -FROZEN).sum()} lie further below it and {(away > FROZEN).sum()} above."
-        " Medians of the order parameter in the checkerboard order:"
+        " Medians of the order parameter (IL's means are moved by the runs far below) in the checkerboard order:"
         f" IL's is up to {apart.max():.2f} (at tau = {apart.idxmax():g}) from MF-Q's,"
         f" which is within {truth.max():.3f} of MCMC's."
         " In the released code's order MF-Q's and IL's medians differ by up to"
