@@ -253,6 +253,7 @@ CHANGES = {
     "results/gaussian_squeeze/exploration/summary.csv": ("greedy", "exploration"),
     "results/gaussian_squeeze/informed_start/study.csv": ("sampled_reward", "informed-start"),
     "results/gaussian_squeeze/sensitivity/summary.csv": ("greedy", "sensitivity"),
+    "results/gaussian_squeeze/sensitivity/study.csv": ("greedy_reward", "sensitivity"),
     "results/gaussian_squeeze/scaling/summary.csv": ("greedy", "scaling"),
     "results/ising/summary.csv": ("order_parameter", "agreement"),
     "results/ising/crossings.csv": ("estimate", "crossings"),

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.evaluation.comparisons import rank_test
+from mfmarl.evaluation.comparisons import holm, rank_test, superiority
 from mfmarl.evaluation.final_scores import final_scores
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
@@ -29,7 +29,9 @@ def passages(results: Path) -> dict[str, str]:
         "findings": findings(summary, curves),
         "informed-start": informed_start(read_csv(results / "informed_start/study.csv")),
         "exploration": exploration(read_csv(results / "exploration/summary.csv")),
-        "sensitivity": sensitivity(read_csv(results / "sensitivity/summary.csv")),
+        "sensitivity": sensitivity(
+            read_csv(results / "sensitivity/study.csv"), read_csv(results / "sensitivity/summary.csv")
+        ),
         "scaling": scaling(read_csv(results / "scaling/summary.csv")),
     }
 
@@ -149,7 +151,7 @@ def exploration(summary: pd.DataFrame) -> str:
     return "\n\n".join(texts)
 
 
-def sensitivity(summary: pd.DataFrame) -> str:
+def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:
     """IL, MF-Q, and MF-Q that learns from another mean action, by schedule, budget and embedding of the id."""
     methods = [("il", "-"), ("mf-q", "previous"), ("mf-q", "same"), ("mf-q-noise", "-")]
     rows = []
@@ -159,17 +161,32 @@ def sensitivity(summary: pd.DataFrame) -> str:
             rows.append([f"epsilon {schedule}, {steps} steps", *(with_interval(end, "greedy") for end in ends)])
     diverse = only(summary, embedding="diverse")
     found, runs = (diverse["above_0.9"] * diverse["n"]).sum(), diverse["n"].sum()
-    header = [
-        "one-hot id, n = 8",
-        "IL",
-        "MF-Q",
-        "MF-Q, mean action of the same step",
-        "MF-Q, noise for the mean action",
-    ]
+    same, noise = "MF-Q, mean action of the same step", "MF-Q, noise for the mean action"
     return (
-        table(header, rows)
+        table(
+            [f"one-hot id, n = {span(only(summary, embedding='one-hot')['n'], 'd')}", "IL", "MF-Q", same, noise], rows
+        )
+        + "\n\n"
+        + table(["chance that MF-Q ends above", "IL", same, noise], _mf_q_above(study))
+        + "\n\nA chance of 50%: no difference. p: Mann-Whitney, Holm's for all twelve comparisons."
         + f"\n\nWith a diverse embedding of the id {found:.0f} of {runs} runs end above 0.9 of G*, whatever the method."
     )
+
+
+def _mf_q_above(study: pd.DataFrame) -> list[list[str]]:
+    """By cell with one-hot ids, the chance that a run of MF-Q ends above one of each other variant, and its p-value."""
+    keys = ["algorithm", "schedule", "steps", "embedding", "stored", "agents"]
+    scores = only(final_scores(study, OPTIMUM, by=keys), embedding="one-hot")
+    names, chances, p_values = [], [], []
+    for (schedule, steps), cell in scores.groupby(["schedule", "steps"]):
+        names.append(f"epsilon {schedule}, {steps} steps")
+        ends = only(cell, algorithm="mf-q", stored="previous")["greedy"]
+        for name, stored in (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-")):
+            other = only(cell, algorithm=name, stored=stored)["greedy"]
+            chances.append(superiority(ends, other))
+            p_values.append(rank_test(ends, other))
+    told = [f"{chance:.0%}, p = {p:.2g}" for chance, p in zip(chances, holm(p_values), strict=True)]
+    return [[name, *told[3 * place : 3 * place + 3]] for place, name in enumerate(names)]
 
 
 def scaling(summary: pd.DataFrame) -> str:
