@@ -5,8 +5,9 @@ python reproduce/all.py --quick          # each experiment at a small size, in m
 python reproduce/all.py --figures-only   # figures, tables, README.md, pages and report, from the committed CSV files
 
 The experiments are those of `CALLS` in mfmarl/scripting/pages/times.py. How jobs run is said once for all of them, as
-to each script: `--launcher slurm --slurm-partition normal` sends the paper to a cluster. Stopped, the same command
-goes on from there; a script that fails stops no other. At the end stands what ran, how long, and where it lies.
+to each script: `--launcher slurm --slurm-partition normal` sends the paper to a cluster, all tasks at once. Stopped,
+the same command goes on from there; a script that fails stops no other. At the end stands what ran, how long, and where
+it lies.
 """
 
 from __future__ import annotations
@@ -124,9 +125,11 @@ def steps(options: AllOptions) -> list[Step]:
     return [*(redrawn(options) if options.figures_only else experiments(options)), *last]
 
 
-def step(script: str, words: Sequence[str], makes: str, where: Path, work: float = 100) -> Step:
+def step(
+    script: str, words: Sequence[str], makes: str, where: Path, work: float = 100, *, beside: bool = False
+) -> Step:
     """A script of this folder with its options."""
-    return Step(ROOT / "reproduce" / f"{script}.py", tuple(words), makes, where, max(1, round(work)))
+    return Step(ROOT / "reproduce" / f"{script}.py", tuple(words), makes, where, max(1, round(work)), beside=beside)
 
 
 def experiments(options: AllOptions) -> Iterator[Step]:
@@ -136,7 +139,8 @@ def experiments(options: AllOptions) -> Iterator[Step]:
         if words is not None and "--only" not in words:
             given = [*words.split(), *options.how(each.task), *options.to(each.task)]
             where = options.results / each.task / each.folder
-            yield step(each.task, given, each.makes, where, 100 if options.quick else seconds(RESULTS, each)[0])
+            work = 100 if options.quick else seconds(RESULTS, each)[0]
+            yield step(each.task, given, each.makes, where, work, beside=options.launcher == "slurm")
     if not options.quick:
         given = ["--replay", *FILM, *options.to("battle")]
         yield step("battle", given, "the film of a battle", options.results / "battle/replays")

@@ -81,6 +81,12 @@ def test_all_scripts_run_in_order_and_the_report_last() -> None:
     assert set(every) == {path.stem for path in (ROOT / "reproduce").glob("*.py")} - {"all"}
 
 
+def test_on_a_cluster_all_tasks_are_sent_at_once() -> None:
+    for launcher in ("local", "slurm"):
+        beside = {each.beside for each in script.steps(script.AllOptions(launcher=launcher)) if trains(each)}
+        assert beside == {launcher == "slurm"}
+
+
 @pytest.mark.parametrize(
     ("given", "home"),
     [({"quick": True}, ROOT / "results/quick"), ({"out": Path("/x")}, Path("/x"))],

@@ -16,7 +16,7 @@ from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
-from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through
+from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin
 
 ROOT = Path(__file__).parents[1]
 DRIVER = """
@@ -27,7 +27,7 @@ from mfmarl.scripting.options import main
 from mfmarl.scripting.steps import Step, go_through
 
 out = Path(sys.argv[1])
-every = [Step(out / f"{name}.py", (), "a stub", out) for name in sys.argv[2:]]
+every = [Step(out / f"{name}.py", (), "a stub", out, beside=name.startswith("waits")) for name in sys.argv[2:]]
 raise SystemExit(main(lambda: go_through(every, out)))
 """
 STUBS = {
@@ -57,6 +57,14 @@ Path(__file__).with_suffix('.done').touch()
 """,
 }
 STUBS["outlives"] += STUBS["waits"]
+STUBS["waits_too"] = STUBS["waits"]
+MEETS = """
+import sys, time
+from pathlib import Path
+Path(__file__).with_suffix('.met').touch()
+while not all(Path(__file__).with_name(f'{name}.met').exists() for name in sys.argv[1:]):
+    time.sleep(0.05)
+"""
 
 
 @pytest.fixture
@@ -142,6 +150,40 @@ def test_a_script_ends_with_the_one_that_runs_it(out: Path) -> None:
         time.sleep(0.05)
     assert (out / "outlives.saved").read_text() == "SIGTERM\n"
     assert not (out / "after.done").exists()
+
+
+def test_a_signal_reaches_all_that_run_side_by_side(out: Path) -> None:
+    process = driven(out, "waits", "waits_too", "after")
+    while not all((out / f"{name}.began").exists() for name in ("waits", "waits_too")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate()
+    assert process.returncode == 143
+    assert [(out / f"{name}.saved").read_text() for name in ("waits", "waits_too")] == ["SIGTERM\n"] * 2
+    assert not (out / "after.done").exists()
+    assert told.splitlines()[-1] == "stopped; the same command goes on from here"
+
+
+def test_steps_side_by_side_keep_the_order_of_the_table(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "other", "last"):
+        (out / f"{name}.py").write_text(MEETS)
+    meeting = [Step(out / f"{name}.py", ("one", "other"), "", out, beside=True) for name in ("one", "other")]
+    again = Step(out / "one.py", (), "", out, beside=True)
+    go_through([*meeting, again, Step(out / "last.py", ("one", "other", "last"), "", out)], out)
+    told = [line.split()[5:] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [len(words) for words in told] == [2, 2, 0, 3]
+
+
+def test_a_step_waits_for_its_own_script_and_for_all_that_run_alone() -> None:
+    names = [("squeeze", True), ("squeeze", True), ("ising", True), ("film", False), ("report", False)]
+    steps = [Step(Path(f"{name}.py"), (), "", Path(), beside=beside) for name, beside in names]
+    unfinished = {0, 1, 2, 3, 4}
+    begun = []
+    while unfinished:
+        begun.append([place for place in sorted(unfinished) if may_begin(steps, place, unfinished)])
+        unfinished -= {begun[-1][0]}
+    assert begun == [[0, 2], [1, 2], [2], [3], [4]]
 
 
 def test_a_closed_pipe_stops_nothing(out: Path) -> None:
