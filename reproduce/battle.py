@@ -12,6 +12,8 @@ other, a scripted rush and a random army. It writes to results/battle
     ratings, learning_curves, win_rate_bars, rewards (.png, .pdf); all but the first for each number of
     agents, which their names end in unless it is 64
 
+--study sensitivity asks whether rankings hang on choices that the paper leaves open, and writes to sensitivity/ there.
+
 A custom method, `--algorithms path/to/file.py:Class --opponents mf-q`, trains under the same settings, and its armies
 fight those that are named; it is a subclass of BattleAgent, see examples/my_battle_method.py.
 """
@@ -26,16 +28,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import zip_longest
+from itertools import product, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import pandas as pd
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.custom import constructor_keywords, is_in_file, with_its_file
+from mfmarl.data.neighbourhood import Neighbourhood, Noise
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.final_scores import GROUP
+from mfmarl.evaluation.head_to_head import head_to_head
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, by_army, in_order
 from mfmarl.exploration import EpsilonGreedy
@@ -45,7 +50,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import within
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
-from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
+from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, not_used, parse
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_table
@@ -110,9 +115,34 @@ SETTINGS = {"appendix": APPENDIX, "released-code": RELEASED_CODE}
 QUICK_SIZE: dict[str, Any] = {"steps": 10, "evaluations": 5, "seed_count": 1, "tournament_rounds": 4}
 QUICK = replace(APPENDIX, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
-QUICK_AGENTS = 8
+FEW_AGENTS = 8  # of --quick and --study
 LONGEST_STEM = 160  # bytes of a film's name
 FILMED: Literal["sampled"] = "sampled"  # play in which --replay records, so of all files that it named
+
+
+class Choice(NamedTuple):
+    """A choice made otherwise than in `APPENDIX`: what figures call it, for whom, and how."""
+
+    label: str
+    methods: tuple[str, ...]
+    changes: Mapping[str, Any] = {}  #: of the settings.
+    neighbourhood: Neighbourhood | None = None
+
+
+# --study sensitivity. A method whom a choice does not concern enters as it is; 256: all seed pairs, four ways each.
+STUDY = replace(APPENDIX, seed_count=8, tournament_rounds=256)
+STUDIED: Literal["sensitivity"] = "sensitivity"
+AS_IT_IS, NOISE = "appendix", "noise"
+CHOICES = {
+    AS_IT_IS: Choice("as in the appendix", tuple(METHODS)),
+    "4x-updates": Choice("four times the gradient steps", tuple(METHODS), {"samples_per_update": 32}),
+    "always-follows": Choice("the opponent always follows", tuple(METHODS), {"opponent_follows": "always"}),
+    "double-q": Choice("double Q-learning", ("mf-q", "il"), {"double_q": True}),
+    "temperature-1": Choice("actors at temperature 1", ("mf-ac", "ac"), {"temperature": 1.0}),
+    NOISE: Choice("fed noise as mean action", ("mf-q", "mf-ac"), neighbourhood=Noise()),
+}
+RIVALS = (("mf-q", "il"), ("mf-ac", "ac"))
+AGAINST_NOISE = "against itself fed noise"  # the control without another method
 
 
 @dataclass(frozen=True)
@@ -141,6 +171,9 @@ class BattleOptions(Options):
     file again."""
     film: Literal["gif", "mp4"] = "gif"
     """Of --replay; mp4 needs ffmpeg."""
+    study: Literal["sensitivity"] | None = None
+    """In place of all else, with 8 agents: whether rankings hang on gradient steps, double Q, when the opponent
+    follows, the actors' temperature, or the content of the mean action."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,6 +182,9 @@ class BattleOptions(Options):
             raise ValueError(f"only: got tournament, but the armies of {', '.join(self.settings)} enter none")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
+        not_used(self, "study", "settings", "opponents", "replay", "film")
+        if self.study:
+            known_names("algorithms", self.algorithms, METHODS)
         known_methods("algorithms", self.algorithms, METHODS)
         known_methods("opponents", self.opponents, METHODS)
         self._check_entrants()
@@ -189,6 +225,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if options.replay:
         film(options)
         return
+    if options.study:
+        study(replace(options, out=options.out / options.study))
+        return
     if not options.figures_only:
         chosen = options.chosen(SETTINGS, QUICK, QUICK_SETTINGS)
         adjusted = {name: options.adjusted(settings) for name, settings in chosen.items()}
@@ -198,6 +237,73 @@ def run(arguments: Sequence[str] | None = None) -> None:
         for name, settings in adjusted.items():
             play(name, settings, options)
     draw(options)
+
+
+def study(options: BattleOptions) -> None:
+    """Every choice of `CHOICES`: train those whom it concerns, and let rivals fight that make it alike."""
+    if not options.figures_only:
+        settings = options.adjusted(replace(STUDY, **QUICK_SIZE) if options.quick else STUDY)
+        drawn_up = study_tournament(settings, options) if options.only != "training" else []
+        if options.only != "tournament":
+            jobs = study_jobs(settings, options)
+            sections = [Section(choice, some, sources(changed(settings, choice))) for choice, some in jobs.items()]
+            every = [job for some in jobs.values() for job in some]
+            check_update(options.out / "curves.csv", every, GROUP, options)
+            keep_trained(pd.concat(do(sections, options)), every, options)
+        if drawn_up:
+            fight(drawn_up, settings, options)
+    draw_study(options)
+
+
+def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[TrainingJob]]:
+    """The trainings of each choice that has some; their label `algorithm` is the entrant."""
+    jobs: dict[str, list[TrainingJob]] = {}
+    for choice, (_, methods, _, neighbourhood) in CHOICES.items():
+        own = changed(settings, choice)
+        more = {} if neighbourhood is None else {"neighbourhood": neighbourhood}
+        for agents, method in product(sizes(options), methods):
+            if method in (options.algorithms or METHODS):
+                jobs.setdefault(choice, []).extend(
+                    training_job(STUDIED, method, agents, seeds, own, entrant=entrant(method, choice), more=more)
+                    for seeds in blocks_of(method, own, options)
+                )
+    return jobs
+
+
+def changed(settings: Settings, choice: str) -> Settings:
+    """The settings under a choice."""
+    return replace(settings, **CHOICES[choice].changes)
+
+
+def entrant(method: str, choice: str) -> str:
+    """Name of a method's armies under a choice."""
+    return method if choice == AS_IT_IS or method not in CHOICES[choice].methods else f"{method}-{choice}"
+
+
+def rivals() -> dict[tuple[str, str], tuple[str, str, str]]:
+    """Each pair of entrants that make a choice alike: its label, and which methods they are; and the noise controls."""
+    alike = {
+        (entrant(method, name), entrant(against, name)): (choice.label, method, against)
+        for name, choice in CHOICES.items()
+        for method, against in RIVALS
+        if {method, against} & {*choice.methods}
+    }
+    return alike | {(method, entrant(method, NOISE)): (AGAINST_NOISE, method, against) for method, against in RIVALS}
+
+
+def study_tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
+    """The rounds of each pair of rivals, and of either with itself, which the test of their difference asks for."""
+    chosen = {*(options.algorithms or METHODS)}
+    seeds = list(range(options.seed, options.seed + settings.seed_count))
+    met = [pair for pair, (_, *methods) in rivals().items() if {*methods} <= chosen]
+    every = dict.fromkeys(pairing for pair in met for pairing in pairings(pair))
+    drawn_up = [
+        (agents, schedule(pairing, dict.fromkeys(pairing, seeds), settings.tournament_rounds))
+        for agents in sizes(options)
+        for pairing in every
+    ]
+    check_rounds(drawn_up, options)
+    return drawn_up
 
 
 def play(name: str, settings: Settings, options: BattleOptions) -> None:
@@ -214,8 +320,13 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
     """Self-play of every algorithm and seed; the trained armies go to policies/."""
     jobs = training_jobs(name, settings, options)
     [rows] = do([Section(name, jobs, sources(settings))], options)
+    keep_trained(rows, [] if isinstance(settings, ReleasedCode) else jobs, options)
+
+
+def keep_trained(rows: pd.DataFrame, jobs: Sequence[TrainingJob], options: BattleOptions) -> None:
+    """Learning curves go to curves.csv, the armies of the jobs to policies/."""
     update(options.out / "curves.csv", rows, replacing=[*GROUP, "seed"], keys=[*GROUP, "seed", "step"])
-    for job in [] if isinstance(settings, ReleasedCode) else jobs:
+    for job in jobs:
         keep_all(job, folder(job, options.out, options.precision), options.out)
 
 
@@ -244,19 +355,31 @@ def training_job(
     seeds: tuple[int, ...],
     settings: Settings,
     custom: Mapping[str, object] | None = None,
+    *,
+    entrant: str | None = None,
+    more: Mapping[str, object] = MappingProxyType({}),
 ) -> TrainingJob:
-    """Self-play of some seeds of one algorithm; `custom` is the option --method."""
-    labels: dict[str, Label] = {"settings": name, "algorithm": method, "agents": agents}
+    """Self-play of some seeds of one algorithm.
+
+    Args:
+        name: of the settings.
+        method: the algorithm.
+        agents: of an army.
+        seeds: that train together.
+        settings: the hyper-parameters.
+        custom: the option --method.
+        entrant: what its armies are called, if not as the algorithm is.
+        more: arguments that settings lack.
+    """
+    labels: dict[str, Label] = {"settings": name, "algorithm": entrant or method, "agents": agents}
     algorithm = settings.methods.get(method, method)
-    agent, data = arguments_of(algorithm, settings.arguments(), "battle", custom)
+    agent, data = arguments_of(algorithm, {**settings.arguments(), **more}, "battle", custom)
     name = job_name(*labels.values(), seeds=seeds)
     return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")
 
 
 def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
     """The rounds of each pairing that one of the algorithms has a part in, each with the number of agents."""
-    from mfmarl.tournament.jobs import check_none_is_lost  # noqa: PLC0415 - MAgent2 takes seconds to import
-
     learners = options.algorithms or [*METHODS]
     own = list(range(options.seed, options.seed + settings.seed_count))
     drawn_up = []
@@ -268,12 +391,19 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
             for pairing in pairings([*seeds, *SCRIPTED])
             if set(pairing) & set(learners)
         ]
+    check_rounds(drawn_up, options)
+    return drawn_up
+
+
+def check_rounds(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], options: BattleOptions) -> None:
+    """Refuse rounds in whose place tournament.csv has more, or those of other seeds."""
+    from mfmarl.tournament.jobs import check_none_is_lost  # noqa: PLC0415 - MAgent2 takes seconds to import
+
     path = options.out / "tournament.csv"
     if path.exists() and (options.committed or not options.fresh):
         played, exactly = read_table(path, COLUMNS), options.committed and not options.extend
         for agents, fixtures in drawn_up:
             check_none_is_lost(played, agents, fixtures, exactly=exactly)
-    return drawn_up
 
 
 def home(options: BattleOptions, agents: int, name: str) -> Path:
@@ -331,6 +461,34 @@ def draw(options: BattleOptions) -> None:
     report(shown, options.out, files, drawn)
 
 
+def draw_study(options: BattleOptions) -> None:
+    """The table of rivals and its figure."""
+    from mfmarl.figures import battle_study  # noqa: PLC0415 - seaborn takes seconds to import
+
+    rounds = read_result(options.out / "tournament.csv", COLUMNS)
+    known = rivals()
+    table = head_to_head(rounds, list(known))
+    write_csv(table, options.out / "rivals.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
+    armies = by_army(rounds)
+    drawn = {
+        sized("rivals", agents, FEW_AGENTS): battle_study.sensitivity(named(some, known), named(own, known))
+        for agents, some in table.groupby("agents")
+        for own in [armies[armies["agents"] == agents]]
+    }
+    report(table, options.out, ["tournament.csv", "rivals.csv"], drawn)
+
+
+def named(rows: pd.DataFrame, known: Mapping[tuple[str, str], tuple[str, str, str]]) -> pd.DataFrame:
+    """Rows of rivals with the choice that they made alike, and which methods they are, in the order of `known`."""
+    pairs = list(zip(rows["algorithm"], rows["opponent"], strict=True))
+    rows = rows[[pair in known for pair in pairs]]
+    names = pd.DataFrame([known[pair] for pair in pairs if pair in known], index=rows.index)
+    names = names.reindex(columns=range(3)).set_axis(["choice", "method", "against"], axis=1)
+    place = {label: number for number, (label, _, _) in reversed([*enumerate(known.values())])}
+    order = names["choice"].map(place).sort_values(kind="stable").index
+    return pd.concat([rows, names], axis=1).loc[order]
+
+
 def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
     """The curves with the share of random actions at each step; NaN of actors, and of custom methods."""
     runs = []
@@ -381,9 +539,9 @@ def tournament_figures(table: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, F
     return drawn
 
 
-def sized(name: str, agents: object) -> str:
+def sized(name: str, agents: object, usual: int = 64) -> str:
     """Name of a figure for this number of agents of an army."""
-    return name if agents == 64 else f"{name}_{agents}"
+    return name if agents == usual else f"{name}_{agents}"
 
 
 def longest(curves: pd.DataFrame) -> pd.DataFrame:
@@ -433,7 +591,7 @@ def check_stem(stem: str) -> None:
 
 def sizes(options: BattleOptions) -> list[int]:
     """Agents of an army, of each tournament."""
-    return options.agents or [QUICK_AGENTS if options.quick else 64]
+    return options.agents or [FEW_AGENTS if options.quick or options.study else 64]
 
 
 if __name__ == "__main__":

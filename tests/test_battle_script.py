@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mfmarl.data.neighbourhood import Noise
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.exploration import EpsilonGreedy
@@ -480,3 +481,81 @@ def test_on_gpus_seeds_of_our_methods_share_a_job_and_those_of_a_custom_one_do_n
     released = battle.SETTINGS["released-code"]
     actors = battle.training_jobs("released-code", released, replace(options, algorithms=["ac", "il"], seeds=None))
     assert {(job.labels["algorithm"], len(job.seeds)) for job in actors} == {("ac", 1), ("il", 5)}
+
+
+@pytest.fixture(scope="module")
+def sensitivity(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study")
+    small = replace(battle.STUDY, batch_size=8, samples_per_update=48)
+    choices = {
+        **battle.CHOICES,
+        "4x-updates": battle.Choice("often", tuple(battle.METHODS), {"samples_per_update": 12}),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(battle, "STUDY", small)
+        patch.setattr(battle, "CHOICES", choices)
+        battle.run(arguments(out, "--study", "sensitivity", "--seeds", "2", "--rounds", "4"))
+    return out / "sensitivity"
+
+
+def test_the_study_trains_whom_a_choice_concerns(sensitivity: Path) -> None:
+    armies = {path.name.partition("-4-seed-")[0] for path in (sensitivity / "policies").iterdir()}
+    everyone = {f"{name}{more}" for name in ORDER[:4] for more in ("", "-4x-updates", "-always-follows")}
+    some = {"mf-q-double-q", "il-double-q", "mf-ac-temperature-1", "ac-temperature-1", "mf-q-noise", "mf-ac-noise"}
+    assert armies == everyone | some
+    curves = read_csv(sensitivity / "curves.csv")
+    assert set(curves["algorithm"]) == armies
+    assert set(curves["settings"]) == {"sensitivity"}
+    assert set(curves["seed"]) == {3, 4}
+
+
+def test_a_choice_changes_what_it_names_and_nothing_else() -> None:
+    options = BattleOptions(study="sensitivity", seeds=1)
+    jobs = {job.labels["algorithm"]: job for some in battle.study_jobs(battle.STUDY, options).values() for job in some}
+
+    def differ(name: str, method: str) -> dict[str, object]:
+        other, plain = (dict(jobs[each].agent) | dict(jobs[each].data) for each in (name, method))
+        return {key: value for key, value in other.items() if plain.get(key, "absent") != value}
+
+    for method in battle.METHODS:
+        assert jobs[method].agent["learning_rate"] == APPENDIX.learning_rate
+        assert differ(f"{method}-4x-updates", method) == {"samples_per_update": 32}
+        assert differ(f"{method}-always-follows", method) == {"opponent_follows": "always"}
+    assert differ("mf-q-double-q", "mf-q") == differ("il-double-q", "il") == {"double_q": True}
+    assert differ("ac-temperature-1", "ac") == differ("mf-ac-temperature-1", "mf-ac") == {"temperature": 1.0}
+    assert differ("mf-q-noise", "mf-q") == differ("mf-ac-noise", "mf-ac") == {"neighbourhood": Noise()}
+
+
+def test_rivals_make_a_choice_alike_and_who_has_none_fights_as_it_is(sensitivity: Path) -> None:
+    table = read_csv(sensitivity / "rivals.csv")
+    pairs = {(row.algorithm, row.opponent) for row in table.itertuples()}
+    assert pairs == set(battle.rivals())
+    assert {("mf-q", "il"), ("mf-q-noise", "il"), ("mf-q-double-q", "il-double-q"), ("mf-ac", "mf-ac-noise")} <= pairs
+    assert len(pairs) == 12
+    assert (table["seeds"] == 2).all()
+    assert table["p"].isna().all()
+    rounds = read_csv(sensitivity / "tournament.csv")
+    own = rounds[
+        (rounds["algorithm"] == "il") & (rounds["opponent"] == "mf-q-noise") & (rounds["evaluation"] == "greedy")
+    ]
+    points = 1 - own["result"].map({"win": 1.0, "draw": 0.5, "loss": 0.0})
+    shown = table.set_index(["algorithm", "opponent", "evaluation"])["points"]
+    by_pair = points.groupby([own["seed"], own["opponent_seed"]]).mean()
+    assert shown["mf-q-noise", "il", "greedy"] == pytest.approx(by_pair.mean())
+    assert (sensitivity / "rivals_4.png").exists()
+
+
+def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) -> None:
+    settings = replace(battle.STUDY, seed_count=1, tournament_rounds=4)
+    options = BattleOptions(study="sensitivity", algorithms=["mf-q", "il"], out=tmp_path)
+    drawn_up = battle.study_tournament(settings, options)
+    assert {name for _, fixtures in drawn_up for fixture in fixtures for name in fixture[:2]} == {
+        each for pair, (_, method, _) in battle.rivals().items() if method == "mf-q" for each in pair
+    }
+    for words, message in {
+        "--settings released-code": "which --study does not use",
+        "--algorithms examples/my_battle_method.py:HystereticBattleMFQ": "algorithms: got examples",
+        "--replay rush random": "which --study does not use",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            battle.run(["--study", "sensitivity", "--out", str(tmp_path), *words.split()])

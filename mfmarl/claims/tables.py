@@ -14,7 +14,7 @@ from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.evaluation.comparisons import holm, rank_test, runs_needed_by_ranks, superiority_interval
 from mfmarl.evaluation.final_scores import GROUP, final_scores
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, steps_to_stay
-from mfmarl.evaluation.rounds import COLUMNS, both_sides
+from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.evaluation.verdicts import ALPHA, Finding, better
 
@@ -69,8 +69,7 @@ class Tables:
         if rounds.empty:
             return rounds.assign(points=[], lead=[])
         sides = both_sides(rounds)
-        points = sides["result"].map({"win": 1.0, "draw": 0.5, "loss": 0.0})
-        return sides.assign(points=points, lead=sides["reward"] - sides["opponent_reward"])
+        return with_points(sides).assign(lead=sides["reward"] - sides["opponent_reward"])
 
     def theory(self, file: str, quantity: str, *setting: str) -> pd.DataFrame:
         """The rows of a measurement in results/theory."""

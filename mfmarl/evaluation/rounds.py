@@ -82,12 +82,17 @@ def by_army(rounds: pd.DataFrame) -> pd.DataFrame:
         rounds: a table of rounds (see the module).
 
     Returns:
-        agents, evaluation, algorithm, opponent, seed, wins (share of the rounds), reward (mean); both sides of each
-        pairing.
+        agents, evaluation, algorithm, opponent, seed, wins (share of the rounds), points (likewise, a draw for half a
+        win), reward (mean); both sides of each pairing.
     """
-    sides = both_sides(rounds)
+    sides = with_points(both_sides(rounds))
     sides = sides.assign(wins=sides["result"].eq("win").astype(float))
-    return sides.groupby([*GROUP, *ENTRANTS, "seed"], as_index=False)[["wins", "reward"]].mean()
+    return sides.groupby([*GROUP, *ENTRANTS, "seed"], as_index=False)[["wins", "points", "reward"]].mean()
+
+
+def with_points(sides: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `both_sides` with the points of each: 1 for a win, 1/2 for a draw."""
+    return sides.assign(points=sides["result"].map({"win": 1.0, "draw": 0.5, "loss": 0.0}))
 
 
 def met(sides: pd.DataFrame, one: Collection[str], other: Collection[str], metric: str) -> tuple[Array, int]:
