@@ -54,9 +54,9 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--settings appendix --algorithms il mf-q --agents 500 --seeds 24",
-        "appendix, 500 agents, IL and MF-Q to 24 seeds",
-        jobs="^appendix-(il|mf-q)-.*-seeds-(0-7|8-15|16-23)$",
+        "--settings appendix --algorithms il mf-q --agents 500 --seeds 48",
+        "appendix, 500 agents, IL and MF-Q to 48 seeds",
+        jobs="^appendix-(il|mf-q)-.*-seeds-(0-7|8-15|16-23|24-31|32-39|40-47)$",
         claims="GS-2 GS-3 GS-4",
     ),
     Call(
