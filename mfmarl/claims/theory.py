@@ -9,7 +9,7 @@ from math import inf
 import pandas as pd
 
 from mfmarl.claims.tables import Measured, Tables, interval_of
-from mfmarl.claims.wording import runs_of
+from mfmarl.claims.wording import most, runs_of
 from mfmarl.evaluation.intervals import Interval
 from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, Finding, share_within, within
 from mfmarl.theory.graphs import GRAPHS
@@ -76,8 +76,8 @@ def say_contracts(found: Measured, tables: Tables) -> str:
     """The sentence of TH-2."""
     sharp, norm = found["two actions, K of the fraction"], found["policies drawn, l1 norm"]
     text = (
-        f"With K the constant in abar: at {norm.n:,} policies drawn the softmax's slope is at most {norm.value:.3f} / T"
-        f", and the sharpest examples contract above T = {sharp.value:.2g} K."
+        f"With K the constant in abar: at {norm.n:,} policies drawn the softmax's slope is at most {most(norm.value)} "
+        f"/ T, and the sharpest examples contract above T = {sharp.value:.2g} K."
     )
     graphs = critical_temperatures(tables)
     if graphs:
