@@ -51,12 +51,11 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Ising: a method in an order of updates is a line of its own; MCMC has one order, and no Q."""
-    methods = [
-        method if method == "mcmc" else f"{method}, {order}"
-        for method, order in zip(table["method"], table["order"], strict=True)
-    ]
-    return table.assign(method=methods, q_error=table.get("q_error", nan))
+    """Ising: MCMC, which has one order of updates, stands beside the learners of each; it has no Q."""
+    learners, truth = table[table["method"] != "mcmc"], table[table["method"] == "mcmc"]
+    orders = sorted(learners["order"].unique()) or sorted(truth["order"].unique())
+    whole = pd.concat([learners, *(truth.assign(order=order) for order in orders)], ignore_index=True)
+    return whole.assign(q_error=whole.get("q_error", nan))
 
 
 class Source(NamedTuple):
@@ -94,6 +93,7 @@ CURVES = [
             {"settings": "Settings", "agents": "Agents of an army"},
             {"reward": "total reward of an army", "kills": "kills", "deaths": "deaths", "steps": "steps of a round"},
             "rounds of self-play",
+            first={"agents": 64},
         ),
     ),
     Source(
@@ -101,13 +101,12 @@ CURVES = [
         Curves(
             "ising",
             "Ising, training",
-            {"temperature": "Temperature τ", "size": "Side of the lattice"},
+            {"order": "Order of updates", "temperature": "Temperature τ", "size": "Side of the lattice"},
             {"order_parameter": "order parameter", "q_error": "mean squared error of Q"},
             "sweeps",
             "method",
         ),
         by_order,
-        ("order",),
     ),
     Source(
         "gaussian_squeeze/exploration/study.csv",
@@ -190,8 +189,8 @@ BATTLE = [
 THEORY = [
     Figure(
         "theory/remainder.png",
-        "TH-1. The remainder of the mean field approximation against its bound 2M, its growth with neighbours, and its "
-        "share of what Q varies by in Gaussian Squeeze.",
+        "TH-1. What the mean field approximation drops of Q, e, against its bound and that of the paper's steps; e "
+        "with more neighbours; and the share of Gaussian Squeeze's reward that Eq. 5's pairs explain.",
     ),
     Figure(
         "theory/contraction_factor.png",
@@ -201,9 +200,11 @@ THEORY = [
         "theory/bifurcation.png", "TH-2. Gaussian Squeeze: where play settles, against temperature, with two dampings."
     ),
     Figure("theory/phase_portraits.png", "TH-2. Paths of play in games of two populations, below the threshold."),
-    Figure("theory/learning_errors.png", "TH-3. Error of Q against visits, where the truth is known."),
+    Figure("theory/learning_errors.png", "TH-3. Error of Q against updates, where the truth is known."),
     Figure(
-        "theory/noise_floor.png", "TH-3. The error at which a learning rate stops; a network's loss to even opponents."
+        "theory/noise_floor.png",
+        "TH-3. Where the error of a table stops, by learning rate; what a Boltzmann policy, and a network among even "
+        "opponents, lose.",
     ),
     Figure("theory/herding.png", "TH-3. A congestion game learned with the previous or the same mean action."),
     Figure("theory/toy_tables.png", "TOY-1. The table of one agent of the 3 x 3 torus at three times."),

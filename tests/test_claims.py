@@ -394,7 +394,9 @@ def test_the_bound_of_contraction_is_judged_and_not_sampled_play(tables: Tables,
     found = theory.contracts(tables)
     assert judge(found.groups)[0] == verdict
     if verdict == HOLDS:
-        assert "contracts at each tau measured from 1.5 on" in theory.say_contracts(found, tables)
+        told = theory.say_contracts(found, tables)
+        assert "contracts at each tau measured from 1.5 on" in told
+        assert re.search(r"On 2 graphs .* \(star, 9 leaves\) to 1 of it \((torus 4 x 4|2 graphs)\)", told)
         assert all("sampled" not in finding.part for (finding,) in found.groups)
 
 

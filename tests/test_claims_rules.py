@@ -162,6 +162,7 @@ CASES: dict[str, tuple[Rule, dict[str, tuple[Tables, str]]]] = {
             "grows": (errors(0.06, 0.27), HOLDS),
             "is nothing": (errors(1e-10, 1e-9), FAILS),
             "falls": (errors(0.27, 0.06), FAILS),
+            "grows, but is not small": (errors(0.6, 0.9), FAILS),
             "two runs": (errors(0.06, 0.27, 2), UNDECIDED),
         },
     ),
@@ -238,6 +239,14 @@ CASES: dict[str, tuple[Rule, dict[str, tuple[Tables, str]]]] = {
 )
 def test_a_rule_decides_as_the_data_do(rule: Rule, tables: Tables, verdict: str) -> None:
     assert judge(rule(tables).groups)[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.996, "996 of 1000, which decides nothing about 99%."), (1, "1000 of 1000.")]
+)
+def test_the_toy_paid_after_the_move_is_open_only_while_it_is(share: float, told: str) -> None:
+    tables = toys(0.938, share)
+    assert theory.say_toy_agrees(theory.toy_agrees(tables), tables).endswith(f"as in the released code, {told}")
 
 
 @pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.id)

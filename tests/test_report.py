@@ -220,7 +220,41 @@ def test_lattices_on_which_nobody_learned_have_curves(results: Path, tmp_path: P
     text = "method,order,size,temperature,seed,step,order_parameter\nmcmc,checkerboard,4,1.0,0,1,0.5\n"
     (lattices / "ising/training.csv").write_text(text)
     ising = next(table for table in report.curves(lattices) if table["name"] == "ising")
-    assert ising["runs"] == [[[0, 0], 0, 0, 0, [[0.5], [None]]]]
+    assert ising["runs"] == [[[0, 0, 0], 0, 0, 0, [[0.5], [None]]]]
+
+
+def test_learners_on_lattices_are_told_apart_and_stand_beside_mcmc(results: Path, tmp_path: Path) -> None:
+    lattices = shutil.copytree(results, tmp_path / "results")
+    rows = [("mcmc", "checkerboard")]
+    rows += [
+        (method, order) for method in ("il", "mf-q") for order in ("checkerboard", "released-code", "simultaneous")
+    ]
+    text = "method,order,size,temperature,seed,step,order_parameter,q_error\n"
+    text += "".join(f"{method},{order},4,1.0,0,1,0.5,{'' if method == 'mcmc' else 0.1}\n" for method, order in rows)
+    (lattices / "ising/training.csv").write_text(text)
+    ising = next(table for table in report.curves(lattices) if table["name"] == "ising")
+    assert [method["label"] for method in ising["methods"]] == ["IL", "MF-Q", "MCMC"]
+    assert len({method["colour"] for method in ising["methods"]}) == 3
+    assert ising["facets"][0]["values"] == ["checkerboard", "released-code", "simultaneous"]
+    assert sorted((run[0][0], run[1]) for run in ising["runs"]) == [
+        (order, method) for order in range(3) for method in range(3)
+    ]
+
+
+def test_battles_of_64_are_shown_first() -> None:
+    [battles] = [source.curves for source in report.CURVES if source.curves.name == "battle"]
+    rows = [
+        {
+            "settings": "appendix",
+            "agents": agents,
+            "algorithm": "il",
+            "seed": 0,
+            "step": 1,
+            **dict.fromkeys(battles.metrics, 1.0),
+        }
+        for agents in (8, 64, 256)
+    ]
+    assert drawable(pd.DataFrame(rows), battles)["facets"][1]["values"] == ["64", "8", "256"]
 
 
 def test_a_claim_may_have_nothing_but_its_name() -> None:

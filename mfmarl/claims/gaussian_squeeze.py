@@ -15,6 +15,7 @@ from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within
 
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 SETTINGS = ("appendix", "calibrated")
+ACTOR_RATE = 1e-4  # the appendix's
 FAILURE_SHARE = 0.5  # of G*: below it learning failed
 
 
@@ -38,7 +39,7 @@ def learns_optimum(tables: Tables) -> Measured:
     informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
     beside = []
     for name, agents in product(("ac", "mf-ac"), (500, 1000)):
-        runs = only(informed, algorithm=name, agents=agents, actor_rate=1e-4)
+        runs = only(informed, algorithm=name, agents=agents, actor_rate=ACTOR_RATE)
         for play in EVALUATIONS:
             beside.append(ends_above(f"{NAMES[name]}, N = {agents}, informed start, {play}", runs[play]))
     keys = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
@@ -63,10 +64,10 @@ def say_learns_optimum(found: Measured, _: Tables) -> str:
         return " / ".join(runs_of(found[f"{name}, N = {agents}, informed start, {play}"]) for agents in (500, 1000))
 
     return (
-        f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. Started near action 0, N = 500 / 1000: "
-        f"sampled play of MF-AC {started('MF-AC', 'sampled')} and of AC, which sees no mean action, "
-        f"{started('AC', 'sampled')}; greedy play of MF-AC {started('MF-AC', 'greedy')}. Fed noise as its mean action, "
-        f"MF-Q {runs_of(found['MF-Q, N = 500, fed noise'])} at N = 500, fed the true one "
+        f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. Started near action 0, with the "
+        f"appendix's rate of actors, N = 500 / 1000: sampled play of MF-AC {started('MF-AC', 'sampled')} and of AC, "
+        f"which sees no mean action, {started('AC', 'sampled')}; greedy play of MF-AC {started('MF-AC', 'greedy')}. "
+        f"Fed noise as its mean action, MF-Q {runs_of(found['MF-Q, N = 500, fed noise'])} at N = 500, fed the true one "
         f"{runs_of(found['MF-Q, N = 500, fed the mean action'])}."
     )
 

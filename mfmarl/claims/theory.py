@@ -9,9 +9,9 @@ from math import inf
 import pandas as pd
 
 from mfmarl.claims.tables import Measured, Tables, interval_of
-from mfmarl.claims.wording import runs_of
+from mfmarl.claims.wording import most, runs_of
 from mfmarl.evaluation.intervals import Interval
-from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within, within
+from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, Finding, share_within, within
 from mfmarl.theory.graphs import GRAPHS
 
 BEST_RESPONSE = 0.1  # loss, over best less worst reward, up to which an answer is a best one
@@ -48,8 +48,8 @@ def contracts(tables: Tables) -> Measured:
     """TH-2: the parts of the proof for T > K/2, with K the constant in abar; beside them what the bound is not.
 
     K/2 is sufficient if the softmax's slope is at most 1 / (2T), the examples made to be sharp contract from K/2 on,
-    and so does play of the mean field map on each graph. Beside: K read action by action, and MF-Q's sampled play,
-    which contracts at lower temperatures and so says nothing of K/2.
+    and play of the mean field map converges from there on, on each graph. Beside: K read action by action, and MF-Q's
+    sampled play, which contracts at lower temperatures and so says nothing of K/2.
     """
     sharp = "T over K above which a sharp example contracts"
     one_k = [("fraction", "two actions, K of the fraction"), ("l2 operator", "K the norm of dQ / dabar")]
@@ -76,21 +76,23 @@ def say_contracts(found: Measured, tables: Tables) -> str:
     """The sentence of TH-2."""
     sharp, norm = found["two actions, K of the fraction"], found["policies drawn, l1 norm"]
     text = (
-        f"With K the constant in abar: at {norm.n} policies drawn the softmax's slope is at most {norm.value:.3f} / T, "
-        f"and the sharpest examples contract above T = {sharp.value:.2g} K."
+        f"With K the constant in abar: at {norm.n:,} policies drawn the softmax's slope is at most {most(norm.value)} "
+        f"/ T, and the sharpest examples contract above T = {sharp.value:.2g} K."
     )
     graphs = critical_temperatures(tables)
     if graphs:
+        last = [each.part for each in graphs if each.value == graphs[-1].value]
+        where = last[0] if len(last) == 1 else f"{len(last)} graphs"
         text += (
-            f" On {len(graphs)} graphs play of the mean field map contracts above {graphs[0].value:.2g} of K/2 "
-            f"({graphs[0].part}) to {graphs[-1].value:.2g} of it ({graphs[-1].part})"
+            f" On {len(graphs)} graphs play of the mean field map converges above {graphs[0].value:.2g} of K/2 "
+            f"({graphs[0].part}) to {graphs[-1].value:.2g} of it ({where})"
         )
         below = [each for each in by_temperature(tables, "mean field map, synchronous") if each[0] < TORUS]
         for tau, interval, _ in below[-1:]:
             if interval.estimate < 1:
                 text += (
-                    f"; on the torus, K/2 = {TORUS:g}, below it too, near its fixed points: differences shrink by "
-                    f"{interval.estimate:.2f} a sweep at tau = {tau:g}"
+                    f"; on the torus, K/2 = {TORUS:g}, below it too, to other fixed points: a sweep leaves "
+                    f"{interval.estimate:.2f} of the distance at tau = {tau:g}"
                 )
         text += "."
     l1, l2 = (found[f"K of each action, {norm}"] for norm in ("l1", "l2"))
@@ -105,9 +107,10 @@ def say_contracts(found: Measured, tables: Tables) -> str:
 
 
 def critical_temperatures(tables: Tables) -> list[Finding]:
-    """From where on play of the mean field map contracts, over K/2, on each graph measured, the lowest first.
+    """From where on play of the mean field map converges, over K/2, on each graph measured, the lowest first.
 
-    With d neighbours Q is (1/2) d a mean(abar): per unit of the fraction that is up K is the largest d.
+    Where agents have unlike numbers of neighbours it converges before it contracts in the proof's l1 metric. With d
+    neighbours Q is (1/2) d a mean(abar): per unit of the fraction that is up K is the largest d.
     """
     rows = tables.theory("contraction", "critical temperature of the mean field map")
     findings = []
@@ -117,7 +120,7 @@ def critical_temperatures(tables: Tables) -> list[Finding]:
         interval, n = interval_of(row)
         over = interval._replace(estimate=round(interval.estimate / half_k, 9))
         findings.append(
-            within(name, "temperature from which on play contracts, over K/2", over, n, (-inf, 1), exact=True)
+            within(name, "temperature from which on play converges, over K/2", over, n, (-inf, 1), exact=True)
         )
     return sorted(findings, key=lambda finding: finding.value)
 
@@ -210,10 +213,11 @@ def say_toy_agrees(found: Measured, _: Tables) -> str:
     """The sentence of TOY-1."""
     update, *shares = (group[0] for group in found.groups)
     texts = ", ".join(f"{each.part} {runs_of(each)}" for each in shares)
+    released = found["released-code"]
+    open_still = f", which decides nothing about {AGREED:.0%}" if released.verdict == UNDECIDED else ""
     return (
         f"0.82 becomes {update.value:.3f}, printed {update.value:.2f}; the paper prints 0.93. Runs from Q = 0 that "
-        f"agree for good: {texts}; paid after the move, as in the released code, {runs_of(found['released-code'])}, "
-        "which decides nothing about 99%."
+        f"agree for good: {texts}; paid after the move, as in the released code, {runs_of(released)}{open_still}."
     )
 
 

@@ -1,7 +1,7 @@
 """Learning curves for the page: every run, its numbers rounded to what a plot can show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import floor, log10
 from typing import Any
 
@@ -20,6 +20,7 @@ class Curves:
         metrics: columns that can be drawn, with their labels.
         x: label of the column `step`.
         method: the column that names the method.
+        first: the value of a facet that is shown first; without it the least is.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Curves:
     metrics: Mapping[str, str]
     x: str
     method: str = "algorithm"
+    first: Mapping[str, Any] = field(default_factory=dict)
 
 
 def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
     keys = [*curves.facets, curves.method, "seed"]
     if missing := [name for name in (*keys, "step", *curves.metrics) if name not in table.columns]:
         raise ValueError(f"{curves.name} lacks the columns {missing}")
-    values = {facet: in_order(table[facet]) for facet in curves.facets}
+    values = {facet: in_order(table[facet], curves.first.get(facet)) for facet in curves.facets}
     known = looks(map(str, table[curves.method])) | ({"mcmc": MCMC} if "mcmc" in set(table[curves.method]) else {})
     methods = list(known)
     rounded = table.assign(**{metric: shortened(table[metric].to_numpy(float)) for metric in curves.metrics})
@@ -84,9 +86,9 @@ def shortened(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, 
     return np.round(values, digits) + 0.0  # no -0
 
 
-def in_order(column: pd.Series) -> list[Any]:
-    """The distinct values, sorted; the appendix's settings are first in the alphabet."""
-    return sorted(column.unique().tolist())
+def in_order(column: pd.Series, first: object = None) -> list[Any]:
+    """The distinct values, sorted but for the first; the appendix's settings are first in the alphabet."""
+    return sorted(column.unique().tolist(), key=lambda value: (value != first, value))
 
 
 def dash(line: str | tuple[float, Sequence[float]]) -> str:

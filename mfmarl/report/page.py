@@ -72,10 +72,10 @@ def image(path: Path) -> str:
     return f"data:image/webp;base64,{b64encode(content.getvalue()).decode()}"
 
 
-def number(value: float | str) -> str:
-    """A number for a reader: three significant digits, whole numbers whole, thousands apart; text stays."""
+def number(value: float | str, digits: int = 3) -> str:
+    """A number for a reader: so many significant digits, whole numbers whole, thousands apart; text stays."""
     if isinstance(value, str):
         return value
     if float(value).is_integer() and abs(value) < 1e9:
         return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"

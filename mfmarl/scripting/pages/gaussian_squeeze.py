@@ -89,7 +89,8 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
             f" {short['sampled']:.2f}.",
             "At N = 500 and 1000 MF-AC never leaves a uniform start: its samples show no reward. What it does from a"
             " better start is [the first study](#started-near-action-0).",
-            f"With the appendix's values at N = 500 a part of the seeds ends above 0.9 of G*: {both}. At N = 1000 none does.",
+            f"With the appendix's values at N = 500 a part of the seeds ends above 0.9 of G*: {both}. At N = 1000 none"
+            " does.",
             f"Calibrated at N = 500, IL ends below half of G* in {below['il']} of {half['il']['n']} seeds and MF-Q in"
             f" {below['mf-q']} of {half['mf-q']['n']}, though ranks of the final rewards do not differ"
             f" (Mann-Whitney, {_p(scores, 'il', 'mf-q', 500)}). At N = 1000 IL is ahead of MF-Q"
