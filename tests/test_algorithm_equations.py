@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, JointCritic
+from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, Actors, JointCritic
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.stateless import StatelessAgent
@@ -18,7 +18,8 @@ from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
-from mfmarl.mean_field import boltzmann_policy, mean_policy
+from mfmarl.mean_field import boltzmann_policy, mean_field_value, mean_policy
+from mfmarl.seeds import generators
 
 # One gradient step against the formulas.
 
@@ -181,6 +182,36 @@ def test_what_changes_the_loss_is_learned_by() -> None:
     for found, by_autograd in zip(gradients(batch)[0], expected, strict=True):
         assert found is not None
         assert torch.equal(found, by_autograd)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3000.0])
+@pytest.mark.parametrize(("seeds", "batch", "dtype"), [(1, 200, torch.float32), (3, 7, torch.float64)])
+def test_the_actors_gradient_by_hand_is_that_of_autograd_bit_for_bit(
+    scale: float, seeds: int, batch: int, dtype: torch.dtype
+) -> None:
+    actor = Actors(GaussianSqueeze(agents=20), generators(range(seeds), "start"), 0.0).to(dtype)
+    with torch.no_grad():
+        actor.padded_logits.mul_(scale)[:, :5] = 0.5  # all are the largest
+    draw = torch.Generator().manual_seed(1)
+    agent = torch.randint(20, (seeds, batch), generator=draw)
+    values = torch.randn(seeds, batch, 16, generator=draw, dtype=dtype)[..., :10]
+    (expected,) = torch.autograd.grad(-mean_field_value(actor(agent), values).mean(-1).sum(), [actor.padded_logits])
+    assert torch.equal(actor.policy_gradients(agent, values)[actor.padded_logits], expected)
+    assert expected.any()
+
+
+def test_what_changes_the_actors_loss_is_learned_by() -> None:
+    class Doubled(AC):
+        def actor_loss(self, batch: Batch, next_values: Tensor) -> Tensor:
+            return 2 * super().actor_loss(batch, next_values)
+
+    hooked = AC(GAME, (0, 1))
+    hooked.actor.register_forward_hook(lambda module, given, output: output.square())
+    for own in (Doubled(GAME, (0, 1)), hooked):
+        gradients = own.gradients_by_hand(own.configure_optimizers())
+        assert gradients is not None
+        expected = torch.autograd.grad(own.losses(a_batch())[1].sum(), list(own.actor.parameters()))
+        assert torch.equal(cast(Tensor, gradients(a_batch())[1][0]), expected[0])
 
 
 @pytest.mark.parametrize("make", [AC, MFAC])

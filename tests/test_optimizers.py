@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from mfmarl.algorithms.optimizers import Adam
+from mfmarl.algorithms.optimizers import Adam, step_of
 
 Change = Callable[[torch.optim.Adam, int], object]
 
 
-def trained(make: Callable[..., torch.optim.Adam], change: Change) -> tuple[list[torch.Tensor], dict[str, Any]]:
+def trained(
+    make: Callable[..., torch.optim.Adam], change: Change, quick: bool = False
+) -> tuple[list[torch.Tensor], dict[str, Any]]:
     """Parameters and state after 30 steps on random gradients; two parameters in a group of their own."""
     draw = torch.Generator().manual_seed(0)
     shapes = [(5, 3), (64,), (2, 16, 33), (7,)]
@@ -26,7 +29,8 @@ def trained(make: Callable[..., torch.optim.Adam], change: Change) -> tuple[list
         for each in parameters:
             each.grad = torch.randn(each.shape, generator=draw, dtype=each.dtype)
         change(optimizer, step)
-        optimizer.step()
+        make_step = step_of(optimizer) if quick else optimizer.step
+        make_step()
     return [each.detach() for each in parameters], optimizer.state_dict()
 
 
@@ -48,6 +52,7 @@ def rest(optimizer: torch.optim.Adam, step: int) -> None:
 def test_numbers_and_state_are_those_of_torch(change: Change) -> None:
     expected = trained(partial(torch.optim.Adam, fused=True), change)
     torch.testing.assert_close(trained(Adam, change), expected, rtol=0, atol=0)
+    torch.testing.assert_close(trained(Adam, change, quick=True), expected, rtol=0, atol=0)
 
 
 def test_hooks_and_closures_are_called_once() -> None:
@@ -64,3 +69,43 @@ def test_hooks_and_closures_are_called_once() -> None:
 
     assert optimizer.step(closure) == 2.0
     assert called == ["before", "closure", "after"]
+
+
+def test_a_quick_step_calls_every_hook_once() -> None:
+    parameter = nn.Parameter(torch.ones(3))
+    parameter.grad = torch.ones(3)
+    optimizer = Adam([parameter], lr=0.1)
+    called: list[Any] = []
+    optimizer.register_step_post_hook(lambda *given: called.append(given))
+    step_of(optimizer)()
+    assert called == [(optimizer, (), {})]
+    for register in (register_optimizer_step_pre_hook, register_optimizer_step_post_hook):
+        called.clear()
+        handle = register(lambda *_: called.append("of any optimizer"))
+        step_of(optimizer)()
+        handle.remove()
+        assert len(called) == 2
+    optimizer.register_step_pre_hook(lambda *_: called.append("before"))
+    called.clear()
+    step_of(optimizer)()
+    assert called[0] == "before"
+    assert len(called) == 2
+    assert optimizer.state[parameter]["step"] == 4
+
+
+def test_a_step_that_is_not_as_written_is_made() -> None:
+    class Counted(Adam):
+        def step(self, closure: Any = None) -> Any:
+            called.append("own")
+            return super().step(closure)
+
+    called: list[str] = []
+    parameter = nn.Parameter(torch.ones(3))
+    parameter.grad = torch.ones(3)
+    step_of(Counted([parameter], lr=0.1))()
+    step_of(torch.optim.SGD([parameter], lr=0.1))()
+    replaced = Adam([parameter], lr=0.1)
+    replaced.step = lambda *_: called.append("replaced")  # type: ignore[method-assign]
+    step_of(replaced)()
+    assert called == ["own", "replaced"]
+    assert parameter.max() < 0.9

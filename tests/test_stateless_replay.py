@@ -57,7 +57,7 @@ def test_rows_steps_and_elements_pick_what_was_asked_for_in_each_seed() -> None:
     rows = buffer.rows(at)
     assert buffer.steps("reward", rows).tolist() == (step + torch.tensor([[0.5], [1000.25]])).tolist()
     own = step + 10 * agent + torch.tensor([[0], [100]])
-    assert buffer.elements("action", rows, agent).tolist() == own.tolist()
+    assert buffer.elements("action", 3 * rows + agent).tolist() == own.tolist()
     whole = step.unsqueeze(-1) + torch.tensor([0, 10, 20]) + torch.tensor([0, 100]).view(2, 1, 1)
     assert buffer.steps("action", rows).tolist() == whole.tolist()
 

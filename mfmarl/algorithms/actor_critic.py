@@ -22,6 +22,8 @@ from mfmarl.networks.stacked import (
     AgentNetwork,
     Embedding,
     JointActionLayer,
+    added_up,
+    computes_as_written,
     gather_rows,
     pad,
     stacked_uniform,
@@ -122,11 +124,15 @@ class AC(StatelessAgent):
         if not isinstance(critic, AgentNetwork) or not critic.has_gradients_by_hand():
             return None
         of_critic, of_actor = (trained(optimizer) for optimizer in optimizers)
+        actors_too = self.inherits(AC, "actor_loss") and self.actor.has_gradients_by_hand()
 
         def gradients(batch: Batch) -> list[Sequence[Tensor | None]]:
             next_values = self.next_values(batch)
             target = self.td_target(batch, next_values)
             found = critic.squared_error_gradients(batch.agent, batch.mean_action, batch.action, target)
+            if actors_too:
+                found |= self.actor.policy_gradients(batch.agent, next_values)
+                return [[found.get(parameter) for parameter in of] for of in (of_critic, of_actor)]
             actor_loss = self.actor_loss(batch, next_values).sum()
             by_autograd = torch.autograd.grad(actor_loss, of_actor, allow_unused=True)
             return [[found.get(parameter) for parameter in of_critic], by_autograd]
@@ -240,3 +246,33 @@ class Actors(nn.Module):
     def forward(self, agent: Tensor) -> Tensor:
         """Policies `[seeds, batch, D]` of the agents `[seeds, batch]`."""
         return boltzmann_policy(gather_rows(self.padded_logits, agent)[..., : self.actions], 1.0)
+
+    def has_gradients_by_hand(self) -> bool:
+        """Whether `policy_gradients` may stand in for autograd: nobody has changed how policies come about."""
+        return computes_as_written(self, Actors)
+
+    @torch.no_grad()
+    def policy_gradients(self, agent: Tensor, values: Tensor) -> dict[Tensor, Tensor]:
+        """Gradient of `-(1/K) sum_k sum_a pi_k(a) Q_k(a)`, bit for bit that of autograd.
+
+        Args:
+            agent: `[seeds, K]` int64 ids.
+            values: `[seeds, K, D]`, Q.
+
+        Returns:
+            The gradient of each parameter, by parameter.
+        """
+        table = self.padded_logits
+        # Forward, as `boltzmann_policy` at T = 1.
+        logits = gather_rows(table, agent)[..., : self.actions]
+        best = logits.amax(-1, keepdim=True)
+        weights = (logits - best).exp_()
+        total = weights.sum(-1, keepdim=True)
+        policy = weights / total
+        # Backward through the quotient, the exponential and the maxima.
+        gradient = values * (-1 / agent.shape[1])
+        through_total = policy.div_(total).mul_(gradient).sum(-1, keepdim=True)
+        gradient.div_(total).sub_(through_total).mul_(weights)
+        maxima = (logits == best).to(gradient.dtype)
+        through_best = maxima.mul(gradient.sum(-1, keepdim=True)).div_(maxima.sum(-1, keepdim=True))
+        return {table: added_up(gradient.sub_(through_best), table, agent)}

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
-from mfmarl.algorithms.optimizers import Adam
+from mfmarl.algorithms.optimizers import Adam, step_of
 from mfmarl.custom import check_classes, check_types, given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
@@ -313,11 +313,12 @@ def descend(
         follow: moves the target networks.
     """
     parameters = [trained(optimizer) for optimizer in optimizers]
+    steps = [step_of(optimizer) for optimizer in optimizers]
     for batch in batches:
-        for optimizer, of, values in zip(optimizers, parameters, gradients(batch), strict=True):
+        for step, of, values in zip(steps, parameters, gradients(batch), strict=True):
             for parameter, gradient in zip(of, values, strict=True):
                 parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
-            optimizer.step()
+            step()
         follow()
 
 

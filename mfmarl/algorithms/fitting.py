@@ -65,12 +65,12 @@ class Fitting(pl.Callback):
         for number, optimizer in enumerate(trainer.optimizers):
             own = [each for each in self.schedulers if each.scheduler.optimizer is optimizer]
             own = [each for each in own if each.interval == "step"]
-            hook = partial(self.stepped, trainer, pl_module, own, number == 0)
+            hook = partial(self.stepped, step_progress(trainer), pl_module, own, number == 0)
             self.handles.append(optimizer.register_step_post_hook(hook))
 
     def stepped(
         self,
-        trainer: pl.Trainer,
+        progress: Any,
         module: pl.LightningModule,
         schedulers: list[LRSchedulerConfig],
         counts: bool,
@@ -78,11 +78,11 @@ class Fitting(pl.Callback):
         *_: Any,
     ) -> None:
         """After an optimizer's step: count it, once however many optimizers there are, then its schedulers step."""
-        progress = step_progress(trainer).total
-        if counts and progress.ready == progress.completed:  # else a LightningOptimizer is at it, and counts itself
-            count_steps(trainer, 1)
+        total = progress.total
+        if counts and total.ready == total.completed:  # else a LightningOptimizer is at it, and counts itself
+            advance(progress, 1)
         for config in schedulers:
-            if progress.ready % config.frequency == 0:
+            if total.ready % config.frequency == 0:
                 module.lr_scheduler_step(config.scheduler, None)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -148,7 +148,11 @@ def step_progress(trainer: pl.Trainer) -> Any:
 
 def count_steps(trainer: pl.Trainer, steps: int) -> None:
     """Advance `trainer.global_step`."""
-    progress = step_progress(trainer)
+    advance(step_progress(trainer), steps)
+
+
+def advance(progress: Any, steps: int) -> None:
+    """Count steps in what `step_progress` gives."""
     for tracker in (progress.total, progress.current):
         tracker.ready += steps
         tracker.completed += steps

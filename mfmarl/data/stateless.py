@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -49,6 +49,15 @@ class Policy(Protocol):
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         """See one joint step: `[seeds, agents]` int64, and `[seeds]` float64 or `[seeds, agents]`."""
         ...
+
+
+class Samples(NamedTuple):
+    """What minibatches are of, `[seeds, n]` int64 each: n samples, or the joint steps that they come from."""
+
+    agent: Tensor  #: the agent j.
+    steps: Tensor  #: where in the replay buffer each joint step lies.
+    rows: Tensor  #: where in the replay buffer each sample's joint step lies.
+    places: Tensor  #: where each sample's agent is in a column of one an agent.
 
 
 class ReplayDataModule(RoundsDataModule):
@@ -154,26 +163,26 @@ class ReplayDataModule(RoundsDataModule):
         agents = self.environment.agents
         self._previous = self._previous.to(policy.device)
         uniform = self._uniforms("training", steps, agents + self.environment.draws).to(policy.device)
+        to_act, to_pay = (part.unbind(1) for part in torch.split(uniform, [agents, self.environment.draws], -1))
         due = [self._updates(self.steps_played + step + 1) for step in range(steps)]
-        draws = self._minibatch_uniforms(sum(due)).to(policy.device)
-        noise = self._noise(policy, "training", steps)
+        samples = self._samples(buffer, due, policy.device)
+        noise = self._noise(policy, "training", steps).unbind(1)
         rewards = []
         for step in range(steps):
-            seen = self._seen(self._previous, noise[:, step], self._mean)
+            seen = self._seen(self._previous, noise[step], self._mean)
             stored, mean = self._mean_action(policy, seen)
-            action = policy.act(mean, uniform[:, step, :agents], self.steps_played)
+            action = policy.act(mean, to_act[step], self.steps_played)
             check_choice(policy, action, (len(self.seeds), agents), range(self.environment.actions))
-            reward = self.environment.reward(action, uniform[:, step, agents:])
+            reward = self.environment.reward(action, to_pay[step])
             policy.observe(action, reward)
             if self.neighbourhood.same_step:
-                stored, _ = self._mean_action(policy, self._seen(action, noise[:, step], mean))
+                stored, _ = self._mean_action(policy, self._seen(action, noise[step], mean))
             buffer.push(action=action, reward=reward, **stored)
             rewards.append(reward)
             self._previous, self._mean = action, mean
             self.steps_played += 1
             if due[step]:
-                draw, draws = draws[:, : due[step]], draws[:, due[step] :]
-                yield from self._minibatches(policy, buffer, draw)
+                yield from self._minibatches(policy, buffer, next(samples), due[step])
         self.training_reward.update(torch.stack(rewards, 1).cpu())
 
     def evaluate(self, policy: Policy) -> dict[str, Tensor]:
@@ -253,37 +262,44 @@ class ReplayDataModule(RoundsDataModule):
         agents = self.environment.agents
         return step * agents // self.samples_per_update - (step - 1) * agents // self.samples_per_update
 
-    def _minibatch_uniforms(self, updates: int) -> Tensor:
-        """`[seeds, updates, joint steps + samples]`: what picks the joint steps, then the agents."""
-        size = self.batch_size or 0
-        return self._uniforms("training", updates, size // self.agents_per_joint_step + size)
+    def _samples(self, buffer: ReplayBuffer, due: Sequence[int], device: torch.device) -> Iterator[Samples]:
+        """What the minibatches are of that fall due after each of the next joint steps, found together to save time."""
+        agents, size = self.environment.agents, self.batch_size or 0
+        groups = size // self.agents_per_joint_step
+        # Draws pick the joint steps, of those that will be stored by then, then the agents.
+        uniform = self._uniforms("training", sum(due), groups + size)
+        stored = [buffer.length_after(step) for step, updates in enumerate(due, start=1) for _ in range(updates)]
+        uniform[..., :groups] *= torch.tensor(stored).unsqueeze(-1)
+        uniform[..., groups:] *= agents
+        group, agent = (part.flatten(1) for part in torch.split(uniform.to(device).long(), [groups, size], -1))
+        if self.batch_size is None:  # all agents in the last joint step
+            groups, size = 1, agents
+            agent = torch.arange(agents, device=device).repeat(len(self.seeds), len(due))
+            group = agent.new_zeros(len(self.seeds), len(due))
+        steps = rows = buffer.rows(group)
+        if groups < size:
+            rows = steps.repeat_interleave(size // groups, 1)
+        whole = Samples(agent, steps, rows, torch.add(agent, rows, alpha=agents))
+        updates = [each for each in due if each]
+        widths = [[each * (groups if part is steps else size) for each in updates] for part in whole]
+        split = [torch.split(part, own, 1) for part, own in zip(whole, widths, strict=True)]
+        return (Samples(*parts) for parts in zip(*split, strict=True))
 
-    def _minibatches(self, policy: Policy, buffer: ReplayBuffer, uniform: Tensor) -> Iterator[Batch]:
-        """A minibatch for each row of `uniform` `[seeds, updates, ...]`, looked up together to save time."""
-        seeds, updates, _ = uniform.shape
-        agents, size = self.environment.agents, self.batch_size
-        if size is None:
-            agent = torch.arange(agents, device=uniform.device).repeat(seeds, 1)
-            group = agent.new_zeros(seeds, 1)
-        else:
-            groups = size // self.agents_per_joint_step
-            group = (uniform[..., :groups] * len(buffer)).long().view(seeds, -1)
-            agent = (uniform[..., groups:] * agents).long().view(seeds, -1)
-        group_rows = rows = buffer.rows(group)
-        if group.shape[1] < agent.shape[1]:
-            rows = group_rows.repeat_interleave(agent.shape[1] // group.shape[1], 1)
+    def _minibatches(self, policy: Policy, buffer: ReplayBuffer, samples: Samples, updates: int) -> Iterator[Batch]:
+        """So many minibatches, looked up together to save time."""
+        agent, steps, rows, places = samples
         mean = None
         if policy.uses_mean_action and self.neighbourhood.follows_from_total:
-            own = buffer.elements("before", rows, agent).long()
-            mean = mean_action(own, buffer.steps("total", rows), agents)
+            own = buffer.elements("before", places).long()
+            mean = mean_action(own, buffer.steps("total", rows), self.environment.agents)
         elif policy.uses_mean_action:
-            mean = buffer.elements("mean_action", rows, agent)
+            mean = buffer.elements("mean_action", places)
         whole = Batch(
             agent=agent,
-            action=buffer.elements("action", rows, agent).long(),
-            reward=buffer.elements("reward", rows, agent) if self._pays_each_agent else buffer.steps("reward", rows),
+            action=buffer.elements("action", places).long(),
+            reward=buffer.elements("reward", places) if self._pays_each_agent else buffer.steps("reward", rows),
             mean_action=mean,
-            joint_action=buffer.steps("action", group_rows).long() if policy.uses_joint_action else None,
+            joint_action=buffer.steps("action", steps).long() if policy.uses_joint_action else None,
         )
         if updates == 1:
             yield whole

@@ -50,7 +50,11 @@ class ReplayBuffer:
         self._first = torch.arange(seeds, device=device).unsqueeze(-1) * capacity
 
     def __len__(self) -> int:
-        return min(self.added, self.capacity)
+        return self.length_after(0)
+
+    def length_after(self, pushes: int) -> int:
+        """How many joint steps it holds once so many more are stored."""
+        return min(self.added + pushes, self.capacity)
 
     def push(self, **entries: Tensor) -> None:
         """Store one joint step, in place of the oldest when full: an entry `[seeds, ...]` for each column."""
@@ -66,13 +70,12 @@ class ReplayBuffer:
     def steps(self, column: str, rows: Tensor) -> Tensor:
         """Entries `[seeds, n, ...]` of the joint steps at `rows` `[seeds, n]`."""
         values = self._columns[column].flatten(0, 1)
-        return values.index_select(0, rows.view(-1)).view(*rows.shape, *values.shape[1:])
+        return values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])
 
-    def elements(self, column: str, rows: Tensor, index: Tensor) -> Tensor:
-        """Entries `index` `[seeds, n]` of a column of one an agent, in the joint steps at `rows`: `[seeds, n, ...]`."""
-        values = self._columns[column]
-        flat = torch.add(index, rows, alpha=values.shape[2])
-        return values.flatten(0, 2).index_select(0, flat.view(-1)).view(*rows.shape, *values.shape[3:])
+    def elements(self, column: str, places: Tensor) -> Tensor:
+        """Entries `[seeds, n, ...]` of a column of one an agent, at `places` `[seeds, n]`: agents * row + agent."""
+        values = self._columns[column].flatten(0, 2)
+        return values.index_select(0, places.reshape(-1)).view(*places.shape, *values.shape[1:])
 
     def state_dict(self) -> dict[str, Any]:
         """What is stored so far, as tensors and ints."""

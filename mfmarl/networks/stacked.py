@@ -121,9 +121,7 @@ class AgentNetwork(nn.Module):
 
     def has_gradients_by_hand(self) -> bool:
         """Whether `squared_error_gradients` may stand in for autograd: nobody has changed how outputs come about."""
-        hooks = (self._forward_hooks, self._forward_pre_hooks, self._backward_hooks, self._backward_pre_hooks)
-        ours = type(self) is AgentNetwork and not any(hooks) and "forward" not in vars(self)
-        return ours and not torch.is_autocast_enabled(self.identity.device.type)
+        return computes_as_written(self, AgentNetwork)
 
     def squared_error_gradients(
         self, agent: Tensor, features: Tensor | None, action: Tensor, target: Tensor
@@ -166,11 +164,18 @@ class AgentNetwork(nn.Module):
             found[first] = gradient.sum(1, keepdim=True)
             if self.features is not None and features is not None:
                 found[self.features] = torch.bmm(features.transpose(1, 2), gradient)
-            return {**found, self.identity: _gathered_back(gradient, self.identity, agent)}
+            return {**found, self.identity: added_up(gradient, self.identity, agent)}
 
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))
         self._layers.append(getattr(self, name))
+
+
+def computes_as_written(network: nn.Module, cls: type[nn.Module]) -> bool:
+    """Whether a network computes what `cls` says: it is no subclass, has no hooks, and no autocast is on."""
+    hooks = network._forward_hooks, network._forward_pre_hooks, network._backward_hooks, network._backward_pre_hooks
+    ours = type(network) is cls and not any(hooks) and "forward" not in vars(network)
+    return ours and not torch.is_autocast_enabled(next(network.parameters()).device.type)
 
 
 def check_widths(hidden: object) -> None:
@@ -292,15 +297,18 @@ class _Rows(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         table, index = context.saved_tensors
-        return _gathered_back(gradients[0], table, index), None
+        return added_up(gradients[0], table, index), None
 
 
-def _gathered_back(gradient: Tensor, table: Tensor, index: Tensor) -> Tensor:
-    """Gradient of a table from that of the rows that `gather_rows` gave, added up in their order."""
-    width = table.shape[-1]
-    gradient, index = gradient.view(-1, width), _among_all(table, index).view(-1)
+def added_up(gradient: Tensor, table: Tensor, index: Tensor) -> Tensor:
+    """Gradient of a table from that of the rows that `gather_rows` gave, or of their first columns, in their order."""
+    columns, width = gradient.shape[-1], table.shape[-1]
+    gradient, index = gradient.view(-1, columns), _among_all(table, index).view(-1)
     if table.device.type == "cpu":  # the same sums as below in half the time
-        return torch.zeros_like(table).view(-1, width).index_add_(0, index, gradient).view_as(table)
+        whole = torch.zeros_like(table)
+        whole.view(-1, width)[:, :columns].index_add_(0, index, gradient)
+        return whole
+    gradient = nn.functional.pad(gradient, (0, width - columns))
     rows: Tensor = _added_up_in_rows(gradient, index, table[..., 0].numel(), -1, False)
     return rows.view_as(table)
 
