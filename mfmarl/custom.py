@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -48,7 +49,8 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        with staying_here():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and type(error) is not SystemExit:
             raise  # a signal arrived, see `jobs.signals`
@@ -59,6 +61,20 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
         allowed = f"{base.__module__}.{base.__qualname__}"
         raise ValueError(f"{what} {name!r}: {class_name} must be a subclass of {allowed} in {path}")
     return found
+
+
+@contextmanager
+def staying_here() -> Iterator[None]:
+    """Come back to the working directory of now at the end, wherever the block has gone.
+
+    It is held by itself, not by its name: it may have been removed, or lie where nobody may look.
+    """
+    here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def is_ours(thing: Any) -> bool:

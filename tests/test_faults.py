@@ -17,6 +17,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from mfmarl.algorithms.frequency_maximum import RecFMQ
 from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.algorithms.q_learning import IL
 from mfmarl.algorithms.saved import load_agent
+from mfmarl.custom import staying_here
 from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
@@ -42,6 +44,7 @@ from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import JobsFailedError, launch
+from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import locked
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
@@ -162,6 +165,55 @@ def test_a_method_that_exits_is_a_failed_job(workers: int, tmp_path: Path) -> No
     assert rows(tmp_path, jobs[1:])
 
 
+WANDERS = """
+import os
+from mfmarl.algorithms.q_learning import IL
+
+os.chdir("/")
+
+class Wanders(IL):
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        os.chdir("/")
+
+    def losses(self, batch):
+        os.chdir("/")
+        return super().losses(batch)
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_method_that_leaves_its_working_directory_changes_nothing(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where its file is found nor where results go, both of which were named from here."""
+    monkeypatch.chdir(tmp_path)
+    Path("wanders.py").write_text(WANDERS)
+    jobs = [replace(job("a", "wanders.py:Wanders"), keep=True), job("b", "wanders.py:Wanders"), job("c")]
+    launch(jobs, Path("out"), options(workers=workers, checkpoint_seconds=0, logger="csv"))
+    assert Path.cwd() == tmp_path
+    launch([job("a")], tmp_path / "others", options())
+    assert rows(Path("out"), jobs[:1]) == [
+        each.replace(b"il,", b"wanders.py:Wanders,") for each in rows(Path("others"), [job("a")])
+    ]
+    assert {path.name for path in Path("out").iterdir()} == {"jobs"}
+    assert len(list(Path("out").rglob("rows.csv"))) == len(list(Path("out").rglob("metrics.csv"))) == 3
+    curves = train("wanders.py:Wanders", GaussianSqueeze(5), [0], steps=200, evaluations=2, out="trained")
+    assert len(curves) == 2
+    assert Path.cwd() == tmp_path
+    assert (tmp_path / "trained" / "jobs").is_dir()
+
+
+def test_a_removed_working_directory_is_come_back_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    number = here.stat().st_ino
+    here.rmdir()
+    with staying_here():
+        os.chdir("/")
+    assert os.stat(".").st_ino == number
+
+
 def test_sigterm_while_the_file_of_a_method_loads_is_no_fault_of_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,6 +306,7 @@ def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> Non
     code = f"""
 import os
 from pathlib import Path
+from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import locked
 with locked(Path({str(tmp_path)!r})):
     os._exit(9)

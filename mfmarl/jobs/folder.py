@@ -23,6 +23,7 @@ from typing import Literal
 
 import pandas as pd
 
+from mfmarl.custom import staying_here
 from mfmarl.files import atomic, digest, read_csv, remove_partial, told, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.computing import computing
@@ -73,6 +74,7 @@ def run(
     """
     hardware = hardware or Hardware()
     job.check_precision(hardware.precision)
+    directory = directory.absolute()  # a custom method may go elsewhere
     directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
         left = found(job, directory, hardware)
@@ -103,7 +105,7 @@ def finish(job: Job, attempt: Attempt) -> None:
     directory, hardware = attempt.directory, attempt.hardware
     record = {"fingerprint": job.fingerprint, "precision": hardware.precision}
     write_json(record, directory / "job.json")
-    with logged(directory / "log.txt"), computing(hardware):
+    with logged(directory / "log.txt"), computing(hardware), staying_here():
         frame = job.do(attempt)
     rows = directory / "rows.csv"
     with atomic(rows) as draft:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from mfmarl.custom import staying_here
 from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
 from mfmarl.jobs.execution import Execution, Hardware, share_of
@@ -79,7 +80,8 @@ def launch(
         do = runner(left, places, execution, reraise=interactive)
         for job in left:
             job.check_precision(execution.precision)
-            job.check()
+            with staying_here():
+                job.check()
         prepare(left, place, fresh=execution.fresh)
         with terminable(), Progress(jobs, done, patient=interactive) as progress:
             failures = do(left, progress)

@@ -20,7 +20,16 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
-from mfmarl.custom import FILE_MODULE, KNOWN, constructor_keywords, is_in_file, is_ours, name_in_file, sources
+from mfmarl.custom import (
+    FILE_MODULE,
+    KNOWN,
+    constructor_keywords,
+    is_in_file,
+    is_ours,
+    name_in_file,
+    sources,
+    staying_here,
+)
 from mfmarl.data.rounds import check_positive
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
@@ -129,7 +138,8 @@ def train(
         conditions = tuple({"temperature": each} for each in temperatures)
         agent |= {"temperatures": temperatures}
         data |= {"temperatures": temperatures}
-    check_made(cls, environment, numbers[:1], agent, data)
+    with staying_here():
+        check_made(cls, environment, numbers[:1], agent, data)
     labels: dict[str, Label] = {"algorithm": label_of(cls), "agents": environment.agents}
     classes = [cls, *classes_in([environment, *arguments.values()])]
     sources = sources_of(classes)

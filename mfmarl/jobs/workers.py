@@ -25,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mfmarl.custom import staying_here
 from mfmarl.jobs.execution import Hardware, LoggerName
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.folder import run as run_job
@@ -238,13 +239,10 @@ def start_servers() -> None:
     They import what lies where they start before anything else: another checkout, or a file that is called as a
     module is. In the root folder lies nothing. A worker gets the path and the working directory of this process.
     """
-    here = Path.cwd()
-    os.chdir("/")
-    try:
+    with staying_here():
+        os.chdir("/")
         resource_tracker.ensure_running()
         forkserver.ensure_running()
-    finally:
-        os.chdir(here)
 
 
 def needs_main(job: Job) -> bool:
