@@ -38,6 +38,7 @@ from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
 from mfmarl.files import digest, host
+from mfmarl.jobs import workers
 from mfmarl.jobs.armies import kept_seeds, policy_path
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
@@ -636,6 +637,35 @@ def test_workers_say_when_their_socket_has_no_room(tmp_path: Path, monkeypatch: 
     with pytest.raises(ValueError, match=r"^TMPDIR: got /tmp/a+, allowed are 70 letters"):
         launch([job("a"), job("b")], tmp_path, options(workers=2))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_for_temporary_files_is_one_line(tmp_path: Path) -> None:
+    """As some of what a script imports asks where they are: no file may have a byte, as on a full disk."""
+    script = TOY.parents[1] / "reproduce/matrix_games.py"
+    command = ["bash", "-c", 'ulimit -f 0; "$@"', "bash", sys.executable, "-B", str(script), "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: No usable temporary directory found in [")
+    assert ended.stderr.endswith("]; with room again the same command goes on from here\n")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_worker_that_cannot_start_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of temporary files is full: what was started before is ended, and it is one line."""
+    started: list[workers.Worker] = []
+
+    class Fails(workers.Worker):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            if started:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), tempfile.gettempdir())
+            super().__init__(*given, **named)
+            started.append(self)
+
+    monkeypatch.setattr(workers, "Worker", Fails)
+    assert main(lambda: launch([job("a"), job("b")], tmp_path, options(workers=2))) == 1
+    assert started[0].process.exitcode == -signal.SIGKILL
+    monkeypatch.undo()
+    launch([job("a"), job("b")], tmp_path, options(workers=2))
 
 
 def test_a_method_of_a_long_path_has_a_folder() -> None:

@@ -124,8 +124,10 @@ def reason(error: BaseException) -> str:
 @contextmanager
 def started(places: Sequence[Place], *, need_main: bool = True) -> Iterator[list[Worker]]:
     """A worker for each place; those in the list at the end are ended."""
-    workers = [Worker(place, need_main=need_main) for place in places]
+    workers: list[Worker] = []
     try:
+        for place in places:
+            workers.append(Worker(place, need_main=need_main))
         yield workers
     finally:
         for worker in workers:
