@@ -329,6 +329,19 @@ def test_what_killed_calls_left_half_written_goes_and_what_is_being_written_stay
         file.touch()
     launch([job("a")], tmp_path, options())
     assert [file.exists() for file in files] == [False] * 2 + [True] * 4
+    files[0].touch()  # as of a kill while tables are written, when all jobs are done
+    launch([job("a")], tmp_path, options())
+    assert not files[0].exists()
+
+
+def test_what_a_killed_call_left_of_a_figure_goes_with_the_next_that_draws(squeeze: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    partial = out / f".learning_curves.{gone.pid}@{host()}.partial.png"
+    partial.touch()
+    assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--figures-only", "--out", str(out)])) == 0
+    assert not partial.exists()
 
 
 @pytest.mark.parametrize(

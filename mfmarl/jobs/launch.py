@@ -87,6 +87,8 @@ def launch(
             failures = do(left, progress)
         if failures:
             raise JobsFailedError(report(failures, jobs, place))
+    else:
+        remove_abandoned(out)
     for job in jobs:
         if job.name in done:
             tidy(job, place.folder(job))

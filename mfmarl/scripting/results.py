@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from mfmarl.custom import is_in_file
+from mfmarl.files import remove_abandoned
 from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Job, TrainingJob
 from mfmarl.jobs.launch import launch
@@ -176,6 +177,7 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
     """Save the figures in `out`, print the table, and name the files that were written."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
+    remove_abandoned(out)  # with --figures-only nobody has yet
     for name, figure in drawn.items():
         figures.save(figure, out / name)
     say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format, na_rep=""))
