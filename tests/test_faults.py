@@ -166,6 +166,51 @@ def test_a_method_that_exits_is_a_failed_job(workers: int, tmp_path: Path) -> No
     assert rows(tmp_path, jobs[1:])
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("algorithm", "message"), [("Raises", "CancelledError: no more"), ("RaisesNoText", r"NoText \(see ")]
+)
+def test_whatever_a_method_raises_is_a_failed_job(algorithm: str, message: str, workers: int, tmp_path: Path) -> None:
+    jobs = [job("raises", f"{TOY}:{algorithm}", steps=400), job("good")]
+    with pytest.raises(JobsFailedError, match=rf"^1 of 2 jobs failed; the others are done\.\nraises: {message}"):
+        launch(jobs, tmp_path, options(workers=workers))
+    assert rows(tmp_path, jobs[1:])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "message"),
+    [
+        ("EvaluationStops", "RuntimeError: StopIteration in validation_step"),
+        ("LearningStops", "RuntimeError: StopIteration in training_step"),
+        ("TrainerStops", "RuntimeError: stops ended early: it gave 2 rows of 20"),
+    ],
+)
+def test_a_method_that_ends_before_its_end_is_a_failed_job(algorithm: str, message: str, tmp_path: Path) -> None:
+    """Lightning takes StopIteration for the end of the data, and would say nothing."""
+    stops = job("stops", f"{TOY}:{algorithm}")
+    with pytest.raises(JobsFailedError, match=message):
+        launch([stops], tmp_path, options())
+    assert not (folder(stops, tmp_path, "32") / "rows.csv").exists()
+
+
+def test_what_a_method_or_a_notebook_sets_in_torch_changes_no_other_job(tmp_path: Path) -> None:
+    """As the type of all tensors that are made without one."""
+    launch([job("good")], tmp_path / "alone", options())
+    try:
+        launch([job("first", f"{TOY}:Doubles", steps=400), job("good")], tmp_path / "after", options())
+        assert torch.get_default_dtype() == torch.float32
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        launch([job("good")], tmp_path / "within", options())
+        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert rows(tmp_path / "after", [job("good")]) == rows(tmp_path / "alone", [job("good")])
+    assert rows(tmp_path / "within", [job("good")]) == rows(tmp_path / "alone", [job("good")])
+
+
 WANDERS = """
 import os
 from mfmarl.algorithms.q_learning import IL

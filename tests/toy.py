@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
+from asyncio import CancelledError
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from mfmarl.algorithms.lattice import TabularMFQ
@@ -32,6 +34,57 @@ class Exits(IL):
 
     def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
         sys.exit(0)
+
+
+class NoText(Exception):  # noqa: N818 - its name says what it lacks
+    """An exception that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Raises(IL):
+    """Raises something that is no Exception at its first evaluation."""
+
+    raised: BaseException = CancelledError("no more")
+
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
+        raise self.raised
+
+
+class RaisesNoText(Raises):
+    """Raises what has no text."""
+
+    raised = NoText()
+
+
+class EvaluationStops(Raises):
+    """Raises what a Trainer takes for the end of the data."""
+
+    raised = StopIteration()
+
+
+class LearningStops(IL):
+    """Raises what a Trainer takes for the end of the data, while it learns."""
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        return super().losses(batch) if self.step < 50 else next(iter([]))
+
+
+class TrainerStops(IL):
+    """Tells its Trainer to stop after the first evaluation."""
+
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
+        super().validation_step(evaluation, batch_idx)
+        self.trainer.should_stop = True
+
+
+class Doubles(IL):
+    """Changes the type that all tensors have which are made without one."""
+
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
+        super().validation_step(evaluation, batch_idx)
+        torch.set_default_dtype(torch.float64)
 
 
 class Terminated(IL):

@@ -20,11 +20,18 @@ _MAPPED = 32 << 20  # bytes from which on a block is mapped by itself: as much a
 
 @contextmanager
 def computing(hardware: Hardware) -> Iterator[None]:
-    """Set torch to the hardware's threads and precision, and to algorithms that give the same bits every time."""
+    """Set torch to the hardware's threads and precision, and to algorithms that give the same bits every time.
+
+    The type and the device that tensors have if nobody says which are torch's own, whatever a notebook or a custom
+    method has set, and what this job sets is undone.
+    """
     # In bfloat16 oneDNN makes a kernel for each size of batch: 256 agents dying one by one overflow its 1024.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
     keep_freed_memory()
     threads, products = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    kind, device = torch.get_default_dtype(), torch.get_default_device()
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
     torch.set_num_threads(hardware.threads)
     torch.set_float32_matmul_precision("high" if hardware.rounds_factors else "highest")
     convolutions = torch.backends.cudnn.flags(  # whose default is TF32
@@ -36,6 +43,8 @@ def computing(hardware: Hardware) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(products)
         torch.set_num_threads(threads)
+        torch.set_default_dtype(kind)
+        torch.set_default_device(None if device.type == "cpu" else device)
 
 
 def keep_freed_memory() -> None:

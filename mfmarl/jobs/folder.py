@@ -107,6 +107,8 @@ def finish(job: Job, attempt: Attempt) -> None:
     write_json(record, directory / "job.json")
     with logged(directory / "log.txt"), computing(hardware), staying_here():
         frame = job.do(attempt)
+        if job.rows is not None and len(frame) != job.rows:  # a method may have told its Trainer to stop, say
+            raise RuntimeError(f"{job.name} ended early: it gave {len(frame)} rows of {job.rows}")
     rows = directory / "rows.csv"
     with atomic(rows) as draft:
         write_csv(frame, draft, keys=job.keys)

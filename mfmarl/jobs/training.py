@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,6 +51,8 @@ def train(
         The scores of every evaluation. What is worth keeping besides is in the attempt's directory.
     """
     module = agent_of_seeds(algorithm, environment, seeds, **agent)
+    for step in (module.training_step, module.validation_step):
+        setattr(module, step.__name__, to_its_end(step))
     rounds = module.data_module(environment, seeds, **data)
     recorder = CurveRecorder()
     trainer = pl.Trainer(
@@ -92,6 +95,23 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
         raise
     finally:
         rank_zero_only.rank = rank  # type: ignore[attr-defined]
+
+
+def to_its_end(step: Callable[..., None]) -> Callable[..., None]:
+    """A step of training or evaluation that raises RuntimeError for StopIteration, which ends it in silence elsewhere.
+
+    As of `next` in a custom method: Lightning takes it for the end of the data, and what was not learned or measured
+    would be missing in the rows.
+    """
+
+    @wraps(step)
+    def whole(*given: object) -> None:
+        try:
+            return step(*given)
+        except StopIteration as error:
+            raise RuntimeError(f"StopIteration in {step.__name__}") from error
+
+    return whole
 
 
 class CurveRecorder(pl.Callback):

@@ -77,12 +77,12 @@ def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: 
         job = waiting.next()
         try:
             place.run(job, partial(progress.update, job))
-        except Terminated:
+        except (Terminated, KeyboardInterrupt):
             raise
         except HeldError as held:
             waiting.put_back(job, held)
             continue
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if reraise and isinstance(error, Exception):
                 raise
             failures[job.name] = reason(error)
@@ -118,7 +118,10 @@ class Waiting:
 
 def reason(error: BaseException) -> str:
     """Why a job failed. A ValueError says all itself."""
-    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    try:
+        return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 @contextmanager
@@ -278,7 +281,7 @@ def serve(connection: Connection[Any, Any], place: Place) -> None:
                 place.run(job, connection.send)
             except HeldError as held:
                 outcome = held
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 outcome = reason(error)
             connection.send(outcome)
 
