@@ -15,7 +15,7 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import JobsFailedError, launch
 from mfmarl.jobs.library import train
-from mfmarl.jobs.locks import locked
+from mfmarl.jobs.locks import check_lockable, locked
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
@@ -353,7 +353,7 @@ def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> Non
 import os
 from pathlib import Path
 from mfmarl.jobs.library import train
-from mfmarl.jobs.locks import locked
+from mfmarl.jobs.locks import check_lockable, locked
 with locked(Path({str(tmp_path)!r})):
     os._exit(9)
 """
@@ -634,6 +634,77 @@ def test_damaged_rows_of_a_job_are_found(damage: str, tmp_path: Path) -> None:
     damaged(damage, folder(job("a"), tmp_path, "32") / "rows.csv")
     with pytest.raises(ValueError, match=r"rows.csv is damaged; remove its folder to do this job again"):
         launch([job("a")], tmp_path, options())
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """Whoever waits for a pipe fails."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+@pytest.mark.parametrize(
+    ("name", "is_read"),
+    [(name, False) for name in ("log.txt", ".lock", ".holder", "policy.safetensors")]
+    + [(name, True) for name in ("rows.csv", "job.json", "checkpoint.ckpt")],
+)
+def test_what_is_no_file_in_the_folder_of_a_job_is_found_first(
+    name: str, is_read: bool, make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder, or a pipe in which nothing ever is. What is read only to go on does not hinder `--fresh`."""
+    launch([job("a")], tmp_path, options())
+    whole, place = rows(tmp_path, [job("a")]), folder(job("a"), tmp_path, "32")
+    (place / "rows.csv").unlink()
+    (place / name).unlink(missing_ok=True)
+    make(place / name)
+    capsys.readouterr()
+    assert main(lambda: launch([job("a")], tmp_path, options())) == 2
+    said = f"{place / name} is damaged; " if is_read else f"out: {place / name} is no file: remove it, or name another "
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
+    assert main(lambda: launch([job("a")], tmp_path, options(fresh=True))) == (0 if is_read else 2)
+    assert not is_read or rows(tmp_path, [job("a")]) == whole
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_file_in_the_place_of_the_folder_of_a_job_is_found_first(fresh: bool, tmp_path: Path) -> None:
+    place = folder(job("a"), tmp_path, "32")
+    place.parent.mkdir()
+    place.touch()
+    with pytest.raises(ValueError, match=rf"^out: {re.escape(str(place))} is no folder: remove it, or name another "):
+        launch([job("a"), job("b")], tmp_path, options(fresh=fresh))
+    assert [each.name for each in place.parent.iterdir()] == [place.name]
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_one_line(fault: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some that are shared by the nodes of a cluster: without locks two calls would do the same job."""
+
+    def fails(*_: object) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr("fcntl.flock", fails)
+    said = f"out: {tmp_path}/jobs/.lock cannot be locked: {os.strerror(fault)}; name another --out"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        launch([job("a")], tmp_path, options())
+
+
+def test_who_looks_for_locks_takes_none(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        check_lockable(tmp_path)
+    check_lockable(tmp_path)
+    with locked(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("killed_at", ["the table", "its checksum"])

@@ -29,7 +29,7 @@ from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.computing import computing
 from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
 from mfmarl.jobs.job import Job
-from mfmarl.jobs.locks import locked
+from mfmarl.jobs.locks import HOLDER, LOCK, locked
 
 SAVED = ("policy.safetensors", "agent.safetensors")  # what agents leave, see Agent.file
 
@@ -116,6 +116,18 @@ def finish(job: Job, attempt: Attempt) -> None:
     tidy(job, directory)
 
 
+def check_place(directory: Path) -> None:
+    """Raise ValueError, one line, if something else has the name of a job's folder, or of a file that is written there.
+
+    Of those that are read `found` says more.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"out: {directory} is no folder: remove it, or name another --out")
+    for path in (directory / name for name in (LOCK, HOLDER, "log.txt", *SAVED)):
+        if path.exists() and not path.is_file():
+            raise ValueError(f"out: {path} is no file: remove it, or name another --out")
+
+
 def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
     """What an earlier call left of this very job in `directory`; touches nothing.
 
@@ -163,17 +175,27 @@ def tidy(job: Job, directory: Path) -> None:
 def clear(job: Job, directory: Path) -> None:
     """Remove what a job left in its folder, and nothing else."""
     for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "job.json"):
-        (directory / name).unlink(missing_ok=True)
+        remove(directory / name)
     for inner in (directory / "metrics", *directory.glob("seed-*")):
         if inner.is_dir():
             shutil.rmtree(inner)
     remove_partial(directory)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder that has its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while `path` is read into one line that says what to do."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no file")
         yield
     except FileNotFoundError:
         raise

@@ -20,9 +20,9 @@ from mfmarl.custom import staying_here
 from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
 from mfmarl.jobs.execution import Execution, Hardware, share_of
-from mfmarl.jobs.folder import clear, read_rows, tidy
+from mfmarl.jobs.folder import check_place, clear, read_rows, tidy
 from mfmarl.jobs.job import Job
-from mfmarl.jobs.locks import locked
+from mfmarl.jobs.locks import check_lockable, locked
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.shares import shares
 from mfmarl.jobs.signals import terminable
@@ -74,6 +74,8 @@ def launch(
     if execution.shard is not None:
         number, count = share_of(execution.shard)
         jobs = shares(jobs, count)[number - 1]
+    for job in jobs:
+        check_place(place.folder(job))
     done = {job.name for job in jobs if not execution.fresh and place.found(job) == "rows"}
     left = sorted((job for job in jobs if job.name not in done), key=lambda job: -job.work)
     if left:
@@ -160,6 +162,7 @@ def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
         (place.out / "jobs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"out: cannot write to {place.out}: {error.strerror}") from error
+    check_lockable(place.out / "jobs")
     remove_abandoned(place.out)
     with ExitStack() as held:
         begun = [job for job in jobs if fresh and place.folder(job).exists()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from filelock import FileLock, Timeout
 from mfmarl.files import host, write_text
 from mfmarl.jobs.console import say
 
+WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EISDIR, errno.ELOOP)
 LOCK, HOLDER = ".lock", ".holder"
 SAID_SECONDS = 3.0  # of waiting, after which it is said for whom: a table is written sooner
 
@@ -48,6 +51,20 @@ def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
     finally:
         (directory / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def check_lockable(directory: Path) -> None:
+    """Raise ValueError, one line, if `directory`, which is there, lies on a file system without locks."""
+    path = directory / LOCK
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:  # somebody holds it
+        return
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        raise ValueError(f"out: {path} cannot be locked: {error.strerror}; name another --out") from error
 
 
 def holder(directory: Path) -> str:
