@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from mfmarl.data.battle_round import play_round
-from mfmarl.data.neighbourhood import Army
+from mfmarl.data.neighbourhood import Army, JointStep
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import ACTIONS, Battle, Start
 from mfmarl.environments.battle.observation import Observation
@@ -55,6 +55,26 @@ def test_armies_act_under_a_mean_action_an_agent_of_zeros_at_first() -> None:
     play_round(battles, act, neighbourhoods=(Army(), Army()), generators=generators(0, 1))
     assert [tuple(each.shape) for each in seen] == [(2, 2, 4, ACTIONS)] * 3
     assert [float(each.sum()) for each in seen] == [0.0, 16.0, 16.0]
+
+
+def test_a_neighbourhood_is_shown_what_was_acted_under_and_nothing_at_first() -> None:
+    shown = list[Tensor | None]()
+
+    class Watching(Army):
+        def mean_action(self, step: JointStep) -> Tensor:
+            shown.append(step.before)
+            return super().mean_action(step)
+
+    battles = Battles(Battle(4, 3))
+    battles.reset(generators(0))
+
+    def act(observed: Observation, mean_actions: Tensor) -> Tensor:
+        return torch.full((1, 2, 4), 6)
+
+    play_round(battles, act, neighbourhoods=(Watching(), Army()), generators=generators(0))
+    assert shown[0] is None
+    stayed = torch.eye(ACTIONS)[6].expand(1, 4, -1)
+    assert [torch.equal(each, stayed) for each in shown[1:] if each is not None] == [True, True]
 
 
 def test_global_randomness_plays_no_part() -> None:
