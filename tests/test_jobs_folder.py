@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -182,6 +183,13 @@ def test_the_fingerprint_tells_what_determines_the_result(tmp_path: Path) -> Non
     assert found(job(), tmp_path / "a", Hardware(precision="64")) == "nothing"
     with pytest.raises(ValueError, match="allowed are dataclasses"):
         _ = job(agent={"rule": lambda: 0}).fingerprint
+
+
+def test_a_number_of_numpy_is_the_number_that_it_is() -> None:
+    own = {"rate": 0.5, "width": 8, "double_q": True}
+    of_numpy = {"rate": np.float32(0.5), "width": np.int64(8), "double_q": np.bool_(True)}
+    assert job(agent=of_numpy).fingerprint == job(agent=own).fingerprint
+    assert job(agent={**own, "rate": np.float32(0.1)}).fingerprint != job(agent={**own, "rate": 0.1}).fingerprint
 
 
 def test_another_version_of_the_package_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:

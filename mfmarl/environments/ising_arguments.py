@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SMALLEST_TEMPERATURE = 1e-30  # float32 still holds energies divided by it
+SMALLEST_TEMPERATURE, LARGEST_TEMPERATURE = 1e-30, 1e30  # float32 still holds energies divided by it, and itself
 
 
 def checked_size(size: int, smallest: int, largest: int | None = None, *, even: bool = False) -> int:
@@ -32,14 +32,14 @@ def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures
     """The temperatures of spins that learn or are sampled, as floats.
 
     Raises:
-        ValueError: there is none, or one that is no number, below 1e-30 or not finite.
+        ValueError: there is none, or one that is no number, or not from 1e-30 to 1e30.
     """
-    asked = f"{argument} must be positive and finite, at least one, from {SMALLEST_TEMPERATURE:g} on"
+    asked = f"{argument} must be numbers, at least one, from {SMALLEST_TEMPERATURE:g} to {LARGEST_TEMPERATURE:g}"
     try:
         values = tuple(float(value) for value in temperatures)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{asked}, got {temperatures!r}") from error
-    if not values or not all(value >= SMALLEST_TEMPERATURE and isfinite(value) for value in values):
+    if not values or not all(SMALLEST_TEMPERATURE <= value <= LARGEST_TEMPERATURE for value in values):
         raise ValueError(f"{asked}, got {list(values)}")
     return values
 

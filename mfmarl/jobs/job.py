@@ -7,9 +7,11 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -212,6 +214,12 @@ def canonical(value: object) -> object:
     """`value` as JSON that is equal exactly if the values are."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
+    if isinstance(value, Integral):  # of numpy, as below
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
