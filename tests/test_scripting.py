@@ -11,7 +11,7 @@ from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import read_csv
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.scripting.options import Options
-from mfmarl.scripting.provenance import commit
+from mfmarl.scripting.provenance import command, commit
 from mfmarl.scripting.results import Section, do, update
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
 
@@ -134,3 +134,11 @@ def test_what_a_custom_class_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^method: Mine needs needed, give --method.needed$"):
         arguments_of(f"{tmp_path / 'mine.py'}:Mine", {})
     assert arguments_of(f"{tmp_path / 'mine.py'}:Mine", {}, method={"needed": "anything"})[0] == {"needed": "anything"}
+
+
+def test_the_command_is_told_as_it_could_be_called_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "reproduce/a script.py"), "--out", "here"])
+    assert command() == "python 'reproduce/a script.py' --out here"
+    monkeypatch.setattr("sys.argv", [""])  # at a prompt
+    assert command() == "python ''"
