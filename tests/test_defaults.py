@@ -47,6 +47,7 @@ def settings() -> dict[str, Any]:
 
 CONSTRUCTORS, SETTINGS = constructors(), settings()
 SIZES: dict[str, Any] = {module.__name__: module for module in (*SCRIPTS, theory)}  # constants beside the settings
+MEASURED = "reproduce.theory:MEASUREMENTS"
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def test_each_default_is_that_of_the_table(name: str) -> None:
 
 
 def test_the_table_names_nothing_else() -> None:
-    assert set(TABLE["class"]) <= {*CONSTRUCTORS, *SETTINGS, *SIZES}
+    assert set(TABLE["class"]) <= {*CONSTRUCTORS, *SETTINGS, *SIZES, MEASURED}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -85,6 +86,16 @@ def test_each_size_of_a_script_is_that_of_the_table(name: str) -> None:
     found = {constant: repr(getattr(SIZES[name], constant)) for constant in rows["argument"]}
     assert found == dict(zip(rows["argument"], rows["default"], strict=True))
     assert len(found) == len(rows) > 0
+
+
+def test_each_size_of_a_measurement_is_that_of_the_table() -> None:
+    rows = listed(MEASURED)
+    sizes = {
+        f"{name}, {size}": getattr(of, size) for name, of in theory.MEASUREMENTS.items() for size in ("full", "quick")
+    }
+    assert {name: repr(size) for name, size in sizes.items()} == dict(
+        zip(rows["argument"], rows["default"], strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, cls in CONSTRUCTORS.items() if cls is not Execution])
