@@ -139,7 +139,6 @@ def test_provenance_has_the_source_of_every_number(results: Path) -> None:
         assert call["settings"]["steps"] == {"value": 4, "source": "ours, in place of 2000"}
 
 
-@pytest.mark.slow
 def test_epsilon_of_the_curves_is_that_of_their_training() -> None:
     names = [("appendix", "mf-q"), ("appendix", "ac"), ("quick", "il"), ("quick-released-code", "mf-q"), ("quick", OWN)]
     rows = [(*name, 64, 0, step) for name in names for step in (50, 100)]

@@ -23,6 +23,7 @@ DRIVER = """
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
 from mfmarl.scripting.options import main
 from mfmarl.scripting.steps import Step, go_through
 

@@ -97,7 +97,7 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
         rank_zero_only.rank = rank  # type: ignore[attr-defined]
 
 
-def to_its_end(step: Callable[..., None]) -> Callable[..., None]:
+def to_its_end(step: Callable[..., Any]) -> Callable[..., Any]:
     """A step of training or evaluation that raises RuntimeError for StopIteration, which ends it in silence elsewhere.
 
     As of `next` in a custom method: Lightning takes it for the end of the data, and what was not learned or measured
@@ -105,7 +105,7 @@ def to_its_end(step: Callable[..., None]) -> Callable[..., None]:
     """
 
     @wraps(step)
-    def whole(*given: object) -> None:
+    def whole(*given: object) -> Any:
         try:
             return step(*given)
         except StopIteration as error:
