@@ -47,7 +47,7 @@ def settings() -> dict[str, Any]:
 
 CONSTRUCTORS, SETTINGS = constructors(), settings()
 SIZES: dict[str, Any] = {module.__name__: module for module in (*SCRIPTS, theory)}  # constants beside the settings
-MEASURED = "reproduce.theory:MEASUREMENTS"
+MEASURED, STUDIED = "reproduce.theory:MEASUREMENTS", "reproduce.gaussian_squeeze:STUDIES"
 
 
 def defaults(name: str) -> dict[str, Any]:
@@ -59,9 +59,15 @@ def defaults(name: str) -> dict[str, Any]:
     if isinstance(chosen, type):
         own = vars(chosen).get("__annotations__", {})
         return {field.name: field.default for field in dataclasses.fields(chosen) if field.name in own}
-    usual = type(chosen)()
-    changed = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
-    return {field: value for field, value in changed.items() if value != getattr(usual, field)}
+    return changed(chosen)
+
+
+def changed(settings: Any) -> dict[str, Any]:
+    """What differs from the defaults of their class."""
+    own, usual = (
+        {each.name: getattr(of, each.name) for each in dataclasses.fields(of)} for of in (settings, type(settings)())
+    )
+    return {name: value for name, value in own.items() if value != usual[name]}
 
 
 def listed(name: str) -> pd.DataFrame:
@@ -77,7 +83,7 @@ def test_each_default_is_that_of_the_table(name: str) -> None:
 
 
 def test_the_table_names_nothing_else() -> None:
-    assert set(TABLE["class"]) <= {*CONSTRUCTORS, *SETTINGS, *SIZES, MEASURED}
+    assert set(TABLE["class"]) <= {*CONSTRUCTORS, *SETTINGS, *SIZES, MEASURED, STUDIED}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -96,6 +102,15 @@ def test_each_size_of_a_measurement_is_that_of_the_table() -> None:
     assert {name: repr(size) for name, size in sizes.items()} == dict(
         zip(rows["argument"], rows["default"], strict=True)
     )
+
+
+def test_each_cell_of_a_study_is_that_of_the_table() -> None:
+    rows = listed(STUDIED)
+    found = {}
+    for name, chosen in gaussian_squeeze.STUDIES.items():
+        for labels, settings in chosen.cells(chosen.algorithms):
+            found[f"{name}: {', '.join(map(str, labels.values()))}"] = repr(changed(settings))
+    assert found == dict(zip(rows["argument"], rows["default"], strict=True))
 
 
 @pytest.mark.parametrize("name", [name for name, cls in CONSTRUCTORS.items() if cls is not Execution])
