@@ -44,7 +44,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import JobsFailedError, launch
+from mfmarl.jobs.launch import JobsFailedError, available, launch, report
 from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import check_lockable, locked
 from mfmarl.networks.battle import BattleNetwork
@@ -274,6 +274,20 @@ def test_a_report_of_failures_counts_what_is_done(tmp_path: Path) -> None:
         launch(jobs, tmp_path, options())
     with pytest.raises(JobsFailedError, match=r"^1 of 1 job failed\.\n"):
         launch(jobs[:1], tmp_path, options())
+
+
+def test_a_report_of_many_failures_shows_the_logs_of_the_first_alone(tmp_path: Path) -> None:
+    """And none of a job that had no time to write one."""
+    jobs = [job(name, f"{TOY}:Breaks", seeds=(seed,)) for seed, name in enumerate("abcde")]
+    with pytest.raises(JobsFailedError) as failed:
+        launch(jobs, tmp_path, options())
+    lines = str(failed.value).splitlines()
+    assert [line[:2] for line in lines if re.match("[a-e]: ", line)] == ["a:", "b:", "c:", "d:", "e:"]
+    assert lines.count("    RuntimeError: the toy broke") == 3
+    (folder(jobs[0], tmp_path, "32") / "log.txt").unlink()
+    told = report({"a": "lost", "b": "lost"}, jobs, available(tmp_path, options())[0])
+    assert told.splitlines()[1].startswith("a: lost (see ")
+    assert told.splitlines()[2].startswith("b: lost (see ")
 
 
 def test_sigterm_to_a_worker_is_a_failed_job(tmp_path: Path) -> None:
