@@ -46,6 +46,13 @@ class Stays(BattleMFQ):
         return self.moves.expand(len(view))
 
 
+class TellsItsArmy(Stays):
+    """Acts by the number of the army that it is asked for."""
+
+    def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
+        return torch.full((len(view),), army)
+
+
 class StaysByLogits(BattleAC):
     """Acts by another rule than its baseline, which `acting` states."""
 
@@ -133,6 +140,14 @@ def test_all_that_a_class_learned_comes_back(tmp_path: Path) -> None:
     assert not policy.network.head[-1].bias.equal(fresh.network.head[-1].bias)  # type: ignore[index,union-attr]
     policy.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_it_acts_as_the_learner_not_as_the_copy_that_it_trained_against(tmp_path: Path) -> None:
+    train(TellsItsArmy, GAME, [0], out=tmp_path, **RUNNING)
+    policy = Policy.load(policy_path(tmp_path, 2, "TellsItsArmy", 0), classes=[TellsItsArmy])
+    seen = (torch.zeros(1, 2, 13, 13, 7), torch.zeros(1, 2, FEATURES), torch.ones(1, 2, dtype=torch.bool))
+    actions = policy.act(*seen, torch.zeros(1, 2, ACTIONS), [Generator()], "greedy")
+    assert actions.tolist() == [[0, 0]]
 
 
 def test_the_class_must_be_given(tmp_path: Path) -> None:
