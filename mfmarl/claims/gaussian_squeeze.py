@@ -67,8 +67,8 @@ def say_learns_optimum(found: Measured, _: Tables) -> str:
         f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. Started near action 0, with the "
         f"appendix's rate of actors, N = 500 / 1000: sampled play of MF-AC {started('MF-AC', 'sampled')} and of AC, "
         f"which sees no mean action, {started('AC', 'sampled')}; greedy play of MF-AC {started('MF-AC', 'greedy')}. "
-        f"Fed noise as its mean action, MF-Q {runs_of(found['MF-Q, N = 500, fed noise'])} at N = 500, fed the true one "
-        f"{runs_of(found['MF-Q, N = 500, fed the mean action'])}."
+        f"In all cells of a study at N = 500 MF-Q {runs_of(found['MF-Q, N = 500, fed the mean action'])}, and fed "
+        f"noise as its mean action {runs_of(found['MF-Q, N = 500, fed noise'])}."
     )
 
 

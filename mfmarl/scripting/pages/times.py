@@ -99,7 +99,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study sensitivity --seeds 8",
+        "--study sensitivity",
         "what decides between IL and MF-Q",
         "sensitivity",
         claims="GS-2",
