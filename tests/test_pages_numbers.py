@@ -178,7 +178,7 @@ def test_what_the_page_says_of_mf_q_above_il_in_the_study() -> None:
     }
     cells = [(schedule, steps) for schedule, steps, *variant in final if variant == ["il", "-"]]
 
-    def p_value(cell: tuple[str, int], *variant: str) -> float:
+    def p_value(cell: tuple[object, ...], *variant: str) -> float:
         return float(stats.mannwhitneyu(final[(*cell, "mf-q", "previous")], final[(*cell, *variant)]).pvalue)
 
     few = ("1.0 to 0.01 over half", 4000)
