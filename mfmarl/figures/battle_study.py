@@ -16,6 +16,7 @@ from mfmarl.figures.style import (
     legend_below,
     looks,
     page,
+    share_axis,
 )
 
 
@@ -43,12 +44,7 @@ def sensitivity(table: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     grid = figure.subplots(1, len(pairs), squeeze=False, sharex=True, sharey=True)
     for axes, (method, against) in zip(grid.flat, pairs, strict=True):
         panel = table[(table["method"] == method) & (table["against"] == against)]
-        axes.axvline(0.5, color="black", linestyle="--", linewidth=1)
-        axes.set_xlim(-0.04, 1.04)
-        axes.set_yticks(range(len(choices)), choices)
-        axes.set_ylim(len(choices) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
+        share_axis(axes, choices, marked=0.5)
         for line in panel.to_dict("records"):
             place = evaluations.index(line["evaluation"])
             y = choices.index(line["choice"]) + (place - (len(evaluations) - 1) / 2) * 0.36

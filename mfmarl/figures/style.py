@@ -304,9 +304,9 @@ def draw_runs(
     axes.plot([interval.estimate], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=5.5)
 
 
-def share_axis(axes: Axes, lines: list[str]) -> None:
-    """G / G* from 0 to 1 across, one named line of the dot plot for each entry downwards."""
-    axes.axvline(1, color="black", linestyle="--", linewidth=1)
+def share_axis(axes: Axes, lines: list[str], marked: float = 1) -> None:
+    """A share from 0 to 1 across, G / G* say, one named line of the dot plot for each entry downwards."""
+    axes.axvline(marked, color="black", linestyle="--", linewidth=1)
     axes.set_xlim(-0.04, 1.08)
     axes.set_yticks(range(len(lines)), lines)
     axes.set_ylim(len(lines) - 0.5, -0.5)
