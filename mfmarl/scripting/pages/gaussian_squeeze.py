@@ -14,6 +14,8 @@ from mfmarl.scripting.pages.markdown import bullets, label, one, span, table, wi
 
 SIZES = (100, 500, 1000)
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
+MF_Q = ("mf-q", "previous")  # of the study of sensitivity: the algorithm, and which mean action it stores
+OTHERS = (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-"))
 OPTIMUM = {agents: GaussianSqueeze(agents).optimum()[1] for agents in SIZES}
 
 
@@ -154,7 +156,7 @@ def exploration(summary: pd.DataFrame) -> str:
 
 def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:
     """IL, MF-Q, and MF-Q that learns from another mean action, by schedule, budget and embedding of the id."""
-    methods = [("il", "-"), ("mf-q", "previous"), ("mf-q", "same"), ("mf-q-noise", "-")]
+    methods = [OTHERS[0], MF_Q, *OTHERS[1:]]
     rows = []
     for (embedding, schedule, steps), cell in summary.groupby(["embedding", "schedule", "steps"]):
         ends = [one(cell, algorithm=name, stored=stored) for name, stored in methods]
@@ -181,13 +183,12 @@ def _mf_q_above(study: pd.DataFrame) -> list[list[str]]:
     names, chances, p_values = [], [], []
     for (schedule, steps), cell in scores.groupby(["schedule", "steps"]):
         names.append(f"epsilon {schedule}, {steps} steps")
-        ends = only(cell, algorithm="mf-q", stored="previous")["greedy"]
-        for name, stored in (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-")):
-            other = only(cell, algorithm=name, stored=stored)["greedy"]
+        ends, *others = (only(cell, algorithm=name, stored=stored)["greedy"] for name, stored in (MF_Q, *OTHERS))
+        for other in others:
             chances.append(superiority(ends, other))
             p_values.append(rank_test(ends, other))
     told = [f"{chance:.0%}, p = {p:.2g}" for chance, p in zip(chances, holm(p_values), strict=True)]
-    return [[name, *told[3 * place : 3 * place + 3]] for place, name in enumerate(names)]
+    return [[name, *told[len(OTHERS) * place :][: len(OTHERS)]] for place, name in enumerate(names)]
 
 
 def scaling(summary: pd.DataFrame) -> str:
