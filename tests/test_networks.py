@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mfmarl.algorithms.agent import adam
+from mfmarl.algorithms.optimizers import adam
 from mfmarl.networks.stacked import (
     AgentNetwork,
     Embedding,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import adam, trained
+from mfmarl.algorithms.optimizers import adam, trained
 from mfmarl.algorithms.stateless import Gradients, StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment

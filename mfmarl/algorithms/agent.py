@@ -1,30 +1,26 @@
-"""What all algorithms share: the base class, the loop of gradient steps, target networks, optimizers."""
+"""What all algorithms share: the base class, and how it is saved and loaded."""
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
-from mfmarl.algorithms.optimizers import Adam, step_of
 from mfmarl.custom import check_classes, check_types, given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
 from mfmarl.seeds import seed_numbers
 from mfmarl.values import decode, encode, write_weights
-
-BatchT = TypeVar("BatchT")
 
 _OF = "mfmarl"  # a checkpoint's key, of what says with whom it goes
 # What one family calls by the one name and another by the other.
@@ -297,72 +293,6 @@ def arguments_of(
     return {**{name: decode(value, custom) for name, value in plain.items() if name not in changes}, **changes}
 
 
-def descend(
-    batches: Iterable[BatchT],
-    gradients: Callable[[BatchT], Sequence[Sequence[Tensor | None]]],
-    optimizers: Sequence[Optimizer],
-    follow: Callable[[], None],
-) -> None:
-    """A gradient step for each minibatch, after which target networks follow.
-
-    Args:
-        batches: the minibatches; each is asked for after the step on the one before.
-        gradients: of a minibatch, for each optimizer those of its `trained` parameters, see `by_autograd`. All are
-            found before the first step: an actor's loss may depend on the critic as it was.
-        optimizers: in the order of the gradients.
-        follow: moves the target networks.
-    """
-    parameters = [trained(optimizer) for optimizer in optimizers]
-    steps = [step_of(optimizer) for optimizer in optimizers]
-    for batch in batches:
-        for step, of, values in zip(steps, parameters, gradients(batch), strict=True):
-            for parameter, gradient in zip(of, values, strict=True):
-                parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
-            step()
-        follow()
-
-
-def by_autograd(
-    losses: Callable[[BatchT], Sequence[Tensor]],
-    optimizers: Sequence[Optimizer],
-    shape: Sequence[int] = (),
-    check: Callable[[Sequence[Tensor]], None] = lambda losses: None,
-) -> Callable[[BatchT], list[Sequence[Tensor | None]]]:
-    """The gradients of losses, for `descend`; None of parameters that they do not depend on.
-
-    Args:
-        losses: of a minibatch, one an optimizer, a scalar or `[seeds]`: stacked runs share no parameter, so that the
-            gradient of the sum is that of each run.
-        optimizers: in the order of the losses.
-        shape: that each loss must have: `[seeds]`, or none for a scalar.
-        check: looks at the losses of the first minibatch too.
-
-    Returns:
-        A function of the minibatch, which raises ValueError if the first one's losses are not one an optimizer of this
-        shape.
-    """
-    parameters = [trained(optimizer) for optimizer in optimizers]
-    checked = False
-
-    def gradients(batch: BatchT) -> list[Sequence[Tensor | None]]:
-        nonlocal checked
-        found = losses(batch)
-        if not checked:
-            check_losses(found, len(optimizers), shape)
-            check(found)
-            checked = True
-        return [
-            torch.autograd.grad(loss.sum(), of, allow_unused=True) for loss, of in zip(found, parameters, strict=True)
-        ]
-
-    return gradients
-
-
-def trained(optimizer: Optimizer) -> list[nn.Parameter]:
-    """The parameters that an optimizer trains, in its order."""
-    return _trainable(each for group in optimizer.param_groups for each in group["params"])
-
-
 def checked_values(values: Any, shape: list[int]) -> Tensor:
     """What a network gave, if it has this shape.
 
@@ -375,71 +305,6 @@ def checked_values(values: Any, shape: list[int]) -> Tensor:
     return values
 
 
-def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
-    """Raise ValueError unless `losses` is a list of one tensor of this shape an optimizer, each with a gradient."""
-    allowed = f"a list of {optimizers}, one tensor {list(shape)} an optimizer"
-    if not isinstance(losses, list | tuple):
-        got = f"a tensor {list(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
-        raise ValueError(f"losses must be {allowed}, got {got} without its list")
-    if len(losses) != optimizers:
-        raise ValueError(f"losses must be {allowed}, got a list of {len(losses)}")
-    for number, loss in enumerate(losses):
-        if not isinstance(loss, Tensor) or list(loss.shape) != list(shape):
-            got = str(list(loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__
-            kind = f"of shape {list(shape)}, a loss a seed" if shape else "a scalar"
-            raise ValueError(f"losses: number {number} must be {kind}, got {got}")
-        if not loss.requires_grad:
-            raise ValueError(f"losses: number {number} must depend on what is trained, got one without a gradient")
-
-
-def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> None:
-    """Raise ValueError if the losses `[seeds]` of two seeds depend on the same numbers.
-
-    Args:
-        losses: of two seeds or more, of which the first two are looked at.
-        parameters: all that are trained, by name. A seed's own is a whole one, or its part of `[seeds, ...]`.
-    """
-    seeds, values = len(losses[0]), list(parameters.values())
-    for loss in losses:
-        both = [torch.autograd.grad(loss[seed], values, retain_graph=True, allow_unused=True) for seed in (0, 1)]
-        for name, first, second in zip(parameters, *both, strict=True):
-            if first is None or second is None or not (first.any() and second.any()):
-                continue
-            if not first.dim() or len(first) != seeds or first[1:].any() or second[:1].any() or second[2:].any():
-                raise ValueError(
-                    f"losses: all seeds share {name}, but each run needs parameters of its own: "
-                    "mfmarl.Copies makes a copy of plain torch layers for each"
-                )
-
-
-def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the parameter's order of memory, along which Adam's fused kernel goes through both."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
-
-
-def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Callable[[], None]:
-    """What moves target copies towards their networks: `target <- rate source + (1 - rate) target`.
-
-    Args:
-        networks: pairs of a network and its target.
-        rate: in (0, 1].
-    """
-    targets: list[Tensor] = []
-    sources: list[Tensor] = []
-    for network, target in networks:
-        targets += target.parameters()
-        sources += network.parameters()
-    average = get_ema_multi_avg_fn(1 - rate)  # type: ignore[no-untyped-call]
-
-    def follow() -> None:
-        if targets:
-            average(targets, sources, None)
-
-    return follow
-
-
 def check_rate(name: str, value: float) -> None:
     """Raise ValueError unless the rate of a soft update is in (0, 1]."""
     if not 0 < value <= 1:
@@ -450,37 +315,3 @@ def check_discount(discount: float) -> None:
     """Raise ValueError unless gamma is in [0, 1)."""
     if not 0 <= discount < 1:
         raise ValueError(f"discount must be in [0, 1), got {discount}")
-
-
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:
-    """Adam (appendix C.1) as one fused kernel, four times as fast as the default on a CPU.
-
-    Args:
-        parameters: those without gradient are left out.
-        learning_rate: positive.
-        argument: what the agent's constructor calls the learning rate.
-
-    Raises:
-        ValueError: a learning rate that is not positive.
-    """
-    return Adam(_trainable(parameters), _positive(learning_rate, argument))
-
-
-def gradient_descent(
-    parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate"
-) -> Optimizer:
-    """Plain gradient descent, which on half the squared error of a table is Eq. 9 with alpha the learning rate.
-
-    Arguments and errors as of `adam`.
-    """
-    return torch.optim.SGD(_trainable(parameters), lr=_positive(learning_rate, argument))
-
-
-def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    return [parameter for parameter in parameters if parameter.requires_grad]
-
-
-def _positive(value: float, argument: str) -> float:
-    if not value > 0:
-        raise ValueError(f"{argument} must be positive, got {value}")
-    return value

@@ -22,17 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mfmarl.algorithms.agent import (
-    Agent,
-    adam,
-    by_autograd,
-    check_discount,
-    check_rate,
-    checked_values,
-    descend,
-    follower,
-    made,
-)
+from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_values, made
+from mfmarl.algorithms.descent import by_autograd, descend, follower
+from mfmarl.algorithms.optimizers import adam
 from mfmarl.custom import given_class, is_ours
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.neighbourhood import Army, Neighbourhood

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfmarl.algorithms.agent import adam
 from mfmarl.algorithms.battle import BattleAgent, check_weights
+from mfmarl.algorithms.optimizers import adam
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.self_play import BattlePolicy, OnPolicyDataModule, PlayedRound
 from mfmarl.environments.battle.game import Battle

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import Agent, check_losses, follower, laid_out_as
+from mfmarl.algorithms.agent import Agent
 from mfmarl.algorithms.battle import BattleAgent, ReplayingAgent
+from mfmarl.algorithms.descent import check_losses, follower, laid_out_as
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stacked_self_play import StackedSelfPlayDataModule
 from mfmarl.environments.battle.game import Battle

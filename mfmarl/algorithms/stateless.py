@@ -6,16 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import (
-    Agent,
-    by_autograd,
-    check_discount,
-    check_independent,
-    check_rate,
-    checked_values,
-    descend,
-    follower,
-)
+from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_values
+from mfmarl.algorithms.descent import by_autograd, check_independent, descend, follower
 from mfmarl.data.stateless import ReplayDataModule, Round
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment

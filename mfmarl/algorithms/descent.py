@@ -1,0 +1,139 @@
+"""The loop of gradient steps: losses to gradients to optimizers, after which target networks follow."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from mfmarl.algorithms.optimizers import step_of, trained
+
+BatchT = TypeVar("BatchT")
+
+
+def descend(
+    batches: Iterable[BatchT],
+    gradients: Callable[[BatchT], Sequence[Sequence[Tensor | None]]],
+    optimizers: Sequence[Optimizer],
+    follow: Callable[[], None],
+) -> None:
+    """A gradient step for each minibatch, after which target networks follow.
+
+    Args:
+        batches: the minibatches; each is asked for after the step on the one before.
+        gradients: of a minibatch, for each optimizer those of its `trained` parameters, see `by_autograd`. All are
+            found before the first step: an actor's loss may depend on the critic as it was.
+        optimizers: in the order of the gradients.
+        follow: moves the target networks.
+    """
+    parameters = [trained(optimizer) for optimizer in optimizers]
+    steps = [step_of(optimizer) for optimizer in optimizers]
+    for batch in batches:
+        for step, of, values in zip(steps, parameters, gradients(batch), strict=True):
+            for parameter, gradient in zip(of, values, strict=True):
+                parameter.grad = None if gradient is None else laid_out_as(parameter, gradient)
+            step()
+        follow()
+
+
+def by_autograd(
+    losses: Callable[[BatchT], Sequence[Tensor]],
+    optimizers: Sequence[Optimizer],
+    shape: Sequence[int] = (),
+    check: Callable[[Sequence[Tensor]], None] = lambda losses: None,
+) -> Callable[[BatchT], list[Sequence[Tensor | None]]]:
+    """The gradients of losses, for `descend`; None of parameters that they do not depend on.
+
+    Args:
+        losses: of a minibatch, one an optimizer, a scalar or `[seeds]`: stacked runs share no parameter, so that the
+            gradient of the sum is that of each run.
+        optimizers: in the order of the losses.
+        shape: that each loss must have: `[seeds]`, or none for a scalar.
+        check: looks at the losses of the first minibatch too.
+
+    Returns:
+        A function of the minibatch, which raises ValueError if the first one's losses are not one an optimizer of this
+        shape.
+    """
+    parameters = [trained(optimizer) for optimizer in optimizers]
+    checked = False
+
+    def gradients(batch: BatchT) -> list[Sequence[Tensor | None]]:
+        nonlocal checked
+        found = losses(batch)
+        if not checked:
+            check_losses(found, len(optimizers), shape)
+            check(found)
+            checked = True
+        return [
+            torch.autograd.grad(loss.sum(), of, allow_unused=True) for loss, of in zip(found, parameters, strict=True)
+        ]
+
+    return gradients
+
+
+def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
+    """Raise ValueError unless `losses` is a list of one tensor of this shape an optimizer, each with a gradient."""
+    allowed = f"a list of {optimizers}, one tensor {list(shape)} an optimizer"
+    if not isinstance(losses, list | tuple):
+        got = f"a tensor {list(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
+        raise ValueError(f"losses must be {allowed}, got {got} without its list")
+    if len(losses) != optimizers:
+        raise ValueError(f"losses must be {allowed}, got a list of {len(losses)}")
+    for number, loss in enumerate(losses):
+        if not isinstance(loss, Tensor) or list(loss.shape) != list(shape):
+            got = str(list(loss.shape)) if isinstance(loss, Tensor) else type(loss).__name__
+            kind = f"of shape {list(shape)}, a loss a seed" if shape else "a scalar"
+            raise ValueError(f"losses: number {number} must be {kind}, got {got}")
+        if not loss.requires_grad:
+            raise ValueError(f"losses: number {number} must depend on what is trained, got one without a gradient")
+
+
+def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> None:
+    """Raise ValueError if the losses `[seeds]` of two seeds depend on the same numbers.
+
+    Args:
+        losses: of two seeds or more, of which the first two are looked at.
+        parameters: all that are trained, by name. A seed's own is a whole one, or its part of `[seeds, ...]`.
+    """
+    seeds, values = len(losses[0]), list(parameters.values())
+    for loss in losses:
+        both = [torch.autograd.grad(loss[seed], values, retain_graph=True, allow_unused=True) for seed in (0, 1)]
+        for name, first, second in zip(parameters, *both, strict=True):
+            if first is None or second is None or not (first.any() and second.any()):
+                continue
+            if not first.dim() or len(first) != seeds or first[1:].any() or second[:1].any() or second[2:].any():
+                raise ValueError(
+                    f"losses: all seeds share {name}, but each run needs parameters of its own: "
+                    "mfmarl.Copies makes a copy of plain torch layers for each"
+                )
+
+
+def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the parameter's order of memory, along which Adam's fused kernel goes through both."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Callable[[], None]:
+    """What moves target copies towards their networks: `target <- rate source + (1 - rate) target`.
+
+    Args:
+        networks: pairs of a network and its target.
+        rate: in (0, 1].
+    """
+    targets: list[Tensor] = []
+    sources: list[Tensor] = []
+    for network, target in networks:
+        targets += target.parameters()
+        sources += network.parameters()
+    average = get_ema_multi_avg_fn(1 - rate)  # type: ignore[no-untyped-call]
+
+    def follow() -> None:
+        if targets:
+            average(targets, sources, None)
+
+    return follow
