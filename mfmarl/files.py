@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +24,10 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; what is written there becomes `path` at the end.
 
     The temporary path has the ending of `path`, by which some libraries choose a format. If the block raises, the
-    temporary file is removed and `path` is left as it was. A kill may leave it behind, see `remove_abandoned`.
+    temporary file is removed and `path` is left as it was. What a kill left behind goes when `path` is written again.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}@{host()}.partial{path.suffix}")
+    _remove_if_abandoned(path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"))
     try:
         yield temporary
         with open(temporary, "rb") as written:
@@ -46,7 +48,11 @@ def remove_partial(directory: Path) -> None:
 
 def remove_abandoned(directory: Path) -> None:
     """Remove the temporary files anywhere in `directory` of processes of this machine that are gone."""
-    for partial in directory.rglob(".*.partial*"):
+    _remove_if_abandoned(directory.rglob(".*.partial*"))
+
+
+def _remove_if_abandoned(partials: Iterable[Path]) -> None:
+    for partial in partials:
         writer = re.search(r"\.(\d+)@([\w-]+)\.partial", partial.name)
         if writer and writer[2] == host() and not psutil.pid_exists(int(writer[1])):
             partial.unlink(missing_ok=True)

@@ -1,6 +1,9 @@
 """Result files: exact, ordered, whole."""
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mfmarl.files import atomic, check_writable, read_csv, remove_partial, write_csv, write_json
+from mfmarl.files import atomic, check_writable, host, read_csv, remove_partial, write_csv, write_json, write_text
 
 
 def test_atomic_replaces_the_file_only_when_the_block_ends(tmp_path: Path) -> None:
@@ -44,6 +47,17 @@ def test_what_a_kill_leaves_is_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint.ckpt.123.partial").touch()  # as earlier versions named it
     remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_a_kill_left_of_a_file_goes_when_the_file_is_written_again(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    page = tmp_path / "page[1].html"
+    stays = [f".{page.stem}.{os.getppid()}@{host()}.partial.html", f".other.{gone.pid}@{host()}.partial.html"]
+    for name in (f".{page.stem}.{gone.pid}@{host()}.partial.html", *stays):
+        (tmp_path / name).touch()
+    write_text("new", page)
+    assert {path.name for path in tmp_path.iterdir()} == {page.name, *stays}
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))

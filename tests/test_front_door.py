@@ -191,6 +191,8 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
         (bad("mf-p", GAME, [1]), "algorithm must be one of il, .*, got 'mf-p'"),
         (bad(TabularMFQ, Ising(4), [1]), "temperatures: TabularMFQ needs this argument"),
         (bad(Metropolis, Ising(4), [1], temperatures=-1), "temperatures must be numbers, at least one, from 1e-30"),
+        (bad(Metropolis, Ising(4), [1], temperatures="1"), "temperatures must be numbers, at least one, from 1e-30"),
+        (bad(Metropolis, Ising(4), [1], temperatures=["1"]), "temperatures must be numbers, at least one, from 1e-30"),
         (
             bad(MFQ, GAME, [1], samples_per_update=5, execution=Execution(logger="csv")),
             "execution: got logger csv, whose files lie in out",

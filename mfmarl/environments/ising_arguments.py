@@ -36,7 +36,10 @@ def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures
     """
     asked = f"{argument} must be numbers, at least one, from {SMALLEST_TEMPERATURE:g} to {LARGEST_TEMPERATURE:g}"
     try:
-        values = tuple(float(value) for value in temperatures)
+        given = tuple(temperatures)
+        if any(isinstance(value, str | bytes) for value in given):
+            raise TypeError("text is no number")
+        values = tuple(float(value) for value in given)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{asked}, got {temperatures!r}") from error
     if not values or not all(SMALLEST_TEMPERATURE <= value <= LARGEST_TEMPERATURE for value in values):
