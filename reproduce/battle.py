@@ -174,6 +174,9 @@ class BattleOptions(Options):
     study: Literal["sensitivity"] | None = None
     """In place of all else, with 8 agents: whether rankings hang on gradient steps, double Q, when the opponent
     follows, the actors' temperature, or the content of the mean action."""
+    choices: list[str] = field(default_factory=list)
+    """Of --study, beside the appendix's own: 4x-updates, always-follows, double-q, temperature-1, noise; without it
+    all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,6 +188,9 @@ class BattleOptions(Options):
         not_used(self, "study", "settings", "opponents", "replay", "film")
         if self.study:
             known_names("algorithms", self.algorithms, METHODS)
+        elif self.choices:
+            raise ValueError(f"choices: got {', '.join(self.choices)}, which --study alone uses")
+        known_names("choices", self.choices, CHOICES)
         known_methods("algorithms", self.algorithms, METHODS)
         known_methods("opponents", self.opponents, METHODS)
         self._check_entrants()
@@ -258,7 +264,7 @@ def study(options: BattleOptions) -> None:
 def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[TrainingJob]]:
     """The trainings of each choice that has some; their label `algorithm` is the entrant."""
     jobs: dict[str, list[TrainingJob]] = {}
-    for choice, (_, methods, _, neighbourhood) in CHOICES.items():
+    for choice, (_, methods, _, neighbourhood) in studied(options).items():
         own = changed(settings, choice)
         more = {} if neighbourhood is None else {"neighbourhood": neighbourhood}
         for agents, method in product(sizes(options), methods):
@@ -268,6 +274,11 @@ def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[Tra
                     for seeds in blocks_of(method, own, options)
                 )
     return jobs
+
+
+def studied(options: BattleOptions) -> dict[str, Choice]:
+    """The choices of the study: the appendix's own, to which others are compared, and those that are asked for."""
+    return {name: choice for name, choice in CHOICES.items() if name in (AS_IT_IS, *(options.choices or CHOICES))}
 
 
 def changed(settings: Settings, choice: str) -> Settings:
@@ -280,22 +291,24 @@ def entrant(method: str, choice: str) -> str:
     return method if choice == AS_IT_IS or method not in CHOICES[choice].methods else f"{method}-{choice}"
 
 
-def rivals() -> dict[tuple[str, str], tuple[str, str, str]]:
+def rivals(choices: Mapping[str, Choice]) -> dict[tuple[str, str], tuple[str, str, str]]:
     """Each pair of entrants that make a choice alike: its label, and which methods they are; and the noise controls."""
     alike = {
         (entrant(method, name), entrant(against, name)): (choice.label, method, against)
-        for name, choice in CHOICES.items()
+        for name, choice in choices.items()
         for method, against in RIVALS
         if {method, against} & {*choice.methods}
     }
-    return alike | {(method, entrant(method, NOISE)): (AGAINST_NOISE, method, against) for method, against in RIVALS}
+    if NOISE in choices:
+        alike |= {(method, entrant(method, NOISE)): (AGAINST_NOISE, method, against) for method, against in RIVALS}
+    return alike
 
 
 def study_tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
     """The rounds of each pair of rivals, and of either with itself, which the test of their difference asks for."""
     chosen = {*(options.algorithms or METHODS)}
     seeds = list(range(options.seed, options.seed + settings.seed_count))
-    met = [pair for pair, (_, *methods) in rivals().items() if {*methods} <= chosen]
+    met = [pair for pair, (_, *methods) in rivals(studied(options)).items() if {*methods} <= chosen]
     every = dict.fromkeys(pairing for pair in met for pairing in pairings(pair))
     drawn_up = [
         (agents, schedule(pairing, dict.fromkeys(pairing, seeds), settings.tournament_rounds))
@@ -466,7 +479,7 @@ def draw_study(options: BattleOptions) -> None:
     from mfmarl.figures import battle_study  # noqa: PLC0415 - seaborn takes seconds to import
 
     rounds = read_result(options.out / "tournament.csv", COLUMNS)
-    known = rivals()
+    known = rivals(CHOICES)
     table = head_to_head(rounds, list(known))
     write_csv(table, options.out / "rivals.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
     armies = by_army(rounds)

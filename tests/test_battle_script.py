@@ -528,7 +528,7 @@ def test_a_choice_changes_what_it_names_and_nothing_else() -> None:
 def test_rivals_make_a_choice_alike_and_who_has_none_fights_as_it_is(sensitivity: Path) -> None:
     table = read_csv(sensitivity / "rivals.csv")
     pairs = {(row.algorithm, row.opponent) for row in table.itertuples()}
-    assert pairs == set(battle.rivals())
+    assert pairs == set(battle.rivals(battle.CHOICES))
     assert {("mf-q", "il"), ("mf-q-noise", "il"), ("mf-q-double-q", "il-double-q"), ("mf-ac", "mf-ac-noise")} <= pairs
     assert len(pairs) == 12
     assert (table["seeds"] == 2).all()
@@ -544,15 +544,29 @@ def test_rivals_make_a_choice_alike_and_who_has_none_fights_as_it_is(sensitivity
     assert (sensitivity / "rivals_4.png").exists()
 
 
+def test_the_study_of_some_choices_has_these_and_the_appendix_own(tmp_path: Path) -> None:
+    options = BattleOptions(study="sensitivity", algorithms=["mf-q", "il"], choices=["noise"], out=tmp_path)
+    jobs = battle.study_jobs(battle.STUDY, options)
+    entrants = {choice: {job.labels["algorithm"] for job in some} for choice, some in jobs.items()}
+    assert entrants == {"appendix": {"mf-q", "il"}, "noise": {"mf-q-noise"}}
+    met = {fixture[:2] for _, fixtures in battle.study_tournament(battle.STUDY, options) for fixture in fixtures}
+    assert {frozenset(pair) for pair in met if len(set(pair)) == 2} == {
+        frozenset(pair) for pair in (("mf-q", "il"), ("mf-q-noise", "il"), ("mf-q", "mf-q-noise"))
+    }
+    with pytest.raises(ValueError, match="choices: got noise, which --study alone uses"):
+        battle.run(["--choices", "noise", "--out", str(tmp_path)])
+
+
 def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) -> None:
     settings = replace(battle.STUDY, seed_count=1, tournament_rounds=4)
     options = BattleOptions(study="sensitivity", algorithms=["mf-q", "il"], out=tmp_path)
     drawn_up = battle.study_tournament(settings, options)
     assert {name for _, fixtures in drawn_up for fixture in fixtures for name in fixture[:2]} == {
-        each for pair, (_, method, _) in battle.rivals().items() if method == "mf-q" for each in pair
+        each for pair, (_, method, _) in battle.rivals(battle.CHOICES).items() if method == "mf-q" for each in pair
     }
     for words, message in {
         "--settings released-code": "which --study does not use",
+        "--choices nois": "choices: got nois, allowed are appendix, 4x-updates, ",
         "--algorithms examples/my_battle_method.py:HystereticBattleMFQ": "algorithms: got examples",
         "--replay rush random": "which --study does not use",
     }.items():
