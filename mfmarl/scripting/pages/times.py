@@ -75,7 +75,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study informed-start --algorithms ac mf-ac --seeds 24",
+        "--study informed-start --algorithms ac mf-ac --seeds 48",
         "actor-critics started near action 0",
         "informed_start",
         "^(ac|mf-ac)-",
