@@ -224,8 +224,11 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
 
     From a uniform start an actor-critic with N >= 500 sees no reward.
     """
-    for rate, algorithm in product((1e-2, 1e-3, 1e-4), algorithms):
-        cell = replace(CALIBRATED, start_bias=4.0, actor_learning_rate=rate, seed_count=48)
+    base = replace(CALIBRATED, start_bias=4.0, seed_count=48)
+    noise = ["mf-ac-noise"] if "mf-ac" in algorithms else []  # in place of the mean action: a control
+    for rate, algorithm in product((1e-2, 1e-3, 1e-4), (*algorithms, *noise)):
+        stored = "noise" if algorithm in noise else base.stored_mean_action
+        cell = replace(base, actor_learning_rate=rate, stored_mean_action=stored)
         yield Cell({"algorithm": algorithm, "actor_rate": rate}, cell)
 
 

@@ -111,7 +111,7 @@ def test_appendix_is_what_the_appendix_states() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("study", "cells"), [("sensitivity", 32), ("exploration", 24), ("informed-start", 9), ("joint-steps", 4)]
+    ("study", "cells"), [("sensitivity", 32), ("exploration", 24), ("informed-start", 12), ("joint-steps", 4)]
 )
 def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: Path) -> None:
     words = ["--study", study, "--quick", "--agents", "20", "--out", str(tmp_path), *HERE]
@@ -144,6 +144,8 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
     starts = [settings for _, settings in STUDIES["informed-start"].cells(["ac"])]
     assert [settings.actor_learning_rate for settings in starts] == [1e-2, 1e-3, 1e-4]
     assert {settings.start_bias for settings in starts} == {4.0}
+    fed = {labels["algorithm"]: settings for labels, settings in STUDIES["informed-start"].cells(["mf-ac"])}
+    assert fed["mf-ac-noise"] == replace(fed["mf-ac"], stored_mean_action="noise")
     appendix = SETTINGS["appendix"]
     for labels, settings in STUDIES["joint-steps"].cells(["mf-q"]):
         assert settings == replace(appendix, updates=None, steps=settings.steps, seed_count=16)

@@ -71,6 +71,8 @@ FURTHER_LOOKS = (
 )
 # The simulation that is the truth for learners, not one of them: the length of LOOKS places learning curves' markers.
 MCMC = Look("MCMC", "#004488", "-", "8")
+# Nor does this one stand in learning curves.
+FED_NOISE = {"mf-ac-noise": Look("MF-AC fed noise", "#7F6A76", (0, (3, 2, 1, 2)), "d")}
 # Nor do these learn.
 SCRIPTED = {
     "rush": Look("rush", "#222222", (0, (4, 2)), "*"),
@@ -85,7 +87,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
     A custom algorithm "path/to/file.py:Class" is labelled Class.
     """
-    unique, known = set(names), LOOKS | SCRIPTED
+    unique, known = set(names), LOOKS | FED_NOISE | SCRIPTED
     found = {name: look for name, look in known.items() if name in unique}
     for index, name in enumerate(sorted(unique - set(known))):
         colour, line, marker = FURTHER_LOOKS[index % len(FURTHER_LOOKS)]
