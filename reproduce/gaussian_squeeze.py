@@ -177,7 +177,7 @@ class Study(NamedTuple):
 
     keys: tuple[str, ...]  #: columns that name a cell.
     agents: tuple[int, ...]
-    algorithms: tuple[str, ...]
+    algorithms: tuple[str, ...]  #: those that end in -noise are fed it in place of the mean action, as controls.
     cells: Callable[[Sequence[str]], Iterator[Cell]]  #: of the algorithms that are named.
 
 
@@ -196,7 +196,7 @@ def sensitivity(algorithms: Sequence[str]) -> Iterator[Cell]:
             algorithm, stored = variant
             labels: dict[str, Label] = {"algorithm": algorithm, "schedule": schedule, "steps": steps}
             labels |= {"embedding": embedding, "stored": stored}
-            if algorithm.removesuffix("-noise") in algorithms:
+            if algorithm in algorithms:
                 seeds = 48 if embedding == "one-hot" else 8  # few with the other, which ends all alike
                 cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=seeds)
                 yield Cell(labels, cell)
@@ -225,9 +225,8 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
     From a uniform start an actor-critic with N >= 500 sees no reward.
     """
     base = replace(CALIBRATED, start_bias=4.0, seed_count=48)
-    noise = ["mf-ac-noise"] if "mf-ac" in algorithms else []  # in place of the mean action: a control
-    for rate, algorithm in product((1e-2, 1e-3, 1e-4), (*algorithms, *noise)):
-        stored = "noise" if algorithm in noise else base.stored_mean_action
+    for rate, algorithm in product((1e-2, 1e-3, 1e-4), algorithms):
+        stored = "noise" if algorithm.endswith("-noise") else base.stored_mean_action
         cell = replace(base, actor_learning_rate=rate, stored_mean_action=stored)
         yield Cell({"algorithm": algorithm, "actor_rate": rate}, cell)
 
@@ -244,13 +243,16 @@ def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:
 
 STUDIES = {
     "sensitivity": Study(
-        ("algorithm", "schedule", "steps", "embedding", "stored", "agents"), (500,), ("il", "mf-q"), sensitivity
+        ("algorithm", "schedule", "steps", "embedding", "stored", "agents"),
+        (500,),
+        ("il", "mf-q", "mf-q-noise"),
+        sensitivity,
     ),
     "exploration": Study(
         ("algorithm", "exploration", "discount", "agents"), (500, 1000), ("il", "fmq", "rec-fmq", "mf-q"), exploration
     ),
     "informed-start": Study(
-        ("algorithm", "actor_rate", "agents"), (500, 1000), ("maac", "ac", "mf-ac"), informed_start
+        ("algorithm", "actor_rate", "agents"), (500, 1000), ("maac", "ac", "mf-ac", "mf-ac-noise"), informed_start
     ),
     "joint-steps": Study(("algorithm", "steps", "agents"), (1000,), ("il", "mf-q"), joint_steps),
 }
@@ -285,7 +287,8 @@ class GaussianSqueezeOptions(Options):
         not_used(self, "scale_target", "settings")
         if self.study:
             known_names("algorithms", self.algorithms, STUDIES[self.study].algorithms)
-        known_methods("algorithms", self.algorithms, ALGORITHMS["stateless"])
+        else:
+            known_methods("algorithms", self.algorithms, ALGORITHMS["stateless"])
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
         if (self.mu, self.sigma) != (400.0, 200.0) and self.committed:

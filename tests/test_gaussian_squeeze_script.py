@@ -144,7 +144,9 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
     starts = [settings for _, settings in STUDIES["informed-start"].cells(["ac"])]
     assert [settings.actor_learning_rate for settings in starts] == [1e-2, 1e-3, 1e-4]
     assert {settings.start_bias for settings in starts} == {4.0}
-    fed = {labels["algorithm"]: settings for labels, settings in STUDIES["informed-start"].cells(["mf-ac"])}
+    fed = {
+        labels["algorithm"]: settings for labels, settings in STUDIES["informed-start"].cells(["mf-ac", "mf-ac-noise"])
+    }
     assert fed["mf-ac-noise"] == replace(fed["mf-ac"], stored_mean_action="noise")
     appendix = SETTINGS["appendix"]
     for labels, settings in STUDIES["joint-steps"].cells(["mf-q"]):
