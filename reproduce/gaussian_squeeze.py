@@ -197,7 +197,7 @@ def sensitivity(algorithms: Sequence[str]) -> Iterator[Cell]:
             labels: dict[str, Label] = {"algorithm": algorithm, "schedule": schedule, "steps": steps}
             labels |= {"embedding": embedding, "stored": stored}
             if algorithm in algorithms:
-                seeds = 48 if embedding == "one-hot" else 8  # few with the other, which ends all alike
+                seeds = 96 if embedding == "one-hot" else 8  # few with the other, which ends all alike
                 cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=seeds)
                 yield Cell(labels, cell)
 
