@@ -1,10 +1,13 @@
 """What several tests need: jobs done, states and files compared."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from torch import Tensor
 
 from mfmarl.jobs.folder import read_rows, run
@@ -33,3 +36,32 @@ def written(directory: Path) -> dict[str, bytes]:
     others = ("provenance.json", "SHA256SUMS")
     files = (path for path in sorted(directory.iterdir()) if path.is_file() and path.name not in others)
     return {path.name: path.read_bytes() for path in files}
+
+
+def constraints() -> list[Requirement]:
+    """The lines of constraints.txt."""
+    lines = (Path(__file__).parents[1] / "constraints.txt").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pins(python: str) -> dict[str, str]:
+    """Package name -> the version constraints.txt gives it under that Python on Linux."""
+    environment = {
+        "python_version": python,
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+    }
+    pinned: dict[str, str] = {}
+    for line in constraints():
+        if line.marker is None or line.marker.evaluate(environment):
+            name = canonicalize_name(line.name)
+            assert name not in pinned, f"{name} is pinned twice for Python {python}"
+            pinned[name] = str(line.specifier).removeprefix("==")
+    return pinned
+
+
+def draws_as_committed() -> bool:
+    """Whether figures come out with the bytes of those in results/, drawn with the versions for the newest Python."""
+    newest = pins("3.13")
+    return all(metadata.version(name) == newest[name] for name in ("matplotlib", "pillow", "seaborn"))

@@ -14,6 +14,7 @@ from mfmarl.scripting.options import Options
 from mfmarl.scripting.pages.times import CALLS
 from mfmarl.scripting.steps import Step
 from reproduce import all as script
+from tests.support import draws_as_committed
 
 ROOT = Path(__file__).parents[1]
 NO_TRAINING = ("claims", "pages", "report")
@@ -141,7 +142,8 @@ def test_figures_only_makes_the_same_bytes_from_the_tables_alone(
     assert made[0] == made[1]
     assert {"success_rates.png", "table.csv", "claims.csv", "index.html"} <= {path.name for path in made[0]}
     figure = "matrix_games/success_rates.png"
-    assert (out / figure).read_bytes() == (ROOT / "results" / figure).read_bytes()
+    if draws_as_committed():
+        assert (out / figure).read_bytes() == (ROOT / "results" / figure).read_bytes()
     assert (tmp_path / "README.md").read_text() == "<!-- begin: claims -->\n<!-- end: claims -->\n"
     assert "reproduce/matrix_games.py --figures-only --out" in capsys.readouterr().out
 

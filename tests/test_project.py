@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tests.support import constraints, pins
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -26,28 +28,6 @@ PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 DIRECT = [Requirement(line) for line in [*PROJECT["dependencies"], *chain(*EXTRAS.values())]]
-
-
-def constraints() -> list[Requirement]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
-
-
-def pins(python: str) -> dict[str, str]:
-    """Package name -> the version constraints.txt gives it under that Python on Linux."""
-    environment = {
-        "python_version": python,
-        "sys_platform": "linux",
-        "platform_machine": "x86_64",
-        "platform_python_implementation": "CPython",
-    }
-    pinned: dict[str, str] = {}
-    for line in constraints():
-        if line.marker is None or line.marker.evaluate(environment):
-            name = canonicalize_name(line.name)
-            assert name not in pinned, f"{name} is pinned twice for Python {python}"
-            pinned[name] = str(line.specifier).removeprefix("==")
-    return pinned
 
 
 def test_every_constraint_is_one_exact_version() -> None:
