@@ -168,6 +168,34 @@ def test_pictures_of_gaussian_squeeze_are_described_as_they_are() -> None:
     assert scaling["mf-q", 100_000] < 0.005
 
 
+def test_what_the_page_says_of_mf_ac_fed_noise() -> None:
+    """Sampled play of runs that started near action 0, against MF-AC's own and AC's, by rate and N."""
+    runs = late(table("gaussian_squeeze/informed_start/study.csv"))
+    final = runs.groupby(["algorithm", "actor_rate", "agents", "seed"])["sampled_reward"].mean()
+
+    def ends(name: str, rate: float, agents: int) -> np.ndarray:
+        return np.asarray(final[name, rate, agents]) / GaussianSqueeze(agents).optimum()[1]
+
+    def p(one: str, other: str, rate: float, agents: int) -> float:
+        return float(stats.mannwhitneyu(ends(one, rate, agents), ends(other, rate, agents)).pvalue)
+
+    shares = {
+        (agents, rate): tuple(round(ends(name, rate, agents).mean(), 2) for name in ("mf-ac", "mf-ac-noise"))
+        for agents in (500, 1000)
+        for rate in (1e-4, 1e-3, 1e-2)
+    }
+    text = page_of("gaussian_squeeze")
+    assert "ten times that rate (0.62 against 0.25), and below it at a hundred times (0.01 against 0.69)" in text
+    assert (shares[500, 1e-3], shares[500, 1e-2]) == ((0.62, 0.25), (0.01, 0.69))
+    assert "smaller (0.69 against 0.62, 0.16 against 0.46)" in text
+    assert (shares[1000, 1e-3], shares[1000, 1e-2]) == ((0.69, 0.62), (0.16, 0.46))
+    for agents, rate in shares:
+        apart = p("mf-ac", "mf-ac-noise", rate, agents) * 12 < 0.05
+        assert apart == (rate > 1e-4), "level with the control at the appendix's rate, apart at the others"
+        if agents == 500:
+            assert p("ac", "mf-ac-noise", rate, agents) > 0.2, "the control ends as AC does"
+
+
 def test_what_the_page_says_of_mf_q_above_il_in_the_study() -> None:
     """Ranks of the final rewards, twelve comparisons: IL in one cell, the same step in all, noise in none."""
     runs = only(table("gaussian_squeeze/sensitivity/study.csv"), embedding="one-hot")

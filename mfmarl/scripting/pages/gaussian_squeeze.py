@@ -118,19 +118,27 @@ def p_value(first: "pd.Series[float]", second: "pd.Series[float]") -> str:
 def informed_start(study: pd.DataFrame) -> str:
     """Actor-critics that start near action 0: final sampled and greedy reward, by N and the actors' learning rate."""
     scores = final_scores(study, OPTIMUM, by=["algorithm", "actor_rate", "agents"])
-    names = ("maac", "ac", "mf-ac")
+    names, others = ("maac", "ac", "mf-ac", "mf-ac-noise"), ("ac", "mf-ac-noise")
+    cells = {
+        (agents, rate): {name: only(cell, algorithm=name) for name in names}
+        for (agents, rate), cell in scores.groupby(["agents", "actor_rate"])
+    }
+    compared = [(ends["mf-ac"]["sampled"], ends[other]["sampled"]) for ends in cells.values() for other in others]
+    p_values = iter(holm([rank_test(*runs) for runs in compared]))
     rows = []
-    for (agents, rate), cell in scores.groupby(["agents", "actor_rate"]):
-        ends = {name: only(cell, algorithm=name) for name in names}
-        means = [
-            f"{runs[play].mean():.2f}" if len(runs) else "" for play in ("sampled", "greedy") for runs in ends.values()
-        ]
-        test = p_value(ends["ac"]["sampled"], ends["mf-ac"]["sampled"])
-        rows.append(
-            [agents, f"{rate:g}", *means[:3], test, *means[3:], span(map(len, filter(len, ends.values())), "d")]
+    for (agents, rate), ends in cells.items():
+        sampled, greedy = (
+            [f"{runs[play].mean():.2f}" if len(runs) else "" for runs in ends.values()]
+            for play in ("sampled", "greedy")
         )
+        tests = [f"p = {next(p_values):.1g}" for _ in others]
+        runs = span(map(len, filter(len, ends.values())), "d")
+        rows.append([agents, f"{rate:g}", *sampled, *tests, *greedy[:3], runs])
     played = [[f"{label(name)}, {play}" for name in names] for play in ("sampled", "greedy")]
-    return table(["N", "actors' rate", *played[0], "AC v MF-AC, Mann-Whitney", *played[1], "n"], rows)
+    return (
+        table(["N", "actors' rate", *played[0], "MF-AC v AC", "MF-AC v fed noise", *played[1][:3], "n"], rows)
+        + "\n\np: Mann-Whitney of sampled play, Holm's for all twelve comparisons."
+    )
 
 
 def exploration(summary: pd.DataFrame) -> str:

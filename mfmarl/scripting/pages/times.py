@@ -75,10 +75,10 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study informed-start --algorithms ac mf-ac --seeds 48",
+        "--study informed-start --algorithms ac mf-ac mf-ac-noise --seeds 48",
         "actor-critics started near action 0",
         "informed_start",
-        "^(ac|mf-ac)-",
+        "^(ac|mf-ac|mf-ac-noise)-",
         quick="--study informed-start --agents 100",
         claims="GS-2",
     ),
