@@ -179,6 +179,7 @@ class Study(NamedTuple):
     agents: tuple[int, ...]
     algorithms: tuple[str, ...]  #: those that end in -noise are fed it in place of the mean action, as controls.
     cells: Callable[[Sequence[str]], Iterator[Cell]]  #: of the algorithms that are named.
+    curves: str | None = None  #: a column of its rows that is drawn against joint steps too, panels by the second key.
 
 
 def sensitivity(algorithms: Sequence[str]) -> Iterator[Cell]:
@@ -252,9 +253,13 @@ STUDIES = {
         ("algorithm", "exploration", "discount", "agents"), (500, 1000), ("il", "fmq", "rec-fmq", "mf-q"), exploration
     ),
     "informed-start": Study(
-        ("algorithm", "actor_rate", "agents"), (500, 1000), ("maac", "ac", "mf-ac", "mf-ac-noise"), informed_start
+        ("algorithm", "actor_rate", "agents"),
+        (500, 1000),
+        ("maac", "ac", "mf-ac", "mf-ac-noise"),
+        informed_start,
+        "sampled_reward",
     ),
-    "joint-steps": Study(("algorithm", "steps", "agents"), (1000,), ("il", "mf-q"), joint_steps),
+    "joint-steps": Study(("algorithm", "steps", "agents"), (1000,), ("il", "mf-q"), joint_steps, "greedy_reward"),
 }
 
 
@@ -447,19 +452,23 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
 
 
 def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
-    """The summary and the figure of a study."""
+    """The summary and the figures of a study."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     optimum = optima(table, options)
     summary = summarise(table, optimum, by=chosen.keys)
     write_csv(summary, options.out / "summary.csv", keys=chosen.keys)
     scores = final_scores(table, optimum, by=chosen.keys)
+    row = chosen.keys[1]
     if options.study == "sensitivity":
-        figure = figures.study(scores.rename(columns={"greedy": "value"}))
+        drawn = {"study": figures.study(scores.rename(columns={"greedy": "value"}))}
     else:
-        row = chosen.keys[1]
-        figure = figures.final_rewards(summary, scores, row=row, columns=chosen.keys[2:])
-    report(summary, options.out, ["study.csv", "summary.csv"], {"study": figure})
+        drawn = {"study": figures.final_rewards(summary, scores, row=row, columns=chosen.keys[2:])}
+    if chosen.curves:
+        panels = table.assign(settings=table[row].map(f"{row.replace('_', ' ')} = {{:g}}".format))
+        uniform = {agents: options.game(agents).uniform_play_reward() for agents in optimum}
+        drawn["curves"] = figures.learning_curves(panels, optimum, uniform, metric=chosen.curves)
+    report(summary, options.out, ["study.csv", "summary.csv"], drawn)
 
 
 def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:

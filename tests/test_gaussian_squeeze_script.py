@@ -120,6 +120,7 @@ def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: P
     assert len(read_csv(out / "study.csv")[[*STUDIES[study].keys]].drop_duplicates()) == cells
     assert read_csv(out / "summary.csv")["n"].eq(2).all()
     assert {"study.png", "study.pdf"} < set(written(out))
+    assert ("curves.png" in written(out)) == (study in ("informed-start", "joint-steps"))
 
 
 @pytest.mark.slow
