@@ -205,7 +205,7 @@ def test_what_the_page_says_of_mf_ac_fed_noise() -> None:
 
 
 def test_what_the_page_says_of_mf_q_above_il_in_the_study() -> None:
-    """Ranks of the final rewards, twelve comparisons: IL in one cell, the same step in all, noise in none."""
+    """Ranks of the final rewards, twelve comparisons: IL and noise in one cell, the same step in all."""
     runs = only(table("gaussian_squeeze/sensitivity/study.csv"), embedding="one-hot")
     final = {
         (*cell, *variant): late(some).groupby("seed")["greedy_reward"].mean()
@@ -222,11 +222,13 @@ def test_what_the_page_says_of_mf_q_above_il_in_the_study() -> None:
     assert [cell for cell in cells if 12 * p_value(cell, "il", "-") < 0.05] == [few]
     assert [cell for cell in cells if p_value(cell, "il", "-") < 0.05] == [few]
     assert all(12 * p_value(cell, "mf-q", "same") < 1e-4 for cell in cells)
-    assert min(p_value(cell, "mf-q-noise", "-") for cell in cells) == p_value(few, "mf-q-noise", "-")
-    assert p_value(few, "mf-q-noise", "-") * 7 == pytest.approx(0.1, abs=0.01)  # Holm: five of the twelve are smaller
+    assert 12 * p_value(few, "mf-q-noise", "-") < 1e-4
+    others = [p_value(cell, "mf-q-noise", "-") for cell in cells if cell != few]
+    assert 6 * min(others) >= 0.05, "Holm's: six of the twelve are smaller"
     means = only(table("gaussian_squeeze/sensitivity/summary.csv"), embedding="one-hot", schedule=few[0], steps=few[1])
     noise, mf_q = only(means, algorithm="mf-q-noise").iloc[0], only(means, algorithm="mf-q", stored="previous").iloc[0]
-    assert noise["greedy"] < mf_q["greedy"]
+    assert [round(each["greedy"], 2) for each in (noise, mf_q)] == [0.50, 0.80]
+    assert "ends at 0.50 of G*, MF-Q at 0.80 (p < 1e-5)" in page_of("gaussian_squeeze")
     assert "At N = 500 with a one-hot id in one cell of four, with epsilon from 1 and few steps" in page_of(
         "gaussian_squeeze"
     )
