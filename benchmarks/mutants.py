@@ -345,8 +345,10 @@ def _changed(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     elif isinstance(node, ast.Attribute | ast.Name) and (old := _name(node)) in NAMES and _is_read(node):
         changed = ast.unparse(node).removesuffix(old) + NAMES[old]
         yield node, changed
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Yield):
-        yield node, "pass" if isinstance(node.value, ast.Call) else "yield"
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield node, "pass"
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Yield) and node.value.value is not None:
+        yield node, "yield"
 
 
 def _text(node: ast.AST) -> str:
