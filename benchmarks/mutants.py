@@ -59,6 +59,7 @@ FURTHER = {
     "mfmarl/evaluation/tables.py": ("figures", "evaluation"),
     "mfmarl/figures": ("figures_numbers",),
     "mfmarl/figures/theory": ("figures_theory",),
+    "mfmarl/figures/film.py": ("figures_battle_film", "figures_ising"),
     "mfmarl/figures/gaussian_squeeze": ("figures",),
     "mfmarl/figures/matrix_games.py": ("matrix_games", "figures"),
     "mfmarl/figures/style.py": ("figures", "figures_ising", "figures_battle"),
