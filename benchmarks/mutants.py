@@ -306,7 +306,11 @@ def changes(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params", "bases"):
             continue
-        for child in value if isinstance(value, list) else [value]:
+        children = value if isinstance(value, list) else [value]
+        if isinstance(node, ast.Dict):
+            named = zip(node.keys, children, strict=True)
+            children = [child for key, child in named if not (isinstance(key, ast.Constant) and key.value in COSMETIC)]
+        for child in children:
             if isinstance(child, ast.AST) and not _says_nothing(child):
                 yield from _changed(child)
                 yield from changes(child)
@@ -318,6 +322,10 @@ def _says_nothing(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.keyword) and (node.arg or "") in COSMETIC:
         return True
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "page":  # how tall it is
+        return True
+    if isinstance(node, ast.Tuple) and len(node.elts) == 2 and isinstance(node.elts[1], ast.Tuple):  # dashes and gaps
+        return ast.unparse(node.elts[0]) == "0"
     if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).endswith("TypeAlias"):
         return True
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("Literal", "Callable", "ClassVar"):
