@@ -47,16 +47,16 @@ def test_greedy_play_is_filled_and_stands_above_sampled_play_at_its_choice() -> 
     figure = battle_study.sensitivity(*frames())
     for axes, count in zip(figure.axes, (2, 1), strict=True):
         half, *drawn = axes.get_lines()
-        assert list(half.get_xdata()) == [0.5, 0.5]
+        assert np.asarray(half.get_xdata()).tolist() == [0.5, 0.5]
         marks = drawn[2::3]
         heights = [float(np.asarray(mark.get_ydata())[0]) for mark in marks]
         greedy, sampled = heights[::2], heights[1::2]
         assert np.add(greedy, sampled) / 2 == pytest.approx(np.arange(count))
         assert np.subtract(sampled, greedy) == pytest.approx(np.full(count, 0.36)), "the axis runs downwards"
         assert axes.yaxis_inverted()
-        for dots, ends, mark in zip(drawn[::3], drawn[1::3], marks, strict=True):
-            assert np.asarray(dots.get_ydata()).mean() == pytest.approx(np.asarray(mark.get_ydata())[0])
-            assert list(ends.get_ydata()) == [*mark.get_ydata()] * 2
+        for dots, ends, height in zip(drawn[::3], drawn[1::3], heights, strict=True):
+            assert np.asarray(dots.get_ydata()).mean() == pytest.approx(height)
+            assert np.asarray(ends.get_ydata()).tolist() == [height] * 2
         faces = [mark.get_markerfacecolor() == mark.get_color() for mark in marks]
         assert faces == [True, False] * count
     [legend] = figure.legends

@@ -70,7 +70,8 @@ def test_three_seeds_are_enough_and_the_side_with_fewer_counts() -> None:
 def test_the_interval_is_that_of_the_shares_of_pairs() -> None:
     table = rounds({("mf-q", "il"): "win", ("mf-q", "mf-q"): "draw", ("il", "il"): "draw"}, 6)
     lost = table["algorithm"].eq("mf-q") & table["opponent"].eq("il") & (table["seed"] < table["opponent_seed"])
-    table.loc[lost, ["result", "survivors", "opponent_survivors"]] = ["loss", 0, 4]
+    loss = {"result": "loss", "survivors": 0, "opponent_survivors": 4}
+    table = table.assign(**{name: table[name].mask(lost, value) for name, value in loss.items()})
     [row] = head_to_head(table, [("mf-q", "il")]).to_dict("records")
     won = np.tri(6)  # each army beats those of its seed and of lower ones
     interval = two_way_interval(won, generator=np.random.default_rng(0))
