@@ -48,6 +48,7 @@ GROUPS = {
 # The tests of a module are those that import it. Of some that is too few: what else tests them.
 FURTHER = {
     "mfmarl/algorithms": ("defaults", "mean_field_methods"),
+    "mfmarl/algorithms/agent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
     "mfmarl/algorithms/fitting.py": ("lightning", "algorithms"),
     "mfmarl/data": ("defaults",),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),

@@ -16,7 +16,7 @@ from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
-from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin
+from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin, module_of
 
 ROOT = Path(__file__).parents[1]
 DRIVER = """
@@ -277,3 +277,15 @@ def test_a_line_of_progress_is_read_back(capsys: pytest.CaptureFixture[str], mon
 
 def test_cells_are_aligned() -> None:
     assert aligned([["a", "bb", "c"], ["aaa", "b", ""]]) == "a    bb  c\naaa  b"
+
+
+def test_a_script_is_imported_from_a_checkout_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    folder = tmp_path / "scripts_of_a_checkout"
+    folder.mkdir()
+    for name in ("one", "other"):
+        (folder / f"{name}.py").write_text(f"SAYS = {name!r}\n")
+    assert [module_of(folder / f"{name}.py").SAYS for name in ("one", "other")] == ["one", "other"]
+    assert sys.path.count(str(tmp_path.resolve())) == 1
