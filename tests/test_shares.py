@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -82,6 +82,22 @@ def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
 def test_what_makes_no_sense_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Execution(**given)
+
+
+def test_the_least_and_the_most_that_messages_allow_is_taken() -> None:
+    Execution(workers=1, devices=1, threads=1, checkpoint_seconds=0)
+    how: dict[str, Any] = {"launcher": "slurm", "accelerator": "cpu"}
+    Execution(**how, slurm_minutes=2, slurm_tasks=1, slurm_requeues=0, slurm_memory=1e-9)
+    Execution(**how, slurm_minutes=5_256_000, slurm_tasks=4_000_000, slurm_memory=1_048_576)
+
+
+def test_gpus_are_used_where_some_are_or_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = {}
+    names: tuple[Literal["auto", "cpu", "gpu"], ...] = ("auto", "cpu", "gpu")
+    for count in (0, 1):
+        monkeypatch.setattr("torch.cuda.device_count", lambda count=count: count)
+        used[count] = [Execution(accelerator=name).uses_gpus for name in names]
+    assert used == {0: [False, False, True], 1: [True, False, True]}
 
 
 @pytest.mark.usefixtures("task")
