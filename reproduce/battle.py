@@ -458,7 +458,7 @@ def draw(options: BattleOptions) -> None:
     if not fought or (options.out / "curves.csv").exists():
         path = options.out / "curves.csv"
         curves = longest(with_baselines(read_result(path, [*GROUP, "seed", "step"]), path, options, GROUP))
-        shown = curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
+        shown = at_the_end(curves)
         files += ["curves.csv"]
         drawn |= {
             sized("learning_curves", agents): battle.learning_curves(some)
@@ -475,10 +475,15 @@ def draw(options: BattleOptions) -> None:
 
 
 def draw_study(options: BattleOptions) -> None:
-    """The table of rivals and its figure."""
+    """The table of rivals and its figure; of armies that were only trained, what they learned."""
     from mfmarl.figures import battle_study  # noqa: PLC0415 - seaborn takes seconds to import
 
-    rounds = read_result(options.out / "tournament.csv", COLUMNS)
+    path = options.out / "tournament.csv"
+    if options.only == "training" and not path.exists():
+        curves = read_result(options.out / "curves.csv", [*GROUP, "seed", "step"])
+        report(at_the_end(curves), options.out, ["curves.csv"], {})
+        return
+    rounds = read_result(path, COLUMNS)
     known = rivals(CHOICES)
     table = head_to_head(rounds, list(known))
     write_csv(table, options.out / "rivals.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
@@ -555,6 +560,11 @@ def tournament_figures(table: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, F
 def sized(name: str, agents: object, usual: int = 64) -> str:
     """Name of a figure for this number of agents of an army."""
     return name if agents == usual else f"{name}_{agents}"
+
+
+def at_the_end(curves: pd.DataFrame) -> pd.DataFrame:
+    """The last row of each run."""
+    return curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
 
 
 def longest(curves: pd.DataFrame) -> pd.DataFrame:

@@ -159,9 +159,9 @@ def test_the_next_observation_is_the_same_agents_next_one() -> None:
     assert 0 < int(batch.terminal.sum()) < len(replay)
 
 
-@pytest.mark.parametrize("capacity", [8, 50, 333, 2000])
-def test_beyond_capacity_the_oldest_joint_steps_go(capacity: int) -> None:
-    game = Battle(8, 30)
+@pytest.mark.parametrize(("agents", "capacity"), [(8, 8), (8, 50), (8, 333), (8, 2000), (1, 1), (1, 40)])
+def test_beyond_capacity_the_oldest_joint_steps_go(agents: int, capacity: int) -> None:
+    game = Battle(agents, 30)
     side, replay = Side(game), ArmyReplay(game, capacity)
     for _ in range(8):
         side.play(replay)

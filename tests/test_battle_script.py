@@ -542,6 +542,22 @@ def test_rivals_make_a_choice_alike_and_who_has_none_fights_as_it_is(sensitivity
     by_pair = points.groupby([own["seed"], own["opponent_seed"]]).mean()
     assert shown["mf-q-noise", "il", "greedy"] == pytest.approx(by_pair.mean())
     assert (sensitivity / "rivals_4.png").exists()
+    assert rounds.groupby(["algorithm", "opponent", "evaluation"]).size().eq(4).all(), "as --quick says"
+
+
+def test_the_study_may_be_trained_first_and_fight_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = ["--study", "sensitivity", "--algorithms", "mf-ac", "ac", "--seeds", "1", "--rounds", "2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(battle, "STUDY", replace(battle.STUDY, batch_size=8, samples_per_update=48))
+        assert main(lambda: battle.run(arguments(tmp_path, *some, "--only", "training"))) == 0
+        told = capsys.readouterr().out
+        out = tmp_path / "sensitivity"
+        assert "mf-ac-temperature-1" in told
+        assert not (out / "tournament.csv").exists()
+        before = (out / "curves.csv").read_bytes()
+        assert main(lambda: battle.run(arguments(tmp_path, *some, "--only", "tournament"))) == 0
+    assert (out / "curves.csv").read_bytes() == before
+    assert len(read_csv(out / "rivals.csv")) == 2 * 6, "five choices and against itself fed noise, greedy and sampled"
 
 
 def test_the_study_of_some_choices_has_these_and_the_appendix_own(tmp_path: Path) -> None:
@@ -572,3 +588,37 @@ def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) ->
     }.items():
         with pytest.raises(ValueError, match=message):
             battle.run(["--study", "sensitivity", "--out", str(tmp_path), *words.split()])
+
+
+def test_rivals_are_named_in_the_order_of_the_choices() -> None:
+    known = battle.rivals(battle.CHOICES)
+    labels = [battle.CHOICES[name].label for name in battle.CHOICES]
+    rows = pd.DataFrame([*known, ("mf-q", "rush")], columns=["algorithm", "opponent"])
+    found = battle.named(rows.sample(frac=1, random_state=0), known)
+    assert [*dict.fromkeys(found["choice"])] == [*labels, battle.AGAINST_NOISE]
+    first = found[found["choice"] == "as in the appendix"]
+    assert sorted(zip(first["algorithm"], first["method"], first["against"], strict=True)) == [
+        ("mf-ac", "mf-ac", "ac"),
+        ("mf-q", "mf-q", "il"),
+    ]
+    noise = found[found["choice"] == "fed noise as mean action"]
+    assert sorted(noise[["algorithm", "opponent"]].itertuples(index=False, name=None)) == [
+        ("mf-ac-noise", "ac"),
+        ("mf-q-noise", "il"),
+    ]
+
+
+def test_the_studys_figure_is_of_armies_of_its_size(
+    sensitivity: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr("mfmarl.figures.battle_study.sensitivity", lambda *frames: drawn.append(frames))
+    monkeypatch.setattr(battle, "report", lambda _, out, files, figures: drawn.append(list(figures)))
+    rounds = read_csv(sensitivity / "tournament.csv")
+    both = pd.concat([rounds, rounds.assign(agents=8)])
+    monkeypatch.setattr(battle, "read_result", lambda *_: both)
+    battle.draw_study(BattleOptions(study="sensitivity", out=tmp_path))
+    *frames, names = drawn
+    assert names == ["rivals_4", "rivals"], "8 agents are what the study has"
+    for (table, armies), agents in zip(frames, (4, 8), strict=True):
+        assert set(table["agents"]) == set(armies["agents"]) == {agents}

@@ -177,3 +177,13 @@ def test_the_peer_plays_and_learns_from_whole_transitions(monkeypatch: pytest.Mo
     assert stored["mean"][1:].sum(-1) == pytest.approx(1)
     assert stored["reward"].min() >= -0.2
     assert any((one != other).any() for one, other in zip(start, peer.network.parameters(), strict=True))
+
+
+def test_mutants_are_of_every_file_and_each_has_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    mutants = importlib.import_module("mutants")
+    grouped = sorted(file for places in mutants.GROUPS.values() for file in mutants.sources(places))
+    every = [path for folder in ("mfmarl", "reproduce") for path in (ROOT / folder).rglob("*.py")]
+    assert grouped == sorted(str(path.relative_to(ROOT)) for path in every)
+    for file in grouped:
+        assert mutants.files_testing(file, fast=False) or not [*mutants.mutants_of(file)], file

@@ -28,7 +28,7 @@ from mfmarl.evaluation.comparisons import (
     superiority_interval,
     two_way_interval,
 )
-from mfmarl.evaluation.intervals import Array, Interval, proportion_interval, steps_to_stay
+from mfmarl.evaluation.intervals import Array, Interval, bootstrap_interval, proportion_interval, steps_to_stay
 from mfmarl.evaluation.rounds import both_sides, met
 from mfmarl.evaluation.verdicts import (
     FAILS,
@@ -274,6 +274,9 @@ def test_two_way_interval_resamples_both_sides() -> None:
         assert interval.estimate == pytest.approx(rows.mean())
         assert (interval.high - interval.low) / 2 == pytest.approx(2 * rows.std() / math.sqrt(60), rel=0.1)
     assert math.isnan(two_way_interval(rows[:2], generator=generator).low)
+    few = two_way_interval(rows[:4], generator=np.random.default_rng(1))  # columns alike: four runs, and no more
+    alone = bootstrap_interval(rows[:4, 0], generator=np.random.default_rng(2))
+    assert few.high - few.low == pytest.approx(alone.high - alone.low, rel=0.05)
 
 
 def test_the_step_from_which_a_run_stays() -> None:

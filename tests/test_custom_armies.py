@@ -142,6 +142,16 @@ def test_all_that_a_class_learned_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
+def test_an_army_of_ones_own_class_that_is_not_finite_is_refused_where_it_is_loaded(tmp_path: Path) -> None:
+    train(Stays, GAME, [0], out=tmp_path, **RUNNING)
+    path = policy_path(tmp_path, 2, "Stays", 0)
+    policy: Any = Policy.load(path, classes=[Stays])
+    policy.network.head[-1].bias[0] = torch.nan
+    policy.save(path)
+    with pytest.raises(ValueError, match=r"^policy: .* is no policy: ValueError: .*head\..*bias is NaN or infinite"):
+        Policy.load(path, classes=[Stays])
+
+
 def test_it_acts_as_the_learner_not_as_the_copy_that_it_trained_against(tmp_path: Path) -> None:
     train(TellsItsArmy, GAME, [0], out=tmp_path, **RUNNING)
     policy = Policy.load(policy_path(tmp_path, 2, "TellsItsArmy", 0), classes=[TellsItsArmy])

@@ -30,6 +30,7 @@ from mfmarl import (
     train,
 )
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
+from mfmarl.algorithms.descent import check_independent
 from mfmarl.algorithms.q_learning import IL
 from mfmarl.data.neighbourhood import Noise
 from mfmarl.networks.stacked import Copies
@@ -264,6 +265,17 @@ def test_seeds_that_share_a_single_number_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"^losses: all seeds share factor"):
         train(Shared, GAME, range(2), steps=600, evaluations=1)
+
+
+@pytest.mark.parametrize(("seed", "of"), [(0, 1), (0, 2), (1, 0), (1, 2)])
+def test_one_seed_that_depends_on_the_part_of_another_is_refused(seed: int, of: int) -> None:
+    """Each seed on its own part alone is right, also where a part is not used."""
+    parts, mixed = torch.ones(3, 2, requires_grad=True), torch.eye(3)
+    unused = torch.ones(3, requires_grad=True)
+    check_independent([(mixed @ parts).sum(1)], {"parts": parts, "unused": unused})
+    mixed[seed, of] = 0.5
+    with pytest.raises(ValueError, match=r"^losses: all seeds share parts"):
+        check_independent([(mixed @ parts).sum(1)], {"parts": parts, "unused": unused})
 
 
 def test_spins_without_act_say_what_they_lack() -> None:

@@ -237,3 +237,4 @@ def test_notes_say_of_few_seeds_only_where_there_are_some() -> None:
     assert style.interval_note([3, 5]) == f"{whole} (dotted as n is 5 or less)"
     assert style.interval_note([2, 8]) == f"{whole} (none where n < 3)"
     assert style.interval_note([1, 4, 8], "bars") == "bars (dotted where n is 5 or less, none where n < 3)"
+    assert [style.of_runs(n)["linestyle"] == "-" for n in (5, 6)] == [False, True], "as they say"

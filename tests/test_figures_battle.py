@@ -122,6 +122,7 @@ def test_bars_stand_in_groups() -> None:
         (middle,) = [line for line in axes.lines if list(line.get_xdata()) == [0.5, 0.5]]  # type: ignore[arg-type]
         marks = [line.get_zorder() for line in axes.lines if line is not middle]
         assert max(bar.get_zorder() for bar in bars(axes)) < middle.get_zorder() < min(marks)
+        assert axes.xaxis.get_major_formatter()(0.5) == "50%"
 
 
 def test_groups_and_evaluations_that_were_not_played_are_left_out_or_say_so() -> None:

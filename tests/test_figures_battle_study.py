@@ -43,6 +43,33 @@ def test_every_line_has_its_armies_mean_and_interval() -> None:
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [*CHOICES]
 
 
+def test_greedy_play_is_filled_and_stands_above_sampled_play_at_its_choice() -> None:
+    figure = battle_study.sensitivity(*frames())
+    for axes, count in zip(figure.axes, (2, 1), strict=True):
+        half, *drawn = axes.get_lines()
+        assert np.asarray(half.get_xdata()).tolist() == [0.5, 0.5]
+        marks = drawn[2::3]
+        heights = [float(np.asarray(mark.get_ydata())[0]) for mark in marks]
+        greedy, sampled = heights[::2], heights[1::2]
+        assert np.add(greedy, sampled) / 2 == pytest.approx(np.arange(count))
+        assert np.subtract(sampled, greedy) == pytest.approx(np.full(count, 0.36)), "the axis runs downwards"
+        assert axes.yaxis_inverted()
+        for dots, ends, height in zip(drawn[::3], drawn[1::3], heights, strict=True):
+            assert np.asarray(dots.get_ydata()).mean() == pytest.approx(height)
+            assert np.asarray(ends.get_ydata()).tolist() == [height] * 2
+        faces = [mark.get_markerfacecolor() == mark.get_color() for mark in marks]
+        assert faces == [True, False] * count
+    [legend] = figure.legends
+    shown = {line.get_label(): line.get_markerfacecolor() for line in legend.get_lines()}
+    assert shown == {"greedy play": "0.3", "sampled play": "white"}
+
+
+def test_one_pair_is_one_panel() -> None:
+    table, armies = frames()
+    [axes] = battle_study.sensitivity(table[table["method"] == "mf-q"], armies).axes
+    assert axes.get_title() == "MF-Q against IL (n = 8)"
+
+
 def test_a_frame_without_a_column_or_with_another_play_is_refused() -> None:
     table, armies = frames()
     with pytest.raises(ValueError, match=r"table lacks the columns \['points_low'\]"):

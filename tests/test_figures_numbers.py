@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from mfmarl import figures
 from mfmarl.evaluation.intervals import bootstrap_interval
-from mfmarl.figures import battle, battle_pairings, ising, ising_training, style
+from mfmarl.figures import battle, battle_pairings, battle_study, ising, ising_training, style
 from tests import test_figures_battle as battle_frames
+from tests import test_figures_battle_study as study_frames
 from tests import test_figures_ising as ising_frames
 from tests.artists import across, bars_of, boxes, check, check_curves, lines, segments, upright
 from tests.test_figures import OPTIMUM, UNIFORM, curves_frame, finals, scaling_frame, study_frame
@@ -374,3 +376,61 @@ def rewards_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
         drawn += [] if one_army else [[[row[f"{metric}_low"], row[f"{metric}_high"]], [at, at]]] * 2  # black, on white
         bars.append([sorted((0, row[metric])), [at - 0.18, at + 0.18]])
     return drawn, bars
+
+
+# Panels that are compared have one scale.
+
+SCALES: dict[str, tuple[Callable[[], Figure], tuple[int, int], str, str]] = {
+    "learning curves": (lambda: figures.learning_curves(curves_frame(), OPTIMUM, UNIFORM), (2, 2), "own", "all"),
+    "final rewards": (lambda: figures.final_rewards(*finals()), (2, 2), "all", "all"),
+    "study": (lambda: figures.study(study_frame()), (2, 2), "all", "all"),
+    "scaling": (lambda: figures.scaling(scaling_frame()), (1, 2), "all", "own"),
+    "order parameter": (
+        lambda: ising.order_parameter(
+            ising_frames.equilibrium_frame(), ising_frames.references_frame(), ising_frames.CRITICAL
+        ),
+        (1, 3),
+        "all",
+        "all",
+    ),
+    "energy": (
+        lambda: ising.energy(ising_frames.equilibrium_frame((8, 16)), ising_frames.exact_frame((8, 16)), CRITICAL),
+        (2, 2),
+        "col",
+        "row",
+    ),
+    "training": (lambda: ising_training.training(ising_frames.training_frame()), (2, 2), "col", "row"),
+    "binder": (lambda: ising.binder(*ising_frames.binder_frames(), CRITICAL), (1, 2), "own", "all"),
+    "battle": (
+        lambda: battle.learning_curves(battle_frames.only(battle_frames.curves_frame(4), agents=8)),
+        (2, 2),
+        "col",
+        "own",
+    ),
+    "ratings": (lambda: battle.ratings(battle_frames.ratings_frame()), (1, 2), "all", "all"),
+    "bars": (
+        lambda: battle_pairings.win_rate_bars(*armies_of(battle_frames.pairings_frame())),
+        (3, 2),
+        "all",
+        "row",
+    ),
+    "rewards": (lambda: battle_pairings.rewards(*armies_of(battle_frames.pairings_frame())), (1, 2), "all", "all"),
+    "rivals": (lambda: battle_study.sensitivity(*study_frames.frames()), (1, 2), "all", "all"),
+}
+
+
+def armies_of(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return frame, battle_frames.armies_frame(frame)
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_panels_that_are_compared_have_one_scale(name: str) -> None:
+    make, shape, x, y = SCALES[name]
+    grid = np.array(make().axes[: math.prod(shape)]).reshape(shape)
+    beside, below = (
+        [*zip(one.flat, other.flat, strict=True)] for one, other in ((grid[:, 1:], grid[:, :-1]), (grid[1:], grid[:-1]))
+    )
+    for panels, alone in ((beside, "row"), (below, "col")):
+        for one, other in panels:
+            assert one.get_shared_x_axes().joined(one, other) == (x in ("all", alone))
+            assert one.get_shared_y_axes().joined(one, other) == (y in ("all", alone))

@@ -19,6 +19,7 @@ import torch
 from mfmarl.algorithms import ALGORITHMS, agent_of_seeds, algorithm_class
 from mfmarl.environments import Battle, GaussianSqueeze, Ising
 from mfmarl.environments.battle.battles import Battles
+from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
@@ -62,6 +63,25 @@ def test_a_round_on_a_real_gpu(kind: str, name: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_duel_on_a_real_gpu() -> None:
     assert duel(two_armies()) > 0
+
+
+def test_an_army_acts_alike_where_its_network_has_moved_to() -> None:
+    draw = torch.Generator().manual_seed(0)
+    seen = torch.rand(1, 8, *VIEW, generator=draw), torch.rand(1, 8, FEATURES, generator=draw)
+    alive, mean = torch.ones(1, 8, dtype=torch.bool), torch.rand(1, 8, ACTIONS, generator=draw)
+    policy = Policy(BattleNetwork(True, draw), Acting("epsilon", 0.05), {}, uses_mean_action=True)
+
+    def acts() -> list[list[int]]:
+        actions: list[list[int]] = policy.act(*seen, alive, mean, [torch.Generator()], "greedy").tolist()
+        return actions
+
+    on_cpu = acts()
+    with StandIn() as device:
+        policy.network.to(CUDA)
+        assert acts() == on_cpu
+        assert device.counts.kernels > 0
+        policy.network.to("cpu")
+        assert acts() == on_cpu
 
 
 def counted(kind: str, name: str) -> Parts:

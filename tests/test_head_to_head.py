@@ -3,9 +3,11 @@
 from itertools import product
 from math import comb
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from mfmarl.evaluation.comparisons import two_way_interval
 from mfmarl.evaluation.head_to_head import head_to_head
 
 
@@ -50,3 +52,33 @@ def test_pairs_that_did_not_meet_have_no_rows_and_all_rows_are_compared_together
     assert found["evaluation"].to_list() == ["greedy", "sampled"]
     assert found["p"].to_list() == pytest.approx([2 * 2 / comb(10, 5)] * 2)
     assert head_to_head(table, [("mf-ac", "ac")]).empty
+
+
+def test_three_seeds_are_enough_and_the_side_with_fewer_counts() -> None:
+    table = rounds({("mf-q", "il"): "win", ("mf-q", "mf-q"): "draw", ("il", "il"): "draw"}, 3)
+    [row] = head_to_head(table, [("mf-q", "il")]).to_dict("records")
+    assert row["p"] == pytest.approx(2 / comb(6, 3))
+    assert (row["points_low"], row["points_high"]) == (1, 1)
+    absent = (table["algorithm"].eq("mf-q") & table["seed"].eq(2)) | (
+        table["opponent"].eq("mf-q") & table["opponent_seed"].eq(2)
+    )
+    [row] = head_to_head(table[~absent], [("mf-q", "il")]).to_dict("records")
+    assert row["seeds"] == 2
+    assert pd.isna([row["points_low"], row["p"]]).all()
+
+
+def test_the_interval_is_that_of_the_shares_of_pairs() -> None:
+    table = rounds({("mf-q", "il"): "win", ("mf-q", "mf-q"): "draw", ("il", "il"): "draw"}, 6)
+    lost = table["algorithm"].eq("mf-q") & table["opponent"].eq("il") & (table["seed"] < table["opponent_seed"])
+    loss = {"result": "loss", "survivors": 0, "opponent_survivors": 4}
+    table = table.assign(**{name: table[name].mask(lost, value) for name, value in loss.items()})
+    [row] = head_to_head(table, [("mf-q", "il")]).to_dict("records")
+    won = np.tri(6)  # each army beats those of its seed and of lower ones
+    interval = two_way_interval(won, generator=np.random.default_rng(0))
+    assert [row["points"], row["points_low"], row["points_high"]] == pytest.approx([21 / 36, *interval[1:]], abs=1e-12)
+
+
+def test_a_pair_of_which_some_armies_never_met_has_no_row() -> None:
+    table = rounds({("mf-q", "il"): "win", ("mf-q", "mf-q"): "draw", ("il", "il"): "draw"}, 4)
+    apart = table["algorithm"].eq("mf-q") & table["opponent"].eq("il") & table["seed"].eq(1)
+    assert head_to_head(table[~apart | table["opponent_seed"].ne(2)], [("mf-q", "il")]).empty

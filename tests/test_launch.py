@@ -17,7 +17,7 @@ from mfmarl.environments import GaussianSqueeze
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found, run
 from mfmarl.jobs.job import TrainingJob
-from mfmarl.jobs.launch import JobsFailedError, available, launch
+from mfmarl.jobs.launch import JobsFailedError, available, cores, launch
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.workers import Place, Worker
 from mfmarl.scripting.options import Options, main
@@ -183,6 +183,16 @@ def test_devices_become_workers_and_threads_are_divided(tmp_path: Path, monkeypa
     assert gpus == [Hardware("gpu", index) for index in (0, 1, 0, 1, 0)]
     cpus = [place.hardware for place in available(tmp_path, options(workers=3, threads=7))]
     assert cpus == [Hardware("cpu", 0, threads=2)] * 3
+
+
+def test_cores_are_those_that_this_process_may_use_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4}, raising=False)
+    assert cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # macOS has none
+    assert cores() == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1
 
 
 def test_a_task_on_slurm_has_workers_of_its_own_whatever_is_on_this_machine(

@@ -4,10 +4,11 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
@@ -81,6 +82,22 @@ def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
 def test_what_makes_no_sense_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Execution(**given)
+
+
+def test_the_least_and_the_most_that_messages_allow_is_taken() -> None:
+    Execution(workers=1, devices=1, threads=1, checkpoint_seconds=0)
+    how: dict[str, Any] = {"launcher": "slurm", "accelerator": "cpu"}
+    Execution(**how, slurm_minutes=2, slurm_tasks=1, slurm_requeues=0, slurm_memory=1e-9)
+    Execution(**how, slurm_minutes=5_256_000, slurm_tasks=4_000_000, slurm_memory=1_048_576)
+
+
+def test_gpus_are_used_where_some_are_or_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = {}
+    names: tuple[Literal["auto", "cpu", "gpu"], ...] = ("auto", "cpu", "gpu")
+    for count in (0, 1):
+        monkeypatch.setattr("torch.cuda.device_count", lambda count=count: count)
+        used[count] = [Execution(accelerator=name).uses_gpus for name in names]
+    assert used == {0: [False, False, True], 1: [True, False, True]}
 
 
 @pytest.mark.usefixtures("task")
@@ -235,6 +252,85 @@ def test_a_task_that_slurm_has_forgotten_is_lost(
     assert failures["lost"].startswith("its task 12 on Slurm ended: OUT_OF_MEMORY; ")
     assert failures["lost"].endswith("12_0_log.err ends: starts | slurmstepd: error: killed")
     assert "launcher: squeue failed: no controller; asking again" in capsys.readouterr().err
+
+
+@pytest.fixture
+def submits(tmp_path: Path, commands: Path) -> Callable[[str], None]:
+    """Sets what a stand-in for sbatch does, where submitit finds a cluster."""
+    pytest.importorskip("submitit")
+    command(commands, "srun", "")
+    (tmp_path / "jobs" / "slurm").mkdir(parents=True)
+    return partial(command, commands, "sbatch")
+
+
+CLUSTER = {"AccountingStorageType": "accounting_storage/slurmdbd", "MinJobAge": "300 sec", "MaxArraySize": "1001"}
+
+
+def test_what_is_submitted_is_on_record(
+    tmp_path: Path, submits: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told, record = tmp_path / "told", tmp_path / "jobs/slurm/mfmarl-abc.json"
+    submits(f'cp {record} {tmp_path}/before.json; {{ cat "$1"; env; }} > {told}; echo "Submitted batch job 77"')
+    for name in ("SBATCH_PARTITION", "SBATCH_ACCOUNT", "SBATCH_WAIT", "SLURM_MEM_PER_CPU", "SLURM_JOB_ID"):
+        monkeypatch.setenv(name, "mine")
+    jobs = [job(f"{steps}", steps=steps) for steps in (300, 800, 500, 400, 600)]
+    places, how = [on_slurm(tmp_path)] * 2, Execution(launcher="slurm", accelerator="cpu", slurm_partition="short")
+    with Progress(jobs, set()) as progress:
+        tasks = slurm.submit("mfmarl-abc", jobs, progress, places, how, CLUSTER)
+    assert [[each.name for each in task.waiting] for task in tasks] == [["800"], ["600", "300"], ["500", "400"]]
+    assert [(task.array, task.index, task.task) for task in tasks] == [
+        ("mfmarl-abc", index, f"77_{index}") for index in range(3)
+    ]
+    names = [[folder(each, tmp_path, "32").name for each in task.waiting] for task in tasks]
+    assert json.loads(record.read_text()) == {"id": "77", "tasks": names}
+    assert json.loads((tmp_path / "before.json").read_text()) == {"tasks": names}, "if this process dies meanwhile"
+    lines = told.read_text().splitlines()
+    for line in (
+        "--job-name=mfmarl-abc",
+        "--array=0-2%3",
+        "--partition=short",
+        "--requeue",
+        "--time=1440",
+        "--cpus-per-task=2",
+    ):
+        assert f"#SBATCH {line}" in lines
+    assert "SBATCH_ACCOUNT=mine" in lines, "no option goes before it"
+    assert not [line for line in lines if re.match("(SBATCH_PARTITION|SBATCH_WAIT|SLURM_[A-Z_]+)=mine", line)]
+    assert os.environ["SBATCH_PARTITION"] == "mine"
+    err = capsys.readouterr().err
+    assert "Slurm: 5 jobs in 3 tasks, array 77 (mfmarl-abc)" in err
+    assert "no accounting" not in err
+    with Progress(jobs, set()) as progress:
+        slurm.submit("mfmarl-abc", jobs[:1], progress, places, how, CLUSTER)
+    assert "#SBATCH --cpus-per-task=1" in told.read_text(), "a worker without a job needs none"
+
+
+@pytest.mark.parametrize(("limit", "tasks"), [({"slurm_tasks": 2}, 2), ({}, 3), ({"largest": "1"}, 1)])
+def test_there_are_no_more_tasks_than_are_asked_for_or_a_cluster_takes(
+    limit: dict[str, Any],
+    tasks: int,
+    tmp_path: Path,
+    submits: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    submits('echo "Submitted batch job 77"')
+    jobs = [job(f"job-{seed}", seeds=(seed,)) for seed in range(5)]
+    cluster = {**CLUSTER, "AccountingStorageType": "(null)", "MaxArraySize": limit.pop("largest", "1001")}
+    how = Execution(launcher="slurm", accelerator="cpu", **limit)
+    with Progress(jobs, set()) as progress:
+        assert len(slurm.submit("mfmarl-abc", jobs, progress, [on_slurm(tmp_path)] * 2, how, cluster)) == tasks
+    assert "Slurm: no accounting here; why a task ended is known for 300 sec after it" in capsys.readouterr().err
+
+
+def test_what_sbatch_refuses_is_not_on_record(tmp_path: Path, submits: Callable[[str], None]) -> None:
+    submits('echo "sbatch: error: invalid partition specified: short" >&2; exit 1')
+    how = Execution(launcher="slurm", accelerator="cpu")
+    with (
+        Progress([job("a")], set()) as progress,
+        pytest.raises(ValueError, match=r"sbatch refused: .*invalid partition"),
+    ):
+        slurm.submit("mfmarl-abc", [job("a")], progress, [on_slurm(tmp_path)], how, CLUSTER)
+    assert not list((tmp_path / "jobs/slurm").glob("*.json"))
 
 
 def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
-from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin
+from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin, module_of
 
 ROOT = Path(__file__).parents[1]
 DRIVER = """
@@ -99,6 +99,28 @@ def test_a_script_that_fails_stops_no_other(out: Path, capsys: pytest.CaptureFix
     assert "fails: no luck" in told.err
     assert [line.split()[1] for line in told.out.splitlines()[1:]] == ["done", "exit", "done"]
     assert (out / "jobs/02-fails.log").read_text() == "no luck\n"
+    said = told.err.splitlines()
+    assert [line for line in said if line.startswith(("fails: ", "failed: "))] == [
+        "fails: no luck",
+        f"failed: {rest[0]}",
+    ]
+    assert "100%" in said[-1]
+    assert said[-1].endswith("3 of 3 scripts")
+
+
+def test_the_table_tells_how_long_each_took(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0] + 65.0 * (out / "ends.done").exists())
+    go_through([Step(out / "ends.py", (), "", out)], out)
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "01:05"
+
+    def do(step: Step) -> None:
+        now[0] += 3605.0
+
+    go_through([Step(out / "ends.py", (), "", out)], out, here=do)
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "1:00:05"
 
 
 def test_a_script_that_a_signal_ended_has_failed(out: Path) -> None:
@@ -119,6 +141,8 @@ def test_what_fails_in_this_process_stops_no_other_step(out: Path) -> None:
         go_through([Step(out / f"{name}.py", (), "", out) for name in ("ends", "fails", "after")], out, here=do)
     assert done == ["ends", "after"]
     assert "ZeroDivisionError" in (out / "jobs/02-fails.log").read_text()
+    go_through([Step(out / f"{name}.py", (), "", out) for name in ("ends", "fails")], out, here=lambda _: None)
+    assert not (out / "jobs/02-fails.log").exists(), "it is of the last call"
 
 
 @pytest.mark.parametrize(
@@ -253,3 +277,15 @@ def test_a_line_of_progress_is_read_back(capsys: pytest.CaptureFixture[str], mon
 
 def test_cells_are_aligned() -> None:
     assert aligned([["a", "bb", "c"], ["aaa", "b", ""]]) == "a    bb  c\naaa  b"
+
+
+def test_a_script_is_imported_from_a_checkout_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    folder = tmp_path / "scripts_of_a_checkout"
+    folder.mkdir()
+    for name in ("one", "other"):
+        (folder / f"{name}.py").write_text(f"SAYS = {name!r}\n")
+    assert [module_of(folder / f"{name}.py").SAYS for name in ("one", "other")] == ["one", "other"]
+    assert sys.path.count(str(tmp_path.resolve())) == 1

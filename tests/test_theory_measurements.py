@@ -1,5 +1,8 @@
 """What is measured of the package's own MF-Q: rows, networks as functions, README numbers, small measurements."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,12 +136,30 @@ def test_thresholds_constants_and_cycles_are_the_exact_ones() -> None:
     known = together.dropna(subset="exact")
     known = known[known["quantity"] != "largest norm of S"]
     assert known["value"].to_numpy() == pytest.approx(known["exact"].to_numpy(), rel=1e-6)
+    largest = of_quantity(together, "largest norm of S")
+    assert largest["norm"].to_list() == ["l1", "l2", "l-infinity"]
+    assert (largest["n"] == 20_000).all()
+    assert largest["value"].between(0.498, 0.5 + 1e-12).all(), "of two actions of probability 1/2 it is 1/2, never more"
+    norms = of_quantity(together, "l1 factor at 1.5 of the critical temperature").set_index("graph")["value"]
+    assert norms["torus 4 x 4"] == pytest.approx(2 / 3), "where all have four neighbours it is critical at K/2"
     periods = of_quantity(contraction.cycles(0, sweeps=400), "period of play (0: above 64)")
     undamped = periods[periods["damping"] == 1.0]
     found = dict(zip(zip(undamped["game"], undamped["order"], strict=True), undamped["value"], strict=True))
     assert found["matching pennies", "synchronous"] == 4
     assert found["anti-coordination", "synchronous"] == 2
     assert found["coordination, staggered start", "colour-by-colour"] == 1
+
+
+def test_k_of_a_table_is_the_steepest_entry_per_unit_of_the_fraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that are linear in the neighbours that are up, of two seeds, with other slopes for each action."""
+    slopes = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
+    table = torch.arange(5.0).view(5, 1) * slopes.view(2, 1, 2) / 4
+    monkeypatch.setattr(contraction, "ising_tables", lambda *_: SimpleNamespace(q_table=table.expand(3, 2, 5, 2)))
+    rows = contraction.ising_tables_contract(0, size=4, seeds=2, sweeps=1)
+    asked = of_quantity(rows, "Ising table: T > K/2 asks for tau above")
+    assert asked["value"].to_list() == pytest.approx([(3 + 2) / 2 / 2] * 3)
+    assert asked["temperature"].to_list() == [0.8, 1.2, 2.0]
+    assert of_quantity(rows, "Ising table: mean K/2")["value"].to_list() == pytest.approx([(2 + 1) / 2 / 2] * 3)
 
 
 def test_sampled_play_forgets_its_start_where_it_is_hot_only() -> None:
@@ -156,6 +177,8 @@ def test_noise_floor_and_value_gap_are_the_exact_ones() -> None:
         stationary.value_gap(0, curve=5, temperatures=(1.0, 4.0), seeds=2, visits=60), "value gap of Eq. 12"
     )
     assert gap["value"].to_numpy() == pytest.approx(gap["exact"].to_numpy(), rel=0.1)
+    assert (noise["n"] == 2).all()
+    assert (gap["n"] == 2).all(), "a number a seed"
     assert StationarySite(0.8).reward_variance == pytest.approx(noise["exact"].iloc[1])
 
 
@@ -167,6 +190,14 @@ def test_counts_of_a_crowds_actions_are_multinomial() -> None:
     assert counts.mean(0).numpy() == pytest.approx((agents * policy).numpy(), abs=0.05)
     expected = agents * (torch.diag(policy) - policy.outer(policy))
     assert torch.cov(counts.T).numpy() == pytest.approx(expected.numpy(), abs=0.1)
+
+
+@pytest.mark.parametrize("mean", [1.5, 4.5, 8.0])
+def test_a_crowds_policy_has_its_mean_and_is_an_exponential(mean: float) -> None:
+    policy = stationary._tilted(mean)
+    assert policy.sum() == pytest.approx(1)
+    assert policy @ np.arange(10) == pytest.approx(mean)
+    assert np.diff(np.log(policy), 2) == pytest.approx(np.zeros(8), abs=1e-9)
 
 
 def test_answers_to_crowds_that_leave_much_to_lose_are_good_ones() -> None:
@@ -322,11 +353,32 @@ def test_synchronous_play_that_stores_the_paid_mean_action_herds() -> None:
     assert swing["ten groups in turn", "same"] < 0.3
 
 
+def test_the_papers_worked_update() -> None:
+    """Of alpha = 0.1 and a reward of 2, as in its figure: 0.2, 0.38, 0.542, 0.6878, 0.81902, 0.937118."""
+    rows = toy.table_values(0)
+    values = dict(zip(rows["quantity"], rows["value"].tolist(), strict=True))
+    assert values == pytest.approx(
+        {
+            "visits until the paper's 0.82": math.log(1 - 0.82 / 2) / math.log(0.9),
+            "value after 5 visits that pay 2": 0.81902,
+            "value after 6 visits that pay 2": 0.937118,
+            "0.82 + 0.1 (2.0 - 0.82)": 0.938,
+        }
+    )
+    assert rows["exact"].to_list() == pytest.approx(rows["value"].to_list())
+
+
 def test_toy_example_is_played_as_enumerated() -> None:
     rows = toy.times(0, runs=400)
     for quantity in ("mean sweeps to consensus", "mean updates to consensus"):
         part = of_quantity(rows, quantity)
         assert part["value"].to_numpy() == pytest.approx(part["exact"].to_numpy(), rel=0.15)
+    reached = of_quantity(rows, "probability of consensus by a sweep")
+    assert reached["value"].to_numpy() == pytest.approx(reached["exact"].to_numpy(), abs=0.1)
+    for _, of_order in reached.groupby("order"):
+        assert of_order["sweep"].to_list() == list(range(13))
+        assert of_order["exact"].iloc[0] == 2 / 2**9, "all up or all down by chance"
+        assert of_order["exact"].is_monotonic_increasing
     shares = of_quantity(toy.shares(0, temperatures=(1.0,), runs=40, sweeps=40), "share of time in consensus")
     assert shares["value"].to_numpy() == pytest.approx(shares["exact"].to_numpy(), abs=0.08)
 
