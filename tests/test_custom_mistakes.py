@@ -271,11 +271,11 @@ def test_seeds_that_share_a_single_number_are_refused() -> None:
 def test_one_seed_that_depends_on_the_part_of_another_is_refused(seed: int, of: int) -> None:
     """Each seed on its own part alone is right, also where a part is not used."""
     parts, mixed = torch.ones(3, 2, requires_grad=True), torch.eye(3)
-    unused = torch.ones(3, requires_grad=True)
-    check_independent([(mixed @ parts).sum(1)], {"parts": parts, "unused": unused})
+    named = {"parts": parts, "unused": torch.ones(3, requires_grad=True)}
+    check_independent([(mixed @ parts)[:, 0] + parts[:, 1]], named)
     mixed[seed, of] = 0.5
     with pytest.raises(ValueError, match=r"^losses: all seeds share parts"):
-        check_independent([(mixed @ parts).sum(1)], {"parts": parts, "unused": unused})
+        check_independent([(mixed @ parts)[:, 0] + parts[:, 1]], named)
 
 
 def test_spins_without_act_say_what_they_lack() -> None:

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from mfmarl.figures.ising_spins import lattice
 from mfmarl.files import read_csv
 from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
+from mfmarl.jobs.snapshots import median_runs
 from mfmarl.jobs.training import ProgressReporter
 from mfmarl.scripting.options import main
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
@@ -494,3 +496,10 @@ def test_bad_input_is_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_the_median_run_is_told_by_its_order_and_of_two_in_the_middle_it_is_the_smaller() -> None:
+    down, even, most = -torch.ones(2, 2), torch.tensor([[1.0, -1], [1, -1]]), torch.tensor([[1.0, 1], [1, -1]])
+    lattices = torch.stack([torch.stack([down, even, most, -down]), torch.stack([most, down, -down, even])])
+    assert median_runs(lattices) == [2, 0], "their orders are 1, 0, 1/2, 1 and 1/2, 1, 1, 0"
+    assert median_runs(lattices[:, :3]) == [2, 1], "1, 0, 1/2 and 1/2, 1, 1"
