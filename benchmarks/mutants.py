@@ -49,6 +49,7 @@ GROUPS = {
 FURTHER = {
     "mfmarl/algorithms": ("defaults", "mean_field_methods"),
     "mfmarl/algorithms/agent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
+    "mfmarl/algorithms/descent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
     "mfmarl/algorithms/fitting.py": ("lightning", "algorithms"),
     "mfmarl/data": ("defaults",),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),
