@@ -254,6 +254,20 @@ def test_a_task_that_slurm_has_forgotten_is_lost(
     assert "launcher: squeue failed: no controller; asking again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("state", "over"), [("RUNNING", False), ("PENDING", False), ("CANCELLED", True)])
+def test_only_a_task_that_has_ended_is_lost(
+    state: str, over: bool, tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm, "LOST_SECONDS", 0.0)
+    command(commands, "sacct", f"echo {state}")
+    one = job("one")
+    task = slurm.Task("mfmarl-abc", 0, [one], "12", "RUNNING")
+    with Progress([one], set()) as progress:
+        failures = slurm.look_at(task, slurm.Seen("12", state, "None"), progress, on_slurm(tmp_path))
+    assert (list(failures) == ["one"]) == over
+    assert task.state == state
+
+
 @pytest.fixture
 def submits(tmp_path: Path, commands: Path) -> Callable[[str], None]:
     """Sets what a stand-in for sbatch does, where submitit finds a cluster."""

@@ -159,6 +159,7 @@ def test_k_of_a_table_is_the_steepest_entry_per_unit_of_the_fraction(monkeypatch
     asked = of_quantity(rows, "Ising table: T > K/2 asks for tau above")
     assert asked["value"].to_list() == pytest.approx([(3 + 2) / 2 / 2] * 3)
     assert asked["temperature"].to_list() == [0.8, 1.2, 2.0]
+    assert (asked["exact"] == 2).all(), "the reward changes by 4 from all neighbours down to all up"
     assert of_quantity(rows, "Ising table: mean K/2")["value"].to_list() == pytest.approx([(2 + 1) / 2 / 2] * 3)
 
 
@@ -388,6 +389,8 @@ def test_one_table_shows_the_papers_value_on_its_way_to_the_reward() -> None:
     start, middle, end = sorted(rows["sweep"].unique())
     assert (start, end) == (0, 200)
     assert (rows.loc[rows["sweep"] == 0, "value"] == 0).all()
+    own = rows["action"].map({"down": -1, "up": 1})
+    assert (rows["exact"] == own * (rows["neighbours up"] - 2)).all(), "half of the neighbours' spins' sum"
     shown = rows.loc[rows["sweep"] == middle, "value"]
     assert sum(f"{value:.2f}" == "0.82" for value in shown) == 1
     later = rows[rows["sweep"] == 200]
