@@ -1,6 +1,7 @@
 """What is measured of the package's own MF-Q: rows, networks as functions, README numbers, small measurements."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +28,9 @@ from mfmarl.measurements.report import against_exact, filled_in, number
 from mfmarl.measurements.rows import COLUMNS, mean_row, row, share_row, table
 from mfmarl.measurements.training import ising_tables, network_values
 from mfmarl.theory import StationarySite, congestion_rewards, learned_table
+from reproduce.theory import MEASUREMENTS
+
+ROOT = Path(__file__).parents[1]
 
 
 def frame() -> pd.DataFrame:
@@ -165,6 +169,11 @@ def test_k_of_a_table_is_the_steepest_entry_per_unit_of_the_fraction(monkeypatch
 
 def test_sampled_play_forgets_its_start_where_it_is_hot_only() -> None:
     rows = contraction.factors(0, curve=13, temperatures=(0.6, 3.0), size=16, seeds=1, sweeps=60)
+    of_the_map = of_quantity(rows, "factor of a sweep").query("reading != 'sampled play of MF-Q'")
+    assert len(of_the_map) == 4, "two orders, two temperatures"
+    measured = of_the_map.dropna(subset="value")  # play that is at rest at once has no factor
+    assert len(measured) >= 3
+    assert measured["value"].to_numpy() == pytest.approx(measured["exact"].to_numpy(), abs=1e-3)
     sampled = of_quantity(rows, "factor of a sweep").query("reading == 'sampled play of MF-Q'")
     cold, hot = sampled.sort_values("temperature")["value"]
     assert cold == pytest.approx(1, abs=0.01)
@@ -382,6 +391,15 @@ def test_toy_example_is_played_as_enumerated() -> None:
         assert of_order["exact"].is_monotonic_increasing
     shares = of_quantity(toy.shares(0, temperatures=(1.0,), runs=40, sweeps=40), "share of time in consensus")
     assert shares["value"].to_numpy() == pytest.approx(shares["exact"].to_numpy(), abs=0.08)
+
+
+def test_one_table_is_the_committed_one() -> None:
+    def values(rows: pd.DataFrame) -> dict[str, float]:
+        own = rows[rows["quantity"] == "one run: Q of the middle agent"]
+        return dict(zip(own["setting"], own["value"], strict=True))
+
+    again = values(toy.one_table(0, sweeps=int(str(MEASUREMENTS["one table"].full["sweeps"]))))
+    assert again == pytest.approx(values(pd.read_csv(ROOT / "results/theory/toy.csv")), abs=1e-6)
 
 
 def test_one_table_shows_the_papers_value_on_its_way_to_the_reward() -> None:
