@@ -254,6 +254,8 @@ CHANGES = {
     "results/gaussian_squeeze/informed_start/study.csv": ("sampled_reward", "informed-start"),
     "results/gaussian_squeeze/sensitivity/summary.csv": ("greedy", "sensitivity"),
     "results/gaussian_squeeze/sensitivity/study.csv": ("greedy_reward", "sensitivity"),
+    "results/gaussian_squeeze/joint_steps/summary.csv": ("greedy", "joint-steps"),
+    "results/gaussian_squeeze/joint_steps/study.csv": ("greedy_reward", "joint-steps"),
     "results/gaussian_squeeze/scaling/summary.csv": ("greedy", "scaling"),
     "results/ising/summary.csv": ("order_parameter", "agreement"),
     "results/ising/crossings.csv": ("estimate", "crossings"),

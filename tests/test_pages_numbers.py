@@ -169,6 +169,24 @@ def test_pictures_of_gaussian_squeeze_are_described_as_they_are() -> None:
     assert scaling["mf-q", 100_000] < 0.005
 
 
+def test_what_the_page_says_of_as_many_joint_steps() -> None:
+    runs = table("gaussian_squeeze/joint_steps/study.csv")
+    share = runs["greedy_reward"] / GaussianSqueeze(1000).optimum()[1]
+    long = runs["steps"] == 600_000
+    means = share[long].groupby([runs["algorithm"], runs["step"]]).mean()
+    text = page_of("gaussian_squeeze")
+    assert "in the second half of the run, and are level" in text
+    assert "until about step 300 thousand, from where both rise unsteadily to 0.5 or 0.6" in text
+    assert share[~long].groupby([runs["algorithm"], runs["step"]]).mean().max() < 0.05
+    for name in ("il", "mf-q"):
+        assert means[name][:290_000].max() < 0.1
+        assert 0.45 < means[name][550_000:].mean() < 0.65
+    ends = [late(runs[long & (runs["algorithm"] == name)]) for name in ("il", "mf-q")]
+    finals = [each.groupby("seed")["greedy_reward"].mean() for each in ends]
+    assert stats.mannwhitneyu(*finals).pvalue > 0.2
+    assert [(each > 0.95 * GaussianSqueeze(1000).optimum()[1]).sum() for each in finals] == [1, 1]
+
+
 def test_what_the_page_says_of_mf_ac_fed_noise() -> None:
     """Sampled play of runs that started near action 0, against MF-AC's own and AC's, by N and rate."""
     runs = table("gaussian_squeeze/informed_start/study.csv")

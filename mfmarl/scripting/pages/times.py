@@ -104,6 +104,13 @@ CALLS = (
         "sensitivity",
         claims="GS-2",
     ),
+    Call(
+        "gaussian_squeeze",
+        "--study joint-steps --seeds 8",
+        "1000 agents, with as many joint steps as 100 have",
+        "joint_steps",
+        quick="--study joint-steps --agents 100",
+    ),
     Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling", quick="--scale-target"),
     Call("ising", "", "every Ising figure, 16 seeds", jobs="-seeds-0-", quick="", claims="IS-1 IS-2 IS-3"),
     Call(
