@@ -179,8 +179,8 @@ def test_what_the_page_says_of_as_many_joint_steps() -> None:
     assert "until about step 300 thousand, from where both rise unsteadily to 0.5 or 0.6" in text
     assert share[~long].groupby([runs["algorithm"], runs["step"]]).mean().max() < 0.05
     for name in ("il", "mf-q"):
-        assert means[name][:290_000].max() < 0.1
-        assert 0.45 < means[name][550_000:].mean() < 0.65
+        assert means[name].loc[:290_000].max() < 0.1
+        assert 0.45 < means[name].loc[550_000:].mean() < 0.65
     ends = [late(runs[long & (runs["algorithm"] == name)]) for name in ("il", "mf-q")]
     finals = [each.groupby("seed")["greedy_reward"].mean() for each in ends]
     assert stats.mannwhitneyu(*finals).pvalue > 0.2
