@@ -1,5 +1,6 @@
 """The theory's committed rows are made again by their measurements."""
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def measurements() -> list[Any]:
     ]
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="sampled play rounds otherwise on another kind of machine")
 @pytest.mark.parametrize(("job", "file"), measurements())
 def test_a_measurement_makes_its_committed_rows_again(job: MeasurementJob, file: str, tmp_path: Path) -> None:
     found, committed = done(job, tmp_path), read_csv(ROOT / f"results/theory/{file}.csv")
