@@ -440,7 +440,7 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     optimum = optima(table, options)
-    uniform = {agents: options.game(agents).uniform_play_reward() for agents in optimum}
+    uniform = uniform_rewards(table, options)
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
     drawn = {
@@ -465,9 +465,8 @@ def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptio
     else:
         drawn = {"study": figures.final_rewards(summary, scores, row=row, columns=chosen.keys[2:])}
     if chosen.curves:
-        panels = table.assign(settings=table[row].map(f"{row.replace('_', ' ')} = {{:g}}".format))
-        uniform = {agents: options.game(agents).uniform_play_reward() for agents in optimum}
-        drawn["curves"] = figures.learning_curves(panels, optimum, uniform, metric=chosen.curves)
+        uniform = uniform_rewards(table, options)
+        drawn["curves"] = figures.learning_curves(table, optimum, uniform, metric=chosen.curves, row=row)
     report(summary, options.out, ["study.csv", "summary.csv"], drawn)
 
 
@@ -490,6 +489,11 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
 def optima(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:
     """The largest reward, by number of agents."""
     return {agents: options.game(agents).optimum()[1] for agents in sorted(set(table["agents"]))}
+
+
+def uniform_rewards(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:
+    """What uniform play earns in expectation, by number of agents."""
+    return {agents: options.game(agents).uniform_play_reward() for agents in sorted(set(table["agents"]))}
 
 
 if __name__ == "__main__":

@@ -46,14 +46,17 @@ def learning_curves(
     optimum: Mapping[int, float],
     uniform: Mapping[int, float],
     metric: str = "greedy_reward",
+    *,
+    row: str = "settings",
 ) -> Figure:
     """Reward as a share of the optimum against joint steps: a row of panels for each settings, a column for each N.
 
     Args:
-        curves: one row an evaluation: settings, algorithm, agents, seed, step, and the metric (G(x)).
+        curves: one row an evaluation: settings (or `row`), algorithm, agents, seed, step, and the metric (G(x)).
         optimum: G* for each number of agents.
         uniform: exact expected reward of uniform play for each number of agents.
         metric: greedy_reward, sampled_reward or training_reward.
+        row: the column of the curves whose values have a row of panels each.
 
     Raises:
         ValueError: an unknown metric, a missing column, optimum or uniform reward, or seeds of one setting
@@ -61,16 +64,16 @@ def learning_curves(
     """
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {sorted(METRICS)}, got {metric!r}")
-    require_columns("curves", curves, ["settings", "algorithm", "agents", "seed", "step", metric])
-    rows, sizes = list(curves["settings"].unique()), sorted(curves["agents"].unique())
+    require_columns("curves", curves, [row, "algorithm", "agents", "seed", "step", metric])
+    rows, sizes = list(curves[row].unique()), sorted(curves["agents"].unique())
     styles = looks(curves["algorithm"])
     figure = page(1.1 + 2.45 * len(rows))
     grid = figure.subplots(len(rows), len(sizes), squeeze=False, sharey=True)
     seeds: list[int] = []
-    for row, settings in enumerate(rows):
+    for place, value in enumerate(rows):
         for column, agents in enumerate(sizes):
-            panel = curves[(curves["settings"] == settings) & (curves["agents"] == agents)]
-            axes = grid[row, column]
+            panel = curves[(curves[row] == value) & (curves["agents"] == agents)]
+            axes = grid[place, column]
             best, chance = optimum_of(optimum, int(agents)), _uniform_of(uniform, int(agents))
             axes.axhline(1, color="black", linestyle="--", linewidth=1)
             axes.axhline(chance / best, color="black", linestyle=":", linewidth=1.2)
@@ -82,12 +85,12 @@ def learning_curves(
             mark_budgets(axes, ends)
             budget = " or ".join(thousands(end) for end in sorted(set(ends)))
             below = f"{budget} steps, {count_label(drawn)}" if drawn else "not run"
-            axes.set_title(f"{settings}, N = {agents}\n{below}")
+            axes.set_title(f"{_titled(row, value)}, N = {agents}\n{below}")
             axes.set_ylim(-0.04, 1.08)
             axes.set_xlim(left=0)
             axes.xaxis.set_major_formatter(thousands)
             axes.locator_params(axis="x", nbins=5)
-        grid[row, 0].set_ylabel(METRICS[metric])
+        grid[place, 0].set_ylabel(METRICS[metric])
     for axes in grid[-1]:
         axes.set_xlabel("joint steps")
     references = [

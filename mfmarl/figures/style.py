@@ -71,13 +71,13 @@ FURTHER_LOOKS = (
 )
 # The simulation that is the truth for learners, not one of them: the length of LOOKS places learning curves' markers.
 MCMC = Look("MCMC", "#004488", "-", "8")
-# Nor does this one stand in learning curves.
-FED_NOISE = {"mf-ac-noise": Look("MF-AC fed noise", "#7F6A76", (0, (3, 2, 1, 2)), "d")}
 # Nor do these learn.
 SCRIPTED = {
     "rush": Look("rush", "#222222", (0, (4, 2)), "*"),
     "random": Look("random", "#A6A6A6", (0, (1, 1.5)), "H"),
 }
+# It learns, but is a control of one study: outside LOOKS it moves no marker of the other curves.
+FED_NOISE = {"mf-ac-noise": Look("MF-AC fed noise", "#7F6A76", (0, (3, 2, 1, 2)), "d")}
 
 BUDGET = Look("end of the budget", "0.45", (0, (1, 2)), "")
 

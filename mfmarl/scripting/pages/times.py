@@ -78,7 +78,7 @@ CALLS = (
         "--study informed-start --algorithms ac mf-ac mf-ac-noise --seeds 48",
         "actor-critics started near action 0",
         "informed_start",
-        "^(ac|mf-ac|mf-ac-noise)-",
+        "^(ac|mf-ac)-",
         quick="--study informed-start --agents 100",
         claims="GS-2",
     ),
