@@ -182,3 +182,12 @@ def test_on_a_gpu_sixteen_seeds_are_stacked_where_they_can_be(monkeypatch: pytes
 def test_what_cannot_be_stacked_is_refused(cls: Any) -> None:
     with pytest.raises(ValueError, match=rf"^seeds must be one seed for {cls.__name__}, got \[0, 1\]$"):
         agent_of_seeds(cls, GAME, (0, 1))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_a_neighbourhood_that_no_file_can_hold_is_refused_before_training(seeds: tuple[int, ...]) -> None:
+    class Inside(Noise):
+        """No file holds a class that is inside a function."""
+
+    with pytest.raises(ValueError, match=r"^neighbourhood: no file can hold it: .*Inside must be at the top"):
+        Run("battle-mf-q", seeds, neighbourhood=Inside()).agent.check_saved()
