@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from queue import Queue
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,7 @@ SCRIPT = """
 import signal
 import sys
 from pathlib import Path
+from queue import Queue
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 sys.path.insert(0, {root!r})
 from mfmarl.jobs.console import say
@@ -342,10 +344,10 @@ def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
     assert capfd.readouterr().err.count(message) == 1, "said once"
 
 
-def test_who_waits_for_a_lock_says_for_whom(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_who_waits_for_a_lock_says_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: Queue[tuple[str, TextIO]] = Queue()
     monkeypatch.setattr("mfmarl.jobs.locks.SAID_SECONDS", 0.01)
+    monkeypatch.setattr("mfmarl.jobs.locks.say", lambda *words: said.put(words))
 
     def wait() -> None:
         with locked(tmp_path, wait=True):
@@ -354,18 +356,18 @@ def test_who_waits_for_a_lock_says_for_whom(
     with ThreadPoolExecutor() as pool:
         with locked(tmp_path):
             waits = pool.submit(wait)
-            said = ""
-            while "waiting" not in said:
-                said += capfd.readouterr().err
+            text, where = said.get(timeout=60)
             assert not waits.done()
         waits.result(timeout=60)
-    assert said == f"{tmp_path.name} is being worked on by process {os.getpid()} on {host()}; waiting for it\n"
+    assert text == f"{tmp_path.name} is being worked on by process {os.getpid()} on {host()}; waiting for it"
+    assert where is sys.stderr
 
 
 def test_the_lock_of_a_process_that_is_gone_does_not_bind(tmp_path: Path) -> None:
     code = f"""
 import os
 from pathlib import Path
+from queue import Queue
 from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import check_lockable, locked
 with locked(Path({str(tmp_path)!r})):
