@@ -319,6 +319,7 @@ def test_pairwise_fit_where_squares_of_rewards_underflow() -> None:
         (lambda: mean_neighbour_action(torch.zeros(0, 3)), "with n at least 1, got shape [0, 3]"),
         (lambda: remainder(smooth, torch.full((2, 2), 0.5)), "neighbours must be one-hot"),
         (lambda: remainder(smooth, torch.ones(2, 2)), "neighbours must be one-hot"),
+        (lambda: remainder(smooth, [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]), "neighbours must be one-hot"),
         (lambda: tangential_norm(torch.ones(2, 3)), "hessian must be [..., D, D], got shape [2, 3]"),
         (lambda: remainder(smooth, "ab"), "neighbours must be of real numbers, got <U2"),
         (lambda: remainder(smooth, None), "neighbours must be of real numbers, got object"),  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ from mfmarl.theory import (
     spin_factors,
     sufficient_temperature,
 )
-from mfmarl.theory.contraction import Order
+from mfmarl.theory.contraction import Order, _largest_temperature
 from mfmarl.theory.graphs import GRAPHS, colours, complete, grid, path, ring, star, torus
 from mfmarl.theory.softmax import Constant
 
@@ -396,6 +396,12 @@ def test_contraction_temperature_under_damping_from_both_sides(damping: float) -
         slope = 1 - damping + damping * mean_number_map(game, y, temperature)[1]
         assert (np.abs(slope).max() < 1) == contracts
     assert flip_temperature(game, damping) <= critical < contraction_temperature(game)
+
+
+def test_what_happens_in_a_narrow_band_of_temperatures_is_found() -> None:
+    found = _largest_temperature(GaussianSqueeze(100), 1.0, lambda temperature: 0.56 < temperature < 0.6)
+    assert found == pytest.approx(0.6, rel=1e-9)
+    assert _largest_temperature(GaussianSqueeze(100), 1.0, lambda temperature: False) == 0
 
 
 def test_numbers_are_looked_at_closely_whatever_the_game() -> None:
