@@ -50,16 +50,16 @@ def slow_ones() -> list[MeasurementJob]:
     return [job for file in FILES for job in jobs(file, TheoryOptions(quick=True)) if seconds()[job.name] > SLOW]
 
 
-@pytest.mark.parametrize(("job", "file"), measurements())
-def test_a_measurement_makes_its_committed_rows_again(job: MeasurementJob, file: str, tmp_path: Path) -> None:
-    found, committed = done(job, tmp_path), read_csv(ROOT / f"results/theory/{file}.csv")
-    compare(found, committed[committed["quantity"].isin(found["quantity"])], within=1e-6)
-
-
 @pytest.mark.parametrize("job", slow_ones(), ids=lambda job: job.name)
 def test_a_long_measurement_makes_the_rows_of_its_quick_size_again(job: MeasurementJob, tmp_path: Path) -> None:
     kept = read_csv(QUICK)
     compare(done(job, tmp_path), kept[kept["job"] == job.name].drop(columns="job"), within=1e-4)
+
+
+@pytest.mark.parametrize(("job", "file"), measurements())
+def test_a_measurement_makes_its_committed_rows_again(job: MeasurementJob, file: str, tmp_path: Path) -> None:
+    found, committed = done(job, tmp_path), read_csv(ROOT / f"results/theory/{file}.csv")
+    compare(found, committed[committed["quantity"].isin(found["quantity"])], within=1e-6)
 
 
 def compare(found: pd.DataFrame, before: pd.DataFrame, *, within: float) -> None:
