@@ -65,6 +65,7 @@ FURTHER = {
     "mfmarl/figures/gaussian_squeeze": ("figures",),
     "mfmarl/figures/matrix_games.py": ("matrix_games", "figures"),
     "mfmarl/figures/style.py": ("figures", "figures_ising", "figures_battle"),
+    "mfmarl/jobs/armies.py": ("battle_script",),
     "mfmarl/jobs/checkpoint.py": ("jobs_folder", "lightning", "faults"),
     "mfmarl/jobs/console.py": ("faults", "launch"),
     "mfmarl/jobs/signals.py": ("faults", "launch"),

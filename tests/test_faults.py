@@ -827,6 +827,8 @@ def test_no_name_has_more_bytes_than_a_file_system_takes() -> None:
     long = policy_path(Path("out"), 128, f"{'一' * 80}.py:{'二' * 80}", 2**60)
     assert len(f".{long.stem}.4194304@{'h' * 64}.partial{long.suffix}".encode()) <= 255
     assert long == policy_path(Path("out"), 128, f"elsewhere/{'一' * 80}.py:{'二' * 80}", 2**60)
+    assert policy_path(Path("out"), 8, "a" * 110, 0).name == f"{'a' * 110}-8-seed-0.safetensors", "whole"
+    assert policy_path(Path("out"), 8, "a" * 111, 0).name == f"{'a' * 40}...{'a' * 60}-8-seed-0.safetensors"
 
 
 def test_armies_are_found_whatever_letters_their_method_has(tmp_path: Path) -> None:
