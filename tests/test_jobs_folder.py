@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.exploration import EpsilonGreedy
 from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import CorruptCheckpointError, folder, found, run
 from mfmarl.jobs.job import TrainingJob
@@ -183,6 +184,16 @@ def test_the_fingerprint_tells_what_determines_the_result(tmp_path: Path) -> Non
     assert found(job(), tmp_path / "a", Hardware(precision="64")) == "nothing"
     with pytest.raises(ValueError, match="allowed are dataclasses"):
         _ = job(agent={"rule": lambda: 0}).fingerprint
+
+
+def test_what_its_fields_do_not_tell_apart_has_no_fingerprint() -> None:
+    class Faded(EpsilonGreedy):
+        def __init__(self, rate: float) -> None:
+            super().__init__(0.5, 0.5)
+            vars(self)["rate"] = rate
+
+    with pytest.raises(ValueError, match=r"^Faded must be a dataclass itself"):
+        _ = job(agent={"exploration": Faded(0.1)}).fingerprint
 
 
 def test_a_number_of_numpy_is_the_number_that_it_is() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,13 @@ def test_one_process_or_two_give_the_same_bytes_in_the_order_of_jobs(tmp_path: P
         pd.testing.assert_frame_equal(first, second)
         assert set(first["algorithm"]) == {of.algorithm}
         assert set(first["seed"]) == set(of.seeds)
+
+
+@pytest.mark.parametrize("names", [["one", "one"], ["one", "two/three"]])
+def test_each_job_has_a_folder_of_its_own(names: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"^jobs: got the names {re.escape(str(names))}, each must be different"):
+        launch([job(name) for name in names], tmp_path, options())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_largest_jobs_go_first(tmp_path: Path) -> None:
