@@ -136,6 +136,8 @@ def test_all_that_a_class_learned_comes_back(tmp_path: Path) -> None:
     assert type(policy).__name__ == "AgentsPolicy"
     assert policy.about == {"algorithm": "Stays", "agents": 2, "seed": 0}
     assert (policy.rounds, policy.agent.still, policy.agent.moves.item()) == (2, 3, 3)
+    assert not policy.agent.training
+    assert not any(each.requires_grad for each in policy.agent.parameters())
     fresh = Stays(GAME, [0])
     assert not policy.network.head[-1].bias.equal(fresh.network.head[-1].bias)  # type: ignore[index,union-attr]
     policy.save(tmp_path / "again")

@@ -53,6 +53,9 @@ def test_the_heading_counts_the_survivors(tmp_path: Path) -> None:
         for index in range(3):
             film.seek(index)
             headings.append(np.asarray(film.convert("RGB"))[:-400])
+    names = (headings[0] != headings[0][0, 0]).any(-1)
+    assert names[:, :80].any(), "the first begins at the left edge"
+    assert names[:, -80:].any(), "the second ends at the right one"
     left, right = np.array_split(headings[0] != headings[2], 2, axis=1)
     assert right.any()  # where an agent fell
     assert not left.any()

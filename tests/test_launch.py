@@ -1,5 +1,6 @@
 """Many jobs: on one process or several, failures, what is refused before anything is touched."""
 
+import io
 import json
 import os
 import re
@@ -290,6 +291,17 @@ def test_progress_counts_earlier_calls_but_not_in_the_rate(
         progress.finish(jobs[1])
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
+
+
+@pytest.mark.parametrize(("patient", "shown"), [(False, True), (True, False)])
+def test_a_terminal_gets_a_bar_at_once_but_for_somebody_at_a_prompt(
+    patient: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress([job("short")], set(), patient=patient):
+        assert ("0%|" in stream.getvalue()) == shown
 
 
 def sections_of(out: Path) -> dict[str, list[dict[str, Any]]]:

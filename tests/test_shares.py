@@ -226,6 +226,34 @@ def test_ctrl_c_cancels_arrays_at_any_moment(
         assert "mfmarl-abc" in names
 
 
+def test_what_an_earlier_call_submitted_is_waited_for_and_its_record_then_goes(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    jobs = [job("one"), job("other", steps=400)]
+    recorded(tmp_path, *jobs)
+    launch(jobs, tmp_path, options())
+    command(commands, "squeue", "echo 'mfmarl-abc|12|RUNNING|None'")
+    with Progress(jobs, set()) as progress:
+        assert slurm.run(jobs, progress, [on_slurm(tmp_path)], Execution(), {}) == {}
+    assert progress.work == {each.name: each.work for each in jobs}
+    assert progress.finished == 2
+    assert not list((tmp_path / "jobs" / "slurm").glob("*.json"))
+    assert "Slurm: an earlier call has submitted mfmarl-abc, which is waited for" in capsys.readouterr().err
+
+
+def test_a_task_tells_how_much_is_done(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    one = job("one")
+    recorded(tmp_path, one)
+    (tmp_path / "jobs" / "slurm" / "12_progress.json").write_text(json.dumps({"one": 70}))
+    task = slurm.Task("mfmarl-abc", 0, [one], "12", "RUNNING")
+    with Progress([one], set()) as progress:
+        assert slurm.look_at(task, slurm.Seen("12", "RUNNING", "None"), progress, on_slurm(tmp_path)) == {}
+    assert (progress.work, task.waiting) == ({"one": 70}, [one])
+
+
 @pytest.mark.parametrize("name", ["50%", "a\\b", "a\nb"])
 def test_a_folder_that_slurm_would_write_otherwise_is_refused(name: str, tmp_path: Path, commands: Path) -> None:
     pytest.importorskip("submitit")
@@ -304,6 +332,7 @@ def test_what_is_submitted_is_on_record(
         "--array=0-2%3",
         "--partition=short",
         "--requeue",
+        "--signal=USR2@30",
         "--time=1440",
         "--cpus-per-task=2",
     ):
