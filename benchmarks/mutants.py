@@ -82,7 +82,7 @@ FURTHER = {
     "mfmarl/theory/learning.py": ("theory_learning",),
     "mfmarl/tournament": ("duel", "tournament", "tournament_jobs"),
     "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies"),
-    "reproduce": ("defaults",),
+    "reproduce": ("defaults", "all_script", "faults"),
 }
 # They start processes or train long: whoever is killed without them is killed sooner.
 SLOW = ("algorithms", "lightning", "duel", "launch", "faults", "recording", "theory_measurements")

@@ -525,6 +525,14 @@ def test_a_choice_changes_what_it_names_and_nothing_else() -> None:
     assert differ("mf-q-noise", "mf-q") == differ("mf-ac-noise", "mf-ac") == {"neighbourhood": Noise()}
 
 
+def test_a_study_of_another_length_is_refused_before_it_trains(sensitivity: Path) -> None:
+    words = arguments(sensitivity.parent, "--study", "sensitivity", "--seeds", "2", "--rounds", "10")
+    before = (sensitivity / "curves.csv").read_bytes()
+    with pytest.raises(ValueError, match=r"curves\.csv holds sensitivity, .* with 4 steps and 4 evaluations, and this"):
+        battle.run([*words, "--only", "training"])
+    assert (sensitivity / "curves.csv").read_bytes() == before
+
+
 def test_rivals_make_a_choice_alike_and_who_has_none_fights_as_it_is(sensitivity: Path) -> None:
     table = read_csv(sensitivity / "rivals.csv")
     pairs = {(row.algorithm, row.opponent) for row in table.itertuples()}

@@ -223,6 +223,7 @@ def test_epochs_are_the_rounds_between_evaluations() -> None:
     assert len(data.train_dataloader()) == 4
     assert len(data.val_dataloader()) == 1
     assert data.train_dataloader()[3] == data.play
+    assert data.train_dataloader().state_dict() == {"handed_out": 0}
     assert data.val_dataloader()[0] == data.evaluate
 
 
