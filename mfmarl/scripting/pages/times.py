@@ -27,7 +27,7 @@ CALLS = (
         "gaussian_squeeze",
         "--settings calibrated --full",
         "learning curves, calibrated",
-        jobs=r"^calibrated-.*-seeds-(1?\d|2[0-3])-",
+        jobs=r"^calibrated-(?!maac-1000-seeds-[5-7]).*-seeds-(1?\d|2[0-3])-",
         quick="--agents 100 500",
         claims=SQUEEZE,
     ),
@@ -47,6 +47,13 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
+        "--settings calibrated --algorithms maac --agents 1000 --seed 5 --seeds 3",
+        "calibrated, 1000 agents, MAAC to 8 seeds",
+        jobs="^calibrated-maac-1000-seeds-[5-7]",
+        claims="GS-3",
+    ),
+    Call(
+        "gaussian_squeeze",
         "--settings appendix --full",
         "learning curves, the appendix's values",
         jobs=r"^appendix-.*-seeds-(0-4|(\d)-\2)$",
@@ -57,6 +64,13 @@ CALLS = (
         "--settings appendix --algorithms il mf-q --agents 500 --seeds 48",
         "appendix, 500 agents, IL and MF-Q to 48 seeds",
         jobs="^appendix-(il|mf-q)-.*-seeds-(0-7|8-15|16-23|24-31|32-39|40-47)$",
+        claims="GS-2 GS-3 GS-4",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings appendix --algorithms il mf-q --agents 1000 --seed 5 --seeds 43",
+        "appendix, 1000 agents, IL and MF-Q to 48 seeds",
+        jobs="^appendix-(il|mf-q)-1000-seeds-(5-12|13-20|21-28|29-36|37-44|45-47)$",
         claims="GS-2 GS-3 GS-4",
     ),
     Call(
