@@ -18,7 +18,8 @@ from pettingzoo.utils.wrappers import BaseParallelWrapper
 from mfmarl.environments.battle import parallel_env as battle_pettingzoo
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
-from mfmarl.environments.battle.parallel_env import BattleParallelEnv
+from mfmarl.environments.battle.observation import Units
+from mfmarl.environments.battle.parallel_env import BattleParallelEnv, picture
 from mfmarl.environments.battle.scripts import rush
 
 with warnings.catch_warnings():
@@ -130,12 +131,12 @@ def test_the_living_are_truncated_when_time_is_up_and_observations_are_copies() 
 def test_the_picture_shows_walls_and_both_armies() -> None:
     env = BattleParallelEnv(agents=8, render_mode="rgb_array")
     env.reset(seed=1)
-    picture = env.render()
-    assert picture is not None
-    assert picture.shape == (128, 128, 3)
-    assert picture.dtype == np.uint8
-    cells = picture[::8, ::8]
-    assert (picture.reshape(16, 8, 16, 8, 3) == cells[:, None, :, None]).all()
+    shown = env.render()
+    assert shown is not None
+    assert shown.shape == (128, 128, 3)
+    assert shown.dtype == np.uint8
+    cells = shown[::8, ::8]
+    assert (shown.reshape(16, 8, 16, 8, 3) == cells[:, None, :, None]).all()
     assert (cells[[0, -1]] == 128).all()
     assert (cells[:, [0, -1]] == 128).all()
     units = env._battles.units()
@@ -147,15 +148,24 @@ def test_the_picture_shows_walls_and_both_armies() -> None:
     assert BattleParallelEnv(agents=2).render() is None
 
 
+def test_an_agent_is_as_pale_as_it_is_hurt() -> None:
+    places = torch.tensor([[[[1, 1], [2, 1], [3, 1]], [[1, 2], [2, 2], [-1, -1]]]], dtype=torch.int32)
+    hp = torch.tensor([[[10.0, 5.0, 0.5], [0.5, 10.0, 0.0]]])
+    cells = picture(Units(places, hp, hp > 0), 5, cell=1)
+    shares = [1, 0.65, 0.335]  # three tenths and, of the rest, as much as is left of 10
+    assert cells[1, 1:4, 0].tolist() == [int(255 - share * (255 - 200)) for share in shares]
+    assert cells[2, 1:4, 2].tolist() == [int(255 - 0.335 * (255 - 200)), 200, 255]
+
+
 def test_hurt_agents_are_paler_and_the_dead_are_gone() -> None:
     env = BattleParallelEnv(agents=8, render_mode="rgb_array")
     observations, _ = env.reset(seed=1)
     colours = []
     while env.agents:
         observations, *_ = env.step(rushing(env, observations))
-        picture = env.render()
-        assert picture is not None
-        cells = picture[::8, ::8][1:-1, 1:-1].reshape(-1, 3)
+        shown = env.render()
+        assert shown is not None
+        cells = shown[::8, ::8][1:-1, 1:-1].reshape(-1, 3)
         colours += [tuple(cell) for cell in cells.tolist()]
         units = int(env._battles.survivors.sum())
         assert (cells != 255).any(-1).sum() == units
