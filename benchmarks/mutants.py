@@ -80,7 +80,7 @@ FURTHER = {
     "mfmarl/theory/approximation.py": ("theory_approximation",),
     "mfmarl/theory/arguments.py": ("theory_approximation", "theory_contraction", "theory_learning", "theory_toy"),
     "mfmarl/theory/learning.py": ("theory_learning",),
-    "mfmarl/tournament": ("duel", "tournament", "tournament_jobs"),
+    "mfmarl/tournament": ("duel", "tournament", "tournament_jobs", "custom_armies"),
     "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies"),
     "reproduce": ("defaults", "all_script", "faults"),
 }

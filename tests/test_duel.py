@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Generator, Tensor
 
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle, Start
 from mfmarl.environments.battle.scripts import OPPONENTS
+from mfmarl.files import digest
 from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import found, run
 from mfmarl.jobs.launch import launch
@@ -253,6 +255,13 @@ def test_a_policy_that_changed_is_refused_and_makes_another_job(tmp_path: Path) 
         this.check()
     with pytest.raises(ValueError, match=r"^opponent must be one of"):
         Army("stroll").check()
+
+
+def test_an_army_that_cannot_act_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    file = tmp_path / "no.safetensors"
+    save_file({"weight": torch.zeros(2)}, file, {"kind": "policy"})
+    with pytest.raises(ValueError, match=r"no\.safetensors is no policy"):
+        Army(str(file), digest(file)).check()
 
 
 def test_an_army_that_moved_is_the_same_job(tmp_path: Path) -> None:

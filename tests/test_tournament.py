@@ -94,6 +94,14 @@ def test_part_of_a_pass_uses_all_runs_in_both_seats(seeds: int, opponent_seeds: 
                 assert abs(2 * first[run] - used[run]) <= 2
 
 
+def test_both_seats_and_both_orders_are_played_about_equally_often_whatever_the_number_of_rounds() -> None:
+    for rounds in range(1, 60):
+        fixtures = planned(rounds, 3, 3)
+        assert abs(2 * sum(each.seat == "left" for each in fixtures) - rounds) <= 2
+        assert abs(2 * sum(each.first == "yes" for each in fixtures) - rounds) <= 2
+    assert {each.first for each in planned(2, 2, 2)} == {"yes", "no"}
+
+
 def test_a_mirror_match_has_unordered_pairs_and_each_run_against_itself_last() -> None:
     fixtures = planned(10, 4)
     pairs = [(each.seed, each.opponent_seed) for each in fixtures]
