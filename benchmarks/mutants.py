@@ -58,8 +58,9 @@ FURTHER = {
     "mfmarl/exploration.py": ("defaults",),
     "mfmarl/environments": ("defaults",),
     "mfmarl/environments/gaussian_squeeze.py": ("environments",),
+    "mfmarl/evaluation": ("committed_figures",),
     "mfmarl/evaluation/tables.py": ("figures", "evaluation"),
-    "mfmarl/figures": ("figures_numbers",),
+    "mfmarl/figures": ("figures_numbers", "committed_figures"),
     "mfmarl/figures/theory": ("figures_theory",),
     "mfmarl/figures/film.py": ("figures_battle_film", "figures_ising"),
     "mfmarl/figures/gaussian_squeeze": ("figures",),
@@ -82,10 +83,10 @@ FURTHER = {
     "mfmarl/theory/learning.py": ("theory_learning",),
     "mfmarl/tournament": ("duel", "tournament", "tournament_jobs", "custom_armies"),
     "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies"),
-    "reproduce": ("defaults", "all_script", "faults"),
+    "reproduce": ("defaults", "all_script", "committed_figures", "faults"),
 }
 # They start processes or train long: whoever is killed without them is killed sooner.
-SLOW = ("algorithms", "lightning", "duel", "launch", "faults", "recording", "theory_measurements")
+SLOW = ("committed_figures", "algorithms", "lightning", "duel", "launch", "faults", "recording", "theory_measurements")
 PATIENCE = 900  # seconds for the tests of one mutant: who needs more has hung, and is noticed
 PRELOADED = ("torch", "pytorch_lightning", "pandas", "matplotlib.pyplot", "seaborn", "scipy.stats")
 

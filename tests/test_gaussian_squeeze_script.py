@@ -20,7 +20,7 @@ from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.results import with_baselines
 from reproduce import gaussian_squeeze
 from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, STUDIES, GaussianSqueezeOptions
-from tests.support import draws_as_committed, written
+from tests.support import written
 
 ROOT = Path(__file__).parents[1]
 HERE = ["--workers", "1", "--accelerator", "cpu"]
@@ -130,27 +130,6 @@ def test_scaling_writes_what_it_says(tmp_path: Path) -> None:
     out = tmp_path / "scaling"
     assert len(read_csv(out / "curves.csv")[[*GROUP]].drop_duplicates()) == 4
     assert {"scaling.png", "scaling.pdf"} < set(written(out))
-
-
-@pytest.mark.parametrize(
-    ("words", "folder", "table"),
-    [("--study joint-steps", "joint_steps", "study.csv"), ("--scale-target", "scaling", "curves.csv")],
-)
-def test_committed_tables_make_the_committed_summary_and_figures(
-    words: str, folder: str, table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out, committed = tmp_path / folder, ROOT / "results/gaussian_squeeze" / folder
-    out.mkdir()
-    for name in (table, "provenance.json"):
-        shutil.copy(committed / name, out)
-    assert main(lambda: gaussian_squeeze.run([*words.split(), "--figures-only", "--out", str(tmp_path)])) == 0
-    made, known = written(out), written(committed)
-    assert set(made) == set(known) - {"SHA256SUMS"}
-    assert made["summary.csv"] == known["summary.csv"]
-    told = capsys.readouterr().out
-    for name in made:
-        assert (str(out / name) in told) == (name != "provenance.json")
-        assert made[name] == known[name] or (name.endswith((".png", ".pdf")) and not draws_as_committed()), name
 
 
 def test_a_study_varies_what_it_names_and_nothing_else() -> None:
