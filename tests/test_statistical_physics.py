@@ -268,6 +268,17 @@ def test_mean_field_iteration_stays_on_the_side_it_starts_on() -> None:
     assert mean_field_iteration(field, 1.0).max() < -0.9
 
 
+def test_mean_field_iteration_of_two_lattices_is_each_lattices_own() -> None:
+    """By default each starts on its field's side, and goes on until the slower one has settled."""
+    two = torch.tensor([0.1, -0.1], dtype=torch.float64).view(2, 1, 1).expand(2, 3, 3)
+    high, low = (mean_field_magnetisation(1.0, field) for field in (0.1, -0.1))
+    assert mean_field_iteration(two, 1.0).mean((1, 2)).tolist() == pytest.approx([high, low], abs=1e-10)
+    one_settled = torch.tensor([0.0, 0.3], dtype=torch.float64).view(2, 1, 1).expand(2, 3, 3)
+    found = mean_field_iteration(one_settled, 3.0, start=torch.zeros(2, 3, 3)).mean((1, 2)).tolist()
+    assert found == pytest.approx([0, mean_field_magnetisation(3.0, 0.3)], abs=1e-10)
+    assert mean_field_iteration(ZERO, 3.0, start=ZERO, max_iterations=1).tolist() == ZERO.tolist()
+
+
 def test_mean_field_iteration_says_when_it_does_not_converge() -> None:
     staggered = 1.0 - 2.0 * (torch.arange(4).view(4, 1) + torch.arange(4)).remainder(2)
     with pytest.raises(RuntimeError, match=r"within max_iterations = 200: the last change was 1\.92"):
@@ -321,6 +332,10 @@ ZERO = torch.zeros(4, 4)
         (lambda: enumerate_states(3, 0.0, nan), "coupling must be finite, got nan"),
         (lambda: mean_field_magnetisation(1.0, nan), "field must be finite, got nan"),
         (lambda: mean_field_iteration(ZERO * nan, 1.0), "field must be finite"),
+        (lambda: mean_field_iteration(torch.eye(4) / torch.eye(4).T, 1.0), "field must be finite"),
+        (lambda: mean_field_iteration(torch.zeros(0, 3, 3), 1.0), "L at least 3, got shape [0, 3, 3]"),
+        (lambda: mean_field_iteration(ZERO, 1.0, start=2 * torch.eye(4)), "start must be in [-1, 1]"),
+        (lambda: mean_field_iteration(ZERO, 1.0, tolerance=1.0), "tolerance must be between 0 and 1, got 1.0"),
         (lambda: mean_field_iteration(torch.zeros(4, 3), 1.0), "L at least 3, got shape [4, 3]"),
         (lambda: mean_field_iteration(torch.zeros(2, 2), 1.0), "L at least 3, got shape [2, 2]"),
         (lambda: mean_field_iteration(torch.zeros(3), 1.0), "L at least 3, got shape [3]"),
