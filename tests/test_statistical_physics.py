@@ -242,6 +242,7 @@ def test_mean_field_solution_is_the_largest_and_right_in_the_limits() -> None:
     assert [mean_field_magnetisation(1e-300, field) for field in (0.0, 1.0, -1.0)] == [1.0, 1.0, -1.0]
     assert mean_field_magnetisation(1e20, 1e20) == pytest.approx(np.tanh(1.0), rel=1e-12)
     assert 0 < mean_field_magnetisation(2.0 - 1e-14) < 1e-6
+    assert mean_field_magnetisation(1e300, 1e-300) == 0, "h / tau is below the least float"
 
 
 @pytest.mark.parametrize(("temperature", "field"), [(0.5, 0.0), (1.8, 0.0), (2.5, 0.0), (1.2, 0.4), (1.2, -0.4)])

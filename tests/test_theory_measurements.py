@@ -24,6 +24,7 @@ from mfmarl.measurements import (
     stationary,
     toy,
 )
+from mfmarl.measurements.job import MeasurementJob
 from mfmarl.measurements.report import against_exact, filled_in, number
 from mfmarl.measurements.rows import COLUMNS, mean_row, row, share_row, table
 from mfmarl.measurements.training import ising_tables, network_values, slow_down
@@ -107,6 +108,14 @@ def test_the_learning_rate_falls_linearly_over_the_second_half() -> None:
     for done, share in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.502), (0.9, 0.202), (1.0, 0.002)):
         slow_down(optimizer, 0.1, done)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * share)
+
+
+def test_a_measurement_is_one_piece_of_work_and_says_when_it_is_done() -> None:
+    job = MeasurementJob("table", "mfmarl.measurements.toy.table_values", 0, {})
+    told: list[tuple[int, int]] = []
+    rows = job.do(SimpleNamespace(report=lambda *how_far: told.append(how_far)))  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(rows, toy.table_values(0))
+    assert told == [(job.work, job.work)] == [(1, 1)]
 
 
 def test_network_values_are_the_networks_own() -> None:
