@@ -102,7 +102,7 @@ NAMES |= {other: name for name, other in NAMES.items() if other not in ("sum", "
 # How a figure looks, what is said while work goes on, how long a solver goes on, and zip's guard: no number that
 # anybody reads.
 COSMETIC = {
-    *("strict", "xtol", "rtol", "xatol", "maxiter"),
+    *("strict", "xtol", "xatol", "maxiter"),
     *("linewidth", "markersize", "markeredgewidth", "alpha", "fontsize", "zorder", "shade", "strength", "size"),
     *("handlelength", "xytext", "pad", "aspect", "shrink", "width_ratios", "height_ratios", "nbins", "bbox_to_anchor"),
     *("fraction", "height", "labelspacing", "columnspacing", "figsize", "flush", "help", "subs", "loc", "color"),
