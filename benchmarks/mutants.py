@@ -100,9 +100,10 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }
 NAMES = {"min": "max", "mean": "sum", "argmax": "argmin", "all": "any", "low": "high", "floor": "ceil", "log": "exp"}
 NAMES |= {other: name for name, other in NAMES.items() if other not in ("sum", "exp")}
-# How a figure looks, what is said while work goes on, and zip's guard: no number that anybody reads.
+# How a figure looks, what is said while work goes on, how long a solver goes on, and zip's guard: no number that
+# anybody reads.
 COSMETIC = {
-    "strict",
+    *("strict", "xtol", "xatol", "maxiter"),
     *("linewidth", "markersize", "markeredgewidth", "alpha", "fontsize", "zorder", "shade", "strength", "size"),
     *("handlelength", "xytext", "pad", "aspect", "shrink", "width_ratios", "height_ratios", "nbins", "bbox_to_anchor"),
     *("fraction", "height", "labelspacing", "columnspacing", "figsize", "flush", "help", "subs", "loc", "color"),

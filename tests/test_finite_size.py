@@ -178,6 +178,18 @@ def test_crossing_of_sizes_with_other_temperatures() -> None:
     assert crossings(kept)["estimate"].item() == pytest.approx(1.14, abs=1e-6)
 
 
+def test_by_default_all_temperatures_are_used_and_a_curve_has_101_points() -> None:
+    data = table(drawn(lambda size, temperature, _: 0.6 - size * (temperature - 1.14) / 10), 1, (8, 16))
+    cold = data.assign(temperature=data["temperature"] - 0.5)
+    assert crossings(cold)["estimate"].item() == pytest.approx(0.64, abs=1e-6)
+    curves = fits(cold).groupby("size")["temperature"]
+    assert curves.size().tolist() == [101, 101]
+    assert (curves.min().tolist(), curves.max().tolist()) == (
+        [cold["temperature"].min()] * 2,
+        [cold["temperature"].max()] * 2,
+    )
+
+
 def test_curves_that_do_not_cross_give_nan() -> None:
     apart = table(drawn(lambda size, temperature, _: 0.6 - temperature / 10 + size / 100), 3, (8, 16))
     rising = table(drawn(lambda size, temperature, _: 0.6 + size * (temperature - 1.14) / 10), 3, (8, 16))
@@ -247,6 +259,10 @@ def test_bad_input_is_refused() -> None:
             estimate(data.iloc[:0])
         with pytest.raises(ValueError, match="finite"):
             estimate(data.assign(fourth_magnetisation=math.nan))
+        with pytest.raises(ValueError, match="finite"):
+            estimate(data.assign(squared_magnetisation=[math.inf, *data["squared_magnetisation"].iloc[1:]]))
+        with pytest.raises(ValueError, match="each seed once"):
+            estimate(pd.concat([data, data.iloc[:1]]))
         with pytest.raises(ValueError, match="each seed once"):
             estimate(pd.concat([data, data]))
         with pytest.raises(ValueError, match="confidence"):
@@ -263,8 +279,12 @@ def test_bad_input_is_refused() -> None:
         crossings(
             pd.concat([data[data["size"] == 4], data[data["size"] == 8].assign(temperature=data["temperature"] + 1)])
         )
-    with pytest.raises(ValueError, match=r"one shape \[..., seeds\]"):
-        binder_cumulant(np.ones(2), np.ones(3))
+    touching = data["temperature"] - WINDOW[0] + WINDOW[-1]
+    with pytest.raises(ValueError, match="in common"):
+        crossings(pd.concat([data[data["size"] == 4], data.assign(temperature=touching)[data["size"] == 8]]))
+    for second, fourth in ((np.ones(2), np.ones(3)), (np.ones(()), np.ones(())), (np.ones((2, 0)), np.ones((2, 0)))):
+        with pytest.raises(ValueError, match=r"one shape \[..., seeds\]"):
+            binder_cumulant(second, fourth)
 
 
 @pytest.mark.slow

@@ -242,6 +242,7 @@ def test_mean_field_solution_is_the_largest_and_right_in_the_limits() -> None:
     assert [mean_field_magnetisation(1e-300, field) for field in (0.0, 1.0, -1.0)] == [1.0, 1.0, -1.0]
     assert mean_field_magnetisation(1e20, 1e20) == pytest.approx(np.tanh(1.0), rel=1e-12)
     assert 0 < mean_field_magnetisation(2.0 - 1e-14) < 1e-6
+    assert mean_field_magnetisation(1e300, 1e-300) == 0, "h / tau is below the least float"
 
 
 @pytest.mark.parametrize(("temperature", "field"), [(0.5, 0.0), (1.8, 0.0), (2.5, 0.0), (1.2, 0.4), (1.2, -0.4)])
@@ -266,6 +267,17 @@ def test_mean_field_iteration_stays_on_the_side_it_starts_on() -> None:
     high = mean_field_iteration(field, 1.0, start=torch.ones(4, 4))
     assert high.min() > 0.9
     assert mean_field_iteration(field, 1.0).max() < -0.9
+
+
+def test_mean_field_iteration_of_two_lattices_is_each_lattices_own() -> None:
+    """By default each starts on its field's side, and goes on until the slower one has settled."""
+    two = torch.tensor([0.1, -0.1], dtype=torch.float64).view(2, 1, 1).expand(2, 3, 3)
+    high, low = (mean_field_magnetisation(1.0, field) for field in (0.1, -0.1))
+    assert mean_field_iteration(two, 1.0).mean((1, 2)).tolist() == pytest.approx([high, low], abs=1e-10)
+    one_settled = torch.tensor([0.0, 0.3], dtype=torch.float64).view(2, 1, 1).expand(2, 3, 3)
+    found = mean_field_iteration(one_settled, 3.0, start=torch.zeros(2, 3, 3)).mean((1, 2)).tolist()
+    assert found == pytest.approx([0, mean_field_magnetisation(3.0, 0.3)], abs=1e-10)
+    assert mean_field_iteration(ZERO, 3.0, start=ZERO, max_iterations=1).tolist() == ZERO.tolist()
 
 
 def test_mean_field_iteration_says_when_it_does_not_converge() -> None:
@@ -321,6 +333,10 @@ ZERO = torch.zeros(4, 4)
         (lambda: enumerate_states(3, 0.0, nan), "coupling must be finite, got nan"),
         (lambda: mean_field_magnetisation(1.0, nan), "field must be finite, got nan"),
         (lambda: mean_field_iteration(ZERO * nan, 1.0), "field must be finite"),
+        (lambda: mean_field_iteration(torch.eye(4) / torch.eye(4).T, 1.0), "field must be finite"),
+        (lambda: mean_field_iteration(torch.zeros(0, 3, 3), 1.0), "L at least 3, got shape [0, 3, 3]"),
+        (lambda: mean_field_iteration(ZERO, 1.0, start=2 * torch.eye(4)), "start must be in [-1, 1]"),
+        (lambda: mean_field_iteration(ZERO, 1.0, tolerance=1.0), "tolerance must be between 0 and 1, got 1.0"),
         (lambda: mean_field_iteration(torch.zeros(4, 3), 1.0), "L at least 3, got shape [4, 3]"),
         (lambda: mean_field_iteration(torch.zeros(2, 2), 1.0), "L at least 3, got shape [2, 2]"),
         (lambda: mean_field_iteration(torch.zeros(3), 1.0), "L at least 3, got shape [3]"),

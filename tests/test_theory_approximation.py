@@ -219,6 +219,11 @@ def test_floats_of_sixteen_bits_are_widened_and_leading_shapes_broadcast() -> No
         assert tangential_norm(torch.diag(torch.tensor([1.0, -1.0], dtype=kind))).item() == pytest.approx(0, abs=1e-7)
     bound = remainder_bound(torch.eye(2).expand(4, 1, 2, 2), torch.full((3, 2), 0.5))
     assert bound.tolist() == [[0.25] * 3] * 4
+    assert remainder_bound(torch.eye(2).expand(3, 2, 2), torch.full((4, 3, 2), 0.5)).shape == (4, 3)
+    assert remainder_bound(torch.eye(2).expand(3, 2, 2), torch.full((1, 2), 0.5)).shape == (3,)
+    assert mean_neighbour_action(np.array([[0, 1], [1, 0]])).dtype == torch.float32
+    assert mean_neighbour_action(np.array([[0.0, 1.0]])).dtype == torch.float64
+    assert mean_neighbour_action([[1], [1]]).tolist() == [1], "a single action"
 
 
 def test_every_quadratic_of_two_actions_attains_the_bound() -> None:
@@ -334,6 +339,18 @@ def test_pairwise_fit_where_squares_of_rewards_underflow() -> None:
             lambda: remainder_bound(torch.eye(2).expand(4, 2, 2), torch.full((3, 2), 0.5)),
             "hessian and mean_action must have leading shapes that fit, got [4], [3]",
         ),
+        *[
+            (
+                lambda h=one, m=other: remainder_bound(torch.eye(2).expand(*h, 2, 2), torch.full((*m, 2), 0.5)),
+                "must have leading shapes that fit",
+            )
+            for one, other in (((5, 4), (6, 4)), ((2,), (3,)))
+        ],
+        (lambda: remainder(smooth, [[1, 1], [1, 0]]), "neighbours must be one-hot"),
+        (lambda: hessian(smooth, torch.zeros(0)), "points must be [..., D] with D at least 1, got shape [0]"),
+        (lambda: tangential_norm(torch.zeros(0, 0)), "hessian must be [..., D, D], got shape [0, 0]"),
+        (lambda: simplex_gap([1.5, -0.5]), "mean_action must be a distribution"),
+        (lambda: simplex_gap([[0.5, 0.5], [0.7, 0.7]]), "mean_action must be a distribution"),
         (lambda: tangential_norm(torch.tensor(2.0)), "hessian must be [..., D, D], got shape []"),
         (lambda: tangential_norm(torch.full((2, 2), torch.nan)), "hessian must be finite"),
         (lambda: tangential_norm(torch.ones(2, 2) * 1j), "hessian must be of real numbers"),

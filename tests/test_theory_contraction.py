@@ -33,7 +33,7 @@ from mfmarl.theory import (
     spin_factors,
     sufficient_temperature,
 )
-from mfmarl.theory.contraction import Order, _largest_temperature
+from mfmarl.theory.contraction import LOWEST, Order, _largest_temperature, _numbers, _plainly_contracting
 from mfmarl.theory.graphs import GRAPHS, colours, complete, grid, path, ring, star, torus
 from mfmarl.theory.softmax import Constant
 
@@ -55,7 +55,10 @@ def test_graphs_by_hand() -> None:
     assert star(2).tolist() == [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
     assert grid(2, 2).sum(1).tolist() == [2, 2, 2, 2]
     assert torus(3)[4].nonzero()[0].tolist() == [1, 3, 5, 7]
-    assert path(1).tolist() == [[0]]
+    assert path(1).tolist() == complete(1).tolist() == [[0]]
+    assert star(1).tolist() == path(2).tolist()
+    assert grid(1, 3).tolist() == grid(3, 1).tolist() == path(3).tolist()
+    assert [len(graph()) for graph in GRAPHS.values()] == [16, 25, 12, 10, 10, 10, 16]
     for graph in GRAPHS.values():
         assert (graph() == graph().T).all()
 
@@ -150,6 +153,7 @@ def test_one_sweep_by_hand_in_every_order() -> None:
     damped = iterate(path(2), 0.5, [0.3, 0.8], "one-at-a-time", damping=0.25, coupling=-2.0, sweeps=1)[1]
     first = 0.75 * 0.3 - 0.25 * tanh(2 * 0.8)
     assert damped.tolist() == pytest.approx([first, 0.75 * 0.8 - 0.25 * tanh(2 * first)], abs=1e-15)
+    assert iterate(path(2), 0.5, [0.3, 0.8]).shape == (1001, 2)
 
 
 def test_site_without_neighbours_goes_to_even_play() -> None:
@@ -200,6 +204,19 @@ def test_period_of_what_does_not_repeat_is_zero() -> None:
     assert period(np.arange(20.0)) == 0
     assert period(np.array([0.0, 1.0, 2.0] * 8)) == 3
     assert period(np.ones((16, 2, 3))) == 1
+    assert period(np.ones(16), tolerance=0.0) == 1
+    assert period(np.tile([0.0, 1.5e-9], 10)) == 2, "differences above 1e-9 count"
+    assert period(np.tile(np.arange(8.0), 3)) == 8
+    assert period(np.tile(np.arange(9.0), 3)) == 0
+
+
+def test_measured_factor_by_hand() -> None:
+    """The geometric mean over the second half of the steps that are above the smallest distance."""
+    assert measured_factor([1, 0.9, 0.8, 0.4, 0.1, 0.01, 0]) == pytest.approx(sqrt(0.01 / 0.4))
+    assert measured_factor([1, 0.5, 0.25, 0.125, 0]) == pytest.approx(0.125 / 0.25)
+    assert measured_factor([1, 0.5, 0.25, 0.125, 1e-10, 0]) == pytest.approx(0.125 / 0.25), "rounding"
+    assert measured_factor([1, 0.5, 0.25, 0.125, 1.5e-10, 0]) == pytest.approx(sqrt(1.5e-10 / 0.25))
+    assert np.isnan(measured_factor([1, 0.5, 0.25, 0]))
 
 
 def test_spin_factors_as_slopes_of_the_maps() -> None:
@@ -326,6 +343,8 @@ def test_policy_map_radius_of_identical_agents_and_by_differences() -> None:
     jacobian, policy = np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([0.3, 0.7])
     found = policy_map_radius(np.tile(policy, (4, 1)), np.tile(jacobian, (4, 1, 1)), 2.0)
     assert found == pytest.approx(0.3 * 0.7 * 3 / 2, rel=1e-9)
+    pair = policy_map_radius(np.tile(policy, (2, 1)), np.tile(jacobian, (2, 1, 1)), 2.0)
+    assert pair == pytest.approx(0.3 * 0.7 * 3 / 2, rel=1e-9)
     # Ising on the complete graph: lambda rho / (2 tau) with Q = +-(lambda/2) (N - 1) (2 abar_up - 1).
     reward = (5 - 1) / 2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     even = np.full((5, 2), 0.5)
@@ -367,6 +386,16 @@ def test_mean_number_map_by_hand() -> None:
     assert mean_number_map(game, crossing, 0.3)[0] == pytest.approx(0.5, abs=1e-9)
 
 
+def test_numbers_are_iterated_as_the_map_says() -> None:
+    game, start = GaussianSqueeze(100), np.array([1.0, 5.0])
+    together = iterate_number(game, 20.0, start)
+    assert together.shape == (1001, 2)
+    assert together[:2] == pytest.approx(np.array([start, mean_number_map(game, start, 20.0)[0]]), abs=1e-12)
+    first, second = iterate_number(game, 20.0, start, damping=0.3, steps=2)[1:]
+    assert first == pytest.approx(0.7 * start + 0.3 * mean_number_map(game, start, 20.0)[0], abs=1e-12)
+    assert second == pytest.approx(0.7 * first + 0.3 * mean_number_map(game, first, 20.0)[0], abs=1e-12)
+
+
 @pytest.mark.parametrize("damping", [1.0, 0.5])
 def test_flip_temperature_from_both_sides(damping: float) -> None:
     game = GaussianSqueeze(100)
@@ -402,6 +431,85 @@ def test_what_happens_in_a_narrow_band_of_temperatures_is_found() -> None:
     found = _largest_temperature(GaussianSqueeze(100), 1.0, lambda temperature: 0.56 < temperature < 0.6)
     assert found == pytest.approx(0.6, rel=1e-9)
     assert _largest_temperature(GaussianSqueeze(100), 1.0, lambda temperature: False) == 0
+
+
+def test_temperatures_are_sought_down_to_the_lowest() -> None:
+    game = GaussianSqueeze(100)
+    lowest = LOWEST * _plainly_contracting(game)
+    found = _largest_temperature(game, 1.0, lambda temperature: temperature < 2 * lowest)
+    assert found == pytest.approx(2 * lowest, rel=1e-9)
+    assert _largest_temperature(game, 1.0, lambda temperature: temperature < lowest / 2) == 0
+
+
+NOTHING_PAYS = GaussianSqueeze(2, mu=1000.0, sigma=1.0, actions=2)
+
+
+@pytest.mark.parametrize(
+    "game",
+    [GaussianSqueeze(100), GaussianSqueeze(10), GaussianSqueeze(30, 40.0, 0.5), GaussianSqueeze(3, 0.0, 2.0, 4)],
+)
+def test_contraction_is_plain_by_half_the_range_of_actions_times_the_steepest_reward(game: GaussianSqueeze) -> None:
+    """(N - 1) (D - 1) / 2 times the largest |G'| over all totals, here by differences, and one percent more."""
+    total, step = np.linspace(0, game.agents * (game.actions - 1), 200_001), 1e-6
+    up, down = ((x := total + sign * step) * np.exp(-(((x - game.mu) / game.sigma) ** 2)) for sign in (1, -1))
+    steepest = np.abs(up - down).max() / (2 * step)
+    expected = (game.agents - 1) * (game.actions - 1) / 2 * steepest * 1.01
+    assert _plainly_contracting(game) == pytest.approx(expected, rel=1e-3)
+    assert largest_slope(game, _plainly_contracting(game)) < 1
+
+
+def test_play_that_nothing_pays_is_uniform_at_every_temperature() -> None:
+    assert _plainly_contracting(NOTHING_PAYS) == 1
+    assert contraction_temperature(NOTHING_PAYS) == several_temperature(NOTHING_PAYS) == 0
+    assert fixed_points(NOTHING_PAYS, 0.1).tolist() == [0.5], "one of the numbers looked at, told once"
+
+
+@pytest.mark.parametrize(
+    ("game", "all_inside"),
+    [
+        (GaussianSqueeze(100), False),
+        (GaussianSqueeze(20_000), False),
+        (GaussianSqueeze(100, 400.0, 20.0), True),
+        (GaussianSqueeze(100, 400.0, 9.0), True),
+        (GaussianSqueeze(30, 140.0, 0.5), True),
+    ],
+)
+def test_numbers_lie_as_close_as_they_are_said_to(game: GaussianSqueeze, all_inside: bool) -> None:
+    """100 in a sigma within 8 sigma of mu for every own action, two in an action around the best, 2000 in all."""
+    others, largest = game.agents - 1, game.actions - 1
+    numbers = _numbers(game)
+    assert (numbers[0], numbers[-1]) == (0, largest)
+    gaps = np.diff(numbers)
+    assert 0 < gaps.min() <= gaps.max() <= largest / 2000 * (1 + 1e-9)
+
+    def furthest(totals: Array) -> float:
+        y = totals[(totals >= 0) & (totals <= largest * others)] / others
+        above = np.searchsorted(numbers, y)
+        nearest = np.minimum(numbers[above] - y, y - numbers[np.maximum(above - 1, 0)])
+        return float(np.abs(nearest).max()) * others
+
+    window = game.mu + game.sigma * np.linspace(-8, 8, 3201)
+    for action in range(game.actions):
+        assert furthest(window - action) <= game.sigma / 200 * (1 + 1e-6)
+    best = (game.mu + sqrt(game.mu**2 + 2 * game.sigma**2)) / 2  # where G' = 0
+    assert furthest(best + np.arange(-2 * game.actions, 2 * game.actions) / 2) < 1e-9
+    if all_inside:
+        windows = game.actions * 1601 if game.sigma < largest else 1601 + largest * 100 / game.sigma
+        assert len(numbers) <= 2001 + windows + 200 + 4 * game.actions
+
+
+def test_largest_slope_is_finer_than_the_numbers_looked_at() -> None:
+    game, temperature = GaussianSqueeze(100), 30.0
+    for damping in (1.0, 0.6):
+
+        def slopes(y: Array, d: float = damping) -> Array:
+            return np.abs(1 - d + d * mean_number_map(game, y, temperature)[1])
+
+        coarse = np.linspace(0, 9, 9001)
+        best = coarse[slopes(coarse).argmax()]
+        fine = slopes(np.linspace(max(best - 1e-3, 0), min(best + 1e-3, 9), 20_001)).max()
+        assert largest_slope(game, temperature, damping) == pytest.approx(fine, rel=1e-9)
+    assert largest_slope(game, temperature) == largest_slope(game, temperature, 1.0)
 
 
 def test_numbers_are_looked_at_closely_whatever_the_game() -> None:
@@ -454,6 +562,14 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: star(0), "leaves must be an integer of at least 1, got 0"),
         (lambda: critical_temperature(np.ones((2, 3))), "adjacency must be [N, N]"),
         (lambda: critical_temperature(np.eye(3)), "adjacency must be 0 on its diagonal"),
+        (lambda: critical_temperature([[0, 1], [1, 2]]), "adjacency must be 0 on its diagonal, got [0.0, 2.0]"),
+        (lambda: critical_temperature([1.0, 2.0]), "adjacency must be [N, N] with N at least 1, got shape [2]"),
+        (lambda: critical_temperature(np.zeros((2, 2, 2))), "adjacency must be [N, N]"),
+        (lambda: critical_temperature(np.zeros((0, 0))), "adjacency must be [N, N] with N at least 1"),
+        (lambda: softmax_jacobian([1.5, -0.5], 1.0), "policy must be a distribution"),
+        (lambda: softmax_jacobian(1.0, 1.0), "policy must be a distribution"),
+        (lambda: softmax_jacobian(np.zeros((0, 2)), 1.0), "policy must be a distribution"),
+        (lambda: policy_map_radius(np.full((3, 2), 0.5), np.ones((2, 2, 2)), 1.0), "got (3, 2), (2, 2, 2)"),
         (lambda: critical_temperature(np.array([[0, np.inf], [1, 0]])), "adjacency must be finite"),
         (lambda: critical_temperature(ring(3), float("nan")), "coupling must be a finite real number, got nan"),
         (lambda: iterate(ring(3), 0.0, np.zeros(3)), "temperature must be positive and finite, got 0.0"),

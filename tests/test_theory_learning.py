@@ -184,6 +184,8 @@ def test_games_without_a_common_best_are_refused() -> None:
     others = np.arange(5) / 4
     congestion = np.stack([others, 1 - others])[None]
     assert not has_global_optima(MarkovGame(congestion, np.ones((1, 6, 1)), 0.0), congestion)
+    one_of_two = np.concatenate([congestion, np.stack([1 - others, others])[None]])
+    assert not has_global_optima(MarkovGame(one_of_two, np.full((2, 6, 2), 0.5), 0.0), one_of_two)
 
 
 def test_glie_and_the_visits_that_it_leaves() -> None:
@@ -222,6 +224,7 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
         assert m > 0.1
     assert herding_amplitude(0.5) == herding_amplitude(7.0) == 0
     assert herding_amplitude(0.01) == pytest.approx(1)
+    assert herding_amplitude(float(np.nextafter(0.5, 0))) < 1e-6, "sqrt(3 (1 - 2 T)) close to T = 1/2"
 
 
 @pytest.mark.parametrize(
@@ -254,6 +257,9 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
         (lambda: coupled_game(1), "agents must be an integer of at least 2, got 1"),
         (lambda: coupled_game(discount=1.0), "discount must be in [0, 1), got 1.0"),
         (lambda: MarkovGame(np.ones((2, 3, 2)), np.ones((2, 3, 2)), 0.5), "reward must be [states, 2, agents]"),
+        (lambda: MarkovGame(np.ones((1, 2, 0)), np.ones((1, 1, 1)), 0.5), "reward must be [states, 2, agents]"),
+        (lambda: MarkovGame(np.ones((0, 2, 2)), np.ones((0, 3, 0)), 0.5), "reward must be [states, 2, agents]"),
+        (lambda: congestion_rewards(1), "actions must be 0 or 1 of at least 2 agents, got shape []"),
         (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 2, 1)), 0.5), "transition must be [1, 3, 1] like reward"),
         (lambda: MarkovGame(np.ones((1, 2, 2)), np.ones((1, 3, 1)) / 2, 0.5), "transition must be a distribution"),
         (lambda: equilibria(coupled_game(10)), "at most 262144 profiles, got 2^20"),

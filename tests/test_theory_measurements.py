@@ -24,9 +24,10 @@ from mfmarl.measurements import (
     stationary,
     toy,
 )
+from mfmarl.measurements.job import MeasurementJob
 from mfmarl.measurements.report import against_exact, filled_in, number
 from mfmarl.measurements.rows import COLUMNS, mean_row, row, share_row, table
-from mfmarl.measurements.training import ising_tables, network_values
+from mfmarl.measurements.training import ising_tables, network_values, slow_down
 from mfmarl.theory import StationarySite, congestion_rewards, learned_table
 from reproduce.theory import MEASUREMENTS
 
@@ -48,6 +49,8 @@ def test_rows_are_tidy_and_read_back() -> None:
     assert list(rows.columns) == COLUMNS
     assert rows["setting"].tolist()[:2] == ["values=a network; temperature=1.5", "values=a network; temperature=2"]
     assert (rows["value"].iloc[1], rows["n"].iloc[1]) == (2.0, 3)
+    assert row("TH-1", "x", 1.0, agents=1000)["n"] == 1
+    assert row("TH-1", "x", 1.0, agents=1000, rate=1 / 3)["setting"] == "agents=1000; rate=0.333333"
     assert 1 <= float(rows.loc[1, "low"]) < 2 < float(rows.loc[1, "high"]) <= 3  # type: ignore[arg-type]
     assert (rows.loc[2, "value"], rows.loc[2, "n"]) == (0.75, 4)
     assert np.isnan(mean_row("TH-1", "x", [1.0, 2.0])["low"])  # type: ignore[call-overload]
@@ -94,6 +97,25 @@ def test_against_exact_leaves_out_what_nobody_knows() -> None:
     assert lines.to_dict("records") == [
         {"claim": "TH-1", "quantity": "largest |e|", "rows": 1, "largest_difference": 0.25}
     ]
+    several = table(
+        [row("toy", "a", 1.0, exact=1.5), row("TH-1", "b", 2.0, exact=1.0), row("toy", "a", 3.0, exact=3.0)]
+    )
+    assert against_exact(several).to_numpy().tolist() == [["TH-1", "b", 1, 1.0], ["toy", "a", 2, 0.5]]
+
+
+def test_the_learning_rate_falls_linearly_over_the_second_half() -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=9.0)
+    for done, share in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.502), (0.9, 0.202), (1.0, 0.002)):
+        slow_down(optimizer, 0.1, done)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * share)
+
+
+def test_a_measurement_is_one_piece_of_work_and_says_when_it_is_done() -> None:
+    job = MeasurementJob("table", "mfmarl.measurements.toy.table_values", 0, {})
+    told: list[tuple[int, int]] = []
+    rows = job.do(SimpleNamespace(report=lambda *how_far: told.append(how_far)))  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(rows, toy.table_values(0))
+    assert told == [(job.work, job.work)] == [(1, 1)]
 
 
 def test_network_values_are_the_networks_own() -> None:

@@ -171,6 +171,7 @@ def test_learned_value_is_the_recursion_and_visits_its_inverse() -> None:
             if alpha < 1:
                 assert visits_until(value, reward, alpha) == pytest.approx(visits, abs=1e-12)
             value += alpha * (reward - value)
+    assert [visits_until(value, 2.0, 1.0) for value in (0.0, 1.0)] == [0, 1], "one visit tells all"
     assert visits_until(1.0, 2.0, 1e-300) == pytest.approx(log(2) * 1e300)
 
 

@@ -65,4 +65,4 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _text(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, int) else f"{value:.6g}"
+    return value if isinstance(value, str) else f"{value:g}"

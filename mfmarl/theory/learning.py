@@ -257,19 +257,17 @@ def equilibria(game: MarkovGame, tolerance: float = 1e-10) -> list[Equilibrium]:
 def nash_q_values(game: MarkovGame) -> Array:
     """The Nash Q-values `Q(s, a, k)`, `[S, 2, N]`: a now, against k others on action 1, equilibrium from then on.
 
-    Of several equilibria it is the one that pays every agent the most in every state.
+    Of several equilibria it is the one that pays every agent the most in every state. It pays all alike, for where two
+    identical agents change places is an equilibrium, too.
 
     Raises:
-        ValueError: no such equilibrium, or one in which identical agents fare differently.
+        ValueError: no such equilibrium.
     """
     found = equilibria(game)
     best = [one for one in found if all((one.values >= other.values - 1e-10).all() for other in found)]
     if not best:
         raise ValueError(f"game must have a pure equilibrium that is best for all, got {len(found)} equilibria")
-    values = best[0].values
-    if np.ptp(values, axis=1).max() > 1e-9:
-        raise ValueError("game must have an equilibrium that pays all agents alike, got one that does not")
-    return game.backup(values[:, 0])
+    return game.backup(best[0].values[:, 0])
 
 
 def has_global_optima(game: MarkovGame, q_values: ArrayLike) -> bool:
