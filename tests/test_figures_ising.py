@@ -212,6 +212,8 @@ def test_an_animation_has_the_spins_of_every_frame(tmp_path: Path) -> None:
             np.testing.assert_array_equal(pixels[-side:], np.kron(expected, block))
             headings.append(pixels[:-side].tobytes())
     assert len(set(headings)) == 7  # a caption each
+    with Image.open(ising_spins.animation(frames, captions, tmp_path / "slow", frames_per_second=1)) as film:
+        assert film.info["duration"] == 1000
 
 
 def test_equal_animations_are_equal_bytes_and_small(tmp_path: Path) -> None:
