@@ -295,8 +295,11 @@ def test_frames_that_are_no_film_are_refused(tmp_path: Path) -> None:
     good = np.ones((2, 4, 4))
     with pytest.raises(ValueError, match=r"frames must be of shape \[frames, L, L\] and not empty, got \(2, 4, 5\)"):
         ising_spins.animation(np.ones((2, 4, 5)), ["", ""], tmp_path / "run")
-    with pytest.raises(ValueError, match=r"frames must hold spins \+1 and -1, got \[0.0\]"):
-        ising_spins.animation(0 * good, ["", ""], tmp_path / "run")
+    one_zero = good.copy()
+    one_zero[0, 0, 0] = 0
+    for wrong in (0 * good, one_zero):
+        with pytest.raises(ValueError, match=r"frames must hold spins \+1 and -1, got \[0.0"):
+            ising_spins.animation(wrong, ["", ""], tmp_path / "run")
     with pytest.raises(ValueError, match=r"captions must be as many as the 2 frames, got 1"):
         ising_spins.animation(good, [""], tmp_path / "run")
     with pytest.raises(ValueError, match=r"frames_per_second must be positive, got 0"):
