@@ -82,6 +82,13 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
+        "--settings appendix --algorithms mf-ac --seed 8 --seeds 16",
+        "appendix, MF-AC to 24 seeds",
+        jobs="^appendix-mf-ac-.*-seeds-(8-15|16-23)$",
+        claims="GS-1 GS-2 GS-4",
+    ),
+    Call(
+        "gaussian_squeeze",
         "--settings appendix --algorithms maac --agents 100 --seeds 8",
         "appendix, 100 agents, MAAC to 8 seeds",
         jobs="^appendix-maac-.*-seeds-0-7$",
