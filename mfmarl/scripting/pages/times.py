@@ -89,6 +89,13 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
+        "--settings appendix --algorithms fmq rec-fmq --agents 100 --seed 5 --seeds 19",
+        "appendix, 100 agents, FMQ and Rec-FMQ to 24 seeds",
+        jobs="^appendix-(fmq|rec-fmq)-100-seeds-(5-12|13-20|21-23)$",
+        claims="GS-1",
+    ),
+    Call(
+        "gaussian_squeeze",
         "--settings appendix --algorithms maac --agents 100 --seeds 8",
         "appendix, 100 agents, MAAC to 8 seeds",
         jobs="^appendix-maac-.*-seeds-0-7$",
