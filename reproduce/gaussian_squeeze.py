@@ -242,6 +242,13 @@ def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:
         yield Cell({"algorithm": algorithm, "steps": steps}, cell)
 
 
+def fmq_temperature(algorithms: Sequence[str]) -> Iterator[Cell]:
+    """FMQ under the appendix's values by min_temp, where its Boltzmann schedule ends: the appendix leaves it open."""
+    for end, algorithm in product((1.0, 0.0), algorithms):
+        cell = replace(APPENDIX, fmq_boltzmann=(1000.0, 0.006, end), seed_count=24)
+        yield Cell({"algorithm": algorithm, "min_temp": end}, cell)
+
+
 STUDIES = {
     "sensitivity": Study(
         ("algorithm", "schedule", "steps", "embedding", "stored", "agents"),
@@ -260,6 +267,7 @@ STUDIES = {
         "sampled_reward",
     ),
     "joint-steps": Study(("algorithm", "steps", "agents"), (1000,), ("il", "mf-q"), joint_steps, "greedy_reward"),
+    "fmq-temperature": Study(("algorithm", "min_temp", "agents"), AGENTS, ("fmq",), fmq_temperature, "greedy_reward"),
 }
 
 
@@ -277,10 +285,10 @@ class GaussianSqueezeOptions(Options):
     """The sum that is best; another than the paper's needs a custom --out."""
     sigma: float = 200.0
     """How far the sum may be from mu; another than the paper's needs a custom --out."""
-    study: Literal["sensitivity", "exploration", "informed-start", "joint-steps"] | None = None
+    study: Literal["sensitivity", "exploration", "informed-start", "joint-steps", "fmq-temperature"] | None = None
     """In place of the learning curves, what decides the outcome: for IL and MF-Q epsilon, budget, id embedding and
     stored mean action; for value methods their exploration and discount; for actor-critics their start and rate; for
-    IL and MF-Q with 1000 agents how many joint steps."""
+    IL and MF-Q with 1000 agents how many joint steps; for FMQ the end of its Boltzmann schedule."""
     scale_target: bool = False
     """Scale mu and sigma with the number of agents; without --agents a thousand to a million of them."""
 

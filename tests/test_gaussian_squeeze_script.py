@@ -111,7 +111,8 @@ def test_appendix_is_what_the_appendix_states() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("study", "cells"), [("sensitivity", 32), ("exploration", 24), ("informed-start", 12), ("joint-steps", 4)]
+    ("study", "cells"),
+    [("sensitivity", 32), ("exploration", 24), ("informed-start", 12), ("joint-steps", 4), ("fmq-temperature", 2)],
 )
 def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: Path) -> None:
     words = ["--study", study, "--quick", "--agents", "20", "--out", str(tmp_path), *HERE]
@@ -120,7 +121,7 @@ def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: P
     assert len(read_csv(out / "study.csv")[[*STUDIES[study].keys]].drop_duplicates()) == cells
     assert read_csv(out / "summary.csv")["n"].eq(2).all()
     assert {"study.png", "study.pdf"} < set(written(out))
-    assert ("curves.png" in written(out)) == (study in ("informed-start", "joint-steps"))
+    assert ("curves.png" in written(out)) == (study in ("informed-start", "joint-steps", "fmq-temperature"))
 
 
 @pytest.mark.slow
@@ -157,6 +158,9 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
             == labels["steps"]
             == appendix.joint_steps({60_000: 1000, 600_000: 100}[int(labels["steps"])])
         )
+    ends = {labels["min_temp"]: settings for labels, settings in STUDIES["fmq-temperature"].cells(["fmq"])}
+    assert ends[1.0] == replace(appendix, seed_count=24)
+    assert ends[0.0] == replace(ends[1.0], fmq_boltzmann=(1000.0, 0.006, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,10 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
         ),
         (["--agents", "0"], "agents must be"),
         (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated"),
-        (["--study", "all"], "study: got all, allowed is sensitivity or exploration or informed-start or joint-steps"),
+        (
+            ["--study", "all"],
+            "study: got all, allowed is sensitivity or exploration or informed-start or joint-steps or fmq-temperature",
+        ),
         (["--study", "exploration", "--algorithms", "ac"], "algorithms: got ac, allowed are il, fmq, rec-fmq, mf-q"),
         (["--study", "sensitivity", "--settings", "calibrated"], "which --study does not use"),
         (["--study", "exploration", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
