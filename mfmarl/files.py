@@ -95,8 +95,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     floats = list(frame.select_dtypes("float").columns)
     # Some versions of pandas round the last digit, others warn of the option that forbids it.
-    text = pd.read_csv(path, keep_default_na=False, usecols=floats, dtype=str)
-    return frame.assign(**{name: [float(value or "nan") for value in text[name]] for name in floats})
+    text = pd.read_csv(path, usecols=floats, dtype=str)
+    return frame.assign(**{name: [*map(float, text[name])] for name in floats})
 
 
 def write_json(content: Mapping[str, object], path: Path) -> None:
