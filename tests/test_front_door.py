@@ -23,6 +23,7 @@ from mfmarl import (
     Battle,
     BattleAgent,
     BattleMFQ,
+    EpsilonGreedy,
     Execution,
     GaussianSqueeze,
     Ising,
@@ -35,8 +36,9 @@ from mfmarl import (
     train,
 )
 from mfmarl.custom import class_in_file
+from mfmarl.data.neighbourhood import Noise
 from mfmarl.jobs import progress
-from mfmarl.jobs.library import sources_of
+from mfmarl.jobs.library import code_of, sources_of
 from mfmarl.jobs.progress import Progress
 from mfmarl.tournament.fights import AnyArmy
 
@@ -154,6 +156,13 @@ def test_a_custom_game_is_played() -> None:
     assert set(rows["greedy_reward"]) <= {-0.5, -0.25, 0.0}
 
 
+class Hasty(MFQ):
+    """Says of one argument no default."""
+
+    def __init__(self, environment: Any, seeds: Any, *, haste: float, **general: Any) -> None:
+        super().__init__(environment, seeds, **general)
+
+
 def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
     return lambda: train(*arguments, **({"steps": 4, "evaluations": 2} | more))
 
@@ -190,6 +199,9 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
         (bad(MFQ, Half(3, actions=0), [1]), "actions must be at least 1, got 0"),
         (bad("mf-p", GAME, [1]), "algorithm must be one of il, .*, got 'mf-p'"),
         (bad(TabularMFQ, Ising(4), [1]), "temperatures: TabularMFQ needs this argument"),
+        (bad(Hasty, GAME, [1]), "haste: Hasty needs this argument"),
+        (bad(IL, GAME, [1], neighbourhood=Noise()), "neighbourhood: got one for IL, which sees no mean action"),
+        (bad(TabularMFQ, Ising(4), [1], neighbourhood=Noise()), "neighbourhood: TabularMFQ and its data module take"),
         (bad(Metropolis, Ising(4), [1], temperatures=-1), "temperatures must be numbers, at least one, from 1e-30"),
         (bad(Metropolis, Ising(4), [1], temperatures="1"), "temperatures must be numbers, at least one, from 1e-30"),
         (bad(Metropolis, Ising(4), [1], temperatures=["1"]), "temperatures must be numbers, at least one, from 1e-30"),
@@ -205,15 +217,23 @@ def test_what_is_not_allowed_is_refused_in_one_line(call: Callable[[], object], 
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("change", [{"discount": "0.9"}, {"steps": 5}])
+def test_what_is_refused_leaves_no_folder(change: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^(discount|evaluations) must "):
+        train(MFQ, GAME, [0], **{**SMALL, **change}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_class_that_workers_cannot_find_runs_here_or_is_refused() -> None:
     class Inner(IL):
         pass
 
     with pytest.raises(ValueError, match=r"^execution: got workers 2, but other processes .*Inner, which"):
         train(Inner, GAME, [0], execution=Execution(workers=2), **SMALL)
-    rows = train(Inner, GAME, [0], execution=Execution(), **SMALL)
-    plain = train(IL, GAME, [0], **SMALL).assign(algorithm="Inner")
+    rows = train(Inner, GAME, range(9), execution=Execution(accelerator="cpu"), **SMALL)  # of nine seeds: two jobs
+    plain = train(IL, GAME, range(9), **SMALL).assign(algorithm="Inner")
     pd.testing.assert_frame_equal(rows, plain)
+    assert [*rows.index] == [*range(9 * 2)]
 
 
 def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +245,29 @@ def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.Monk
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     one, again, other = (sources_of([made(body)]) for body in ("1", "1", "2"))
     assert one == again != other
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def act(self): return {}",
+        "def act(self): return [(lambda: {})() for _ in range(2)]",
+        "def act(self): return self.by_{}",
+        "def act(self, by={}): return by",
+        "def act(self, *, by={}): return by",
+        "act = property(lambda self: {})",
+        "act = classmethod(lambda self: {})",
+        "act = staticmethod(lambda: {})",
+        "act = {}",
+    ],
+)
+def test_code_is_told_apart_by_all_that_it_does(body: str) -> None:
+    def told(number: int) -> object:
+        scope: dict[str, Any] = {}
+        exec(f"class Mine:\n    {body.format(number)}", scope)
+        return code_of(vars(scope["Mine"])["act"])
+
+    assert told(1) == told(1) != told(2)
 
 
 def test_the_file_of_a_custom_game_and_the_modules_beside_it_tell_jobs_apart(tmp_path: Path) -> None:
@@ -350,5 +393,13 @@ def test_what_no_file_could_hold_is_refused_before_training() -> None:
     class Local(MFQ):
         """Inside a function."""
 
+    class Locally(EpsilonGreedy):
+        """Likewise."""
+
+    def kept(cls: type[MFQ], **more: Any) -> None:
+        train(cls, GaussianSqueeze(8), [0], steps=4, evaluations=1, samples_per_update=8, keep=True, **more)
+
     with pytest.raises(ValueError, match=r"keep: no file can hold a trained Local: class .*Local must be at the top"):
-        train(Local, GaussianSqueeze(8), [0], steps=4, evaluations=1, samples_per_update=8, keep=True)
+        kept(Local)
+    with pytest.raises(ValueError, match=r"keep: no file can hold a trained MFQ: .*Locally must be at the top"):
+        kept(MFQ, exploration=Locally(0.5, 0.1))

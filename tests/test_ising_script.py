@@ -13,11 +13,12 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from mfmarl.environments import Ising
 from mfmarl.figures.ising_spins import lattice
 from mfmarl.files import read_csv
 from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
-from mfmarl.jobs.snapshots import median_runs
+from mfmarl.jobs.snapshots import SnapshotJob, median_runs
 from mfmarl.jobs.training import ProgressReporter
 from mfmarl.scripting.options import main
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
@@ -503,3 +504,19 @@ def test_the_median_run_is_told_by_its_order_and_of_two_in_the_middle_it_is_the_
     lattices = torch.stack([torch.stack([down, even, most, -down]), torch.stack([most, down, -down, even])])
     assert median_runs(lattices) == [2, 0], "their orders are 1, 0, 1/2, 1 and 1/2, 1, 1, 0"
     assert median_runs(lattices[:, :3]) == [2, 1], "1, 0, 1/2 and 1/2, 1, 1"
+
+
+def test_a_picture_of_one_run_names_no_seed_and_of_two_the_one_that_is_shown(tmp_path: Path) -> None:
+    told: dict[tuple[int, ...], Any] = {}
+    for seeds in ((5,), (5, 6)):
+        at = {"temperatures": (0.8, 2.0)}
+        data, conditions = {**at, "steps": 2, "evaluations": 2}, ({"temperature": 0.8}, {"temperature": 2.0})
+        one = SnapshotJob(f"of-{len(seeds)}", {}, "tabular-mf-q", Ising(4), seeds, at, data, conditions)
+        reports: list[int] = []
+        rows = done(one, tmp_path / one.name, progress=reports.append)
+        assert [*zip(rows["temperature"], rows["step"], rows["row"], strict=True)] == [
+            (temperature, step, row) for temperature in (0.8, 2.0) for step in (1, 2) for row in range(4)
+        ]
+        told[seeds] = (one.description()["rows"], [name for name in ("seed", "runs") if name in rows])
+        assert reports == [0, one.work // 2, one.work]
+    assert told == {(5,): ("spins", []), (5, 6): ("spins of the median run", ["seed", "runs"])}

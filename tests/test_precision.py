@@ -62,6 +62,12 @@ def test_a_job_rounds_to_tf32_if_it_is_asked_for_by_name_alone(
         torch.set_float32_matmul_precision(found)
 
 
+def test_the_device_of_a_job_is_the_cpu_or_a_gpu_by_its_number() -> None:
+    assert Hardware().torch_device == torch.device("cpu")
+    assert Hardware("gpu").torch_device == torch.device("cuda", 0)
+    assert Hardware("gpu", 1).torch_device == torch.device("cuda", 1)
+
+
 def test_a_tournament_is_played_in_float32() -> None:
     assert DuelJob.precisions == ("32",)
     assert not Hardware("gpu", precision="32").rounds_factors

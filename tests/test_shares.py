@@ -77,6 +77,12 @@ def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
         ({"slurm_tasks": 10**30, "launcher": "slurm"}, "slurm_tasks: got 1000.*, at most 4000000"),
         ({"slurm_tasks": 0}, "slurm_tasks: got 0, allowed is 1 or more"),
         ({"slurm_requeues": -1}, "slurm_requeues: got -1, allowed is 0 or more"),
+        *(({name: n}, f"{name}: got {n}, .*") for name in ("workers", "devices", "threads") for n in (0, 4097)),
+        ({"workers": 4097}, "workers: got 4097, allowed is 1 or more, at most 4096"),
+        ({"checkpoint_seconds": -1.0}, "checkpoint_seconds: got -1.0, allowed is 0 or more"),
+        ({"workers": "many"}, "workers: got 'many', allowed is 'auto' or a whole number"),
+        ({"launcher": "cloud"}, "launcher: got 'cloud', allowed is 'local', 'slurm'"),
+        ({"precision": "16"}, "precision: got '16', allowed is '32', '64', 'bf16-mixed', 'tf32'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(given: dict[str, Any], message: str) -> None:
@@ -85,7 +91,8 @@ def test_what_makes_no_sense_is_refused(given: dict[str, Any], message: str) -> 
 
 
 def test_the_least_and_the_most_that_messages_allow_is_taken() -> None:
-    Execution(workers=1, devices=1, threads=1, checkpoint_seconds=0)
+    for number in (1, 4096):
+        Execution(workers=number, devices=number, threads=number, checkpoint_seconds=0)
     how: dict[str, Any] = {"launcher": "slurm", "accelerator": "cpu"}
     Execution(**how, slurm_minutes=2, slurm_tasks=1, slurm_requeues=0, slurm_memory=1e-9)
     Execution(**how, slurm_minutes=5_256_000, slurm_tasks=4_000_000, slurm_memory=1_048_576)

@@ -50,3 +50,5 @@ def test_each_job_is_a_run_that_is_finished(tmp_path: Path, monkeypatch: pytest.
     how = Execution(logger="wandb", workers=1)
     train("il", GaussianSqueeze(5), [0], steps=4, evaluations=2, samples_per_update=5, out=tmp_path, execution=how)
     assert said == [(True, "mfmarl", True), 2, 4, "finish"]
+    for _ in range(2):  # of a job that goes on in its folder too
+        training.lightning_logger("wandb", next((tmp_path / "jobs").glob("il-*")))

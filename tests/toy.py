@@ -111,11 +111,11 @@ class InfiniteLoss(IL):
 
 
 class NoScore(IL):
-    """Its reward of greedy play is no number."""
+    """The last seed's reward of greedy play is no number."""
 
     def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
         super().validation_step(evaluation, batch_idx)
-        self.scores["greedy_reward"] = self.scores["greedy_reward"] * float("nan")
+        self.scores["greedy_reward"][-1] = float("nan")
 
 
 class NoTable(TabularMFQ):

@@ -27,7 +27,7 @@ from mfmarl.custom import staying_here
 from mfmarl.files import atomic, digest, read_csv, remove_partial, told, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.computing import computing
-from mfmarl.jobs.execution import Attempt, Hardware, LoggerName
+from mfmarl.jobs.execution import Attempt, Execution, Hardware, LoggerName
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import HOLDER, LOCK, locked
 
@@ -50,7 +50,7 @@ def run(
     hardware: Hardware | None = None,
     progress: Callable[[int], None] = lambda work: None,
     *,
-    checkpoint_seconds: float = 30.0,
+    checkpoint_seconds: float = Execution.checkpoint_seconds,
     logger: LoggerName = "none",
 ) -> None:
     """Do `job`, or what is left of it, in its folder `directory`; `read_rows` reads what it gave.
@@ -75,7 +75,6 @@ def run(
     hardware = hardware or Hardware()
     job.check_precision(hardware.precision)
     directory = directory.absolute()  # a custom method may go elsewhere
-    directory.mkdir(parents=True, exist_ok=True)
     with locked(directory):
         left = found(job, directory, hardware)
         if left == "rows":
@@ -173,13 +172,12 @@ def tidy(job: Job, directory: Path) -> None:
 
 
 def clear(job: Job, directory: Path) -> None:
-    """Remove what a job left in its folder, and nothing else."""
+    """Remove what a job left in its folder, and nothing else; half-written files go when it begins again."""
     for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "job.json"):
         remove(directory / name)
     for inner in (directory / "metrics", *directory.glob("seed-*")):
         if inner.is_dir():
             shutil.rmtree(inner)
-    remove_partial(directory)
 
 
 def remove(path: Path) -> None:

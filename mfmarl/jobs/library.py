@@ -58,7 +58,7 @@ def train(
     evaluations: int,
     out: str | Path | None = None,
     execution: Execution | None = None,
-    keep: Literal[False] = False,
+    keep: Literal[False] = ...,
     **arguments: Any,
 ) -> pd.DataFrame: ...
 
@@ -158,7 +158,7 @@ def train(
     with kept(out) as directory:
         together = seeds_together(cls, execution) if kind == "battle" else SEEDS_TOGETHER
         jobs = [job(numbers[first : first + together]) for first in range(0, len(numbers), together)]
-        rows = pd.concat(launch(jobs, directory, execution, interactive=True), ignore_index=True)
+        rows = pd.concat(launch(jobs, directory, execution, interactive=True))
         for job_done in jobs if out is not None and kind == "battle" else ():
             keep_all(job_done, folder(job_done, directory, execution.precision), directory)
         trained = [one for each in jobs if keep for one in trained_by(each, directory, execution.precision, classes)]

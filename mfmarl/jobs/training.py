@@ -34,7 +34,7 @@ def train(
     data: Mapping[str, Any],
     attempt: Attempt,
     *,
-    keep: bool = False,
+    keep: bool,
 ) -> CurveRecorder:
     """Train some seeds together, from the attempt's checkpoint on if there is one.
 
@@ -67,7 +67,6 @@ def train(
         log_every_n_steps=1,
         default_root_dir=attempt.directory,
         plugins=[LightningEnvironment()],  # else a job on Slurm gets Lightning's own requeueing
-        use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
