@@ -73,6 +73,7 @@ FURTHER = {
     "mfmarl/jobs/slurm_task.py": ("faults",),
     "mfmarl/jobs/snapshots.py": ("ising_script",),
     "mfmarl/jobs/startup.py": ("steps", "faults"),
+    "mfmarl/jobs/workers.py": ("front_door",),
     "mfmarl/measurements": ("theory_measurements", "theory_committed", "theory_script"),
     "mfmarl/networks/stacked.py": ("algorithm_equations",),
     "mfmarl/scripting": ("scripting", "options", "gaussian_squeeze_script", "defaults"),

@@ -1,6 +1,7 @@
-"""What every test runs under: no display, one thread, Hypothesis without clocks or chance; and how to stop a job."""
+"""What every test runs under: no display, one thread, no clocks or chance in Hypothesis; a stop and a limit for jobs."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import matplotlib
@@ -41,3 +42,17 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Path, int], None]:
         assert found(job, directory, Hardware()) == "checkpoint"
 
     return stop_after
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """Who waits for another process, a lock or a pipe for two minutes fails."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -15,7 +15,7 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -287,9 +287,19 @@ def test_a_report_of_many_failures_shows_the_logs_of_the_first_alone(tmp_path: P
     assert [line[:2] for line in lines if re.match("[a-e]: ", line)] == ["a:", "b:", "c:", "d:", "e:"]
     assert lines.count("    RuntimeError: the toy broke") == 3
     (folder(jobs[0], tmp_path, "32") / "log.txt").unlink()
-    told = report({"a": "lost", "b": "lost"}, jobs, available(tmp_path, options())[0])
-    assert told.splitlines()[1].startswith("a: lost (see ")
-    assert told.splitlines()[2].startswith("b: lost (see ")
+    (folder(jobs[1], tmp_path, "32") / "log.txt").write_text("\n".join(map(str, range(40))))
+    told = report({"a": "lost", "b": "lost"}, jobs, available(tmp_path, options())[0]).splitlines()
+    assert told[1].startswith("a: lost (see ")
+    assert told[2].startswith("b: lost (see ")
+    assert told[3:-1] == [f"    {number}" for number in range(28, 40)], "the last dozen of lines"
+
+
+def test_a_worker_that_ends_is_a_failed_job(tmp_path: Path) -> None:
+    """Of a class in a file, of which no script has to be imported: there is nothing to say of guards."""
+    jobs = [job("leaves", f"{TOY}:Leaves"), job("good"), job("last")]
+    with pytest.raises(JobsFailedError, match=r"\nleaves: its worker ended with exit code 0 \(see "):
+        launch(jobs, tmp_path, options(workers=2))
+    assert rows(tmp_path, jobs[1:])
 
 
 def test_sigterm_to_a_worker_is_a_failed_job(tmp_path: Path) -> None:
@@ -322,6 +332,7 @@ def test_a_table_that_is_not_finite_ends_the_job_where_it_appears(tmp_path: Path
         launch([broken], tmp_path, options())
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -652,20 +663,6 @@ def test_damaged_rows_of_a_job_are_found(damage: str, tmp_path: Path) -> None:
         launch([job("a")], tmp_path, options())
 
 
-@pytest.fixture
-def patience() -> Iterator[None]:
-    """Whoever waits for a pipe fails."""
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError("it waits for ever")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 @pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 @pytest.mark.parametrize(
@@ -782,6 +779,8 @@ def test_workers_say_when_their_socket_has_no_room(tmp_path: Path, monkeypatch: 
     with pytest.raises(ValueError, match=r"^TMPDIR: got /tmp/a+, allowed are 70 letters"):
         launch([job("a"), job("b")], tmp_path, options(workers=2))
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "a" * 65)
+    workers.check_temporary_folder()
 
 
 def test_no_room_for_temporary_files_is_one_line(tmp_path: Path) -> None:

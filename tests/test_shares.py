@@ -25,6 +25,8 @@ from mfmarl.jobs.workers import Place
 from mfmarl.scripting.options import main
 from tests.test_launch import TOY, job, options, written
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 
 def on_slurm(out: Path) -> Place:
     return Place(out, Hardware(), 30.0, "none", on_slurm=True)
@@ -378,7 +380,7 @@ def test_what_sbatch_refuses_is_not_on_record(tmp_path: Path, submits: Callable[
 
 def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:
     how = Execution(launcher="slurm", accelerator="gpu", slurm_memory=1.5, slurm_minutes=30, slurm_partition="short")
-    places = [Place(tmp_path, Hardware("gpu", index, threads=2), 30.0, "none") for index in (0, 1, 0)]
+    places = [Place(tmp_path, Hardware("gpu", index, threads=2), 30.0, "none", on_slurm=True) for index in (0, 1, 0)]
     given = slurm.parameters("name", places, how)
     assert (given["gpus_per_node"], given["cpus_per_task"], given["mem"], given["time"]) == (2, 6, "1536M", 30)
     assert given["partition"] == "short"

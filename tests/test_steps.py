@@ -18,6 +18,7 @@ from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin, module_of
 
+pytestmark = pytest.mark.usefixtures("patience")
 ROOT = Path(__file__).parents[1]
 DRIVER = """
 import signal, sys
