@@ -1,4 +1,4 @@
-"""What every test runs under: no display, one thread, no clocks or chance in Hypothesis; a stop and a limit for jobs."""
+"""What every test runs under: no display, one thread, no clocks or chance in Hypothesis; how to stop what runs."""
 
 import signal
 from collections.abc import Callable, Iterator

@@ -284,6 +284,9 @@ def test_progress_is_shown_to_the_patient_only_of_long_work(monkeypatch: pytest.
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     with Progress([job], [], patient=True) as bar:
         bar.update(job, 100)
+        monkeypatch.setattr(progress, "LINE_SECONDS", 60.0)
+        bar.update(job, 200)
+    assert [line[:5] for line in stream.getvalue().splitlines()] == [" 50% ", "100% "], "and how it ends"
     assert "50%  100 of 200 agent-steps" in stream.getvalue()
 
 

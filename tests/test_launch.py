@@ -10,6 +10,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -349,16 +350,35 @@ def test_workers_do_not_see_the_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
 def test_progress_counts_earlier_calls_but_not_in_the_rate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [0.0]
+    now = [500.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     jobs = [job("done"), job("resumed"), job("new")]  # 8000 agent-steps each
     with Progress(jobs, {"done"}) as progress:
-        progress.update(jobs[1], 4000)
-        now[0] = 10.0
-        progress.update(jobs[1], 8000)
+        for work, seconds in ((4000, 500.0), (5000, 501.0), (6000, 509.0), (8000, 510.0)):
+            now[0] = seconds
+            progress.update(jobs[1], work)
         progress.finish(jobs[1])
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:5] for line in lines] == [" 33% ", " 50% ", " 67% ", " 67% "], "one in ten seconds, and the last"
+    assert lines[-1] == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
+
+
+@pytest.mark.parametrize(("work", "shown"), [(999, "999"), (1000, "1.00k")])
+def test_thousands_are_shortened(
+    work: int, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = SimpleNamespace(name="one", work=work, unit="rounds")
+    with Progress([one], set()) as progress:
+        progress.update(one, 500)
+    assert f"500 of {shown}rounds" in capsys.readouterr().err.replace(" rounds", "rounds")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress([one], {"one"}) as progress:
+        progress.say("something else")
+    assert f"| {shown}/{shown} [" in stream.getvalue()
+    assert "something else\n" in stream.getvalue()
+    assert stream.getvalue().endswith("1 of 1 jobs]\n"), "the bar stays above what is printed next"
 
 
 @pytest.mark.parametrize(("patient", "shown"), [(False, True), (True, False)])

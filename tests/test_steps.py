@@ -272,7 +272,10 @@ def test_a_line_of_progress_is_read_back(capsys: pytest.CaptureFixture[str], mon
     job = TrainingJob("job", {}, "il", GaussianSqueeze(2), (0,), {}, data)
     with Progress([job], []) as progress:
         progress.update(job, job.work // 4)
-    assert [share_done(line) for line in capsys.readouterr().err.splitlines()] == [0.0, 0.25, 0.25]
+        progress.finish(job)
+    lines = capsys.readouterr().err.splitlines()
+    assert [share_done(line) for line in lines] == [0.0, 0.25, 0.25, 0.25]
+    assert [line.split()[-4] for line in lines] == ["0", "0", "1", "1"], "jobs that are over"
     assert share_done("written: 50% of it") is None
 
 
