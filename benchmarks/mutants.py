@@ -51,6 +51,7 @@ FURTHER = {
     "mfmarl/algorithms/agent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
     "mfmarl/algorithms/descent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
     "mfmarl/algorithms/fitting.py": ("lightning", "algorithms"),
+    "mfmarl/custom.py": ("custom_mistakes",),
     "mfmarl/data": ("defaults",),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),
     "mfmarl/data/stacked_self_play.py": ("battle_stack",),
@@ -69,7 +70,7 @@ FURTHER = {
     "mfmarl/jobs/armies.py": ("battle_script",),
     "mfmarl/jobs/checkpoint.py": ("jobs_folder", "lightning", "faults"),
     "mfmarl/jobs/console.py": ("faults", "launch"),
-    "mfmarl/jobs/signals.py": ("faults", "launch"),
+    "mfmarl/jobs/signals.py": ("faults", "launch", "steps"),
     "mfmarl/jobs/slurm_task.py": ("faults",),
     "mfmarl/jobs/snapshots.py": ("ising_script",),
     "mfmarl/jobs/startup.py": ("steps", "faults"),
@@ -83,7 +84,7 @@ FURTHER = {
     "mfmarl/theory/arguments.py": ("theory_approximation", "theory_contraction", "theory_learning", "theory_toy"),
     "mfmarl/theory/learning.py": ("theory_learning",),
     "mfmarl/tournament": ("duel", "tournament", "tournament_jobs", "custom_armies"),
-    "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies"),
+    "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies", "faults"),
     "reproduce": ("defaults", "all_script", "committed_figures", "faults"),
 }
 # They start processes or train long: whoever is killed without them is killed sooner.

@@ -16,6 +16,7 @@ import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
 from mfmarl.files import digest, host
 from mfmarl.jobs import workers
-from mfmarl.jobs.armies import kept_seeds, policy_path
+from mfmarl.jobs.armies import army_file, kept_seeds, policy_path, trained_seeds
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
@@ -48,6 +49,7 @@ from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import JobsFailedError, available, launch, report
 from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import check_lockable, locked
+from mfmarl.jobs.signals import Terminated, passed_on, terminable
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
@@ -132,6 +134,52 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
     command[2] = str(tmp_path / "closed")
     assert subprocess.call(["bash", "-c", '"$@" >&- 2>&- <&-', "bash", *command, "1"]) == 0
     assert rows(tmp_path / "closed", jobs) == rows(tmp_path / "heard", jobs)
+
+
+STREAMS = """
+import os, sys
+from mfmarl.jobs.console import open_streams
+open_streams()
+print("heard by nobody")
+print("nor this", file=sys.stderr)
+assert sys.stdin.read() == ""
+sys.stdin = sys.stdout = sys.stderr = None
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+os.write(file, str(file > 2).encode())
+"""
+
+
+def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STREAMS, str(tmp_path / "first")]
+    path = {**os.environ, "PYTHONPATH": str(TOY.parents[1])}
+    assert subprocess.call(["bash", "-c", '"$@" >&- 2>&- <&-', "bash", *command], env=path) == 0
+    assert (tmp_path / "first").read_text() == "True"
+
+
+def signalled(*numbers: signal.Signals) -> None:
+    """This process gets these."""
+    for number in numbers:
+        os.kill(os.getpid(), number)
+
+
+def test_signals_are_handled_as_before_when_the_work_is_over() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pytest.raises(Terminated), terminable():
+            signalled(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
+        handlers = [signal.getsignal(number) for number in numbers]
+        handed_on: list[signal.Signals] = []
+        with pytest.raises(Terminated), passed_on(handed_on.append):
+            signalled(signal.SIGHUP, signal.SIGTERM)
+        assert handed_on == [signal.SIGTERM]
+        assert [signal.getsignal(number) for number in numbers] == handlers
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_nobody_has_to_listen_to_what_a_script_prints_and_ends() -> None:
@@ -260,6 +308,10 @@ def test_a_removed_working_directory_is_come_back_to(tmp_path: Path, monkeypatch
     with staying_here():
         os.chdir("/")
     assert os.stat(".").st_ino == number
+    number_open = len(os.listdir("/dev/fd"))
+    with staying_here():
+        pass
+    assert len(os.listdir("/dev/fd")) == number_open
 
 
 def test_sigterm_while_the_file_of_a_method_loads_is_no_fault_of_the_file(
@@ -368,7 +420,7 @@ def test_who_waits_for_a_lock_says_for_whom(tmp_path: Path, monkeypatch: pytest.
         with locked(tmp_path):
             waits = pool.submit(wait)
             text, where = said.get(timeout=60)
-            assert not waits.done()
+            assert not futures.wait([waits], timeout=0.2).done
         waits.result(timeout=60)
     assert text == f"{tmp_path.name} is being worked on by process {os.getpid()} on {host()}; waiting for it"
     assert where is sys.stderr
@@ -716,6 +768,8 @@ def test_who_looks_for_locks_takes_none(tmp_path: Path) -> None:
     with locked(tmp_path):
         check_lockable(tmp_path)
     check_lockable(tmp_path)
+    with locked(tmp_path / "and" / "below"):
+        (tmp_path / "and" / "below" / ".holder").unlink()  # as somebody who tidies up
     with locked(tmp_path):
         pass
 
@@ -837,8 +891,14 @@ def test_armies_are_found_whatever_letters_their_method_has(tmp_path: Path) -> N
         file.touch()
     (tmp_path / "policies" / "mf-q-8-seed-best.safetensors").touch()
     assert kept_seeds(tmp_path, 8, "my[1].py:A*") == [3, 20]
-    assert kept_seeds(tmp_path, 8, "mf-q") == [5]
+    assert kept_seeds(tmp_path, 8, "mf-q") == trained_seeds(tmp_path, 8, "mf-q") == [5]
     assert kept_seeds(tmp_path, 64, "mf-q") == kept_seeds(tmp_path / "nowhere", 8, "mf-q") == []
+    with pytest.raises(ValueError, match=r"^opponents: there is no .*mf-q-64-seed-0.safetensors; train mf-q first$"):
+        trained_seeds(tmp_path, 64, "mf-q")
+    assert army_file("mf-q-8-seed-5", tmp_path / "nowhere", tmp_path) == str(policy_path(tmp_path, 8, "mf-q", 5))
+    assert army_file("rush", tmp_path) == "rush"
+    with pytest.raises(ValueError, match=r"^replay: got il, allowed are .*, a file, or the name of one in .*policies$"):
+        army_file("il", tmp_path)
 
 
 @pytest.fixture

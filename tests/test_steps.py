@@ -58,6 +58,7 @@ for number in range(2000):
 Path(__file__).with_suffix('.done').touch()
 """,
 }
+STUBS["after"] = f"{STUBS['outlives']}{STUBS['after']}"  # it ends by itself, though its stdin stays open
 STUBS["outlives"] += STUBS["waits"]
 STUBS["waits_too"] = STUBS["waits"]
 MEETS = """
