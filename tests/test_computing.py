@@ -59,10 +59,7 @@ def as_set() -> dict[str, Any]:
         "type": torch.get_default_dtype(),
         "device": torch.get_default_device().type,
         "products": torch.get_float32_matmul_precision(),
-        "cudnn": [
-            *(convolutions.enabled, convolutions.benchmark, convolutions.deterministic),
-            convolutions.allow_tf32,  # type: ignore[attr-defined]
-        ],
+        "cudnn": [convolutions.enabled, convolutions.benchmark, convolutions.deterministic, convolutions.allow_tf32],
     }
 
 

@@ -322,7 +322,7 @@ def test_what_tasks_wait_for_is_said_once_and_those_that_are_done_are_not_waited
     tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("submitit")
-    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    slept: list[float] = []
     monkeypatch.setattr(slurm, "LOST_SECONDS", 0.0)
     done, late = job("done"), job("late", seeds=(5,))
     launch([done], tmp_path, options())
@@ -344,10 +344,12 @@ def test_what_tasks_wait_for_is_said_once_and_those_that_are_done_are_not_waited
         slurm.Task("mfmarl-abc", index, [each], f"12_{index}", "PENDING") for index, each in enumerate((done, late))
     ]
     capsys.readouterr()
+    monkeypatch.setattr(time, "sleep", slept.append)
     with Progress([done, late], set()) as progress:
         failures = slurm.watch(tasks, progress, on_slurm(tmp_path))
     assert failures == {"late": "its task 12_1 on Slurm ended: CANCELLED"}
     assert progress.finished == 2
+    assert slept == [slurm.POLL_SECONDS] * 6, "before each look"
     assert [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Slurm", "launcher"))] == [
         "launcher: squeue failed: no controller; asking again",
         "Slurm: task 12_1 waits: (Nodes|Down)",

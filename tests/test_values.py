@@ -78,7 +78,7 @@ def test_what_cannot_come_back_is_refused() -> None:
         with pytest.raises(ValueError, match=message):
             encode(value)
     with pytest.raises(ValueError, match=r"^value: got \{'odd': 1\}, which stands for nothing$"):
-        decode({"odd": 1}, {}.__getitem__)
+        decode({"odd": 1}, {OWN: Own}.__getitem__)
 
 
 def test_all_classes_that_are_told_by_name_are_found() -> None:
