@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pandas as pd
@@ -203,7 +204,7 @@ def test_a_task_that_is_about_to_end_is_not_taken_for_one_that_runs(
     tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     place, mine = on_slurm(tmp_path), job("mine")
     recorded(tmp_path, mine)
     says(commands, *["echo 'mfmarl-abc|12|COMPLETING|None'"] * 2, "echo 'mfmarl-abc|12|CANCELLED|None'")
@@ -344,7 +345,7 @@ def test_what_tasks_wait_for_is_said_once_and_those_that_are_done_are_not_waited
         slurm.Task("mfmarl-abc", index, [each], f"12_{index}", "PENDING") for index, each in enumerate((done, late))
     ]
     capsys.readouterr()
-    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     with Progress([done, late], set()) as progress:
         failures = slurm.watch(tasks, progress, on_slurm(tmp_path))
     assert failures == {"late": "its task 12_1 on Slurm ended: CANCELLED"}
