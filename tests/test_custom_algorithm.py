@@ -12,7 +12,7 @@ import torch
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.algorithms.q_learning import MFQ
-from mfmarl.custom import helpers
+from mfmarl.custom import constructor_keywords, helpers
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
@@ -95,6 +95,7 @@ def test_the_battle_example_weighs_bad_news_less() -> None:
         (None, "no-such", "algorithm must be one of il, fmq, rec-fmq, maac, ac, mf-q, mf-ac or .*, got 'no-such'"),
         (None, "", "algorithm must be one of il, .* or path/to/file.py:Class, got ''"),
         (None, "{file}", "algorithm must be one of .* or path/to/file.py:Class, got '.*mine.py'"),
+        (None, "mine:Mine", "algorithm must be one of .* or path/to/file.py:Class, got 'mine:Mine'"),
         (None, "{file}:Mine", "algorithm '.*mine.py:Mine': there is no file .*mine.py"),
         ("", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]StatelessAgent in .*mine.py"),
         ("class Mine: pass", "{file}:Mine", "algorithm '.*': Mine must be a subclass of .*[.]StatelessAgent in .*"),
@@ -160,6 +161,7 @@ def test_two_modules_of_one_name_are_not_confused(tmp_path: Path) -> None:
         algorithm_class(helped(tmp_path / "two", "helper_of_two", 1.0), "stateless")
 
 
+@pytest.mark.usefixtures("patience")
 def test_all_of_a_package_counts(tmp_path: Path) -> None:
     (tmp_path / "lab" / "inner").mkdir(parents=True)
     for path in ("__init__.py", "inner/__init__.py", "inner/rates.py"):
@@ -169,8 +171,48 @@ def test_all_of_a_package_counts(tmp_path: Path) -> None:
     everything = {"lab", "lab.inner", "lab.inner.rates", "lab.method"}
     assert set(helpers(tmp_path / "beside.py")) == everything
     assert set(helpers(tmp_path / "lab/method.py")) == everything - {"lab.method"}
+    assert helpers(tmp_path / "lab/inner/rates.py") == {}, "it imports none"
+    (tmp_path / "lab/inner/rates.py").write_text("import lab.method")
+    assert set(helpers(tmp_path / "lab/inner/rates.py")) == everything - {"lab.inner.rates"}
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/alone.py").write_text("import beside")
+    assert helpers(tmp_path / "folder/alone.py") == {}, "beside is not beside it"
     (tmp_path / "beside.py").write_text("import (")
     assert helpers(tmp_path / "beside.py") == {}
+
+
+class Plain:
+    """As a method of this package: a game and seeds, then keywords."""
+
+    def __init__(self, environment: object, seeds: object, *, needed: int, given: int = 1) -> None:
+        pass
+
+
+class More(Plain):
+    """Hands on what it does not take itself."""
+
+    def __init__(self, environment: object, seeds: object, own: float = 2.0, **general: Any) -> None:
+        pass
+
+
+class Refuses(More):
+    """Has the constructor of its base, but for one argument."""
+
+    refuses = ("given",)
+
+
+class Shut(Plain):
+    """Hands nothing on."""
+
+    def __init__(self, environment: object, seeds: object, *, only: int) -> None:
+        pass
+
+
+def test_the_keywords_of_a_constructor_are_its_own_and_those_it_hands_on() -> None:
+    assert constructor_keywords(Plain) == {"needed": True, "given": False}
+    assert constructor_keywords(More) == {"own": False, "needed": True, "given": False}
+    assert constructor_keywords(Refuses) == {"own": False, "needed": True}
+    assert constructor_keywords(Shut) == {"only": True}
 
 
 COMMITTED = [

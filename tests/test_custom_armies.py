@@ -36,6 +36,7 @@ class Stays(BattleMFQ):
     def __init__(self, environment: Battle, seeds: Any, *, still: int = STAY, **like_mfq: Any) -> None:
         super().__init__(environment, seeds, **like_mfq)
         self.register_buffer("moves", torch.tensor([-1]))
+        self.aside = nn.Parameter(torch.ones(1))  # beside the network
         self.still = still
 
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
@@ -160,6 +161,19 @@ def test_it_acts_as_the_learner_not_as_the_copy_that_it_trained_against(tmp_path
     seen = (torch.zeros(1, 2, 13, 13, 7), torch.zeros(1, 2, FEATURES), torch.ones(1, 2, dtype=torch.bool))
     actions = policy.act(*seen, torch.zeros(1, 2, ACTIONS), [Generator()], "greedy")
     assert actions.tolist() == [[0, 0]]
+    with pytest.raises(ValueError, match=r"^mean_action must be \[1, 2, 21\], got \[1, 21\]$"):
+        policy.act(*seen, torch.zeros(1, ACTIONS), [Generator()], "greedy")
+
+
+def test_the_living_alone_act_by_draws_of_all(tmp_path: Path) -> None:
+    train(Stays, GAME, [0], out=tmp_path, **RUNNING)
+    policy = Policy.load(policy_path(tmp_path, 2, "Stays", 0), classes=[Stays])
+    alive = torch.tensor([[True, False], [False, False], [True, True]])
+    seen = (torch.zeros(3, 2, 13, 13, 7), torch.zeros(3, 2, FEATURES), alive, torch.zeros(3, 2, ACTIONS))
+    generators = [Generator().manual_seed(1) for _ in alive]
+    assert policy.act(*seen, generators, "sampled").tolist() == [[STAY, 0], [0, 0], [STAY, STAY]]
+    torch.rand(2, generator=(drawn := Generator().manual_seed(1)))
+    assert all(each.get_state().equal(drawn.get_state()) for each in generators)
 
 
 def test_the_class_must_be_given(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from mfmarl.environments.battle.recorded import Replay
 from mfmarl.figures import film
 from mfmarl.files import digest, host
 from mfmarl.jobs import workers
-from mfmarl.jobs.armies import kept_seeds, policy_path
+from mfmarl.jobs.armies import army_file, kept_seeds, policy_path, trained_seeds
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
@@ -48,6 +49,7 @@ from mfmarl.jobs.job import TrainingJob, job_name
 from mfmarl.jobs.launch import JobsFailedError, available, launch, report
 from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import check_lockable, locked
+from mfmarl.jobs.signals import Terminated, passed_on, terminable
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
@@ -132,6 +134,52 @@ def test_nobody_has_to_listen(tmp_path: Path) -> None:
     command[2] = str(tmp_path / "closed")
     assert subprocess.call(["bash", "-c", '"$@" >&- 2>&- <&-', "bash", *command, "1"]) == 0
     assert rows(tmp_path / "closed", jobs) == rows(tmp_path / "heard", jobs)
+
+
+STREAMS = """
+import os, sys
+from mfmarl.jobs.console import open_streams
+open_streams()
+print("heard by nobody")
+print("nor this", file=sys.stderr)
+assert sys.stdin.read() == ""
+sys.stdin = sys.stdout = sys.stderr = None
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+os.write(file, str(file > 2).encode())
+"""
+
+
+def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STREAMS, str(tmp_path / "first")]
+    path = {**os.environ, "PYTHONPATH": str(TOY.parents[1])}
+    assert subprocess.call(["bash", "-c", '"$@" >&- 2>&- <&-', "bash", *command], env=path) == 0
+    assert (tmp_path / "first").read_text() == "True"
+
+
+def signalled(*numbers: signal.Signals) -> None:
+    """This process gets these."""
+    for number in numbers:
+        os.kill(os.getpid(), number)
+
+
+def test_signals_are_handled_as_before_when_the_work_is_over() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pytest.raises(Terminated), terminable():
+            signalled(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
+        handlers = [signal.getsignal(number) for number in numbers]
+        handed_on: list[signal.Signals] = []
+        with pytest.raises(Terminated), passed_on(handed_on.append):
+            signalled(signal.SIGHUP, signal.SIGTERM)
+        assert handed_on == [signal.SIGTERM]
+        assert [signal.getsignal(number) for number in numbers] == handlers
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_nobody_has_to_listen_to_what_a_script_prints_and_ends() -> None:
@@ -260,6 +308,10 @@ def test_a_removed_working_directory_is_come_back_to(tmp_path: Path, monkeypatch
     with staying_here():
         os.chdir("/")
     assert os.stat(".").st_ino == number
+    number_open = len(os.listdir("/dev/fd"))
+    with staying_here():
+        pass
+    assert len(os.listdir("/dev/fd")) == number_open
 
 
 def test_sigterm_while_the_file_of_a_method_loads_is_no_fault_of_the_file(
@@ -287,9 +339,19 @@ def test_a_report_of_many_failures_shows_the_logs_of_the_first_alone(tmp_path: P
     assert [line[:2] for line in lines if re.match("[a-e]: ", line)] == ["a:", "b:", "c:", "d:", "e:"]
     assert lines.count("    RuntimeError: the toy broke") == 3
     (folder(jobs[0], tmp_path, "32") / "log.txt").unlink()
-    told = report({"a": "lost", "b": "lost"}, jobs, available(tmp_path, options())[0])
-    assert told.splitlines()[1].startswith("a: lost (see ")
-    assert told.splitlines()[2].startswith("b: lost (see ")
+    (folder(jobs[1], tmp_path, "32") / "log.txt").write_text("\n".join(map(str, range(40))))
+    told = report({"a": "lost", "b": "lost"}, jobs, available(tmp_path, options())[0]).splitlines()
+    assert told[1].startswith("a: lost (see ")
+    assert told[2].startswith("b: lost (see ")
+    assert told[3:-1] == [f"    {number}" for number in range(28, 40)], "the last dozen of lines"
+
+
+def test_a_worker_that_ends_is_a_failed_job(tmp_path: Path) -> None:
+    """Of a class in a file, of which no script has to be imported: there is nothing to say of guards."""
+    jobs = [job("leaves", f"{TOY}:Leaves"), job("good"), job("last")]
+    with pytest.raises(JobsFailedError, match=r"\nleaves: its worker ended with exit code 0 \(see "):
+        launch(jobs, tmp_path, options(workers=2))
+    assert rows(tmp_path, jobs[1:])
 
 
 def test_sigterm_to_a_worker_is_a_failed_job(tmp_path: Path) -> None:
@@ -322,6 +384,7 @@ def test_a_table_that_is_not_finite_ends_the_job_where_it_appears(tmp_path: Path
         launch([broken], tmp_path, options())
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_job_that_another_call_does_is_left_to_it_while_others_are_done(
     workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -357,7 +420,7 @@ def test_who_waits_for_a_lock_says_for_whom(tmp_path: Path, monkeypatch: pytest.
         with locked(tmp_path):
             waits = pool.submit(wait)
             text, where = said.get(timeout=60)
-            assert not waits.done()
+            assert not futures.wait([waits], timeout=0.2).done
         waits.result(timeout=60)
     assert text == f"{tmp_path.name} is being worked on by process {os.getpid()} on {host()}; waiting for it"
     assert where is sys.stderr
@@ -652,20 +715,6 @@ def test_damaged_rows_of_a_job_are_found(damage: str, tmp_path: Path) -> None:
         launch([job("a")], tmp_path, options())
 
 
-@pytest.fixture
-def patience() -> Iterator[None]:
-    """Whoever waits for a pipe fails."""
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError("it waits for ever")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 @pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 @pytest.mark.parametrize(
@@ -719,6 +768,8 @@ def test_who_looks_for_locks_takes_none(tmp_path: Path) -> None:
     with locked(tmp_path):
         check_lockable(tmp_path)
     check_lockable(tmp_path)
+    with locked(tmp_path / "and" / "below"):
+        (tmp_path / "and" / "below" / ".holder").unlink()  # as somebody who tidies up
     with locked(tmp_path):
         pass
 
@@ -782,6 +833,8 @@ def test_workers_say_when_their_socket_has_no_room(tmp_path: Path, monkeypatch: 
     with pytest.raises(ValueError, match=r"^TMPDIR: got /tmp/a+, allowed are 70 letters"):
         launch([job("a"), job("b")], tmp_path, options(workers=2))
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp/" + "a" * 65)
+    workers.check_temporary_folder()
 
 
 def test_no_room_for_temporary_files_is_one_line(tmp_path: Path) -> None:
@@ -838,8 +891,14 @@ def test_armies_are_found_whatever_letters_their_method_has(tmp_path: Path) -> N
         file.touch()
     (tmp_path / "policies" / "mf-q-8-seed-best.safetensors").touch()
     assert kept_seeds(tmp_path, 8, "my[1].py:A*") == [3, 20]
-    assert kept_seeds(tmp_path, 8, "mf-q") == [5]
+    assert kept_seeds(tmp_path, 8, "mf-q") == trained_seeds(tmp_path, 8, "mf-q") == [5]
     assert kept_seeds(tmp_path, 64, "mf-q") == kept_seeds(tmp_path / "nowhere", 8, "mf-q") == []
+    with pytest.raises(ValueError, match=r"^opponents: there is no .*mf-q-64-seed-0.safetensors; train mf-q first$"):
+        trained_seeds(tmp_path, 64, "mf-q")
+    assert army_file("mf-q-8-seed-5", tmp_path / "nowhere", tmp_path) == str(policy_path(tmp_path, 8, "mf-q", 5))
+    assert army_file("rush", tmp_path) == "rush"
+    with pytest.raises(ValueError, match=r"^replay: got il, allowed are .*, a file, or the name of one in .*policies$"):
+        army_file("il", tmp_path)
 
 
 @pytest.fixture

@@ -71,13 +71,13 @@ def test_workers_change_no_row_and_need_no_guard(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from mfmarl import *\n"
-        f"rows = train(IL, GaussianSqueeze(5), range(3), execution=Execution(workers=2), **{SMALL})\n"
+        f"rows = train(IL, GaussianSqueeze(5), range(10), execution=Execution(workers=2), **{SMALL})\n"
         "rows.to_csv('rows.csv', index=False)\nprint('once')\n"
     )
     command, path = [sys.executable, str(script)], {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
-    rows = train(IL, GAME, range(3), **SMALL)
+    rows = train(IL, GAME, range(10), **SMALL)
     assert (tmp_path / "rows.csv").read_text() == rows.to_csv(index=False)
 
 
@@ -283,20 +283,29 @@ def test_the_file_of_a_custom_game_and_the_modules_beside_it_tell_jobs_apart(tmp
     assert found("3", "# edited") != first
 
 
-def test_an_unguarded_script_is_told_what_it_lacks(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(
+def test_a_script_of_own_games_needs_a_guard_and_is_told_so(tmp_path: Path) -> None:
+    script = (
         "from dataclasses import dataclass\nfrom pathlib import Path\n"
         "from mfmarl import Execution, GaussianSqueeze, TrainingJob, launch\n"
         "@dataclass(frozen=True)\nclass Own(GaussianSqueeze):\n    pass\n"
-        "data = {'steps': 2, 'evaluations': 1}\n"
-        "jobs = [TrainingJob(name, {'algorithm': 'il'}, 'il', Own(4), (0,), {}, data) for name in 'ab']\n"
-        f"launch(jobs, Path({str(tmp_path)!r}), Execution(workers=2, accelerator='cpu'))\n"
+        "data = {'steps': 2, 'evaluations': 1, 'samples_per_update': 4}\n"
+        "games = {'a': GaussianSqueeze(4), 'b': Own(4)}\n"
+        "jobs = [TrainingJob(name, {'algorithm': 'il'}, 'il', games[name], (0,), {}, data) for name in games]\n"
+        "if %s: launch(jobs, Path('out'), Execution(workers=2, accelerator='cpu'))\n"
     )
-    ended = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert (
-        'exit code 1: it imports this script, whose work must stand under `if __name__ == "__main__":`' in ended.stderr
-    )
+
+    def ended(guard: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "script.py").write_text(script % guard)
+        path = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "script.py"]
+        return subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False, timeout=120)
+
+    unguarded = ended("True")
+    assert unguarded.returncode == 1
+    told = 'exit code 1: it imports this script, whose work must stand under `if __name__ == "__main__":`'
+    assert told in unguarded.stderr
+    guarded = ended("__name__ == '__main__'")
+    assert guarded.returncode == 0, guarded.stderr
 
 
 def test_an_exception_is_raised_as_it_is() -> None:
@@ -318,6 +327,9 @@ def test_progress_is_shown_to_the_patient_only_of_long_work(monkeypatch: pytest.
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     with Progress([job], [], patient=True) as bar:
         bar.update(job, 100)
+        monkeypatch.setattr(progress, "LINE_SECONDS", 60.0)
+        bar.update(job, 200)
+    assert [line[:5] for line in stream.getvalue().splitlines()] == [" 50% ", "100% "], "and how it ends"
     assert "50%  100 of 200 agent-steps" in stream.getvalue()
 
 

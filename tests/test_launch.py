@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -16,12 +18,14 @@ import psutil
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.jobs import workers
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found, run
 from mfmarl.jobs.job import TrainingJob
-from mfmarl.jobs.launch import JobsFailedError, available, cores, launch
+from mfmarl.jobs.launch import JobsFailedError, available, cores, launch, runner
+from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
-from mfmarl.jobs.workers import Place, Worker
+from mfmarl.jobs.workers import Place, Waiting, Worker
 from mfmarl.scripting.options import Options, main
 from mfmarl.scripting.provenance import write_provenance
 
@@ -75,6 +79,50 @@ def test_each_job_has_a_folder_of_its_own(names: list[str], tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_goes_to_the_end_with_the_jobs(
+    workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch([job("a"), job("b")], tmp_path, options(workers=workers))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("100%  16.0k of 16.0k agent-steps  ")
+    assert last.endswith("  2 of 2 jobs")
+    with pytest.raises(JobsFailedError):
+        launch([job("breaks", f"{TOY}:Breaks"), job("c")], tmp_path, options(workers=workers))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith("  2 of 2 jobs"), "over, if not done"
+
+
+def test_jobs_that_are_held_come_last_and_are_asked_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("mfmarl.jobs.workers.HELD_SECONDS", 7.0)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    jobs = [job("held"), job("free")]
+    with Progress(jobs, set()) as progress:
+        waiting = Waiting(jobs, progress)
+        for number, name in enumerate(("held", "free", "held", "held")):
+            assert (waiting.next().name, slept) == (name, [7.0] * max(0, number - 1))
+            if name == "held":
+                waiting.put_back(jobs[0], HeldError("held is being worked on by us"))
+        assert waiting
+    said = "held is being worked on by us; waiting for it after the other jobs"
+    assert capsys.readouterr().err.splitlines().count(said) == 1
+
+
+def test_this_process_does_what_would_be_left_to_one_worker(tmp_path: Path) -> None:
+    def by(jobs: int, places: int) -> Any:
+        how = options(workers=places)
+        do = runner([job(str(number)) for number in range(jobs)], available(tmp_path, how), how, reraise=False)
+        assert isinstance(do, partial)
+        return do.func
+
+    assert by(1, 1) is by(3, 1) is by(1, 3) is workers.run_here
+    assert by(2, 2) is by(3, 2) is workers.run
+
+
 def test_largest_jobs_go_first(tmp_path: Path) -> None:
     small, large, middle = (job(name, steps=steps) for name, steps in (("small", 200), ("large", 600), ("middle", 400)))
     launch([small, large, middle], tmp_path, options())
@@ -108,6 +156,7 @@ def test_other_settings_and_precision_are_done_beside_and_what_is_done_stays(tmp
     assert (folder(one, tmp_path, "32") / "rows.csv").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.usefixtures("patience")
 def test_failures_do_not_stop_the_others_and_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A worker that dies is replaced: there are more jobs than workers, and the smallest are done last."""
     jobs = [
@@ -184,19 +233,36 @@ def test_hardware_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_devices_become_workers_and_threads_are_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("mfmarl.jobs.launch.cores", lambda: 5)
     gpus = [place.hardware for place in available(tmp_path, Options())]
     assert gpus == [Hardware("gpu", 0), Hardware("gpu", 1)]
     gpus = [place.hardware for place in available(tmp_path, Options(workers=3, precision="64"))]
     assert gpus == [Hardware("gpu", index, "64") for index in (0, 1, 0)]
     gpus = [place.hardware for place in available(tmp_path, Options(workers=5, devices=2, accelerator="gpu"))]
     assert gpus == [Hardware("gpu", index) for index in (0, 1, 0, 1, 0)]
-    cpus = [place.hardware for place in available(tmp_path, options(workers=3, threads=7))]
-    assert cpus == [Hardware("cpu", 0, threads=2)] * 3
+    for threads, each in ((7, 2), (2, 1)):
+        cpus = [place.hardware for place in available(tmp_path, options(workers=3, threads=threads))]
+        assert cpus == [Hardware("cpu", 0, threads=each)] * 3
+    assert [place.hardware for place in available(tmp_path, options(workers="auto"))] == [Hardware("cpu")] * 5
+
+
+@pytest.mark.parametrize("there", [{"tensorboard"}, {"tensorboardX"}, {"wandb"}, set()])
+def test_a_logger_needs_its_package(there: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of TensorBoard there are two, of which either will do."""
+    monkeypatch.setattr("mfmarl.jobs.launch.find_spec", lambda name: name in there or None)
+    for logger, needed in (("tensorboard", {"tensorboard", "tensorboardX"}), ("wandb", {"wandb"})):
+        if there & needed:
+            available(tmp_path, options(logger=logger))
+        else:
+            with pytest.raises(ValueError, match=f"^logger: {logger} needs the package {logger}: pip install "):
+                available(tmp_path, options(logger=logger))
+    available(tmp_path, options(logger="csv"))
 
 
 def test_cores_are_those_that_this_process_may_use_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 4}, raising=False)
+    of = {0: {1, 4}}  # 0 stands for the process that asks
+    monkeypatch.setattr(os, "sched_getaffinity", of.__getitem__, raising=False)
     assert cores() == 2
     monkeypatch.delattr(os, "sched_getaffinity")  # macOS has none
     assert cores() == 6
@@ -229,8 +295,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to 
 sys.path.insert(0, {tests!r})
 from test_launch import job, launch, main, options
 if __name__ == "__main__":
-    jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000)]
-    raise SystemExit(main(lambda: launch(jobs, Path(sys.argv[1]), options(workers=2, checkpoint_seconds=0))))
+    jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000), job("thinks", {toy!r}, steps=3000)]
+    raise SystemExit(main(lambda: launch(jobs, Path(sys.argv[1]), options(workers=3, checkpoint_seconds=0))))
 """
 
 
@@ -239,17 +305,20 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
     number: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     jobs = [job("a", steps=3000), job("b", "mf-q", steps=3000)]
-    (tmp_path / "script.py").write_text(LAUNCHED.format(tests=str(TOY.parent)))
-    script = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path / "out"], cwd=TOY.parents[1])
+    (tmp_path / "script.py").write_text(LAUNCHED.format(tests=str(TOY.parent), toy=f"{TOY}:Thinks"))
+    path = {**os.environ, "PYTHONPATH": str(TOY.parents[1])}
+    script = subprocess.Popen([sys.executable, tmp_path / "script.py", tmp_path / "out"], cwd=tmp_path, env=path)
     folders = [folder(each, tmp_path / "out", "32") for each in jobs]
-    while not all((each / "checkpoint.ckpt").exists() for each in folders):
+    while not all(each.exists() for each in (tmp_path / "thinks", *(each / "checkpoint.ckpt" for each in folders))):
         assert script.poll() is None, "it ended without checkpoints"
         time.sleep(0.01)
     family = psutil.Process(script.pid).children(recursive=True)
     script.send_signal(number)
     assert script.wait() == code
     _, alive = psutil.wait_procs(family, timeout=30)
-    assert alive == []
+    for each in alive:
+        each.kill()
+    assert alive == [], "though one was thinking"
     left = {found(each, directory, Hardware()) for each, directory in zip(jobs, folders, strict=True)}
     assert left == {"checkpoint"}
     launch(jobs, tmp_path / "out", options())
@@ -259,7 +328,7 @@ def test_workers_end_with_the_script_and_the_next_call_goes_on(
 
 def test_workers_do_not_see_the_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
     """It reaches the whole group of processes; a worker goes on, until the one that started it ends it."""
-    worker = Worker(Place(tmp_path, Hardware(), 30.0, "none"))
+    worker = Worker(Place(tmp_path, Hardware(), 30.0, "none", on_slurm=False), need_main=False)
     try:
         worker.start(job("a"))
         interrupted = False
@@ -281,16 +350,35 @@ def test_workers_do_not_see_the_ctrl_c_of_the_terminal(tmp_path: Path) -> None:
 def test_progress_counts_earlier_calls_but_not_in_the_rate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [0.0]
+    now = [500.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     jobs = [job("done"), job("resumed"), job("new")]  # 8000 agent-steps each
     with Progress(jobs, {"done"}) as progress:
-        progress.update(jobs[1], 4000)
-        now[0] = 10.0
-        progress.update(jobs[1], 8000)
+        for work, seconds in ((4000, 500.0), (5000, 501.0), (6000, 509.0), (8000, 510.0)):
+            now[0] = seconds
+            progress.update(jobs[1], work)
         progress.finish(jobs[1])
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:5] for line in lines] == [" 33% ", " 50% ", " 67% ", " 67% "], "one in ten seconds, and the last"
+    assert lines[-1] == " 67%  16.0k of 24.0k agent-steps  400 agent-steps/s  00:20 left  2 of 3 jobs"
+
+
+@pytest.mark.parametrize(("work", "shown"), [(999, "999"), (1000, "1.00k")])
+def test_thousands_are_shortened(
+    work: int, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = SimpleNamespace(name="one", work=work, unit="rounds")
+    with Progress([one], set()) as progress:
+        progress.update(one, 500)
+    assert f"500 of {shown}rounds" in capsys.readouterr().err.replace(" rounds", "rounds")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress([one], {"one"}) as progress:
+        progress.say("something else")
+    assert f"| {shown}/{shown} [" in stream.getvalue()
+    assert "something else\n" in stream.getvalue()
+    assert stream.getvalue().endswith("1 of 1 jobs]\n"), "the bar stays above what is printed next"
 
 
 @pytest.mark.parametrize(("patient", "shown"), [(False, True), (True, False)])

@@ -246,7 +246,8 @@ def test_files_that_are_no_policy_are_refused_in_one_line(wrong: str, tmp_path: 
 
 @pytest.mark.parametrize(("kind", "value"), [("epsilon", -0.1), ("epsilon", 1.1), ("temperature", 0.0)])
 def test_chances_and_temperatures_are_in_their_ranges(kind: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"^value: {kind} must be .*, got {value}"):
+    allowed = {"epsilon": r"in \[0, 1\]", "temperature": "positive and finite"}[kind]
+    with pytest.raises(ValueError, match=rf"^value: {kind} must be {allowed}, got {value}"):
         Acting(kind, value)  # type: ignore[arg-type] # str, not Literal
 
 
@@ -278,6 +279,18 @@ def test_a_network_that_a_file_names_is_not_run_but_must_be_given(tmp_path: Path
     loaded: Any = Policy.load(tmp_path / "policy", classes=[cls]).network
     assert type(loaded) is cls
     torch.testing.assert_close(loaded.bias, network.bias.detach(), rtol=1e-2, atol=0)
+
+
+def test_classes_are_a_list_of_classes(tmp_path: Path) -> None:
+    make().save(tmp_path / "policy")
+    one: Any = nn.Linear
+    with pytest.raises(ValueError, match=r"^classes must be a list of classes, got a class: classes=\[Linear\]$"):
+        Policy.load(tmp_path / "policy", classes=one)
+    others: list[Any] = [5, ["Linear"], [nn.Linear, "Linear"]]
+    for classes in others:
+        with pytest.raises(ValueError, match=r"^classes must be a list of classes, got "):
+            Policy.load(tmp_path / "policy", classes=classes)
+    Policy.load(tmp_path / "policy", classes=[nn.Linear, nn.ReLU])
 
 
 def test_files_that_do_not_say_are_guessed_from_their_weights(tmp_path: Path) -> None:

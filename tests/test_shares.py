@@ -2,28 +2,38 @@
 
 import json
 import os
+import pickle
 import re
 import stat
+import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pandas as pd
 import pytest
 
+from mfmarl.environments import GaussianSqueeze
 from mfmarl.jobs import slurm
 from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import launch
+from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.shares import shares
 from mfmarl.jobs.slurm_task import Share, reported
 from mfmarl.jobs.workers import Place
 from mfmarl.scripting.options import main
 from tests.test_launch import TOY, job, options, written
+
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 def on_slurm(out: Path) -> Place:
@@ -120,6 +130,17 @@ def test_a_task_does_its_share_and_says_what_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("task")
+def test_a_task_works_where_it_was_submitted_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out" / "jobs" / "slurm").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    share = Share((job("a"),), (on_slurm(Path("out")),), 0)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert share() == {}
+    assert len(written(tmp_path / "out")) == 1
+
+
+@pytest.mark.usefixtures("task")
 def test_workers_do_not_hear_what_slurm_announces(tmp_path: Path) -> None:
     (tmp_path / "jobs" / "slurm").mkdir(parents=True)
     announced = job("announced", f"{TOY}:Announced")
@@ -149,6 +170,13 @@ def command(folder: Path, name: str, script: str) -> None:
     """Put a stand-in for one of Slurm's commands into a folder."""
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(stat.S_IRWXU)
+
+
+def says(commands: Path, *scripts: str) -> None:
+    """A stand-in for squeue that runs one script after the other, and goes on with the last."""
+    cases = " ".join(f"{number}) {script} ;;" for number, script in enumerate(scripts[:-1], 1))
+    count = f"echo >> {commands}/asked; case $(wc -l < {commands}/asked | tr -d ' ')"
+    command(commands, "squeue", f"{count} in {cases} *) {scripts[-1]} ;; esac")
 
 
 @pytest.fixture
@@ -182,13 +210,38 @@ def test_tasks_of_an_earlier_call_are_those_that_slurm_has_not_ended(tmp_path: P
 def test_a_task_that_is_about_to_end_is_not_taken_for_one_that_runs(
     tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    slept: list[float] = []
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     place, mine = on_slurm(tmp_path), job("mine")
     recorded(tmp_path, mine)
-    once = f"if test -e {tmp_path}/asked; then echo CANCELLED; else touch {tmp_path}/asked; echo COMPLETING; fi"
-    command(commands, "squeue", f'echo "mfmarl-abc|12|$({once})|None"')
+    says(commands, *["echo 'mfmarl-abc|12|COMPLETING|None'"] * 2, "echo 'mfmarl-abc|12|CANCELLED|None'")
     assert slurm.settled([mine], Progress([mine], set()), place) == []
-    assert "Slurm: task 12 of an earlier call is about to end, which is waited for" in capsys.readouterr().err
+    said = "Slurm: task 12 of an earlier call is about to end, which is waited for"
+    assert capsys.readouterr().err.splitlines().count(said) == 1
+    assert slept == [slurm.POLL_SECONDS] * 2
+    assert not (tmp_path / "jobs" / "slurm" / "mfmarl-abc.json").exists()
+
+
+def test_what_cannot_be_submitted_is_refused(tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    place, one, how = on_slurm(tmp_path), job("one"), Execution(launcher="slurm", accelerator="cpu")
+    command(commands, "sbatch", "")
+    command(commands, "scontrol", "echo 'Configuration data'; echo 'MinJobAge    = 300 sec'; echo 'Of = a=b'")
+    assert slurm.check([one], place, how) == {"MinJobAge": "300 sec", "Of": "a=b"}
+    recorded(tmp_path, one)
+    command(commands, "squeue", "echo 'mfmarl-abc|12|RUNNING|None'")
+    slurm.check([one], place, how)
+    with pytest.raises(ValueError, match=r"^fresh: an array .* does these jobs; first scancel --name=mfmarl-abc$"):
+        slurm.check([one], place, replace(how, fresh=True))
+    slurm.check([job("other")], place, replace(how, fresh=True))
+    own = type("Own", (GaussianSqueeze,), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "Own", own, raising=False)
+    of_the_script = replace(one, name="own", environment=own(20))
+    with pytest.raises(ValueError, match=r"^launcher: got slurm, but tasks cannot import what own holds: move it"):
+        slurm.check([one, of_the_script], place, how)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"^launcher: got slurm, but there is no sbatch on this machine"):
+        slurm.check([one], place, how)
 
 
 def test_slurm_is_asked_without_the_options_of_its_user(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,12 +303,103 @@ def test_what_an_earlier_call_submitted_is_waited_for_and_its_record_then_goes(
     assert "Slurm: an earlier call has submitted mfmarl-abc, which is waited for" in capsys.readouterr().err
 
 
+def test_who_submits_in_a_folder_waits_for_whoever_does(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And takes it well if that one finds the array done, and removes its record."""
+    said: Queue[str] = Queue()
+    monkeypatch.setattr(slurm, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr("mfmarl.jobs.locks.SAID_SECONDS", 0.01)
+    monkeypatch.setattr("mfmarl.jobs.locks.say", lambda text, _: said.put(text))
+    one = job("one")
+    recorded(tmp_path, one)
+    launch([one], tmp_path, options())
+    command(commands, "squeue", f"echo 'mfmarl-abc|12|RUNNING|None'; rm -f {tmp_path}/jobs/slurm/mfmarl-abc.json")
+    with Progress([one], set()) as progress, ThreadPoolExecutor() as pool:
+        with locked(tmp_path / "jobs" / "slurm"):
+            waits = pool.submit(slurm.run, [one], progress, [on_slurm(tmp_path)], Execution(), {})
+            assert said.get(timeout=60).endswith("; waiting for it")
+        assert waits.result(timeout=60) == {}
+    recorded_again = tmp_path / "again"
+    recorded(recorded_again, one)
+    command(commands, "squeue", f"rm {recorded_again}/jobs/slurm/mfmarl-abc.json")
+    assert slurm.alive([one], on_slurm(recorded_again), tidy=True) == []
+
+
+def test_what_tasks_wait_for_is_said_once_and_those_that_are_done_are_not_waited_for(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("submitit")
+    slept: list[float] = []
+    monkeypatch.setattr(slurm, "LOST_SECONDS", 0.0)
+    done, late = job("done"), job("late", seeds=(5,))
+    launch([done], tmp_path, options())
+    recorded(tmp_path / "other", done, late)
+    silent = "echo squeue: error >&2; echo no controller >&2; exit 1"
+
+    def both(first: str, second: str) -> str:
+        return f"echo 'mfmarl-abc|12_0|{first}'; echo 'mfmarl-abc|12_1|{second}'"
+
+    says(
+        commands,
+        *[silent] * 2,
+        *[both("RUNNING|None", "PENDING|(Nodes|Down)")] * 2,
+        both("RUNNING|Odd", "PENDING|Priority"),
+        both("COMPLETED|None", "CANCELLED|None"),
+    )
+    command(commands, "sacct", "echo FAILED")  # which is asked only for what squeue does not tell
+    tasks = [
+        slurm.Task("mfmarl-abc", index, [each], f"12_{index}", "PENDING") for index, each in enumerate((done, late))
+    ]
+    capsys.readouterr()
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
+    with Progress([done, late], set()) as progress:
+        failures = slurm.watch(tasks, progress, on_slurm(tmp_path))
+    assert failures == {"late": "its task 12_1 on Slurm ended: CANCELLED"}
+    assert progress.finished == 2
+    assert slept == [slurm.POLL_SECONDS] * 6, "before each look"
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Slurm", "launcher"))] == [
+        "launcher: squeue failed: no controller; asking again",
+        "Slurm: task 12_1 waits: (Nodes|Down)",
+    ]
+
+
+def test_a_task_that_never_began_is_lost_too(tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "LOST_SECONDS", 0.0)
+    command(commands, "sacct", "echo FAILED")
+    one = job("one")
+    with Progress([one], set()) as progress:
+        failures = slurm.look_at(slurm.Task("mfmarl-abc", 0, [one]), None, progress, on_slurm(tmp_path))
+    assert failures == {"one": "its task None on Slurm ended: unknown to Slurm"}
+    assert progress.work == {"one": 0}
+
+
+def test_a_task_says_itself_what_failed_and_rows_may_come_later(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    fails, late, place = job("fails"), job("late"), on_slurm(tmp_path)
+    recorded(tmp_path, fails, late)
+    said = tmp_path / "jobs" / "slurm" / "12_0_result.pkl"
+    said.write_bytes(pickle.dumps(("success", {"fails": "RuntimeError: no luck"})))
+    ended = slurm.Seen("12", "COMPLETED", "None")
+    task = slurm.Task("mfmarl-abc", 0, [fails, late], "12", "RUNNING")
+    with Progress([fails, late], set()) as progress:
+        assert slurm.look_at(task, ended, progress, place) == {}
+        launch([late], tmp_path, options())
+        assert slurm.look_at(task, ended, progress, place) == {"fails": "RuntimeError: no luck"}
+    assert (task.waiting, progress.finished) == ([], 2)
+    said.write_bytes(pickle.dumps(("error", "Traceback (most recent call last):\n  File\nValueError: no room\n")))
+    task = slurm.Task("mfmarl-abc", 0, [fails], "12", "RUNNING")
+    assert slurm.look_at(task, ended, Progress([fails], set()), place) == {"fails": "ValueError: no room"}
+
+
 def test_a_task_tells_how_much_is_done(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     one = job("one")
     recorded(tmp_path, one)
     (tmp_path / "jobs" / "slurm" / "12_progress.json").write_text(json.dumps({"one": 70}))
     task = slurm.Task("mfmarl-abc", 0, [one], "12", "RUNNING")
+    folder(one, tmp_path, "32").mkdir()
+    (folder(one, tmp_path, "32") / "rows.csv").touch()  # but what says of which job they are comes late
     with Progress([one], set()) as progress:
         assert slurm.look_at(task, slurm.Seen("12", "RUNNING", "None"), progress, on_slurm(tmp_path)) == {}
     assert (progress.work, task.waiting) == ({"one": 70}, [one])
@@ -277,7 +421,7 @@ def test_a_task_that_slurm_has_forgotten_is_lost(
     monkeypatch.setattr(slurm, "LOST_SECONDS", 0.1)
     lost = job("lost")
     recorded(tmp_path, lost)
-    (tmp_path / "jobs" / "slurm" / "12_0_log.err").write_text("starts\nslurmstepd: error: killed\n\n")
+    (tmp_path / "jobs" / "slurm" / "12_0_log.err").write_text("1\n2\n3\n4\nslurmstepd: error: killed\n\n")
     fails_once = f"test -e {tmp_path}/asked || {{ touch {tmp_path}/asked; echo no controller >&2; exit 1; }}"
     command(commands, "squeue", fails_once)
     command(commands, "sacct", "echo OUT_OF_MEMORY")
@@ -285,7 +429,7 @@ def test_a_task_that_slurm_has_forgotten_is_lost(
         tasks = [slurm.Task("mfmarl-abc", 0, [lost], "12", "RUNNING")]
         failures = slurm.watch(tasks, progress, on_slurm(tmp_path))
     assert failures["lost"].startswith("its task 12 on Slurm ended: OUT_OF_MEMORY; ")
-    assert failures["lost"].endswith("12_0_log.err ends: starts | slurmstepd: error: killed")
+    assert failures["lost"].endswith("12_0_log.err ends: 3 | 4 | slurmstepd: error: killed")
     assert "launcher: squeue failed: no controller; asking again" in capsys.readouterr().err
 
 
@@ -385,7 +529,7 @@ def test_what_sbatch_refuses_is_not_on_record(tmp_path: Path, submits: Callable[
 
 def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:
     how = Execution(launcher="slurm", accelerator="gpu", slurm_memory=1.5, slurm_minutes=30, slurm_partition="short")
-    places = [Place(tmp_path, Hardware("gpu", index, threads=2), 30.0, "none") for index in (0, 1, 0)]
+    places = [Place(tmp_path, Hardware("gpu", index, threads=2), 30.0, "none", on_slurm=True) for index in (0, 1, 0)]
     given = slurm.parameters("name", places, how)
     assert (given["gpus_per_node"], given["cpus_per_task"], given["mem"], given["time"]) == (2, 6, "1536M", 30)
     assert given["partition"] == "short"

@@ -18,6 +18,7 @@ from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin, module_of
 
+pytestmark = pytest.mark.usefixtures("patience")
 ROOT = Path(__file__).parents[1]
 DRIVER = """
 import signal, sys
@@ -57,6 +58,7 @@ for number in range(2000):
 Path(__file__).with_suffix('.done').touch()
 """,
 }
+STUBS["after"] = f"{STUBS['outlives']}{STUBS['after']}"  # it ends by itself, though its stdin stays open
 STUBS["outlives"] += STUBS["waits"]
 STUBS["waits_too"] = STUBS["waits"]
 MEETS = """
@@ -271,7 +273,10 @@ def test_a_line_of_progress_is_read_back(capsys: pytest.CaptureFixture[str], mon
     job = TrainingJob("job", {}, "il", GaussianSqueeze(2), (0,), {}, data)
     with Progress([job], []) as progress:
         progress.update(job, job.work // 4)
-    assert [share_done(line) for line in capsys.readouterr().err.splitlines()] == [0.0, 0.25, 0.25]
+        progress.finish(job)
+    lines = capsys.readouterr().err.splitlines()
+    assert [share_done(line) for line in lines] == [0.0, 0.25, 0.25, 0.25]
+    assert [line.split()[-4] for line in lines] == ["0", "0", "1", "1"], "jobs that are over"
     assert share_done("written: 50% of it") is None
 
 

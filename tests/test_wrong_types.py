@@ -1,16 +1,19 @@
 """Whatever a public constructor is given in place of an argument: it is taken, or a ValueError names the argument."""
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
+import torch
 
 from mfmarl import Battle, Boltzmann, EpsilonGreedy, GaussianSqueeze, Ising, MatrixGame, train
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
-from mfmarl.custom import constructor_keywords
+from mfmarl.custom import check_types, constructor_keywords
 from mfmarl.data.neighbourhood import Army, Graph, Noise
 from mfmarl.environments.battle.parallel_env import BattleParallelEnv
 from mfmarl.jobs.execution import Execution
@@ -115,3 +118,53 @@ def test_it_says_what_is_allowed(
     with pytest.raises(ValueError, match="^" + said.replace("(", r"\(").replace(")", r"\)")):
         call()
     assert not [*tmp_path.iterdir()]
+
+
+class Takes:
+    """Declares what it takes."""
+
+    def __init__(
+        self,
+        *,
+        count: int = 1,
+        rate: float | None = None,
+        rates: tuple[float, ...] = (),
+        pairs: tuple[tuple[int, ...], ...] = (),
+        mode: Literal["fast", 3] = 3,
+        flag: bool = True,
+    ) -> None:
+        pass
+
+
+class Inherits(Takes):
+    """Says nothing of what it hands on."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+
+
+@pytest.mark.parametrize("cls", [Takes, Inherits])
+def test_numbers_text_and_several_are_told_apart(cls: type) -> None:
+    values: dict[str, list[Any]] = {
+        "count": [3, np.int64(3)],
+        "rate": [None, 0.5, 1, torch.tensor(0.5)],
+        "rates": [(), (1, 0.5), [0.5], range(3), np.ones(2)],
+        "pairs": [((1, 2), [3]), []],
+        "mode": ["fast", 3],
+        "flag": [True, False],
+    }
+    for name, every in values.items():
+        for value in every:
+            check_types(cls, {name: value})
+    wrong: dict[str, tuple[str, list[Any]]] = {
+        "count": ("a whole number", [True, "3", None, int, (3,)]),
+        "rate": ("a number or None", ["0.5", float, ()]),
+        "rates": ("several, each a number", [0.5, None, "12", b"12", ("1",), (1.0, "1"), [None, 0.5]]),
+        "pairs": ("several, each several again", [1, (1, (2,)), ((1,), ("2",))]),
+        "mode": ("text or a whole number", [None, (3,)]),
+        "flag": ("True or False", ["True", None]),
+    }
+    for name, (allowed, every) in wrong.items():
+        for value in every:
+            with pytest.raises(ValueError, match=f"^{name} must be {allowed}, got {re.escape(repr(value))}$"):
+                check_types(cls, {name: value})

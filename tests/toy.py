@@ -5,6 +5,7 @@ import signal
 import sys
 from asyncio import CancelledError
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -34,6 +35,22 @@ class Exits(IL):
 
     def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
         sys.exit(0)
+
+
+class Leaves(IL):
+    """Ends the process at its first evaluation, past whoever would ask why."""
+
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
+        os._exit(0)
+
+
+class Thinks(IL):
+    """Thinks for ever from its first evaluation on, and reports nothing meanwhile."""
+
+    def validation_step(self, evaluation: Callable[..., dict[str, Tensor]], batch_idx: int) -> None:
+        Path("thinks").touch()
+        while True:
+            signal.pause()
 
 
 class NoText(Exception):  # noqa: N818 - its name says what it lacks

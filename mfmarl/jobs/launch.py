@@ -99,7 +99,7 @@ def launch(
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
-def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *, reraise: bool = False) -> Runner:
+def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *, reraise: bool) -> Runner:
     """What does these jobs: Slurm, this process, or workers.
 
     Raises:

@@ -155,7 +155,6 @@ def run(
     """
     place = places[0]
     folder = records(place)
-    folder.mkdir(exist_ok=True)
     arrays: set[str] = set()
     with cancelling(arrays):
         with locked(folder, wait=True):  # whoever else submits here

@@ -47,7 +47,7 @@ class Place:
     hardware: Hardware
     checkpoint_seconds: float
     logger: LoggerName
-    on_slurm: bool = False  #: whose announcements workers do not hear, see `slurm_task`.
+    on_slurm: bool  #: whose announcements workers do not hear, see `slurm_task`.
 
     def folder(self, job: Job) -> Path:
         """The folder of `job`."""
@@ -69,7 +69,7 @@ class Place:
         )
 
 
-def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: bool = False) -> dict[str, str]:
+def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: bool) -> dict[str, str]:
     """Do one job after the other in this process; return why jobs failed, by name, or raise the first exception."""
     failures = {}
     waiting = Waiting(jobs, progress)
@@ -125,7 +125,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def started(places: Sequence[Place], *, need_main: bool = True) -> Iterator[list[Worker]]:
+def started(places: Sequence[Place], *, need_main: bool) -> Iterator[list[Worker]]:
     """A worker for each place; those in the list at the end are ended."""
     workers: list[Worker] = []
     try:
@@ -199,7 +199,7 @@ class Worker:
         need_main: whether it must import the script first, see `needs_main`.
     """
 
-    def __init__(self, place: Place, *, need_main: bool = True) -> None:
+    def __init__(self, place: Place, *, need_main: bool) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([PRELOADED])
         self.place, self.need_main = place, need_main
