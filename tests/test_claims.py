@@ -5,7 +5,9 @@ import re
 import shutil
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -189,9 +191,12 @@ def test_superiority_counts_pairs_and_half_of_the_ties() -> None:
     generator = np.random.default_rng(0)
     interval = superiority_interval([1, 2, math.inf], [1, 5, math.inf], generator=generator)
     assert interval.low <= interval.estimate <= interval.high
+    assert interval.estimate == (0.5 + 1 + 1.5 + 1) / 9
     assert math.isnan(superiority_interval([1, 2], [1, 5, 6], generator=generator).low)
-    with pytest.raises(ValueError, match="one must be"):
-        superiority([math.nan], [1])
+    wrong: list[Any] = [[math.nan], [1, math.nan], [], [[1]]]
+    for group in wrong:
+        with pytest.raises(ValueError, match="one must be"):
+            superiority(group, [1])
 
 
 def test_rank_test_is_exact_and_takes_what_never_happens() -> None:
@@ -236,17 +241,33 @@ def test_seats_differ_by_chance_and_by_more() -> None:
     assert seen == 1
     assert p == pytest.approx((2 / 6) ** 3, abs=0.005)
     assert seat_test([[3, 5]], [[3, 5]], generator=np.random.default_rng(0)) == (0, 0, 1), "all are won"
-    for wins, rounds in (([[1, 1]], [[1]]), ([[2, 0]], [[1, 1]]), ([[0, 0]], [[1, 0]])):
+    for wins, rounds in (([[1, 1]], [[1]]), ([[2, 0]], [[1, 1]]), ([[0, 0]], [[1, 0]]), ([[-1, 1]], [[2, 2]])):
         with pytest.raises(ValueError, match="rounds must"):
             seat_test(wins, rounds, generator=np.random.default_rng(0))
+
+
+def test_seats_of_unlike_pairs_are_dealt_out_pair_by_pair() -> None:
+    wins, rounds = [[1, 0], [1, 3]], [[1, 2], [4, 3]]
+    each = []  # of a pair, how far apart its seats are in every way to choose the rounds of the left one
+    for won, played in zip(wins, rounds, strict=True):
+        results = [1] * sum(won) + [0] * (sum(played) - sum(won))
+        ways = [sum(left) for left in combinations(results, played[0])]
+        each.append([abs(left / played[0] - (sum(won) - left) / played[1]) for left in ways])
+    found = seat_test(wins, rounds, generator=np.random.default_rng(0))
+    deals = [(one + other) / 2 for one, other in product(*each)]
+    p = np.mean([deal >= (1 + 3 / 4) / 2 - 1e-9 for deal in deals])
+    assert found == (pytest.approx((1 + 3 / 4) / 2), pytest.approx(np.mean(deals)), pytest.approx(p, abs=0.01))
 
 
 def test_holm_is_stepwise_and_skips_what_was_not_compared() -> None:
     assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])  # Holm 1979
     np.testing.assert_allclose(holm([0.01, math.nan, 0.5]), [0.02, math.nan, 0.5])
     assert holm([0.9, 0.8]).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="must be"):
-        holm([1.2])
+    assert holm([0, 1]).tolist() == [0, 1]
+    wrong: list[Any] = [[0.5, 1.2], [-0.1, 0.5], [[0.5]]]
+    for p_values in wrong:
+        with pytest.raises(ValueError, match="must be"):
+            holm(p_values)
 
 
 def test_runs_that_would_decide_do_so_as_often_as_is_said() -> None:
@@ -257,6 +278,11 @@ def test_runs_that_would_decide_do_so_as_often_as_is_said() -> None:
     assert runs_needed_by_ranks(0.9) == math.ceil(7.849 / (6 * 0.16))  # Noether 1987
     assert math.isnan(runs_needed_by_ranks(0.5))
     assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.5))
+    assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.501)), "out of reach"
+    assert runs_needed_of_mean(Interval(0.95, 0.89, 0.955), 8, 0.9) == 9, "more than those that did not decide"
+    assert 368 <= runs_needed_of_share(0, 0.01) <= 1.02 * 368  # likewise, but beyond 200 in steps of a fiftieth
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        runs_needed_of_share(0, 0.1, 95)
 
 
 def test_armies_that_would_decide() -> None:
@@ -267,6 +293,14 @@ def test_armies_that_would_decide() -> None:
     noise = generator.normal(size=(200, 200))  # peculiar to each pair: falls with the square of the armies
     assert armies_needed(noise, 0.1) == pytest.approx(z / 0.1, rel=0.1)
     assert math.isnan(armies_needed(noise[:2], 0.1))
+    # Of a small table, by the mean squares of a two-way analysis of variance.
+    table = sides[:3, :4] + 0.05 * noise[:3, :4]
+    rows, columns = 4 * table.mean(axis=1).var(ddof=1), 3 * table.mean(axis=0).var(ddof=1)
+    pair = (11 * table.var(ddof=1) - 2 * rows - 3 * columns) / 6
+    n = armies_needed(table, 0.1)
+    variance = [((rows - pair) / 4 + (columns - pair) / 3) / count + pair / count**2 for count in (n, n - 1)]
+    assert rows > pair < columns
+    assert variance[0] <= (0.1 / z) ** 2 < variance[1]
 
 
 def test_two_way_interval_resamples_both_sides() -> None:
@@ -277,6 +311,11 @@ def test_two_way_interval_resamples_both_sides() -> None:
         assert interval.estimate == pytest.approx(rows.mean())
         assert (interval.high - interval.low) / 2 == pytest.approx(2 * rows.std() / math.sqrt(60), rel=0.1)
     assert math.isnan(two_way_interval(rows[:2], generator=generator).low)
+    for wrong in (rows[0], rows[:0], np.where(rows > 0, rows, math.nan), rows[None]):
+        with pytest.raises(ValueError, match=r"^table must be \[rows, columns\], finite and not empty, got shape "):
+            two_way_interval(wrong, generator=generator)
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        two_way_interval(rows, 95, generator=generator)
     few = two_way_interval(rows[:4], generator=np.random.default_rng(1))  # columns alike: four runs, and no more
     alone = bootstrap_interval(rows[:4, 0], generator=np.random.default_rng(2))
     assert few.high - few.low == pytest.approx(alone.high - alone.low, rel=0.05)

@@ -264,8 +264,10 @@ def test_a_strength_among_others_is_that_which_lets_expect_its_points() -> None:
     expected = (won + lost) / (1 + np.exp(strengths - found[:, None]))
     assert expected.sum(axis=1) == pytest.approx(won.sum(axis=1), rel=1e-12)
     assert strength_among(np.array([3.0]), np.array([1.0]), np.array([0.5])) == pytest.approx(0.5 + math.log(3))
-    with pytest.raises(UnconnectedError, match="points must be on both sides"):
-        strength_among(np.zeros(2), np.ones(2), np.zeros(2))
+    some, none = np.ones((2, 2)), np.array([[0.0, 0.0], [1.0, 1.0]])
+    for won, lost in ((none[0], some[0]), (some[0], none[0]), (none, some), (some, none)):
+        with pytest.raises(UnconnectedError, match="points must be on both sides"):
+            strength_among(won, lost, np.zeros(2))
 
 
 def test_two_learners_are_anchored_at_their_mean() -> None:
@@ -317,7 +319,9 @@ def test_undetermined_strengths_are_refused() -> None:
     for table in unbeaten:
         with pytest.raises(ValueError, match="chain from each entrant to each other"):
             bradley_terry(np.array(table, np.float64))
-    wrong: list[Array] = [np.ones((2, 3)), np.ones(3)]
+    with pytest.raises(ValueError, match="chain from each entrant to each other"):
+        bradley_terry(np.array([[[0, 1], [1, 0]], unbeaten[0]], np.float64))  # one table of several is enough
+    wrong: list[Array] = [np.ones((2, 3)), np.ones((2, 2, 3)), np.ones(3)]
     for points in [*wrong, *(np.array([[0, each], [1, 0]], np.float64) for each in (-1, math.nan, math.inf))]:
         with pytest.raises(ValueError, match="finite and not negative"):
             bradley_terry(points)
