@@ -12,7 +12,7 @@ from torch import Tensor
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.seeds import generators
+from mfmarl.seeds import generators, plain_layers_from, seed_numbers
 
 
 @dataclass(frozen=True)
@@ -440,6 +440,24 @@ def test_streams_differ_between_seeds_and_uses() -> None:
         for generator in generators(range(20), stream)
     }
     assert len(drawn) == 60
+    own = [generators([7], stream)[0].initial_seed() for stream in ("start", "training", "evaluation")]
+    assert own == [21, 22, 23], "those of the committed results"
+
+
+def test_layers_of_no_two_generators_start_alike() -> None:
+    starts = set()
+    for generator in generators(range(60), "start"):
+        with plain_layers_from(generator):
+            starts.add(torch.rand(()).item())
+    assert len(starts) == 60
+
+
+def test_the_largest_seed_is_below_two_to_the_sixty_first() -> None:
+    assert seed_numbers([0, 2**61 - 1]) == (0, 2**61 - 1)
+    with pytest.raises(
+        ValueError, match=r"seeds must be distinct, at least 0 and below 2\^61, got \[0, 2305843009213693952\]"
+    ):
+        seed_numbers([0, 2**61])
 
 
 @pytest.mark.parametrize(
