@@ -54,6 +54,7 @@ FURTHER = {
     "mfmarl/data": ("defaults", "wrong_types"),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),
     "mfmarl/data/rounds.py": ("data_stateless", "data_sweeps", "custom_mistakes"),
+    "mfmarl/data/self_play.py": ("battle_stack",),
     "mfmarl/data/stacked_self_play.py": ("battle_stack",),
     "mfmarl/data/transfer.py": ("gpu", "stand_in"),
     "mfmarl/exploration.py": ("defaults",),
@@ -84,6 +85,7 @@ FURTHER = {
     "mfmarl/theory/arguments.py": ("theory_approximation", "theory_contraction", "theory_learning", "theory_toy"),
     "mfmarl/theory/learning.py": ("theory_learning",),
     "mfmarl/tournament": ("duel", "tournament", "tournament_jobs", "custom_armies"),
+    "mfmarl/tournament/duel.py": ("neighbourhood_battle",),
     "mfmarl/values.py": ("policies", "lightning", "front_door", "custom_armies"),
     "reproduce": ("defaults", "all_script", "committed_figures", "faults"),
 }
