@@ -53,6 +53,7 @@ FURTHER = {
     "mfmarl/algorithms/fitting.py": ("lightning", "algorithms"),
     "mfmarl/data": ("defaults", "wrong_types"),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),
+    "mfmarl/data/neighbourhood.py": ("data_stateless", "neighbourhood_battle"),
     "mfmarl/data/rounds.py": ("data_stateless", "data_sweeps", "custom_mistakes"),
     "mfmarl/data/self_play.py": ("battle_stack",),
     "mfmarl/data/stacked_self_play.py": ("battle_stack",),
