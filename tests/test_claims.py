@@ -57,8 +57,12 @@ ALL = [HOLDS, FAILS, UNDECIDED, NOT_TESTED]
     ("interval", "n", "verdict"),
     [
         (Interval(0.95, 0.91, 0.99), 8, HOLDS),
+        (Interval(0.95, 0.9, 1.0), 3, HOLDS),  # both ends are allowed, and three runs enough
         (Interval(0.5, 0.4, 0.6), 8, FAILS),
+        (Interval(1.2, 1.1, 1.3), 8, FAILS),
         (Interval(0.92, 0.88, 0.96), 8, UNDECIDED),
+        (Interval(0.85, 0.8, 0.9), 8, UNDECIDED),
+        (Interval(1.05, 1.0, 1.1), 8, UNDECIDED),
         (Interval(0.95, math.nan, math.nan), 2, UNDECIDED),
         (Interval(0.95, 0.95, 0.95), 1, UNDECIDED),
         (Interval(math.nan, math.nan, math.nan), 0, NOT_TESTED),
@@ -91,6 +95,9 @@ def test_the_number_of_seeds_is_that_of_the_bound_that_is_crossed() -> None:
     z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
     assert found.seeds_needed == math.ceil((z * error / 0.02) ** 2)
     assert within("a part", "a mean", Interval(0.89, 0.85, 0.93), 8, (0.9, 1)).leans == FAILS
+    both = within("a part", "a mean", Interval(0.92, 0.82, 1.02), 8, (0.9, 1))
+    assert both.seeds_needed == math.ceil((z * 2.5 * error / 0.02) ** 2), "of two bounds the nearer one"
+    assert within("a part", "a mean", Interval(0.95, math.nan, math.nan), 5, (0.9, 1)).seeds_needed == 6
 
 
 def test_an_exact_value_decides_alone() -> None:
@@ -102,6 +109,7 @@ def test_an_exact_value_decides_alone() -> None:
     ("successes", "n", "verdict", "seeds"),
     [
         (6, 6, HOLDS, math.nan),
+        (3, 3, UNDECIDED, 6),
         (5, 5, UNDECIDED, 6),  # 0.025^(1/5) = 0.478 and 0.025^(1/6) = 0.541
         (0, 6, FAILS, math.nan),
         (0, 5, UNDECIDED, 6),
@@ -114,6 +122,7 @@ def test_most_runs_is_an_exact_share_above_a_half(successes: int, n: int, verdic
     found = share_within("a part", "a share", successes, n, (0.5, 1))
     assert found.verdict == verdict
     assert found.seeds_needed == pytest.approx(seeds, nan_ok=True)
+    assert n == 0 or found.count == successes
 
 
 @pytest.mark.parametrize(
@@ -121,6 +130,7 @@ def test_most_runs_is_an_exact_share_above_a_half(successes: int, n: int, verdic
     [
         (0.9, 5, 0.008, HOLDS),
         (0.1, 5, 0.008, FAILS),
+        (0.9, 3, 0.04, HOLDS),
         (0.9, 5, 0.05, UNDECIDED),
         (0.9, 2, math.nan, UNDECIDED),
         (math.nan, 0, math.nan, NOT_TESTED),
@@ -130,6 +140,18 @@ def test_a_comparison_is_decided_by_its_test(estimate: float, n: int, p: float, 
     found = better("a part", "a share", Interval(estimate, 0.0, 1.0), n, p, 0.5, seeds_needed=26)
     assert found.verdict == verdict
     assert found.seeds_needed == pytest.approx(26 if verdict == UNDECIDED else math.nan, nan_ok=True)
+    assert (found.low, found.high) == pytest.approx((math.nan,) * 2 if n == 2 else (0, 1), nan_ok=True)
+
+
+def test_a_comparison_needs_more_runs_than_it_had_and_a_clean_sweep_has_no_interval() -> None:
+    even = Interval(0.6, 0.0, 1.0)
+    assert better("a part", "a share", even, 5, 0.5, 0.5, seeds_needed=4).seeds_needed == 6
+    assert math.isnan(better("a part", "a share", even, 5, 0.5, 0.5).seeds_needed)
+    assert better("a part", "a share", even, 2, math.nan, 0.5).seeds_needed == 3
+    swept = better("a part", "a share", Interval(1, 1, 1), 5, 0.008, 0.5)
+    assert (swept.verdict, swept.value) == (HOLDS, 1)
+    assert math.isnan(swept.low)
+    assert math.isnan(swept.high)
 
 
 def test_verdicts_are_put_together() -> None:
@@ -159,6 +181,11 @@ def test_the_verdict_rests_on_the_finding_that_would_decide() -> None:
     )
     assert judge([[far], [near]]) == judge([[near], [far]]) == (HOLDS, near)
     assert judge([[far, near]]) == judge([[near, far]]) == (HOLDS, far)
+    above, exact = (
+        within(part, "share", Interval(value, low, 1.0), 9, (0.9, math.inf), exact=part == "exact")
+        for part, value, low in (("above", 0.98, 0.97), ("exact", 0.96, math.nan))
+    )
+    assert judge([[above], [exact]]) == (HOLDS, exact)
     # one group that fails is enough, and one finding of a group that holds
     groups = [[undecided("a", 9, FAILS)], [undecided("b", 20, FAILS)], [undecided("c", 3, HOLDS)]]
     assert judge(groups)[1].part == "a"
