@@ -112,6 +112,8 @@ def test_what_cannot_be_is_refused(make: Callable[[], object], message: str) -> 
         (STAY.float(), r"actions must be int64 .*, got torch.float32 of shape \[1, 2, 2\]"),
         (STAY + 15, r"actions must be in 0 \.\. 20, got 21"),
         (STAY - 7, r"actions must be in 0 \.\. 20, got -1"),
+        (torch.tensor([[[0, 1], [20, 22]]]), r"actions must be in 0 \.\. 20, got 22"),
+        (torch.tensor([[[0, 1], [20, -3]]]), r"actions must be in 0 \.\. 20, got -3"),
         (STAY + 256, r"actions must be in 0 \.\. 20, got 262"),
     ],
 )
