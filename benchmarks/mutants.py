@@ -59,6 +59,8 @@ FURTHER = {
     "mfmarl/data/stacked_self_play.py": ("battle_stack",),
     "mfmarl/data/transfer.py": ("gpu", "stand_in"),
     "mfmarl/exploration.py": ("defaults",),
+    "mfmarl/data/stateless.py": ("custom_mistakes",),
+    "mfmarl/data/sweeps.py": ("custom_mistakes",),
     "mfmarl/environments": ("defaults", "wrong_types"),
     "mfmarl/environments/gaussian_squeeze.py": ("environments",),
     "mfmarl/environments/ising_arguments.py": ("statistical_physics",),
