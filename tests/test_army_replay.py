@@ -270,6 +270,7 @@ def test_a_state_of_another_replay_is_refused() -> None:
         ArmyReplay(game, 9).load_state_dict(replay.state_dict())
     full = ArmyReplay(game, len(replay))
     full.load_state_dict(replay.state_dict())
-    assert len(full) == len(replay)
+    Side(game).play(exact := ArmyReplay(game, len(replay)))
+    assert len(full) == len(exact) == len(replay)
     with pytest.raises(ValueError, match=r"^state must hold cells as torch.uint8 \[\d+, 2, 16, 2\], got .* 2, 8, 2\]$"):
         ArmyReplay(Battle(16)).load_state_dict(replay.state_dict())
