@@ -30,7 +30,7 @@ def test_what_is_not_the_next_step_of_a_round() -> None:
         replay.push(observed, stay, paid[:, 0])
     for wrong in (21, -1, 256):
         with pytest.raises(ValueError, match=rf"^actions must be in 0 .. 20, got {wrong}$"):
-            replay.push(observed, stay.where(torch.arange(8) > 0, wrong), paid)
+            replay.push(observed, torch.zeros_like(stay).where(torch.arange(8) < 7, wrong), paid)
     with pytest.raises(
         ValueError, match=r"^observed.views must be \[1, 2, 8, 13, 13, 7\], got \[1, 2, 4, 13, 13, 7\]$"
     ):

@@ -76,11 +76,13 @@ def test_nothing_that_is_handed_out_reaches_into_the_battles() -> None:
     [
         (lambda: Battle(0), r"agents must be in 1 \.\. 384 a side, got 0"),
         (lambda: Battle(385), r"agents must be in 1 \.\. 384 a side, got 385"),
+        (lambda: Battle(3), "agents must fill a block of sides within 1 : 2, got 3 = 1 x 3"),
         (lambda: Battle(7), "agents must fill a block of sides within 1 : 2, got 7 = 1 x 7"),
         (lambda: Battle(8, max_steps=0), "max_steps must be at least 1, a whole number up to 1000000000, got 0"),
         (lambda: Start(0, 0, 0), r"seed must be in 2 \.\. 2147483646, got 0"),
         (lambda: Start(1, 0, 0), r"seed must be in 2 \.\. 2147483646, got 1"),
         (lambda: Start(2**31 - 1, 0, 0), r"seed must be in 2 \.\. 2147483646, got 2147483647"),
+        (lambda: Start("2", 0, 0), "seed must be a whole number, got '2'"),  # type: ignore[arg-type]
         (lambda: Start(2, 2, 0), "left must be army 0 or 1, got 2"),
         (lambda: Start(2, 0, -1), "first must be army 0 or 1, got -1"),
         (lambda: Battles(Battle(2), 0), "battles must be at least 1, got 0"),
@@ -110,6 +112,8 @@ def test_what_cannot_be_is_refused(make: Callable[[], object], message: str) -> 
         (STAY.float(), r"actions must be int64 .*, got torch.float32 of shape \[1, 2, 2\]"),
         (STAY + 15, r"actions must be in 0 \.\. 20, got 21"),
         (STAY - 7, r"actions must be in 0 \.\. 20, got -1"),
+        (torch.tensor([[[0, 1], [20, 22]]]), r"actions must be in 0 \.\. 20, got 22"),
+        (torch.tensor([[[0, 1], [20, -3]]]), r"actions must be in 0 \.\. 20, got -3"),
         (STAY + 256, r"actions must be in 0 \.\. 20, got 262"),
     ],
 )

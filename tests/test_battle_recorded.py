@@ -1,6 +1,7 @@
 """Rounds that are played again: replay files, and states of the driver saved and restored."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -111,9 +112,21 @@ def saved(tmp_path: Path, **changes: object) -> Path:
     ],
 )
 def test_files_that_are_no_replays_are_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
-    assert list(play(Replay.load(saved(tmp_path))))
+    assert list(play(Replay.load(saved(tmp_path, game=np.array([2, 3])))))
     with pytest.raises(ValueError, match=f"changed.npz is not a replay: {message}$"):
         Replay.load(saved(tmp_path, **changes))
+
+
+def test_a_file_that_says_it_holds_more_than_it_does_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    with ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["actions.npy"] = members["actions.npy"].replace(b"(3, 2, 2), }     ", b"(1000000, 2, 2), }")
+    with ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=r"is not a replay: actions is said to have 4000000 bytes$"):
+        Replay.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 torn", b"\x93NUMPY torn"])

@@ -102,6 +102,7 @@ def test_starts_are_drawn_alike_whether_or_not_seats_are_given() -> None:
         drawn, given = Start.draw(free), Start.draw(forced, left=1, first=0)
         assert given == Start(drawn.seed, 1, 0)
         assert torch.equal(free.get_state(), forced.get_state())
+    assert Start.draw(generators(0)[0]) == Start(1656678990, 1, 0), "as in the committed results"
     starts = [Start.draw(free) for _ in range(400)]
     assert len({start.seed for start in starts}) == 400
     for name in ("left", "first"):

@@ -88,6 +88,15 @@ def test_an_unseen_enemy_in_ones_own_cell_of_the_minimap_is_looked_for_in_the_mi
     views[..., 2, 3, 3], views[..., 2, 3, 6] = 2.0, 2.0  # all of both armies are in the cell of row 2, column 3
     features[..., -2:] = torch.tensor([0.3, 0.7])  # x, y: the middle is right and up
     assert rush(views, features).item() == MOVES.index((1, -1))
+    features[..., -2:] = torch.tensor([0.1, 0.45])  # far to the right, and a little down
+    assert rush(views, features).item() == MOVES.index((2, 0))
+
+
+def test_an_enemy_at_the_other_end_of_the_map_is_gone_to_and_nobody_on_the_way_is_trodden_on() -> None:
+    views = torch.zeros(1, 1, *VIEW)
+    views[..., 0, 0, 3], views[..., 12, 12, 6] = 2.0, 1.0  # itself in the first cell of the minimap, they in the last
+    views[..., 6, 5, 1] = 1.0  # one of its own behind it
+    assert rush(views, torch.zeros(1, 1, FEATURES)).item() == MOVES.index((1, 1))
 
 
 def test_rush_takes_no_wall_for_a_way() -> None:

@@ -5,7 +5,9 @@ import re
 import shutil
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,8 +57,12 @@ ALL = [HOLDS, FAILS, UNDECIDED, NOT_TESTED]
     ("interval", "n", "verdict"),
     [
         (Interval(0.95, 0.91, 0.99), 8, HOLDS),
+        (Interval(0.95, 0.9, 1.0), 3, HOLDS),  # both ends are allowed, and three runs enough
         (Interval(0.5, 0.4, 0.6), 8, FAILS),
+        (Interval(1.2, 1.1, 1.3), 8, FAILS),
         (Interval(0.92, 0.88, 0.96), 8, UNDECIDED),
+        (Interval(0.85, 0.8, 0.9), 8, UNDECIDED),
+        (Interval(1.05, 1.0, 1.1), 8, UNDECIDED),
         (Interval(0.95, math.nan, math.nan), 2, UNDECIDED),
         (Interval(0.95, 0.95, 0.95), 1, UNDECIDED),
         (Interval(math.nan, math.nan, math.nan), 0, NOT_TESTED),
@@ -89,6 +95,9 @@ def test_the_number_of_seeds_is_that_of_the_bound_that_is_crossed() -> None:
     z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
     assert found.seeds_needed == math.ceil((z * error / 0.02) ** 2)
     assert within("a part", "a mean", Interval(0.89, 0.85, 0.93), 8, (0.9, 1)).leans == FAILS
+    both = within("a part", "a mean", Interval(0.92, 0.82, 1.02), 8, (0.9, 1))
+    assert both.seeds_needed == math.ceil((z * 2.5 * error / 0.02) ** 2), "of two bounds the nearer one"
+    assert within("a part", "a mean", Interval(0.95, math.nan, math.nan), 5, (0.9, 1)).seeds_needed == 6
 
 
 def test_an_exact_value_decides_alone() -> None:
@@ -100,6 +109,7 @@ def test_an_exact_value_decides_alone() -> None:
     ("successes", "n", "verdict", "seeds"),
     [
         (6, 6, HOLDS, math.nan),
+        (3, 3, UNDECIDED, 6),
         (5, 5, UNDECIDED, 6),  # 0.025^(1/5) = 0.478 and 0.025^(1/6) = 0.541
         (0, 6, FAILS, math.nan),
         (0, 5, UNDECIDED, 6),
@@ -112,6 +122,7 @@ def test_most_runs_is_an_exact_share_above_a_half(successes: int, n: int, verdic
     found = share_within("a part", "a share", successes, n, (0.5, 1))
     assert found.verdict == verdict
     assert found.seeds_needed == pytest.approx(seeds, nan_ok=True)
+    assert n == 0 or found.count == successes
 
 
 @pytest.mark.parametrize(
@@ -119,6 +130,7 @@ def test_most_runs_is_an_exact_share_above_a_half(successes: int, n: int, verdic
     [
         (0.9, 5, 0.008, HOLDS),
         (0.1, 5, 0.008, FAILS),
+        (0.9, 3, 0.04, HOLDS),
         (0.9, 5, 0.05, UNDECIDED),
         (0.9, 2, math.nan, UNDECIDED),
         (math.nan, 0, math.nan, NOT_TESTED),
@@ -128,6 +140,18 @@ def test_a_comparison_is_decided_by_its_test(estimate: float, n: int, p: float, 
     found = better("a part", "a share", Interval(estimate, 0.0, 1.0), n, p, 0.5, seeds_needed=26)
     assert found.verdict == verdict
     assert found.seeds_needed == pytest.approx(26 if verdict == UNDECIDED else math.nan, nan_ok=True)
+    assert (found.low, found.high) == pytest.approx((math.nan,) * 2 if n == 2 else (0, 1), nan_ok=True)
+
+
+def test_a_comparison_needs_more_runs_than_it_had_and_a_clean_sweep_has_no_interval() -> None:
+    even = Interval(0.6, 0.0, 1.0)
+    assert better("a part", "a share", even, 5, 0.5, 0.5, seeds_needed=4).seeds_needed == 6
+    assert math.isnan(better("a part", "a share", even, 5, 0.5, 0.5).seeds_needed)
+    assert better("a part", "a share", even, 2, math.nan, 0.5).seeds_needed == 3
+    swept = better("a part", "a share", Interval(1, 1, 1), 5, 0.008, 0.5)
+    assert (swept.verdict, swept.value) == (HOLDS, 1)
+    assert math.isnan(swept.low)
+    assert math.isnan(swept.high)
 
 
 def test_verdicts_are_put_together() -> None:
@@ -157,6 +181,11 @@ def test_the_verdict_rests_on_the_finding_that_would_decide() -> None:
     )
     assert judge([[far], [near]]) == judge([[near], [far]]) == (HOLDS, near)
     assert judge([[far, near]]) == judge([[near, far]]) == (HOLDS, far)
+    above, exact = (
+        within(part, "share", Interval(value, low, 1.0), 9, (0.9, math.inf), exact=part == "exact")
+        for part, value, low in (("above", 0.98, 0.97), ("exact", 0.96, math.nan))
+    )
+    assert judge([[above], [exact]]) == (HOLDS, exact)
     # one group that fails is enough, and one finding of a group that holds
     groups = [[undecided("a", 9, FAILS)], [undecided("b", 20, FAILS)], [undecided("c", 3, HOLDS)]]
     assert judge(groups)[1].part == "a"
@@ -189,9 +218,12 @@ def test_superiority_counts_pairs_and_half_of_the_ties() -> None:
     generator = np.random.default_rng(0)
     interval = superiority_interval([1, 2, math.inf], [1, 5, math.inf], generator=generator)
     assert interval.low <= interval.estimate <= interval.high
+    assert interval.estimate == (0.5 + 1 + 1.5 + 1) / 9
     assert math.isnan(superiority_interval([1, 2], [1, 5, 6], generator=generator).low)
-    with pytest.raises(ValueError, match="one must be"):
-        superiority([math.nan], [1])
+    wrong: list[Any] = [[math.nan], [1, math.nan], [], [[1]]]
+    for group in wrong:
+        with pytest.raises(ValueError, match="one must be"):
+            superiority(group, [1])
 
 
 def test_rank_test_is_exact_and_takes_what_never_happens() -> None:
@@ -236,17 +268,33 @@ def test_seats_differ_by_chance_and_by_more() -> None:
     assert seen == 1
     assert p == pytest.approx((2 / 6) ** 3, abs=0.005)
     assert seat_test([[3, 5]], [[3, 5]], generator=np.random.default_rng(0)) == (0, 0, 1), "all are won"
-    for wins, rounds in (([[1, 1]], [[1]]), ([[2, 0]], [[1, 1]]), ([[0, 0]], [[1, 0]])):
+    for wins, rounds in (([[1, 1]], [[1]]), ([[2, 0]], [[1, 1]]), ([[0, 0]], [[1, 0]]), ([[-1, 1]], [[2, 2]])):
         with pytest.raises(ValueError, match="rounds must"):
             seat_test(wins, rounds, generator=np.random.default_rng(0))
+
+
+def test_seats_of_unlike_pairs_are_dealt_out_pair_by_pair() -> None:
+    wins, rounds = [[1, 0], [1, 3]], [[1, 2], [4, 3]]
+    each = []  # of a pair, how far apart its seats are in every way to choose the rounds of the left one
+    for won, played in zip(wins, rounds, strict=True):
+        results = [1] * sum(won) + [0] * (sum(played) - sum(won))
+        ways = [sum(left) for left in combinations(results, played[0])]
+        each.append([abs(left / played[0] - (sum(won) - left) / played[1]) for left in ways])
+    seen, chance, found = seat_test(wins, rounds, generator=np.random.default_rng(0))
+    deals = [(one + other) / 2 for one, other in product(*each)]
+    assert (seen, chance) == pytest.approx(((1 + 3 / 4) / 2, np.mean(deals)))
+    assert found == pytest.approx(np.mean([deal >= seen - 1e-9 for deal in deals]), abs=0.01)
 
 
 def test_holm_is_stepwise_and_skips_what_was_not_compared() -> None:
     assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])  # Holm 1979
     np.testing.assert_allclose(holm([0.01, math.nan, 0.5]), [0.02, math.nan, 0.5])
     assert holm([0.9, 0.8]).tolist() == [1, 1]
-    with pytest.raises(ValueError, match="must be"):
-        holm([1.2])
+    assert holm([0, 1]).tolist() == [0, 1]
+    wrong: list[Any] = [[0.5, 1.2], [-0.1, 0.5], [[0.5]]]
+    for p_values in wrong:
+        with pytest.raises(ValueError, match="must be"):
+            holm(p_values)
 
 
 def test_runs_that_would_decide_do_so_as_often_as_is_said() -> None:
@@ -257,6 +305,11 @@ def test_runs_that_would_decide_do_so_as_often_as_is_said() -> None:
     assert runs_needed_by_ranks(0.9) == math.ceil(7.849 / (6 * 0.16))  # Noether 1987
     assert math.isnan(runs_needed_by_ranks(0.5))
     assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.5))
+    assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.501)), "out of reach"
+    assert runs_needed_of_mean(Interval(0.95, 0.89, 0.955), 8, 0.9) == 9, "more than those that did not decide"
+    assert 368 <= runs_needed_of_share(0, 0.01) <= 1.02 * 368  # likewise, but beyond 200 in steps of a fiftieth
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        runs_needed_of_share(0, 0.1, 95)
 
 
 def test_armies_that_would_decide() -> None:
@@ -267,6 +320,14 @@ def test_armies_that_would_decide() -> None:
     noise = generator.normal(size=(200, 200))  # peculiar to each pair: falls with the square of the armies
     assert armies_needed(noise, 0.1) == pytest.approx(z / 0.1, rel=0.1)
     assert math.isnan(armies_needed(noise[:2], 0.1))
+    # Of a small table, by the mean squares of a two-way analysis of variance.
+    table = sides[:3, :4] + 0.05 * noise[:3, :4]
+    rows, columns = 4 * table.mean(axis=1).var(ddof=1), 3 * table.mean(axis=0).var(ddof=1)
+    pair = (11 * table.var(ddof=1) - 2 * rows - 3 * columns) / 6
+    n = armies_needed(table, 0.1)
+    variance = [((rows - pair) / 4 + (columns - pair) / 3) / count + pair / count**2 for count in (n, n - 1)]
+    assert rows > pair < columns
+    assert variance[0] <= (0.1 / z) ** 2 < variance[1]
 
 
 def test_two_way_interval_resamples_both_sides() -> None:
@@ -277,6 +338,11 @@ def test_two_way_interval_resamples_both_sides() -> None:
         assert interval.estimate == pytest.approx(rows.mean())
         assert (interval.high - interval.low) / 2 == pytest.approx(2 * rows.std() / math.sqrt(60), rel=0.1)
     assert math.isnan(two_way_interval(rows[:2], generator=generator).low)
+    for wrong in (rows[0], rows[:0], np.where(rows > 0, rows, math.nan), rows[None]):
+        with pytest.raises(ValueError, match=r"^table must be \[rows, columns\], finite and not empty, got shape "):
+            two_way_interval(wrong, generator=generator)
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        two_way_interval(rows, 95, generator=generator)
     few = two_way_interval(rows[:4], generator=np.random.default_rng(1))  # columns alike: four runs, and no more
     alone = bootstrap_interval(rows[:4, 0], generator=np.random.default_rng(2))
     assert few.high - few.low == pytest.approx(alone.high - alone.low, rel=0.05)

@@ -65,6 +65,17 @@ def test_actions_that_are_none(choose: Callable[[Tensor], Any], got: str) -> Non
         train(squeeze(choose), GAME, [0, 1], **SHORT)
 
 
+def test_greedy_actions_that_are_none() -> None:
+    class Mine(IL):
+        def act_greedily(self, mean_action: Tensor | None) -> Tensor:
+            return super().act_greedily(mean_action) + 10
+
+    with pytest.raises(
+        ValueError, match=r"^act of Mine must give whole numbers in 0 \.\. 9, \[2, 10\], got 1\d \.\. 1\d$"
+    ):
+        train(Mine, GAME, [0, 1], **SHORT)
+
+
 @pytest.mark.parametrize("spin", [0, 3])
 def test_spins_that_are_none(spin: int) -> None:
     class Mine(TabularMFQ):

@@ -12,7 +12,7 @@ from torch import Tensor
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.seeds import generators
+from mfmarl.seeds import generators, plain_layers_from, seed_numbers
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def test_there_is_one_update_for_every_500_samples(agents: int, block_steps: int
     # Update number k is due as soon as 500 k samples, one an agent and step, are there.
     due = [next(step for step in range(1, 61) if step * agents >= 500 * k) for k in range(1, 60 * agents // 500 + 1)]
     assert came == due
+    assert data.gradient_steps == len(due)
     assert [step for step, *_ in policy.seen] == list(range(60))
 
 
@@ -114,7 +115,7 @@ def test_minibatches_hold_what_was_played(stored: Any, game: Numbering, group: i
         steps=steps,
         evaluations=1,
         batch_size=12,
-        samples_per_update=agents,
+        samples_per_update=agents // 2,  # several after most steps
         capacity=capacity * agents + agents - 1,
         agents_per_joint_step=group,
         stored_mean_action=stored,
@@ -166,12 +167,26 @@ def test_without_replay_each_step_is_learned_from_once_by_every_agent() -> None:
     data = ReplayDataModule(game, [0, 1], steps=15, evaluations=1, batch_size=None, block_steps=4)
     batches = list(played(data, Scripted(lines)))
     assert [now for now, _ in batches] == list(range(1, 16))
+    assert data.gradient_steps == 15
     for now, batch in batches:
         assert batch.agent.tolist() == [[0, 1, 2, 3]] * 2
         assert torch.equal(batch.action, lines[:, now - 1])
         assert torch.equal(batch.reward, game.reward(lines[:, now - 1], lines).float().view(2, 1).expand(-1, 4))
         assert batch.joint_action is not None
         assert torch.equal(batch.joint_action, lines[:, now - 1 : now])
+
+
+def test_an_action_beyond_a_byte_comes_back() -> None:
+    game = Numbering(2, 257)
+    policy = Scripted(torch.full((1, 3, 2), 256))
+    data = ReplayDataModule(game, [0], steps=3, evaluations=1, batch_size=4, samples_per_update=2, capacity=1)
+    batches = [batch for _, batch in played(data, policy)]
+    assert len(batches) == 3
+    for batch in batches:
+        assert (batch.action == 256).all()
+        assert batch.joint_action is not None
+        assert (batch.joint_action == 256).all()
+    assert data.capacity == 1, "a joint step is stored whole"
 
 
 def test_a_policy_gets_only_what_it_uses() -> None:
@@ -399,7 +414,7 @@ def test_a_restored_module_goes_on_like_the_original(batch_size: int | None, sto
     lines = script(game, 2, 41)
     original = make([3, 4])
     list(played(original, Scripted(lines), rounds))
-    if rounds:
+    if rounds == 4:
         original.evaluate(Scripted(lines))
     file = io.BytesIO()
     torch.save(original.state_dict(), file)
@@ -440,6 +455,24 @@ def test_streams_differ_between_seeds_and_uses() -> None:
         for generator in generators(range(20), stream)
     }
     assert len(drawn) == 60
+    own = [generators([7], stream)[0].initial_seed() for stream in ("start", "training", "evaluation")]
+    assert own == [21, 22, 23], "those of the committed results"
+
+
+def test_layers_of_no_two_generators_start_alike() -> None:
+    starts = set()
+    for generator in generators(range(60), "start"):
+        with plain_layers_from(generator):
+            starts.add(torch.rand(()).item())
+    assert len(starts) == 60
+
+
+def test_the_largest_seed_is_below_two_to_the_sixty_first() -> None:
+    assert seed_numbers([0, 2**61 - 1]) == (0, 2**61 - 1)
+    with pytest.raises(
+        ValueError, match=r"seeds must be distinct, at least 0 and below 2\^61, got \[0, 2305843009213693952\]"
+    ):
+        seed_numbers([0, 2**61])
 
 
 @pytest.mark.parametrize(

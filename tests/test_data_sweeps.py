@@ -290,6 +290,7 @@ def test_the_global_generator_is_neither_used_nor_moved(method: type[LatticeAgen
         ({"evaluations": 0}, "evaluations must be at least 1, got 0"),
         ({"evaluations": 3}, "evaluations must divide steps, got 3 and 20"),
         ({"measure_every": 0}, "measure_every must be at least 1, got 0"),
+        ({"measure_every": 11}, "measure_every must be at most the 10 sweeps of an evaluation, got 11"),
         ({"round_steps": -1}, "round_steps must be at least 1, got -1"),
         ({"temperatures": ()}, r"temperatures must be numbers, at least one, from 1e-30 to 1e\+30, got \[\]"),
         (

@@ -222,9 +222,15 @@ def test_a_stopped_duel_goes_on_to_the_bytes_of_a_whole_one(tmp_path: Path) -> N
     stop(this, tmp_path / "stopped", 4)
     assert found(this, tmp_path / "stopped", Hardware()) == "checkpoint"
     stop(this, tmp_path / "stopped", 5)
+    checkpoint = tmp_path / "stopped/checkpoint.json"
+    content = json.loads(checkpoint.read_text())
+    day = {**content, "times": dict.fromkeys(content["times"], 86400.0)}
+    checkpoint.write_text(json.dumps(day))
     reports: list[int] = []
     run(this, tmp_path / "stopped", progress=reports.append)
-    assert reports[0] == 4 * GAME.agents, "it goes on where it was saved"
+    assert reports == [4 * GAME.agents, 5 * GAME.agents], "it goes on where it was saved"
+    told = json.loads((tmp_path / "stopped/job.json").read_text())
+    assert all(told[kind] >= 86400 for kind in day["times"]), "and counts on from the times that were"
     assert (tmp_path / "stopped/rows.csv").read_bytes() == (tmp_path / "whole/rows.csv").read_bytes()
     for name in ("whole", "stopped"):
         assert sorted(path.name for path in (tmp_path / name).iterdir()) == [".lock", "job.json", "log.txt", "rows.csv"]

@@ -134,10 +134,10 @@ def test_a_game_takes_any_leading_shape(game: Environment, draws: int) -> None:
     [
         (lambda: GaussianSqueeze(1), "agents must be from 2 to 10000000, got 1"),
         (lambda: GaussianSqueeze.scaled(0), "agents must be from 2 to 10000000, got 0"),
-        (lambda: GaussianSqueeze(10, sigma=0.0), "sigma must be from 1e-15 to .*, got 0.0"),
+        (lambda: GaussianSqueeze(10, sigma=0.0), r"sigma must be from 1e-15 to 1e\+15, got 0.0"),
         (lambda: GaussianSqueeze(10, sigma=-1.0), "sigma must be from 1e-15 to .*, got -1.0"),
         (lambda: GaussianSqueeze(10, sigma=float("nan")), "sigma must be from 1e-15 to .*, got nan"),
-        (lambda: GaussianSqueeze(10, mu=float("inf")), r"mu must be from .*, got inf"),
+        (lambda: GaussianSqueeze(10, mu=float("inf")), r"mu must be from -1e\+15 to 1e\+15, got inf"),
         (lambda: GaussianSqueeze(10, actions=1), "actions must be at least 2, got 1"),
         (lambda: MatrixGame(((1, 2), (3, 4)), agents=3), "a matrix game has 2 agents, got 3"),
         (lambda: MatrixGame(((1,),)), "payoff must be a square matrix of at least 2 actions.*"),
@@ -151,3 +151,10 @@ def test_a_game_takes_any_leading_shape(game: Environment, draws: int) -> None:
 def test_games_that_cannot_be_are_refused(make: Callable[[], Environment], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         make()
+
+
+def test_the_ends_of_what_is_allowed_are_allowed() -> None:
+    for mu, sigma in ((1e15, 1e15), (-1e15, 1e-15)):
+        assert GaussianSqueeze(2, mu, sigma).squeeze(torch.zeros(1, dtype=torch.float64)).tolist() == [0]
+    assert GaussianSqueeze(10_000_000).optimum() == GaussianSqueeze(1000).optimum()
+    assert penalty(0).expected()[0, 2] == 0

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfmarl.evaluation import intervals
-from mfmarl.evaluation.final_scores import summarise
+from mfmarl.evaluation.final_scores import final_scores, optimum_of, summarise
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,18 @@ def test_bootstrap_of_the_mean_matches_its_standard_error() -> None:
     assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * sample.std() / 20, rel=0.05)
 
 
+def test_percentiles_are_as_far_out_as_student_s() -> None:
+    """Student's t with 4 degrees of freedom is 2.7764 at 97.5%; resamples of 5 spread too little by sqrt(4 / 5)."""
+    low, high = intervals.expanded_percentiles(0.95, 5)
+    assert NormalDist().inv_cdf(high) == pytest.approx(2.7764 * math.sqrt(5 / 4), abs=1e-4)
+    assert low == pytest.approx(1 - high)
+
+
+def test_ends_are_left_out_where_they_say_nothing() -> None:
+    assert intervals.with_ends("0.80", "0.68", "0.89") == "0.80 [0.68, 0.89]"
+    assert intervals.with_ends("0.80", "0.80", "0.80") == intervals.with_ends("0.80", "nan", "nan") == "0.80"
+
+
 def test_bootstrap_resamples_runs_within_each_task() -> None:
     apart = np.array([[0.0, 100.0]] * 6)  # runs agree within each task: nothing to vary
     interval = intervals.bootstrap_interval(apart, generator=np.random.default_rng(0))
@@ -167,6 +180,15 @@ def test_summary_of_two_hand_made_settings() -> None:
     assert (mf_q["reached_0.9"], mf_q["steps_to_0.9"]) == (3, 20.0)
 
 
+def test_a_final_score_is_the_mean_of_the_last_tenth() -> None:
+    rows = [("appendix", "il", 4, 0, step, float(step), -float(step)) for step in range(1, 21)]
+    [scores] = final_scores(pd.DataFrame(rows, columns=CURVES.columns), {4: 0.5}).to_dict("records")
+    assert (scores["greedy"], scores["sampled"], scores["steps_to_0.9"]) == (39, -39, 1)
+    assert optimum_of({4: 0.5}, 4) == 0.5
+    summary = summarise(pd.DataFrame(rows, columns=CURVES.columns), {4: 0.5})
+    assert summary["greedy"].tolist() == [39]
+
+
 def test_summary_rows_do_not_depend_on_the_order_or_on_other_settings() -> None:
     whole = summarise(CURVES, {100: 400.0})
     shuffled = summarise(CURVES.sample(frac=1, random_state=0), {100: 400.0})
@@ -181,18 +203,26 @@ def test_bad_input_is_refused_by_name() -> None:
         intervals.proportion_interval(0, 0)
     with pytest.raises(ValueError, match=r"successes must lie between 0 and n = 3, got 4"):
         intervals.proportion_interval(4, 3)
-    with pytest.raises(ValueError, match=r"confidence must lie between 0 and 1, exclusive, got 95"):
-        intervals.bootstrap_interval([1, 2], confidence=95, generator=generator)
+    for confidence in (95, 1.5, 1, 0):
+        with pytest.raises(ValueError, match=rf"confidence must lie between 0 and 1, exclusive, got {confidence}"):
+            intervals.bootstrap_interval([1, 2], confidence=confidence, generator=generator)
+        with pytest.raises(ValueError, match=rf"confidence must lie between 0 and 1, exclusive, got {confidence}"):
+            intervals.bootstrap_band([[1, 2]], confidence=confidence, generator=generator)
+        with pytest.raises(ValueError, match=rf"confidence must lie between 0 and 1, exclusive, got {confidence}"):
+            intervals.proportion_interval(1, 2, confidence)
     with pytest.raises(ValueError, match=r"scores must be of shape .* got shape \(0,\)"):
         intervals.bootstrap_interval([], generator=generator)
     with pytest.raises(ValueError, match=r"scores must be finite"):
         intervals.bootstrap_interval([0.0, math.nan], generator=generator)
     with pytest.raises(ValueError, match=r"values must be one-dimensional and not empty"):
         intervals.tail_mean([])
-    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\], got 0"):
-        intervals.tail_mean([1.0], share=0)
+    for share in (0, 1.5):
+        with pytest.raises(ValueError, match=rf"share must lie in \(0, 1\], got {share}"):
+            intervals.tail_mean([1.0], share=share)
     with pytest.raises(ValueError, match=r"steps must increase, got \[2.0, 1.0\]"):
         intervals.steps_to_threshold([2, 1], [0, 0], 0.5)
+    with pytest.raises(ValueError, match=r"steps must increase, got \[1.0, 1.0\]"):
+        intervals.steps_to_threshold([1, 1], [0, 0], 0.5)
     with pytest.raises(ValueError, match=r"steps must increase, got \[1.0, 3.0, 2.0\]"):
         intervals.steps_to_threshold([1, 3, 2], [0, 0, 0], 0.5)
     with pytest.raises(ValueError, match=r"one shape \[evaluations\], got \(2,\), \(1,\)"):

@@ -100,6 +100,12 @@ def test_battle_trains_seed_by_seed_and_its_armies_fight(tmp_path: Path) -> None
     assert ways == {*product(("left", "right"), ("yes", "no"))}
     pd.testing.assert_frame_equal(rounds, fight(mfmarl.Policy.load(army), "rush", rounds=4, environment=game))
     assert not {"seed", "opponent"} & {*rounds.columns}
+    trained = mfmarl.Policy.load(army)
+    alone = mfmarl.Policy(trained.network, trained.acting, {"agents": 1}, uses_mean_action=True)
+    assert len(fight(alone, "rush")) == 8
+    for one, other, agents in ((trained, alone, 2), (alone, trained, 1), ("rush", trained, 2)):
+        rounds = fight(one, other, 1)  # without a game that of the first of the two that knows one
+        assert rounds[["survivors", "opponent_survivors"]].max(axis=None) == agents
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_magnetisation_is_the_mean_spin_of_one_tensor_or_several() -> None:
 
 def test_agents_and_actions() -> None:
     assert (Ising().size, Ising().agents, Ising().actions) == (20, 400, 2)
-    assert Ising(6).agents == 36
+    assert (Ising(3).agents, Ising(6).agents, Ising(4096).agents) == (9, 36, 2**24)
 
 
 @pytest.mark.parametrize("size", [2, 0, -4, 4.0, 4097, 10**15, True, "8", None])
@@ -153,6 +153,11 @@ def test_a_third_action_is_refused() -> None:
 def test_temperatures_must_be_positive(temperatures: list[float]) -> None:
     with pytest.raises(ValueError, match=r"taus must be numbers, at least one, from 1e-30 to 1e\+30, got \["):
         temperature_tuple(temperatures, "taus")
+
+
+def test_text_among_temperatures_is_refused() -> None:
+    with pytest.raises(ValueError, match="temperatures must be numbers"):
+        temperature_tuple([1.0, "1"])
 
 
 def test_temperatures_become_floats() -> None:

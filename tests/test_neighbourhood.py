@@ -116,11 +116,13 @@ def test_a_complete_graph_is_all_others() -> None:
 
 
 def test_an_army_counts_its_living_and_others_leave_the_agent_out() -> None:
-    step = JointStep(torch.tensor([[0, 1, 1, 2]]), 3, NOTHING, None, alive=torch.tensor([[True, True, True, False]]))
+    alive = torch.tensor([[True, True, True, False], [True, True, False, False]])
+    step = JointStep(torch.tensor([[0, 1, 1, 2]] * 2), 3, torch.empty(2, 0), None, alive)
     army = Army().mean_action(step)
-    torch.testing.assert_close(army, torch.tensor([[[1 / 3, 2 / 3, 0]]]))
-    others = Neighbourhood().mean_action(step)[:, :3]
-    torch.testing.assert_close(others, torch.tensor([[[0, 1, 0], [1 / 2, 1 / 2, 0], [1 / 2, 1 / 2, 0]]]))
+    torch.testing.assert_close(army, torch.tensor([[[1 / 3, 2 / 3, 0]], [[1 / 2, 1 / 2, 0]]]))
+    others = Neighbourhood().mean_action(step)
+    torch.testing.assert_close(others[0, :3], torch.tensor([[0, 1, 0], [1 / 2, 1 / 2, 0], [1 / 2, 1 / 2, 0]]))
+    torch.testing.assert_close(others[1, :2], torch.tensor([[0.0, 1, 0], [1, 0, 0]]))
 
 
 def test_noise_takes_its_draws_and_all_else_takes_none() -> None:
@@ -164,7 +166,7 @@ def test_bad_ones_are_refused(change: dict[str, Any], message: str) -> None:
         ReplayDataModule(GAME, [0], steps=4, evaluations=1, **change)
 
 
-@pytest.mark.parametrize("neighbours", [((1,), ()), ((1, 1), (0,)), ((2,), (0,)), ((-1,), (0,))])
+@pytest.mark.parametrize("neighbours", [((1,), ()), ((1, 1), (0,)), ((1, 2), (0,)), ((1, -1), (0,))])
 def test_bad_graphs_are_refused(neighbours: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(ValueError, match=r"neighbours of agent . must be distinct numbers in 0 .. 1, at least one"):
         Graph(neighbours)

@@ -26,6 +26,7 @@ def around(site: int, size: int) -> list[int]:
 @pytest.mark.parametrize("size", [3, 4, 5, 6, 7, 9, 20])
 def test_three_colours_hold_no_neighbours(size: int) -> None:
     colours = three_colours(size)
+    assert len(colours) == 3
     assert sorted(torch.cat(colours).tolist()) == list(range(size * size))
     for colour in colours:
         members = set(colour.tolist())

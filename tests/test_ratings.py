@@ -97,9 +97,15 @@ def test_wins_by_seat_worked_by_hand() -> None:
     row, other = summarise_pairings(table).to_dict("records")
     assert (row["wins_left"], row["wins_right"]) == (5 / 6, 0)
     assert (other["wins_left"], other["wins_right"]) == (1, 0)
-    row, _ = summarise_pairings(table.assign(seat="right")).to_dict("records")
-    assert math.isnan(row["wins_left"])
-    assert row["wins_right"] == row["wins"]
+    for seeds, pairs in ((2, 4), (3, 8)):
+        on_the_right = rounds_of(("mf-q", "il"), tally(5, 1, 2), seeds).assign(seat="right")
+        row, _ = summarise_pairings(on_the_right, resamples=50).to_dict("records")
+        assert math.isnan(row["wins_left"])
+        assert math.isnan(row["wins_left_low"])
+        assert row["wins_right"] == row["wins"]
+        assert row["seed_pairs"] == pairs
+    mirror = summarise_pairings(rounds_of(("il", "il"), tally(3, 1, 2), 3).assign(seat="right"), resamples=50)
+    assert mirror["seed_pairs"].tolist() == [6]
 
 
 def test_wins_by_seat_of_a_mirror_match_are_the_losses_of_the_other_seat() -> None:
@@ -214,6 +220,7 @@ def test_no_interval_where_the_seeds_say_nothing() -> None:
     assert rows("mf-q", "il", {"mf-q": 4, "il": 3})["seeds"].tolist() == [3, 3]
     assert rows("il", "rush", {"il": 4})["seeds"].tolist() == [4, 4]  # there are no two rushes
     assert rows("rush", "random", {})[ENDS].isna().all(axis=None)
+    assert rows("rush", "random", {})["seeds"].tolist() == [1, 1]
     assert rows("il", "il", {"il": 1})[ENDS].isna().all(axis=None)
     assert rows("il", "random", {"il": 2})[ENDS].isna().all(axis=None)
     assert rows("il", "random", {"il": 3})[ENDS].notna().all(axis=None)
@@ -236,6 +243,7 @@ def test_two_players_have_the_closed_form() -> None:
         assert found["rating"].tolist() == [pytest.approx(400 * math.log10(odds), abs=1e-6), 0]
     assert found["rating"][0] == pytest.approx(400 * math.log10(81), abs=1e-6)
     assert found["score"].tolist() == [1, 0]
+    assert ratings(rounds_of(("mf-q", "ac"), tally(3, 2, 3)))["score"].tolist() == [0.5, 0.5]
     assert found["rounds"].tolist() == [40, 40]
 
 
@@ -264,8 +272,10 @@ def test_a_strength_among_others_is_that_which_lets_expect_its_points() -> None:
     expected = (won + lost) / (1 + np.exp(strengths - found[:, None]))
     assert expected.sum(axis=1) == pytest.approx(won.sum(axis=1), rel=1e-12)
     assert strength_among(np.array([3.0]), np.array([1.0]), np.array([0.5])) == pytest.approx(0.5 + math.log(3))
-    with pytest.raises(UnconnectedError, match="points must be on both sides"):
-        strength_among(np.zeros(2), np.ones(2), np.zeros(2))
+    some, none = np.ones((2, 2)), np.array([[0.0, 0.0], [1.0, 1.0]])
+    for won, lost in ((none[0], some[0]), (some[0], none[0]), (none, some), (some, none)):
+        with pytest.raises(UnconnectedError, match="points must be on both sides"):
+            strength_among(won, lost, np.zeros(2))
 
 
 def test_two_learners_are_anchored_at_their_mean() -> None:
@@ -317,7 +327,9 @@ def test_undetermined_strengths_are_refused() -> None:
     for table in unbeaten:
         with pytest.raises(ValueError, match="chain from each entrant to each other"):
             bradley_terry(np.array(table, np.float64))
-    wrong: list[Array] = [np.ones((2, 3)), np.ones(3)]
+    with pytest.raises(ValueError, match="chain from each entrant to each other"):
+        bradley_terry(np.array([[[0, 1], [1, 0]], unbeaten[0]], np.float64))  # one table of several is enough
+    wrong: list[Array] = [np.ones((2, 3)), np.ones((2, 2, 3)), np.ones(3)]
     for points in [*wrong, *(np.array([[0, each], [1, 0]], np.float64) for each in (-1, math.nan, math.inf))]:
         with pytest.raises(ValueError, match="finite and not negative"):
             bradley_terry(points)

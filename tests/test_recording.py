@@ -111,7 +111,7 @@ def test_a_file_plays_again_to_the_bit(pair: str, army: str, tmp_path: Path, mon
 )
 def test_a_film_and_a_replay_lie_side_by_side(kind: Any, tmp_path: Path) -> None:
     replay = record(GAME, ("rush", "random"), "sampled", 0)
-    file, moving = write(replay, tmp_path / "films" / "rush.v.random", kind, ("rush", "random"))
+    file, moving = write(replay, tmp_path / "all" / "films" / "rush.v.random", kind, ("rush", "random"))
     assert sorted(path.name for path in file.parent.iterdir()) == [f"rush.v.random.{kind}", "rush.v.random.npz"]
     assert Replay.load(file).actions.equal(replay.actions)
     if kind == "mp4":
@@ -131,7 +131,7 @@ def test_a_film_and_a_replay_lie_side_by_side(kind: Any, tmp_path: Path) -> None
 
 
 def test_captions_say_the_play_and_at_the_end_who_wins() -> None:
-    replay = record(GAME, ("rush", "random"), "sampled", 0)
+    replay = record(GAME, ("rush", "random"), "sampled", 2**61 - 1)
     rush, random = replay.alive.sum(-1).tolist()
     assert rush > random
     lines = captions(replay, ("Rush", "Random"), "sampled")
@@ -192,6 +192,7 @@ def test_a_missing_file_is_refused_before_anything_is_played(missing: int, monke
         ({"armies": ("rush",)}, r"armies must be two, got 1"),
         ({"evaluation": "both"}, r"evaluation must be greedy or sampled, got 'both'"),
         ({"seed": -1}, r"seed must be in 0 \.\. 2\^61 - 1, got -1"),
+        ({"seed": 2**61}, r"seed must be in 0 \.\. 2\^61 - 1, got 2305843009213693952"),
     ],
 )
 def test_arguments_out_of_range_are_refused(wrong: dict[str, Any], message: str) -> None:

@@ -178,6 +178,8 @@ def test_an_army_s_rounds_are_those_against_all_armies_of_an_opponent() -> None:
         ("il", "mf-q", 1): pytest.approx((-50 + 30 + 30) / 3),
         ("il", "mf-q", 2): 30,
     }
+    drawn = by_army(pd.DataFrame([ROUND, ROUND | {"round": 1, "result": "draw", "survivors": 3}]))
+    assert drawn.set_index("algorithm")["points"].to_dict() == {"il": 0.25, "mf-q": 0.75}
     mirror = by_army(pd.DataFrame([MIRROR]))
     assert mirror[["seed", "wins", "reward"]].to_numpy().tolist() == [[0, 1, 200], [1, 0, -50]]
 
@@ -187,8 +189,11 @@ def test_both_sides_of_a_mirror_match_count_as_one_round() -> None:
     sides = both_sides(pd.DataFrame([MIRROR, draw]))
     assert sides["weight"].tolist() == [0.5] * 4
     assert sides["result"].tolist() == ["win", "draw", "loss", "draw"]
+    assert sides.index.tolist() == [0, 1, 2, 3]
     assert sides["seed"].tolist() == [0, 0, 1, 1]
     assert sides["reward"].tolist() == [200, 200, -50, -50]
+    itself = both_sides(pd.DataFrame([MIRROR | {"opponent_seed": 0}]))
+    assert itself["result"].tolist() == ["win", "loss"], "as it was written, then from the other side"
 
 
 def test_both_sides_do_not_depend_on_which_side_a_row_names_first() -> None:

@@ -73,6 +73,8 @@ def test_rounds_are_not_replaced_by_fewer(seeds: list[int], rounds: int, message
 def test_committed_rounds_are_replaced_by_as_many_alone() -> None:
     played = pd.DataFrame(schedule(("il", "rush"), {"il": [0, 1]}, 6)).assign(agents=4)
     more = schedule(("il", "rush"), {"il": [0, 1]}, 8)
+    others = [schedule(pair, {"il": [7], "ac": [8]}, 99) for pair in (("il", "ac"), ("ac", "rush"))]
+    played = pd.concat([played, *(pd.DataFrame(other).assign(agents=4) for other in others)])
     check_none_is_lost(played, 4, more)
     check_none_is_lost(played, 4, schedule(("il", "rush"), {"il": [0, 1]}, 6), exactly=True)
     with pytest.raises(ValueError, match="has 12 rounds of il v rush with 4 agents, and this call would bring 16"):

@@ -42,7 +42,6 @@ def bradley_terry(points: Array) -> Array:
         expected = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
         gradient = (points - met * expected).sum(axis=-1)
         weights = met * expected * expected.swapaxes(-1, -2)
-        weights[..., range(entrants), range(entrants)] = 0
         curvature = weights.sum(axis=-1)[..., None] * np.eye(entrants) - weights
         # Only differences of strengths matter, so the Hessian is singular along equal entries: fill that direction.
         centred = curvature + curvature.max(axis=(-1, -2), keepdims=True) + (entrants == 1)

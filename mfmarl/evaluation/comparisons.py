@@ -196,7 +196,8 @@ def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: fl
         return math.nan
     z = float(stats.norm.ppf((1 + confidence) / 2))
     error = (interval.high - interval.low) / 2 / z
-    return max(n + 1, _within_reach(n * (_quantiles(1 - confidence) * error / distance) ** 2))
+    runs = _within_reach(n * (_quantiles(1 - confidence) * error / distance) ** 2)
+    return max(runs, n + 1)  # in this order: NaN stays
 
 
 def runs_needed_of_share(share: float, bound: float, confidence: float = 0.95) -> float:

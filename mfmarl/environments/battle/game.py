@@ -59,8 +59,8 @@ class Battle:
     @property
     def map_size(self) -> int:
         """Side of the square map, the walls around it included."""
-        columns, rows = self.block
-        side = max(5 * sqrt(self.agents), 4 * columns + 8, 2 * rows + 2)
+        columns, _ = self.block  # of which the rows are at most twice as many
+        side = max(5 * sqrt(self.agents), 4 * columns + 8)
         return 2 * -int(-side // 2)
 
     def cells(self) -> NDArray[np.int32]:

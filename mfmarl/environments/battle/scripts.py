@@ -62,9 +62,7 @@ def _towards(views: Tensor, features: Tensor) -> Tensor:
 def _nearest(present: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """The shortest of `offsets` `[..., n, 2]` where `present` `[..., n]`; and whether there is one."""
     index = offsets.square().sum(-1).where(present, 10**6).argmin(-1)
-    anywhere = present.any(-1)
-    offset = offsets.gather(-2, index[..., None, None].expand(*index.shape, 1, 2)).squeeze(-2)
-    return offset * anywhere[..., None], anywhere
+    return offsets.gather(-2, index[..., None, None].expand(*index.shape, 1, 2)).squeeze(-2), present.any(-1)
 
 
 def _move(views: Tensor, target: Tensor) -> Tensor:
