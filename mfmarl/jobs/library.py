@@ -32,7 +32,7 @@ from mfmarl.custom import (
 )
 from mfmarl.data.rounds import check_positive
 from mfmarl.data.stateless import ReplayDataModule
-from mfmarl.environments import Battle, Environment, Game, Ising, pays_each_agent
+from mfmarl.environments import Battle, Environment, Game, Ising
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep_all, seeds_together
 from mfmarl.jobs.execution import Execution
@@ -201,7 +201,6 @@ def check_game(environment: object) -> Kind:
         raise ValueError(f"environment must have {', '.join(needed)}; {environment!r} lacks {', '.join(lacking)}")
     game = cast(Environment, environment)
     check_positive(agents=game.agents, actions=game.actions)
-    pays_each_agent(game)
     return "stateless"
 
 

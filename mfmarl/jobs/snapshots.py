@@ -62,5 +62,5 @@ def median_runs(spins: Tensor) -> list[int]:
     Args:
         spins: +-1, [conditions, seeds, L, L].
     """
-    orders = spins.double().mean((-2, -1)).abs()
+    orders = spins.double().mean((2, 3)).abs()
     return orders.argsort(dim=1, stable=True)[:, (spins.shape[1] - 1) // 2].tolist()
