@@ -1,4 +1,4 @@
-"""What every test runs under: no display, one thread, Hypothesis without clocks or chance; and how to stop a job."""
+"""What every test runs under: no display, one thread, no clocks or chance in Hypothesis; how to stop what runs."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -46,13 +46,13 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Path, int], None]:
 
 @pytest.fixture
 def patience() -> Iterator[None]:
-    """Who waits for another process, a lock or a pipe for a minute fails."""
+    """Who waits for another process, a lock or a pipe for two minutes fails."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError("it waits for ever")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(60)
+    signal.alarm(120)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
