@@ -84,14 +84,20 @@ def test_a_stopped_run_goes_on_to_the_bytes_of_a_whole_one(
     assert not (tmp_path / "stopped/checkpoint.ckpt").exists()
 
 
-def test_ctrl_c_stays_a_keyboard_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also while Lightning trains, which ends the process and leaves the next Ctrl-C ignored."""
-    from mfmarl.jobs.training import ProgressReporter  # noqa: PLC0415 - takes seconds
+@pytest.mark.parametrize(
+    "where",
+    [
+        "mfmarl.jobs.training.ProgressReporter.on_train_batch_end",
+        "mfmarl.algorithms.q_learning.IL.configure_optimizers",
+    ],
+)
+def test_ctrl_c_stays_a_keyboard_interrupt(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while Lightning trains or prepares to, which ends the process and leaves the next Ctrl-C ignored."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressReporter, "on_train_batch_end", interrupted)
+    monkeypatch.setattr(where, interrupted)
     handler = signal.getsignal(signal.SIGINT)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):

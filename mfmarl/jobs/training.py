@@ -121,7 +121,7 @@ class CurveRecorder(pl.Callback):
 
     def __init__(self) -> None:
         self.steps: list[int] = []  # joint steps played at each evaluation
-        self.scores: dict[str, list[Tensor]] = {}  # one float64 tensor [runs] an evaluation
+        self.scores: dict[str, list[Tensor]] = {}  # float64 [seeds], of lattices [conditions, seeds]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record an evaluation; validation is over by now.
