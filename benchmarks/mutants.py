@@ -55,7 +55,7 @@ FURTHER = {
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),
     "mfmarl/data/neighbourhood.py": ("data_stateless", "neighbourhood_battle"),
     "mfmarl/data/rounds.py": ("data_stateless", "data_sweeps", "custom_mistakes"),
-    "mfmarl/data/self_play.py": ("battle_stack",),
+    "mfmarl/data/self_play.py": ("battle_stack", "custom_mistakes"),
     "mfmarl/data/stacked_self_play.py": ("battle_stack",),
     "mfmarl/data/transfer.py": ("gpu", "stand_in"),
     "mfmarl/exploration.py": ("defaults",),
