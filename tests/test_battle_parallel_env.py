@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from gymnasium.utils.env_checker import data_equivalence
 from pettingzoo.utils import wrappers
 from pettingzoo.utils.conversions import parallel_to_aec
@@ -110,6 +111,27 @@ def test_a_seed_decides_the_rounds_that_follow() -> None:
     first.reset()
     seeds.add(first._battles.starts[0].seed)
     assert len(seeds) == len(SEEDS) + 1
+
+
+def test_without_a_seed_no_two_environments_play_alike() -> None:
+    starts = set()
+    for _ in range(3):
+        env = BattleParallelEnv(agents=2)
+        env.reset()
+        starts.add(env._battles.starts[0].seed)
+    assert len(starts) > 1
+
+
+def test_spaces_and_metadata_are_what_the_engine_can_write_and_pettingzoo_asks() -> None:
+    env = BattleParallelEnv(agents=2)
+    view, features = (env.observation_space("red_0")[name] for name in ("view", "features"))
+    assert isinstance(view, Box)
+    assert isinstance(features, Box)
+    assert (view.low.min(), view.high.max()) == (0, 2)
+    assert (features.low[-3], features.high[-3]) == (-1, 5), "the last reward"
+    assert np.delete(features.low, -3).tolist() == [0] * 33
+    assert np.delete(features.high, -3).tolist() == [1] * 33
+    assert env.metadata["is_parallelizable"] is True
 
 
 def test_the_living_are_truncated_when_time_is_up_and_observations_are_copies() -> None:

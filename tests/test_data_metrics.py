@@ -50,6 +50,22 @@ def test_it_is_nan_before_the_first_update() -> None:
         assert MeanByRun(2).compute().isnan().all()
 
 
+def test_a_saved_mean_goes_on_and_leaves_the_state_as_it_was() -> None:
+    metric, other, fresh = MeanByRun(2), MeanByRun(2), MeanByRun(2)
+    empty = {name: value.clone() for name, value in metric.state_dict().items()}
+    metric.update(torch.tensor([[1.0], [5.0]]))
+    state = metric.state_dict()
+    assert sorted(state) == ["count", "total"]
+    other.load_state_dict(state)
+    assert other.compute().tolist() == [1.0, 5.0]
+    other.update(torch.tensor([[3.0], [7.0]]))
+    assert other.compute().tolist() == [2.0, 6.0]
+    assert state["total"].tolist() == [1.0, 5.0]
+    fresh.load_state_dict(empty)
+    with pytest.warns(UserWarning, match="before the ``update`` method"):
+        fresh.compute()
+
+
 def test_error_of_q_is_a_mean_of_squares() -> None:
     metric = QError(2)
     metric.update(torch.tensor([[1.0, -2.0], [0.0, 3.0]]))

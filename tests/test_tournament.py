@@ -106,6 +106,7 @@ def test_a_mirror_match_has_unordered_pairs_and_each_run_against_itself_last() -
     fixtures = planned(10, 4)
     pairs = [(each.seed, each.opponent_seed) for each in fixtures]
     assert set(pairs[:6]) == set(combinations(range(4), 2))
+    assert pairs[:4] == [(0, 1), (1, 2), (2, 3), (0, 3)], "around the circle, as in the committed rounds"
     assert pairs[6:] == [(0, 0), (1, 1), (2, 2), (3, 3)]
     left = Counter(each.seed if each.seat == "left" else each.opponent_seed for each in planned(6, 4))
     assert set(left) == {0, 1, 2, 3}

@@ -38,6 +38,13 @@ def test_a_duel_is_what_was_drawn_up() -> None:
     assert sorted(each for block in job.blocks for each in block) == sorted(fixtures)
 
 
+def test_one_round_is_a_duel() -> None:
+    [only] = schedule(("rush", "random"), {}, 1, ("greedy",))
+    job = duel_job([[only]], GAME, no_policy)
+    assert (job.blocks, list(job.armies)) == (((only,),), ["rush 0", "random 0"])
+    check_none_is_lost(pd.DataFrame([only]).assign(agents=4), 4, [only], exactly=True)
+
+
 def test_an_army_that_is_not_there_is_named() -> None:
     blocks = [schedule(("il", "rush"), {"il": [3]}, 1)]
     with pytest.raises(ValueError, match=r"^seeds: there is no il-3\.safetensors; train il with seed 3 first$"):
