@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from operator import index
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -71,6 +72,7 @@ class Execution:
     def __post_init__(self) -> None:
         check_fields(self)
         for name, kind in get_type_hints(Execution).items():
+            object.__setattr__(self, name, plain_number(name, getattr(self, name), kind))
             check_named(name, getattr(self, name), kind)
         within("workers", self.workers, 1, MOST_PROCESSES)
         within("devices", self.devices, 1, MOST_PROCESSES)
@@ -209,6 +211,21 @@ def check_named(name: str, value: object, kind: Any) -> None:
     if named and value not in named and not is_number:
         allowed = ", ".join(map(repr, named)) + " or a whole number" * (int in kinds)
         raise ValueError(f"{name}: got {value!r}, allowed is {allowed}")
+
+
+def plain_number(name: str, value: Any, kind: Any) -> Any:
+    """A number of numpy or torch as one of Python, anything else as it is.
+
+    Raises:
+        ValueError: a fraction where the type has whole numbers.
+    """
+    own = next((each for each in (bool, int, float) if each in (kind, *get_args(kind))), None)
+    if own is None or value is None or isinstance(value, str):
+        return value
+    try:
+        return index(value) if own is int else own(value)
+    except TypeError as error:
+        raise ValueError(f"{name}: got {value!r}, allowed is a whole number") from error
 
 
 def within(name: str, value: float | str | None, least: int, most: float = math.inf) -> None:
