@@ -160,6 +160,15 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("agents:\n" + "- " * 3000, "is no YAML: maximum recursion depth exceeded"),
         (f"# {'long' * 250_000}", "is no YAML: it has more than 1000000 bytes"),
         ("a: [", "is no YAML: "),
+        ("seeds: 1\nquick: true\nseeds: 2", "it names seeds 2 times"),
+        ("checkpoint-seconds: 1\ncheckpoint_seconds: 2", "it names checkpoint_seconds 2 times"),
+        ("method: {a: {b: 1, b: 2}}", "it names b 2 times"),
+        ("agents: &some [7]", {"agents": [7]}),
+        ("method:\n  a: &a [1, 1]\n  b: [*a, *a]", "it repeats a part by an alias such as *name"),
+        ("algorithms: [il, --quick]", "algorithms: got [il, --quick], allowed is a list, each text"),
+        ("algorithms: [il, --seeds=3]", "algorithms: got [il, --seeds=3], allowed is a list, each text"),
+        ("settings: -h", "settings: got -h, allowed is a list, each text"),
+        ("agents: [-3]", {"agents": [-3]}),
     ],
 )
 def test_yaml_takes_what_the_command_line_takes(text: str, options: dict[str, Any] | str, tmp_path: Path) -> None:
