@@ -113,6 +113,18 @@ def test_options_of_custom_classes_come_from_the_command_line_and_yaml(tmp_path:
     assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method["kind"] == "slow"
 
 
+@pytest.mark.parametrize("value", [".nan", "-.inf", "{a: [.inf]}", "!!set {a}"])
+def test_arguments_of_custom_classes_that_no_provenance_could_hold_are_one_line(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^method\.depth: got .*, which provenance\.json cannot hold: "):
+        parse(ToyOptions, ["--algorithms", "some/file.py:Mine", f"--method.depth={value}"])
+
+
+@pytest.mark.parametrize("words", ["--method.depth=&a [*a]", "--method=&a {depth: *a}"])
+def test_values_within_themselves_are_one_line(words: str) -> None:
+    with pytest.raises(ValueError, match=r"^method\S*: got .*, allowed are values without an alias such as \*name$"):
+        parse(ToyOptions, ["--algorithms", "some/file.py:Mine", words])
+
+
 def test_a_device_that_never_ends_is_no_file_of_options() -> None:
     with pytest.raises(ValueError, match=r"^config: '/dev/zero' is no YAML: it has more than 1000000 bytes$"):
         parse(ToyOptions, ["--config", "/dev/zero"])

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
 import re
 import signal
@@ -94,6 +95,11 @@ class Options(Execution):
             named_once(name, getattr(self, name))
         if self.method and not any(map(is_in_file, self.algorithms)):
             raise ValueError(f"method: got {', '.join(self.method)}, but --algorithms names no path/to/file.py:Class")
+        for name, value in self.method.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"method.{name}: got {value!r}, which provenance.json cannot hold: {error}") from error
         check_writable(self.out)
         check_places(self.out)
 
