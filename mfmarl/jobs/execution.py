@@ -18,6 +18,7 @@ from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed", "tf32"]
 LoggerName = Literal["none", "csv", "tensorboard", "wandb"]
+TIMES = ("wall_seconds", "cpu_seconds")  # of a job, in job.json
 MOST_PROCESSES = 4096  # of one machine, threads and GPUs too; more is a slip
 MOST_TASKS = 4_000_000  # Slurm's own bound of an array, nearly
 MOST_MINUTES = 5_256_000  # ten years
@@ -143,7 +144,7 @@ class Hardware:
 
 
 def _clocks() -> dict[str, float]:
-    return {"wall_seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+    return dict(zip(TIMES, (time.monotonic(), time.process_time()), strict=True))
 
 
 @dataclass
@@ -167,7 +168,7 @@ class Attempt:
     checkpoint_seconds: float
     logger: LoggerName
     _last_save: float = field(init=False, default_factory=time.monotonic)
-    _earlier: dict[str, float] = field(init=False, default_factory=lambda: {"wall_seconds": 0.0, "cpu_seconds": 0.0})
+    _earlier: dict[str, float] = field(init=False, default_factory=lambda: dict.fromkeys(TIMES, 0.0))
     _started: dict[str, float] = field(init=False, default_factory=_clocks)
 
     def save_is_due(self) -> bool:
