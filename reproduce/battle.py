@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OUT = Path("results/battle")
+DRAWN = ["agents", "seed", "step", "reward", "kills"]
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
 MOST_ROUNDS = 10_000_000  # a second each
 RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
@@ -457,7 +458,7 @@ def draw(options: BattleOptions) -> None:
     fought = (options.out / "tournament.csv").exists()
     if not fought or (options.out / "curves.csv").exists():
         path = options.out / "curves.csv"
-        curves = longest(with_baselines(read_result(path, [*GROUP, "seed", "step"]), path, options, GROUP))
+        curves = longest(with_baselines(read_result(path, GROUP, DRAWN), path, options, GROUP))
         shown = at_the_end(curves)
         files += ["curves.csv"]
         drawn |= {
@@ -480,7 +481,7 @@ def draw_study(options: BattleOptions) -> None:
 
     path = options.out / "tournament.csv"
     if options.only == "training" and not path.exists():
-        curves = read_result(options.out / "curves.csv", [*GROUP, "seed", "step"])
+        curves = read_result(options.out / "curves.csv", GROUP, DRAWN)
         report(at_the_end(curves), options.out, ["curves.csv"], {})
         return
     rounds = read_result(path, COLUMNS)

@@ -271,7 +271,8 @@ def draw(options: MatrixGamesOptions) -> None:
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     path = options.out / "table.csv"
-    result = with_baselines(read_result(path, KEYS), path, options, ["part", "game", "algorithm"])
+    rows = read_result(path, [*KEYS, "source"], ["runs", "share", "low", "high", "published"])
+    result = with_baselines(rows, path, options, ["part", "game", "algorithm"])
     drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
     shown = result.drop(columns="source").rename(columns={"low": "share_low", "high": "share_high"})
     report(shown, options.out, ["table.csv", "provenance.json"], drawn)

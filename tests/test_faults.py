@@ -465,6 +465,17 @@ def test_a_logger_writes_whatever_rank_the_environment_names(tmp_path: Path, mon
     assert len(list(tmp_path.rglob("metrics.csv"))) == 1
 
 
+def test_a_job_is_trained_as_it_says_whatever_the_environment_says_of_trainers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [alone] = launch([job("a")], tmp_path / "alone", options())
+    monkeypatch.setenv("PL_TRAINER_MAX_STEPS", "1")
+    monkeypatch.setenv("PL_TRAINER_GRADIENT_CLIP_VAL", "1e-6")
+    [told] = launch([job("a")], tmp_path / "told", options())
+    pd.testing.assert_frame_equal(told, alone)
+    assert os.environ["PL_TRAINER_MAX_STEPS"] == "1"
+
+
 def test_a_script_draws_whatever_backend_a_notebook_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "module://not_installed.backend")
     assert main(lambda: None) == 0
@@ -558,6 +569,35 @@ def test_a_damaged_provenance_is_found_before_training(
     assert error.startswith(f"error: out: {file} is ")
 
 
+@pytest.mark.parametrize("within", ["[" * 100_000, '"\\ud800"', "NaN", "1e999"])
+def test_what_no_provenance_could_hold_again_is_found_before_training(
+    within: str, squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shutil.copytree(squeeze, tmp_path / "out") / "provenance.json"
+    file.write_text(file.read_text().replace('"cores": ', f'"clock": {within}, "cores": '))
+    error = error_before_training(file.parent, [], monkeypatch, capsys)
+    assert error.startswith(f"error: out: {file} is damaged: restore it, or remove it (")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"greedy_reward": "good"}, "has text among the numbers of greedy_reward"),
+        ({"step": "10 a"}, "has text among the numbers of step"),
+        ({}, "has no rows"),
+    ],
+)
+def test_a_table_without_checksum_that_cannot_be_drawn_is_named(
+    damage: dict[str, str], said: str, squeeze: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shutil.copytree(squeeze, tmp_path / "out") / "curves.csv"
+    (tmp_path / "out" / "SHA256SUMS").unlink()
+    rows = pd.read_csv(file)
+    (rows.assign(**damage) if damage else rows[:0]).to_csv(file, index=False)
+    assert main(lambda: gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path / "out")])) == 2
+    assert capsys.readouterr().err == f"error: out: {file} {said}: restore it, or remove it to make it again\n"
+
+
 PLACES = {
     "curves.csv": "is no file",
     "learning_curves.png": "is no file",
@@ -649,6 +689,15 @@ def test_damaged_rows_of_a_job_are_found(damage: str, tmp_path: Path) -> None:
     launch([job("a")], tmp_path, options())
     damaged(damage, folder(job("a"), tmp_path, "32") / "rows.csv")
     with pytest.raises(ValueError, match=r"rows.csv is damaged; remove its folder to do this job again"):
+        launch([job("a")], tmp_path, options())
+
+
+@pytest.mark.parametrize("time", ["a minute", None, [1.0], math.nan])
+def test_damaged_times_of_a_job_are_found(time: object, tmp_path: Path) -> None:
+    launch([job("a")], tmp_path, options())
+    record = folder(job("a"), tmp_path, "32") / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "cpu_seconds": time}))
+    with pytest.raises(ValueError, match=r"job.json is damaged; remove its folder to do this job again"):
         launch([job("a")], tmp_path, options())
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from mfmarl.custom import is_in_file
 from mfmarl.files import remove_abandoned
@@ -162,15 +163,26 @@ def with_baselines(
     return pd.concat([rows, known[conditions(known).isin(conditions(custom))]], ignore_index=True)
 
 
-def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_result(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
     """The rows at `path`.
+
+    Args:
+        path: of the table.
+        columns: that it has.
+        numbers: columns besides that hold numbers, which are drawn.
 
     Raises:
         ValueError: there are none yet, or they are not as they were written.
     """
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
-    return read_table(path, columns)
+    rows = read_table(path, [*columns, *numbers])
+    remedy = "restore it, or remove it to make it again"
+    if rows.empty:
+        raise ValueError(f"out: {path} has no rows: {remedy}")
+    if texts := [name for name in numbers if not is_numeric_dtype(rows[name])]:
+        raise ValueError(f"out: {path} has text among the numbers of {', '.join(texts)}: {remedy}")
+    return rows
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:
