@@ -240,7 +240,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         adjusted = {name: options.adjusted(settings) for name, settings in chosen.items()}
         if options.only != "tournament":
             jobs = [job for name, settings in adjusted.items() for job in training_jobs(name, settings, options)]
-            check_update(options.out / "curves.csv", jobs, GROUP, options)
+            check_update(options.out / "curves.csv", jobs, GROUP, options, DRAWN)
         for name, settings in adjusted.items():
             play(name, settings, options)
     draw(options)
@@ -255,7 +255,7 @@ def study(options: BattleOptions) -> None:
             jobs = study_jobs(settings, options)
             sections = [Section(choice, some, sources(changed(settings, choice))) for choice, some in jobs.items()]
             every = [job for some in jobs.values() for job in some]
-            check_update(options.out / "curves.csv", every, GROUP, options)
+            check_update(options.out / "curves.csv", every, GROUP, options, DRAWN)
             keep_trained(pd.concat(do(sections, options)), every, options)
         if drawn_up:
             fight(drawn_up, settings, options)

@@ -365,7 +365,7 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
     """Do the jobs, and bring the table at `path` up to date; `keys` name one setting."""
-    check_update(path, [job for section in sections for job in section.jobs], keys, options)
+    check_update(path, [job for section in sections for job in section.jobs], keys, options, DRAWN)
     update(path, pd.concat(do(sections, options)), replacing=[*keys, "seed"], keys=[*keys, "seed", "step"])
 
 

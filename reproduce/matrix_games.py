@@ -188,7 +188,7 @@ def train(options: MatrixGamesOptions) -> None:
     lines = cases(options)
     [(name, settings)] = options.chosen(SETTINGS, QUICK).items()
     jobs = [line.job(options) for line in lines]
-    check_update(options.out / "table.csv", jobs, KEYS, options)
+    check_update(options.out / "table.csv", jobs, KEYS, options, ["runs", "share"])
     [rows] = do([Section(name, jobs, sources(settings))], options)
     runs = dict(iter(rows.groupby(list(KEYS))))
     found = table(lines, [runs[tuple(line.labels.values())] for line in lines])

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -598,6 +599,21 @@ def test_a_table_without_checksum_that_cannot_be_drawn_is_named(
     assert capsys.readouterr().err == f"error: out: {file} {said}: restore it, or remove it to make it again\n"
 
 
+def test_a_table_of_another_task_is_found_before_training(
+    squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Battle and Gaussian Squeeze both have a curves.csv, whose rows the same columns name."""
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    before = (out / "curves.csv").read_bytes()
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: battle.run(["--quick", "--agents", "2", "--out", str(out)])) == 2
+    said = (
+        f"error: out: {out / 'curves.csv'} lacks the columns ['reward', 'kills']: restore it, or name another --out\n"
+    )
+    assert capsys.readouterr().err == said
+    assert (out / "curves.csv").read_bytes() == before
+
+
 PLACES = {
     "curves.csv": "is no file",
     "learning_curves.png": "is no file",
@@ -670,6 +686,22 @@ def test_a_full_disk_is_one_line_and_with_room_again_the_same_command_finishes(
     figure.unlink()
     assert main(lambda: gaussian_squeeze.run([*TOY_SQUEEZE, "--out", str(out)])) == 0
     assert figure.read_bytes() == drawn
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_a_disk_that_is_full_anywhere_in_a_figure_is_said_to_be(tenths: int, tmp_path: Path) -> None:
+    """Its PDF holds fonts, and is longer than its PNG."""
+    figure = Figure(figsize=(0.4, 0.4))
+    figure.text(0, 0, "letters")
+    png, pdf = (file.stat().st_size for file in figures.save(figure, tmp_path / "room"))
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (png + (pdf - png) * tenths // 10, most[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            figures.save(figure, tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert {file.name for file in tmp_path.iterdir()} == {"room.png", "room.pdf"}
 
 
 @pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE])

@@ -75,7 +75,9 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
         write_table(rows, path, keys)
 
 
-def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options) -> None:
+def check_update(
+    path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options, numbers: Sequence[str] = ()
+) -> None:
     """Refuse jobs, before they begin, whose rows are no match for those that the table holds of the same cell.
 
     Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget is
@@ -87,13 +89,14 @@ def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: 
         jobs: whose rows are to go there.
         cell: the columns that name what is trained alike, but for the seed.
         options: of the call.
+        numbers: columns besides that the table has, see `read_result`; one of another script lacks them.
 
     Raises:
-        ValueError: such jobs; one line that names --out as the way.
+        ValueError: such jobs, or a table of another script; one line that names --out as the way.
     """
     if not path.exists():
         return
-    held = read_table(path, cell)
+    held = read_table(path, [*cell, *numbers])
     for key, own in planned(jobs).groupby(list(cell)):
         name = ", ".join(map(str, key))
         if options.committed and own["custom"].any():
