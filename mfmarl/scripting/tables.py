@@ -52,7 +52,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise ValueError(
             f"out: {path} is damaged: restore it, or remove it to make it again ({told(error)[:200]})"
         ) from error
-    if absent := [column for column in columns if column not in rows.columns]:
+    if absent := [column for column in dict.fromkeys(columns) if column not in rows.columns]:
         raise ValueError(f"out: {path} lacks the columns {absent}: restore it, or name another --out")
     return rows
 
