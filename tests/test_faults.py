@@ -46,7 +46,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import JobsFailedError, available, launch, report
+from mfmarl.jobs.launch import JobsFailedError, ShareDone, available, launch, report
 from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import check_lockable, locked
 from mfmarl.networks.battle import BattleNetwork
@@ -1028,3 +1028,9 @@ def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_traceback() -> None:
     for file in sorted((TOY.parents[1] / "reproduce").glob("*.py")):
         imports = [line.strip() for line in file.read_text().splitlines() if re.match(r" *(import|from) ", line)]
         assert imports[1].startswith("import mfmarl.jobs.startup"), f"{file.name}, after __future__"
+
+
+@pytest.mark.parametrize(("shard", "done"), [("1/1000000000000", 1), ("1000000000000/1000000000000", 0)])
+def test_shares_without_number_need_no_memory(shard: str, done: int, tmp_path: Path) -> None:
+    with pytest.raises(ShareDone, match=f"is done: {done} of the jobs"):
+        launch([job("a"), job("b")], tmp_path, replace(options(), shard=shard))
