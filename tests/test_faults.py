@@ -1030,6 +1030,13 @@ def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_traceback() -> None:
         assert imports[1].startswith("import mfmarl.jobs.startup"), f"{file.name}, after __future__"
 
 
+def test_a_path_that_is_none_and_a_device_without_its_package_are_one_line(army: Path) -> None:
+    with pytest.raises(ValueError, match=r"^policy: its path must be text or a Path, got None$"):
+        Policy.load(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^device: got hpu, but "):
+        Policy.load(army, device="hpu")
+
+
 @pytest.mark.parametrize(("shard", "done"), [("1/1000000000000", 1), ("1000000000000/1000000000000", 0)])
 def test_shares_without_number_need_no_memory(shard: str, done: int, tmp_path: Path) -> None:
     with pytest.raises(ShareDone, match=f"is done: {done} of the jobs"):
