@@ -34,7 +34,7 @@ from mfmarl import (
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.descent import check_independent
 from mfmarl.algorithms.q_learning import IL
-from mfmarl.data.neighbourhood import Noise
+from mfmarl.data.neighbourhood import Graph, Noise
 from mfmarl.networks.stacked import Copies
 from mfmarl.tournament.fights import fight
 from tests.support import same
@@ -190,6 +190,11 @@ CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
         (bad(Execution, checkpoint_seconds=torch.tensor(-1)), r"^checkpoint_seconds: got -1\.0, allowed is 0 or more$"),
         (bad(MFQ, GAME, range(10**12)), r"^seeds must be at most 100000, got more$"),
         (bad(MFQ, GAME, count()), r"^seeds must be at most 100000, got more$"),
+        (
+            bad(Graph, ((float("nan"),), (0,))),
+            r"^neighbours of agent 0 must be distinct numbers in 0 \.\. 1, .*\[nan\]$",
+        ),
+        (bad(Graph, ((1.0,), (0,))), r"^neighbours of agent 0 must be distinct numbers in 0 \.\. 1, .*\[1\.0\]$"),
         (bad(train, MFQ, GAME, [0], execution="local", **SHORT), r"^execution must be an Execution such as"),
         (bad(load_agent, "nothing", classes=Wide), CLASSES),
         (bad(MFQ.load_from_checkpoint, "nothing", classes=Wide), CLASSES),
