@@ -3,10 +3,12 @@
 import operator
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Literal
 
 import torch
 
+MOST_SEEDS = 100_000  # of a call; more are a slip, or have no end
 _STREAMS = ("start", "training", "evaluation")
 
 
@@ -14,14 +16,16 @@ def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
     """The seeds.
 
     Raises:
-        ValueError: a single number, none, what is no whole number, a negative one, or one twice.
+        ValueError: a single number, none, very many, what is no whole number, a negative one, or one twice.
     """
     if not isinstance(seeds, Iterable):
         raise ValueError(f"seeds must be several numbers, such as range(8), got {seeds!r}")
     try:
-        numbers = tuple(operator.index(seed) for seed in seeds)
+        numbers = tuple(operator.index(seed) for seed in islice(seeds, MOST_SEEDS + 1))
     except TypeError as error:
         raise ValueError(f"seeds must be whole numbers, got {seeds!r}") from error
+    if len(numbers) > MOST_SEEDS:
+        raise ValueError(f"seeds must be at most {MOST_SEEDS}, got more")
     if not numbers or min(numbers) < 0 or max(numbers) >= 2**61 or len(set(numbers)) < len(numbers):
         raise ValueError(f"seeds must be distinct, at least 0 and below 2^61, got {list(numbers)}")
     return numbers

@@ -172,6 +172,8 @@ def read_weights(
     Raises:
         ValueError: no such file, one of something else, or a device that is not there.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"{what}: its path must be text or a Path, got {path!r}")
     if not os.path.isfile(path):
         raise ValueError(f"{what}: there is no file {path}")
     check_device(device)
@@ -189,7 +191,7 @@ def check_device(device: torch.device | str) -> None:
     """Raise ValueError unless the device is there."""
     try:
         torch.empty(0, device=torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ImportError) as error:
         reason = "there is no CUDA here" if str(device).startswith("cuda") else str(error).splitlines()[0]
         raise ValueError(f"device: got {device}, but {reason}") from error
 

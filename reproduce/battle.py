@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OUT = Path("results/battle")
+DRAWN = ["agents", "seed", "step", "reward", "kills"]
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
 MOST_ROUNDS = 10_000_000  # a second each
 RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
@@ -239,7 +240,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         adjusted = {name: options.adjusted(settings) for name, settings in chosen.items()}
         if options.only != "tournament":
             jobs = [job for name, settings in adjusted.items() for job in training_jobs(name, settings, options)]
-            check_update(options.out / "curves.csv", jobs, GROUP, options)
+            check_update(options.out / "curves.csv", jobs, GROUP, options, DRAWN)
         for name, settings in adjusted.items():
             play(name, settings, options)
     draw(options)
@@ -254,7 +255,7 @@ def study(options: BattleOptions) -> None:
             jobs = study_jobs(settings, options)
             sections = [Section(choice, some, sources(changed(settings, choice))) for choice, some in jobs.items()]
             every = [job for some in jobs.values() for job in some]
-            check_update(options.out / "curves.csv", every, GROUP, options)
+            check_update(options.out / "curves.csv", every, GROUP, options, DRAWN)
             keep_trained(pd.concat(do(sections, options)), every, options)
         if drawn_up:
             fight(drawn_up, settings, options)
@@ -457,7 +458,7 @@ def draw(options: BattleOptions) -> None:
     fought = (options.out / "tournament.csv").exists()
     if not fought or (options.out / "curves.csv").exists():
         path = options.out / "curves.csv"
-        curves = longest(with_baselines(read_result(path, [*GROUP, "seed", "step"]), path, options, GROUP))
+        curves = longest(with_baselines(read_result(path, GROUP, DRAWN), path, options, GROUP))
         shown = at_the_end(curves)
         files += ["curves.csv"]
         drawn |= {
@@ -480,7 +481,7 @@ def draw_study(options: BattleOptions) -> None:
 
     path = options.out / "tournament.csv"
     if options.only == "training" and not path.exists():
-        curves = read_result(options.out / "curves.csv", [*GROUP, "seed", "step"])
+        curves = read_result(options.out / "curves.csv", GROUP, DRAWN)
         report(at_the_end(curves), options.out, ["curves.csv"], {})
         return
     rounds = read_result(path, COLUMNS)

@@ -33,6 +33,7 @@ from mfmarl.scripting.results import Section, check_update, do, read_result, rep
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 
 OUT = Path("results/gaussian_squeeze")
+DRAWN = ["agents", "seed", "step", "greedy_reward", "sampled_reward"]
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 AGENTS = (100, 500, 1000)
 
@@ -340,7 +341,7 @@ def curves(options: GaussianSqueezeOptions) -> None:
     path = options.out / "curves.csv"
     if not options.figures_only:
         train(curve_sections(options), path, GROUP, options)
-    table = read_result(path, [*GROUP, "seed", "step"])
+    table = read_result(path, GROUP, DRAWN)
     if (options.mu, options.sigma) == (400.0, 200.0):
         table = with_baselines(table, path, options, GROUP)
     draw_curves(table, options)
@@ -351,7 +352,7 @@ def study(chosen: Study, options: GaussianSqueezeOptions) -> None:
     path = options.out / "study.csv"
     if not options.figures_only:
         train(study_sections(chosen, options), path, chosen.keys, options)
-    draw_study(chosen, read_result(path, [*chosen.keys, "seed", "step"]), options)
+    draw_study(chosen, read_result(path, chosen.keys, DRAWN), options)
 
 
 def scaling(options: GaussianSqueezeOptions) -> None:
@@ -359,12 +360,12 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     path = options.out / "curves.csv"
     if not options.figures_only:
         train(scaling_sections(options), path, GROUP, options)
-    draw_scaling(read_result(path, [*GROUP, "seed", "step"]), options)
+    draw_scaling(read_result(path, GROUP, DRAWN), options)
 
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
     """Do the jobs, and bring the table at `path` up to date; `keys` name one setting."""
-    check_update(path, [job for section in sections for job in section.jobs], keys, options)
+    check_update(path, [job for section in sections for job in section.jobs], keys, options, DRAWN)
     update(path, pd.concat(do(sections, options)), replacing=[*keys, "seed"], keys=[*keys, "seed", "step"])
 
 

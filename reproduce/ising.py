@@ -61,6 +61,7 @@ PICTURED = ("mf-q", "mcmc")
 ORDERS = ("checkerboard", "simultaneous", "released-code")
 KEYS = ["method", "order", "size"]
 RUN = [*KEYS, "temperature", "seed"]
+DRAWN = ["temperature", "seed", "order_parameter", "energy"]
 PICTURE = ["kind", *KEYS, "temperature", "step"]
 
 
@@ -286,8 +287,8 @@ def draw(options: IsingOptions) -> None:
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     table, training = (
-        with_baselines(read_result(path, columns), path, options, KEYS, "method")
-        for path, columns in ((options.out / "equilibrium.csv", RUN), (options.out / "training.csv", [*RUN, "step"]))
+        with_baselines(read_result(options.out / name, KEYS, numbers), options.out / name, options, KEYS, "method")
+        for name, numbers in (("equilibrium.csv", DRAWN), ("training.csv", [*DRAWN, "step"]))
     )
     if "q_error" not in training.columns:  # nobody learned
         training["q_error"] = np.nan

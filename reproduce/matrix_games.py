@@ -188,7 +188,7 @@ def train(options: MatrixGamesOptions) -> None:
     lines = cases(options)
     [(name, settings)] = options.chosen(SETTINGS, QUICK).items()
     jobs = [line.job(options) for line in lines]
-    check_update(options.out / "table.csv", jobs, KEYS, options)
+    check_update(options.out / "table.csv", jobs, KEYS, options, ["runs", "share"])
     [rows] = do([Section(name, jobs, sources(settings))], options)
     runs = dict(iter(rows.groupby(list(KEYS))))
     found = table(lines, [runs[tuple(line.labels.values())] for line in lines])
@@ -271,7 +271,8 @@ def draw(options: MatrixGamesOptions) -> None:
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     path = options.out / "table.csv"
-    result = with_baselines(read_result(path, KEYS), path, options, ["part", "game", "algorithm"])
+    rows = read_result(path, [*KEYS, "source"], ["runs", "share", "low", "high", "published"])
+    result = with_baselines(rows, path, options, ["part", "game", "algorithm"])
     drawn = {"success_rates": figures.success_rates(result, [*GAMES])}
     shown = result.drop(columns="source").rename(columns={"low": "share_low", "high": "share_high"})
     report(shown, options.out, ["table.csv", "provenance.json"], drawn)

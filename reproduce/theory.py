@@ -215,7 +215,7 @@ def jobs(file: str, options: TheoryOptions) -> list[MeasurementJob]:
 
 def draw(options: TheoryOptions) -> None:
     """The numbers of the README, and all figures."""
-    frames = {name: read_result(options.out / f"{name}.csv", COLUMNS) for name in FILES}
+    frames = {name: read_result(options.out / f"{name}.csv", COLUMNS[:3], COLUMNS[3:]) for name in FILES}
     together = pd.concat(frames.values())
     files = [f"{name}.csv" for name in FILES]
     readme = options.out / "README.md"

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ from mfmarl import (
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.descent import check_independent
 from mfmarl.algorithms.q_learning import IL
-from mfmarl.data.neighbourhood import Noise
+from mfmarl.data.neighbourhood import Graph, Noise
 from mfmarl.networks.stacked import Copies
 from mfmarl.tournament.fights import fight
 from tests.support import same
@@ -191,6 +193,19 @@ CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
         (bad(ReplayDataModule, GAME, 2, **SHORT), r"^seeds must be several numbers, such as range\(8\), got 2$"),
         (bad(Execution, precision="16"), r"^precision: got '16', allowed is '32', '64', 'bf16-mixed', 'tf32'$"),
         (bad(Execution, workers="2"), r"^workers: got '2', allowed is 'auto' or a whole number$"),
+        (bad(Execution, workers=np.int64(0)), r"^workers: got 0, allowed is 1 or more, at most 4096$"),
+        (bad(Execution, workers=2.0), r"^workers: got 2\.0, allowed is a whole number$"),
+        (bad(Execution, threads=np.int64(-1)), r"^threads: got -1, allowed is 1 or more, at most 4096$"),
+        (bad(Execution, threads=np.float32(2.5)), r"^threads: got .*2\.5.*, allowed is a whole number$"),
+        (bad(Execution, checkpoint_seconds=np.float32("nan")), r"^checkpoint_seconds: got nan, allowed is 0 or more$"),
+        (bad(Execution, checkpoint_seconds=torch.tensor(-1)), r"^checkpoint_seconds: got -1\.0, allowed is 0 or more$"),
+        (bad(MFQ, GAME, range(10**12)), r"^seeds must be at most 100000, got more$"),
+        (bad(MFQ, GAME, count()), r"^seeds must be at most 100000, got more$"),
+        (
+            bad(Graph, ((float("nan"),), (0,))),
+            r"^neighbours of agent 0 must be distinct numbers in 0 \.\. 1, .*\[nan\]$",
+        ),
+        (bad(Graph, ((1.0,), (0,))), r"^neighbours of agent 0 must be distinct numbers in 0 \.\. 1, .*\[1\.0\]$"),
         (bad(train, MFQ, GAME, [0], execution="local", **SHORT), r"^execution must be an Execution such as"),
         (bad(load_agent, "nothing", classes=Wide), CLASSES),
         (bad(MFQ.load_from_checkpoint, "nothing", classes=Wide), CLASSES),
@@ -202,6 +217,17 @@ CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
 def test_values_of_another_type(call: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_how_to_run_takes_numbers_of_numpy_and_torch() -> None:
+    given = Execution(workers=np.int64(2), threads=torch.tensor(4), checkpoint_seconds=np.float32(0.5), fresh=np.True_)  # type: ignore[arg-type]
+    assert given == Execution(workers=2, threads=4, checkpoint_seconds=0.5, fresh=True)
+    assert [type(each) for each in (given.workers, given.threads, given.checkpoint_seconds, given.fresh)] == [
+        int,
+        int,
+        float,
+        bool,
+    ]
 
 
 def test_what_the_constructors_refuse_leaves_no_folder(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -46,7 +47,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found
 from mfmarl.jobs.job import TrainingJob, job_name
-from mfmarl.jobs.launch import JobsFailedError, available, launch, report
+from mfmarl.jobs.launch import JobsFailedError, ShareDone, available, launch, report
 from mfmarl.jobs.library import train
 from mfmarl.jobs.locks import check_lockable, locked
 from mfmarl.jobs.signals import Terminated, passed_on, terminable
@@ -528,6 +529,17 @@ def test_a_logger_writes_whatever_rank_the_environment_names(tmp_path: Path, mon
     assert len(list(tmp_path.rglob("metrics.csv"))) == 1
 
 
+def test_a_job_is_trained_as_it_says_whatever_the_environment_says_of_trainers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [alone] = launch([job("a")], tmp_path / "alone", options())
+    monkeypatch.setenv("PL_TRAINER_MAX_STEPS", "1")
+    monkeypatch.setenv("PL_TRAINER_GRADIENT_CLIP_VAL", "1e-6")
+    [told] = launch([job("a")], tmp_path / "told", options())
+    pd.testing.assert_frame_equal(told, alone)
+    assert os.environ["PL_TRAINER_MAX_STEPS"] == "1"
+
+
 def test_a_script_draws_whatever_backend_a_notebook_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "module://not_installed.backend")
     assert main(lambda: None) == 0
@@ -621,6 +633,50 @@ def test_a_damaged_provenance_is_found_before_training(
     assert error.startswith(f"error: out: {file} is ")
 
 
+@pytest.mark.parametrize("within", ["[" * 100_000, '"\\ud800"', "NaN", "1e999"])
+def test_what_no_provenance_could_hold_again_is_found_before_training(
+    within: str, squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shutil.copytree(squeeze, tmp_path / "out") / "provenance.json"
+    file.write_text(file.read_text().replace('"cores": ', f'"clock": {within}, "cores": '))
+    error = error_before_training(file.parent, [], monkeypatch, capsys)
+    assert error.startswith(f"error: out: {file} is damaged: restore it, or remove it (")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"greedy_reward": "good"}, "has text among the numbers of greedy_reward"),
+        ({"step": "10 a"}, "has text among the numbers of step"),
+        ({}, "has no rows"),
+    ],
+)
+def test_a_table_without_checksum_that_cannot_be_drawn_is_named(
+    damage: dict[str, str], said: str, squeeze: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shutil.copytree(squeeze, tmp_path / "out") / "curves.csv"
+    (tmp_path / "out" / "SHA256SUMS").unlink()
+    rows = pd.read_csv(file)
+    (rows.assign(**damage) if damage else rows[:0]).to_csv(file, index=False)
+    assert main(lambda: gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path / "out")])) == 2
+    assert capsys.readouterr().err == f"error: out: {file} {said}: restore it, or remove it to make it again\n"
+
+
+def test_a_table_of_another_task_is_found_before_training(
+    squeeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Battle and Gaussian Squeeze both have a curves.csv, whose rows the same columns name."""
+    out = shutil.copytree(squeeze, tmp_path / "out")
+    before = (out / "curves.csv").read_bytes()
+    monkeypatch.setattr("mfmarl.scripting.results.launch", lambda *_: pytest.fail("it begins"))
+    assert main(lambda: battle.run(["--quick", "--agents", "2", "--out", str(out)])) == 2
+    said = (
+        f"error: out: {out / 'curves.csv'} lacks the columns ['reward', 'kills']: restore it, or name another --out\n"
+    )
+    assert capsys.readouterr().err == said
+    assert (out / "curves.csv").read_bytes() == before
+
+
 PLACES = {
     "curves.csv": "is no file",
     "learning_curves.png": "is no file",
@@ -695,6 +751,22 @@ def test_a_full_disk_is_one_line_and_with_room_again_the_same_command_finishes(
     assert figure.read_bytes() == drawn
 
 
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_a_disk_that_is_full_anywhere_in_a_figure_is_said_to_be(tenths: int, tmp_path: Path) -> None:
+    """Its PDF holds fonts, and is longer than its PNG."""
+    figure = Figure(figsize=(0.4, 0.4))
+    figure.text(0, 0, "letters")
+    png, pdf = (file.stat().st_size for file in figures.save(figure, tmp_path / "room"))
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (png + (pdf - png) * tenths // 10, most[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            figures.save(figure, tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert {file.name for file in tmp_path.iterdir()} == {"room.png", "room.pdf"}
+
+
 @pytest.mark.parametrize("fault", [errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE])
 def test_a_disk_that_takes_nothing_more_is_one_line(fault: int, capsys: pytest.CaptureFixture[str]) -> None:
     def write() -> None:
@@ -712,6 +784,15 @@ def test_damaged_rows_of_a_job_are_found(damage: str, tmp_path: Path) -> None:
     launch([job("a")], tmp_path, options())
     damaged(damage, folder(job("a"), tmp_path, "32") / "rows.csv")
     with pytest.raises(ValueError, match=r"rows.csv is damaged; remove its folder to do this job again"):
+        launch([job("a")], tmp_path, options())
+
+
+@pytest.mark.parametrize("time", ["a minute", None, [1.0], math.nan])
+def test_damaged_times_of_a_job_are_found(time: object, tmp_path: Path) -> None:
+    launch([job("a")], tmp_path, options())
+    record = folder(job("a"), tmp_path, "32") / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "cpu_seconds": time}))
+    with pytest.raises(ValueError, match=r"job.json is damaged; remove its folder to do this job again"):
         launch([job("a")], tmp_path, options())
 
 
@@ -1006,3 +1087,16 @@ def test_ctrl_c_while_a_script_is_loading_ends_it_without_a_traceback() -> None:
     for file in sorted((TOY.parents[1] / "reproduce").glob("*.py")):
         imports = [line.strip() for line in file.read_text().splitlines() if re.match(r" *(import|from) ", line)]
         assert imports[1].startswith("import mfmarl.jobs.startup"), f"{file.name}, after __future__"
+
+
+def test_a_path_that_is_none_and_a_device_without_its_package_are_one_line(army: Path) -> None:
+    with pytest.raises(ValueError, match=r"^policy: its path must be text or a Path, got None$"):
+        Policy.load(None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^device: got hpu, but "):
+        Policy.load(army, device="hpu")
+
+
+@pytest.mark.parametrize(("shard", "done"), [("1/1000000000000", 1), ("1000000000000/1000000000000", 0)])
+def test_shares_without_number_need_no_memory(shard: str, done: int, tmp_path: Path) -> None:
+    with pytest.raises(ShareDone, match=f"is done: {done} of the jobs"):
+        launch([job("a"), job("b")], tmp_path, replace(options(), shard=shard))

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
@@ -41,9 +42,9 @@ def test_a_failed_save_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.
     figures.save(Figure(), tmp_path / "figure")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def fail_at_pdf(_figure: Figure, path: Path, **_options: object) -> None:
-        path.write_bytes(b"half")
-        if path.suffix == ".pdf":
+    def fail_at_pdf(_figure: Figure, content: BytesIO, **options: object) -> None:
+        content.write(b"half")
+        if options["format"] == "pdf":
             raise OSError("No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", fail_at_pdf)

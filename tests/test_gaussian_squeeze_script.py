@@ -286,7 +286,5 @@ def test_quick_and_settings_together_are_the_quick_size_of_those_settings(tmp_pa
 def test_a_table_of_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "curves.csv").write_text("settings,algorithm\nquick,il\n")
     assert main(lambda: gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path)])) == 2
-    assert (
-        "curves.csv lacks the columns ['agents', 'seed', 'step']: restore it, or name another --out"
-        in capsys.readouterr().err
-    )
+    lacking = "curves.csv lacks the columns ['agents', 'seed', 'step', 'greedy_reward', 'sampled_reward']"
+    assert f"{lacking}: restore it, or name another --out" in capsys.readouterr().err

@@ -113,6 +113,18 @@ def test_options_of_custom_classes_come_from_the_command_line_and_yaml(tmp_path:
     assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method["kind"] == "slow"
 
 
+@pytest.mark.parametrize("value", [".nan", "-.inf", "{a: [.inf]}", "!!set {a}"])
+def test_arguments_of_custom_classes_that_no_provenance_could_hold_are_one_line(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^method\.depth: got .*, which provenance\.json cannot hold: "):
+        parse(ToyOptions, ["--algorithms", "some/file.py:Mine", f"--method.depth={value}"])
+
+
+@pytest.mark.parametrize("words", ["--method.depth=&a [*a]", "--method=&a {depth: *a}"])
+def test_values_within_themselves_are_one_line(words: str) -> None:
+    with pytest.raises(ValueError, match=r"^method\S*: got .*, allowed are values without an alias such as \*name$"):
+        parse(ToyOptions, ["--algorithms", "some/file.py:Mine", words])
+
+
 def test_a_device_that_never_ends_is_no_file_of_options() -> None:
     with pytest.raises(ValueError, match=r"^config: '/dev/zero' is no YAML: it has more than 1000000 bytes$"):
         parse(ToyOptions, ["--config", "/dev/zero"])
@@ -160,6 +172,15 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("agents:\n" + "- " * 3000, "is no YAML: maximum recursion depth exceeded"),
         (f"# {'long' * 250_000}", "is no YAML: it has more than 1000000 bytes"),
         ("a: [", "is no YAML: "),
+        ("seeds: 1\nquick: true\nseeds: 2", "it names seeds 2 times"),
+        ("checkpoint-seconds: 1\ncheckpoint_seconds: 2", "it names checkpoint_seconds 2 times"),
+        ("method: {a: {b: 1, b: 2}}", "it names b 2 times"),
+        ("agents: &some [7]", {"agents": [7]}),
+        ("method:\n  a: &a [1, 1]\n  b: [*a, *a]", "it repeats a part by an alias such as *name"),
+        ("algorithms: [il, --quick]", "algorithms: got [il, --quick], allowed is a list, each text"),
+        ("algorithms: [il, --seeds=3]", "algorithms: got [il, --seeds=3], allowed is a list, each text"),
+        ("settings: -h", "settings: got -h, allowed is a list, each text"),
+        ("agents: [-3]", {"agents": [-3]}),
     ],
 )
 def test_yaml_takes_what_the_command_line_takes(text: str, options: dict[str, Any] | str, tmp_path: Path) -> None:

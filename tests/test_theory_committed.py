@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 from mfmarl.files import read_csv, write_csv
+from mfmarl.jobs.execution import TIMES
 from mfmarl.measurements.job import MeasurementJob
 from mfmarl.measurements.rows import KEYS
-from mfmarl.scripting.provenance import TIMES
 from mfmarl.scripting.tables import read_provenance
 from reproduce.theory import FILES, TheoryOptions, jobs
 from tests.support import done

@@ -71,6 +71,13 @@ def test_rounds_are_spread_evenly(seeds: int, opponent_seeds: int | None) -> Non
                 assert abs(most - sum(rest)) <= 1
 
 
+@pytest.mark.parametrize("pairing", [("il", "mf-q"), ("il", "il")])
+def test_of_very_many_seeds_only_the_pairs_that_meet_are_listed(pairing: tuple[str, str]) -> None:
+    few = schedule(pairing, dict.fromkeys(pairing, range(100)), 20)
+    many = schedule(pairing, dict.fromkeys(pairing, range(100_000)), 20)
+    assert [(each.seed, each.opponent_seed) for each in many] == [(each.seed, each.opponent_seed) for each in few]
+
+
 def test_four_rounds_a_seed_pair_balance_everything() -> None:
     for fixtures, pairs in (
         (planned(8 * 15, 3, 5), list(product(range(3), range(5)))),

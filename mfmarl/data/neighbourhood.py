@@ -16,6 +16,7 @@ begins each round with a mean action of zero. An average over time is this:
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -108,7 +109,8 @@ class Graph(Neighbourhood):
     def __post_init__(self) -> None:
         super().__post_init__()
         for agent, own in enumerate(self.neighbours):
-            if not own or len(set(own)) < len(own) or min(own) < 0 or max(own) >= len(self.neighbours):
+            whole = all(isinstance(other, Integral) for other in own)
+            if not own or not whole or len(set(own)) < len(own) or min(own) < 0 or max(own) >= len(self.neighbours):
                 allowed = f"distinct numbers in 0 .. {len(self.neighbours) - 1}, at least one"
                 raise ValueError(f"neighbours of agent {agent} must be {allowed}, got {list(own)}")
 

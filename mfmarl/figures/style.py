@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -108,7 +109,9 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
         with house_style():
             settle(figure)
             for kind, unfinished in drafts.items():
-                figure.savefig(unfinished, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
+                content = BytesIO()  # of a full disk matplotlib's writer of PDF would say something else
+                figure.savefig(content, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
+                unfinished.write_bytes(content.getbuffer())
     return finals["png"], finals["pdf"]
 
 

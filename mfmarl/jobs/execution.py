@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from operator import index
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,7 @@ from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed", "tf32"]
 LoggerName = Literal["none", "csv", "tensorboard", "wandb"]
+TIMES = ("wall_seconds", "cpu_seconds")  # of a job, in job.json
 MOST_PROCESSES = 4096  # of one machine, threads and GPUs too; more is a slip
 MOST_TASKS = 4_000_000  # Slurm's own bound of an array, nearly
 MOST_MINUTES = 5_256_000  # ten years
@@ -71,6 +73,7 @@ class Execution:
     def __post_init__(self) -> None:
         check_fields(self)
         for name, kind in get_type_hints(Execution).items():
+            object.__setattr__(self, name, plain_number(name, getattr(self, name), kind))
             check_named(name, getattr(self, name), kind)
         within("workers", self.workers, 1, MOST_PROCESSES)
         within("devices", self.devices, 1, MOST_PROCESSES)
@@ -141,7 +144,7 @@ class Hardware:
 
 
 def _clocks() -> dict[str, float]:
-    return {"wall_seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+    return dict(zip(TIMES, (time.monotonic(), time.process_time()), strict=True))
 
 
 @dataclass
@@ -165,7 +168,7 @@ class Attempt:
     checkpoint_seconds: float
     logger: LoggerName
     _last_save: float = field(init=False, default_factory=time.monotonic)
-    _earlier: dict[str, float] = field(init=False, default_factory=lambda: {"wall_seconds": 0.0, "cpu_seconds": 0.0})
+    _earlier: dict[str, float] = field(init=False, default_factory=lambda: dict.fromkeys(TIMES, 0.0))
     _started: dict[str, float] = field(init=False, default_factory=_clocks)
 
     def save_is_due(self) -> bool:
@@ -209,6 +212,21 @@ def check_named(name: str, value: object, kind: Any) -> None:
     if named and value not in named and not is_number:
         allowed = ", ".join(map(repr, named)) + " or a whole number" * (int in kinds)
         raise ValueError(f"{name}: got {value!r}, allowed is {allowed}")
+
+
+def plain_number(name: str, value: Any, kind: Any) -> Any:
+    """A number of numpy or torch as one of Python, anything else as it is.
+
+    Raises:
+        ValueError: a fraction where the type has whole numbers.
+    """
+    own = next((each for each in (bool, int, float) if each in (kind, *get_args(kind))), None)
+    if own is None or value is None or isinstance(value, str):
+        return value
+    try:
+        return index(value) if own is int else own(value)
+    except TypeError as error:
+        raise ValueError(f"{name}: got {value!r}, allowed is a whole number") from error
 
 
 def within(name: str, value: float | str | None, least: int, most: float = math.inf) -> None:

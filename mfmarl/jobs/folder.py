@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from mfmarl.custom import staying_here
 from mfmarl.files import atomic, digest, read_csv, remove_partial, told, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
 from mfmarl.jobs.computing import computing
-from mfmarl.jobs.execution import Attempt, Execution, Hardware, LoggerName
+from mfmarl.jobs.execution import TIMES, Attempt, Execution, Hardware, LoggerName
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import HOLDER, LOCK, locked
 
@@ -146,6 +147,9 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
     with readable(record):
         content = json.loads(record.read_text(encoding="utf-8"))
         mine = (content["fingerprint"], content["precision"]) == (job.fingerprint, hardware.precision)
+        for kind in TIMES:
+            if not math.isfinite(content.get(kind, 0)):
+                raise ValueError(f"{kind} is {content[kind]}")
     if mine and rows.exists() and all((directory / name).exists() for name in job.files):
         with readable(rows):
             if content.get("rows") not in (None, digest(rows)):

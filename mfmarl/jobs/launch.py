@@ -73,7 +73,8 @@ def launch(
     check_writable(out)
     if execution.shard is not None:
         number, count = share_of(execution.shard)
-        jobs = shares(jobs, count)[number - 1]
+        dealt = shares(jobs, min(count, max(len(jobs), 1)))  # further ones are empty
+        jobs = dealt[number - 1] if number <= len(dealt) else []
     for job in jobs:
         check_place(place.folder(job))
     done = {job.name for job in jobs if not execution.fresh and place.found(job) == "rows"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -55,10 +56,10 @@ def train(
         setattr(module, step.__name__, to_its_end(step))
     rounds = module.data_module(environment, seeds, **data)
     recorder = CurveRecorder()
-    trainer = pl.Trainer(
+    trainer = as_told(
         accelerator=attempt.hardware.accelerator,
         devices=[attempt.hardware.device] if attempt.hardware.accelerator == "gpu" else 1,
-        precision=attempt.hardware.lightning_precision,  # type: ignore[arg-type]
+        precision=attempt.hardware.lightning_precision,
         max_epochs=rounds.evaluations,
         limit_val_batches=1,
         num_sanity_val_steps=0,
@@ -77,6 +78,15 @@ def train(
     if keep or module.always_saved:
         module.save(attempt.directory)
     return recorder
+
+
+def as_told(**arguments: Any) -> pl.Trainer:
+    """A Trainer of these arguments and Lightning's defaults, whatever PL_TRAINER_MAX_STEPS and its like say."""
+    said = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PL_TRAINER_")}
+    try:
+        return pl.Trainer(**arguments)
+    finally:
+        os.environ.update(said)
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None) -> None:

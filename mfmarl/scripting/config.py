@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -65,7 +66,9 @@ def content(file: Path) -> dict[str, Any]:
             raise ValueError(f"it has more than {MOST_BYTES} bytes")
         if depth(text.decode()) > DEEPEST:
             raise ValueError(f"it has more than {DEEPEST} lists within each other")
-        found = yaml.load(text.decode(), Loader=yaml.BaseLoader)
+        if repeats(text.decode()):
+            raise ValueError("it repeats a part by an alias such as *name; write that out")
+        found = yaml.load(text.decode(), Loader=NamedOnce)
     except OSError as error:
         raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # also no UTF-8, or a path with a null byte
@@ -77,9 +80,34 @@ def content(file: Path) -> dict[str, Any]:
     return found
 
 
+class NamedOnce(yaml.BaseLoader):
+    """Each scalar is the text that stands there, and each name of a mapping stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node.
+
+        Raises:
+            ValueError: a name stands twice, in whichever spelling.
+        """
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name, count in Counter(name.replace("-", "_") for name in names).items():
+            if count > 1:
+                raise ValueError(f"it names {name} {count} times")
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
 def depth(text: str) -> int:
     """How many brackets are open at most."""
     return max(accumulate((letter in "[{") - (letter in "]}") for letter in text), default=0)
+
+
+def repeats(text: str) -> bool:
+    """Whether YAML repeats a part by an alias: some lines of them stand for more than any memory holds, or for ever."""
+    try:
+        return any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text))
+    except yaml.YAMLError:  # whoever reads it says so, or takes it for text
+        return False
 
 
 def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> list[str]:
@@ -93,7 +121,7 @@ def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> 
         return of_mapping(flag, value)
     if typing.get_origin(kind) is list:
         items = value if isinstance(value, list) else [value]
-        if not all(isinstance(item, str) and item not in NULL for item in items):
+        if not all(isinstance(item, str) and item not in NULL and not is_option(item) for item in items):
             raise ValueError
         if not items and callable(field.default_factory) and field.default_factory():
             raise ValueError
@@ -109,6 +137,15 @@ def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> 
             raise ValueError
         return []
     return [f"{flag}={value}"]
+
+
+def is_option(word: str) -> bool:
+    """Whether a command line would take a word for an option of its own; a negative number is none."""
+    try:
+        float(word)
+    except ValueError:
+        return word.startswith("-")
+    return False
 
 
 def of_mapping(flag: str, value: Any) -> list[str]:

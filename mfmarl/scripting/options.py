@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
 import re
 import signal
@@ -47,13 +48,13 @@ from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
-from mfmarl.scripting.config import DEEPEST, depth, spelled_out
+from mfmarl.scripting.config import DEEPEST, depth, repeats, spelled_out
 from mfmarl.scripting.tables import check_places
+from mfmarl.seeds import MOST_SEEDS
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
 NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # what else becomes of disks while a script runs
 
-MOST_SEEDS = 100_000
 LAST_SEED = 2**60  # three streams of each fit into a generator's seed
 
 AnySettings = TypeVar("AnySettings")
@@ -94,6 +95,11 @@ class Options(Execution):
             named_once(name, getattr(self, name))
         if self.method and not any(map(is_in_file, self.algorithms)):
             raise ValueError(f"method: got {', '.join(self.method)}, but --algorithms names no path/to/file.py:Class")
+        for name, value in self.method.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"method.{name}: got {value!r}, which provenance.json cannot hold: {error}") from error
         check_writable(self.out)
         check_places(self.out)
 
@@ -225,6 +231,8 @@ def check_text(words: Sequence[str]) -> None:
             raise ValueError(f"{option}: got {text!r}, allowed is text in UTF-8") from error
         if depth(text) > DEEPEST:
             raise ValueError(f"{option}: got {text[:40]}..., allowed are {DEEPEST} lists within each other")
+        if option.partition(".")[0] == "method" and repeats(text):
+            raise ValueError(f"{option}: got {text[:40]}, allowed are values without an alias such as *name")
 
 
 def main(function: Callable[[], object]) -> int:

@@ -18,6 +18,7 @@ import torch
 
 from mfmarl import __version__
 from mfmarl.files import write_json
+from mfmarl.jobs.execution import TIMES
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Job, TrainingJob
 from mfmarl.jobs.launch import cores
@@ -25,7 +26,6 @@ from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.tables import read_provenance
 
-TIMES = ("wall_seconds", "cpu_seconds")
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas")
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from mfmarl.custom import is_in_file
 from mfmarl.files import remove_abandoned
@@ -74,7 +75,9 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
         write_table(rows, path, keys)
 
 
-def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options) -> None:
+def check_update(
+    path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options, numbers: Sequence[str] = ()
+) -> None:
     """Refuse jobs, before they begin, whose rows are no match for those that the table holds of the same cell.
 
     Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget is
@@ -86,13 +89,14 @@ def check_update(path: Path, jobs: Sequence[Job], cell: Sequence[str], options: 
         jobs: whose rows are to go there.
         cell: the columns that name what is trained alike, but for the seed.
         options: of the call.
+        numbers: columns besides that the table has, see `read_result`; one of another script lacks them.
 
     Raises:
-        ValueError: such jobs; one line that names --out as the way.
+        ValueError: such jobs, or a table of another script; one line that names --out as the way.
     """
     if not path.exists():
         return
-    held = read_table(path, cell)
+    held = read_table(path, [*cell, *numbers])
     for key, own in planned(jobs).groupby(list(cell)):
         name = ", ".join(map(str, key))
         if options.committed and own["custom"].any():
@@ -162,15 +166,26 @@ def with_baselines(
     return pd.concat([rows, known[conditions(known).isin(conditions(custom))]], ignore_index=True)
 
 
-def read_result(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_result(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
     """The rows at `path`.
+
+    Args:
+        path: of the table.
+        columns: that it has.
+        numbers: columns besides that hold numbers, which are drawn.
 
     Raises:
         ValueError: there are none yet, or they are not as they were written.
     """
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
-    return read_table(path, columns)
+    rows = read_table(path, [*columns, *numbers])
+    remedy = "restore it, or remove it to make it again"
+    if rows.empty:
+        raise ValueError(f"out: {path} has no rows: {remedy}")
+    if texts := [name for name in numbers if not is_numeric_dtype(rows[name])]:
+        raise ValueError(f"out: {path} has text among the numbers of {', '.join(texts)}: {remedy}")
+    return rows
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:

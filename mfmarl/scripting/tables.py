@@ -52,7 +52,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise ValueError(
             f"out: {path} is damaged: restore it, or remove it to make it again ({told(error)[:200]})"
         ) from error
-    if absent := [column for column in columns if column not in rows.columns]:
+    if absent := [column for column in dict.fromkeys(columns) if column not in rows.columns]:
         raise ValueError(f"out: {path} lacks the columns {absent}: restore it, or name another --out")
     return rows
 
@@ -67,12 +67,13 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
         return {}
     try:
         sections: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(sections, allow_nan=False, ensure_ascii=False).encode()  # it is to be written again
         for call in (call for calls in sections.values() for call in calls):
             if absent := [name for name in CALL if name not in call]:
                 raise ValueError(f"a call lacks {', '.join(absent)}")
             if not all(isinstance(record["fingerprint"], str) for record in call["jobs"].values()):
                 raise TypeError("a job has no fingerprint")
-    except (ValueError, OSError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, OSError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"out: {path} is damaged: restore it, or remove it ({told(error)[:200]})") from error
     return sections
 

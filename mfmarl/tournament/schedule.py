@@ -5,8 +5,8 @@ What comes of it is a table of rounds: `mfmarl.evaluation.rounds` describes it.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import combinations_with_replacement, product
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations_with_replacement, islice, product
 from typing import NamedTuple
 
 from mfmarl.evaluation.rounds import EVALUATIONS, FLIPS, SCRIPTED, in_order
@@ -71,7 +71,8 @@ def schedule(
         raise ValueError(f"rounds must be at least 1, got {rounds}")
     algorithm, opponent = pairing
     own, other = (_seeds_of(name, seeds) for name in pairing)
-    pairs = _unordered(own) if algorithm == opponent else _ordered(own, other)
+    every = _unordered(own) if algorithm == opponent else _ordered(own, other)
+    pairs = list(islice(every, rounds))  # of very many seeds not all pairs have room
     played: Counter[tuple[object, ...]] = Counter()
     planned = []
     for number in range(rounds):
@@ -99,18 +100,19 @@ def _seeds_of(name: str, seeds: Mapping[str, Sequence[int]]) -> list[int]:
     return own
 
 
-def _ordered(own: Sequence[int], other: Sequence[int]) -> list[tuple[int, int]]:
+def _ordered(own: Sequence[int], other: Sequence[int]) -> Iterator[tuple[int, int]]:
     """All (own, other), diagonal by diagonal, so that any stretch holds every seed about equally often."""
     n, m = len(own), len(other)
-    return [(own[k % n], other[(k + k // math.lcm(n, m)) % m]) for k in range(n * m)]
+    return ((own[k % n], other[(k + k // math.lcm(n, m)) % m]) for k in range(n * m))
 
 
-def _unordered(seeds: Sequence[int]) -> list[tuple[int, int]]:
+def _unordered(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
     """All {one, other}, neighbours on a circle first, then ever farther ones, and each with itself last."""
     n = len(seeds)
-    circle = [(k, (k + far) % n) for far in [*range(1, n // 2 + 1), 0] for k in range(n)]
-    pairs = [(min(seeds[j], seeds[k]), max(seeds[j], seeds[k])) for j, k in circle]
-    return list(dict.fromkeys(pairs))
+    for far in [*range(1, n // 2 + 1), 0]:
+        for k in range(n // 2 if 2 * far == n else n):  # across the circle each pair comes once
+            one, other = seeds[k], seeds[(k + far) % n]
+            yield min(one, other), max(one, other)
 
 
 def _kept(runs: tuple[tuple[str, int], ...], way: tuple[str, str]) -> list[tuple[object, ...]]:

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from mfmarl.jobs.execution import TIMES
 from mfmarl.scripting.pages.markdown import in_words, table
-from mfmarl.scripting.provenance import TIMES
 from mfmarl.scripting.tables import read_provenance
 
 
