@@ -316,7 +316,7 @@ def test_runs_are_dots() -> None:
     [claim] = claims(pd.DataFrame([WHOLE | {"n": 8, "value": 0.25}]), pd.DataFrame(EVIDENCE))
     assert claim.rests_on.dots == (2, 6)
     assert [finding.dots for finding in claim.findings] == [(2, 2), (0, 0)]
-    assert claim.findings[1]._replace(n=5).dots == (5, 0)
+    assert [claim.findings[1]._replace(n=n).dots for n in (5, 120, 121, None)] == [(5, 0), (120, 0), (0, 0), (0, 0)]
     assert [finding.judged for finding in claim.findings] == [True, False]
 
 
