@@ -470,7 +470,6 @@ def test_armies_that_would_decide_are_judged_from_64_where_there_are_too_few(own
     [finding], [alone] = (battle.fought(tables, [pairing]) for tables in (both, tables_of(battle__tournament=few)))
     assert (finding.verdict, finding.n) == (UNDECIDED, n)
     assert (finding.seeds_needed == alone.seeds_needed) == (own == 3)
-    assert math.isnan(alone.seeds_needed) == (own == 2)
 
 
 def test_groups_are_compared_by_ranks() -> None:
@@ -480,20 +479,20 @@ def test_groups_are_compared_by_ranks() -> None:
     none = ("none", np.array([1.0]), np.array([]))
     never = ("never", np.array([math.inf]), np.array([math.inf]))
     first, few, *untested = smaller("chance", [three, two, none, never])
-    assert (first.value, first.n, first.p) == pytest.approx((8 / 9, 3, 0.2))
+    assert [first.value, first.n, first.p] == pytest.approx([8 / 9, 3, 0.2])
     assert first.seeds_needed == runs_needed_by_ranks(8 / 9)
-    assert (few.value, few.n) == pytest.approx((4 / 6, 2))
+    assert [few.value, few.n] == pytest.approx([4 / 6, 2])
     assert math.isnan(few.p)
     assert [finding.verdict for finding in untested] == [NOT_TESTED] * 2
     for finding in smaller("chance", [three, three]):
-        assert (finding.p, finding.seeds_needed) == (pytest.approx(0.4), runs_needed_by_ranks(8 / 9, 0.05 / 2))
+        assert [finding.p, finding.seeds_needed] == pytest.approx([0.4, runs_needed_by_ranks(8 / 9, 0.05 / 2)])
 
 
 def test_means_are_compared_by_welchs_interval() -> None:
     one, other = [1.0, 2.0, 6.0], [0.0, 0.5, 0.25, 1.0]
     interval, n = ising.welch(one, other, 0.1)
     error = math.sqrt(np.var(one, ddof=1) / 3 + np.var(other, ddof=1) / 4)
-    assert (interval.estimate, n) == (pytest.approx(3 - 0.4375), 3)
+    assert [interval.estimate, n] == pytest.approx([3 - 0.4375, 3])
     assert interval.estimate - interval.low == pytest.approx(interval.high - interval.estimate)
     assert 2 * error < interval.high - interval.estimate < 3 * error  # t at 2.1 degrees of freedom is 2.85
     few, n = ising.welch(one[:2], other)

@@ -262,7 +262,10 @@ def test_the_machine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_times_of_jobs_are_added_and_those_of_the_cpu_are_told_where_there_is_no_gpu(tmp_path: Path) -> None:
     call: dict[str, object] = {**dict.fromkeys(tables.CALL), "hardware": {"gpus": []}}
-    jobs = {"b": {"wall_seconds": 1.26, "cpu_seconds": 3.0, "fingerprint": "0"}, "a": {"fingerprint": "0"}}
+    jobs: dict[str, dict[str, object]] = {
+        "b": {"wall_seconds": 1.26, "cpu_seconds": 3.0, "fingerprint": "0"},
+        "a": {"fingerprint": "0"},
+    }
     whole = provenance.with_jobs(call, jobs)
     assert whole["total"] == {"wall_seconds": 1.3, "cpu_seconds": 3.0}
     assert list(whole["jobs"]) == ["a", "b"]

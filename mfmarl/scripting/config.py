@@ -20,7 +20,7 @@ TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~",
 class AsItStands(yaml.SafeDumper):
     """Writes each text as it stood in a file, where quotes would make texts of numbers."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
 
 def spelled_out(
