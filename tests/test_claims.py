@@ -606,6 +606,10 @@ def test_changing_a_table_changes_the_verdict_and_is_seen(
     shutil.copytree(ROOT / "results/ising", out / "ising", ignore=lambda *_: {"jobs", "SHA256SUMS"})
     (tmp_path / "README.md").write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
     claims.run(["--results", str(out)])
+    told = capsys.readouterr().out
+    assert re.search(r"\nIS-2  .*: both change phase near tau = 1.2\n    \*\*holds\*\*\. Binder's", told)
+    files = ("results/claims.csv", "results/evidence.csv", "README.md", "results/ising/README.md")
+    assert told.endswith("\nwritten:\n" + "".join(f"  {tmp_path / name}\n" for name in files))
     assert ": both change phase near tau = 1.2 | **holds**" in (tmp_path / "README.md").read_text()
     claims.run(["--results", str(out), "--check"])
     path = out / "ising/crossings.csv"
@@ -639,8 +643,9 @@ def test_no_page_is_written_but_of_the_committed_results(tmp_path: Path) -> None
 
 
 def test_without_tables_nothing_is_tested(tmp_path: Path) -> None:
-    claims.run(["--results", str(tmp_path), "--out", str(tmp_path / "out")])
-    assert set(pd.read_csv(tmp_path / "out/claims.csv")["verdict"]) == {NOT_TESTED}
+    out = tmp_path / "a new/folder"
+    claims.run(["--results", str(tmp_path), "--out", str(out)])
+    assert set(pd.read_csv(out / "claims.csv")["verdict"]) == {NOT_TESTED}
 
 
 def test_a_folder_that_is_not_there_is_refused() -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mfmarl.algorithms import Kind
+from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.files import read_csv
@@ -110,9 +111,58 @@ def unpacked(page: str, name: str) -> bytes:
     return zlib.decompress(base64.b64decode(content))
 
 
-def test_the_page_is_the_same_when_it_is_made_again(results: Path, page: str, tmp_path: Path) -> None:
-    report.run(["--results", str(results), "--out", str(tmp_path / "folder/again.html")])
-    assert (tmp_path / "folder/again.html").read_text() == page
+def test_the_page_is_the_same_when_it_is_made_again(
+    results: Path, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "some/folder/again.html"
+    report.run(["--results", str(results), "--out", str(out)])
+    assert out.read_text() == page
+    assert capsys.readouterr().out == f"written: {out}, {out.stat().st_size / 1e6:.1f} MB\n"
+
+
+def test_rewards_of_gaussian_squeeze_are_shares_of_the_optimum(results: Path) -> None:
+    (squeeze,) = report.curves(results)
+    best = GaussianSqueeze(100).optimum()[1]
+    greedy, sampled = squeeze["runs"][0][-1]
+    assert greedy == pytest.approx([10 / best, 20 / best, 30 / best], abs=1e-4)
+    assert sampled == pytest.approx([2 / best] * 3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("part", "sections", "packed"),
+    [
+        ("gaussian_squeeze", ["claims", "curves"], ["data", "plotly"]),
+        ("ising", ["claims", "ising"], ["data", "lattice", "plotly"]),
+        ("battle", ["claims", "battle"], ["data", "battle-0", "plotly"]),
+        ("theory", ["claims", "theory"], []),
+    ],
+)
+def test_a_page_of_some_results_has_their_sections(
+    part: str, sections: list[str], packed: list[str], results: Path, tmp_path: Path
+) -> None:
+    shutil.copy(results / "claims.csv", tmp_path)
+    shutil.copytree(results / part, tmp_path / part)
+    text = report.page(tmp_path)
+    assert re.findall('<section id="([^"]*)"', text) == sections
+    assert re.findall('id="packed-([^"]*)"', text) == packed
+
+
+def test_battles_of_64_are_before_others(results: Path, tmp_path: Path) -> None:
+    replays = tmp_path / "battle/replays"
+    replays.mkdir(parents=True)
+    shutil.copy(results / "battle/replays/rush-v-random.npz", replays / "a-v-b.npz")
+    film = "mf-ac-64-seed-0-v-ac-64-seed-0.npz"
+    shutil.copy(ROOT / "results/battle/replays" / film, replays)
+    assert [described["agents"] for described, _ in report.battles(tmp_path)] == [64, 8]
+
+
+def test_hyperparameters_are_told_where_every_column_has_its_jobs(tmp_path: Path) -> None:
+    assert report.hyperparameters(tmp_path) == []
+    (tmp_path / "battle").mkdir()
+    sections = read_provenance(ROOT / "results/battle/provenance.json")
+    for names, told in ((["appendix"], 0), ([*sections], 1)):
+        (tmp_path / "battle/provenance.json").write_text(json.dumps({name: sections[name] for name in names}))
+        assert len(report.hyperparameters(tmp_path)) == told
 
 
 def test_the_page_asks_for_nothing(page: str) -> None:
@@ -382,7 +432,7 @@ def test_frames_are_bits_of_every_temperature_and_step() -> None:
     described, bits = orderings(frames)
     assert bits == bytes.fromhex("ffff00ff80010000")
     assert (described["temperatures"], described["steps"], described["size"]) == ([0.8, 2.0], [5, 10], 4)
-    assert described["onsager"][1] == 0, "above the transition"
+    assert described["onsager"] == [round((1 - np.sinh(1 / 0.8) ** -4) ** (1 / 8), 4), 0], "above the transition"
     assert described["critical"] == 1.1346
     with pytest.raises(ValueError, match="2 temperatures at 2 steps"):
         orderings(frames[1:])
@@ -559,6 +609,9 @@ def test_committed_jobs_name_the_rows_that_they_made(task: str, section: str) ->
 @pytest.mark.parametrize(
     ("value", "text"),
     [
+        (999.5, "1e+03"),
+        (1000.25, "1,000"),
+        (2e9, "2,000,000,000"),
         (0.12345, "0.123"),
         (5.0, "5"),
         (160000.0, "160,000"),
