@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.pages.times import CALLS, seconds
@@ -90,7 +91,7 @@ def test_all_scripts_run_in_order_and_the_report_last() -> None:
     every = [each.script.stem for each in script.steps(script.AllOptions())]
     assert every[-3:] == [*NO_TRAINING]
     assert set(every) == {path.stem for path in (ROOT / "reproduce").glob("*.py")} - {"all"}
-    quick, figures = (script.steps(script.AllOptions(**{how: True})) for how in ("quick", "figures_only"))
+    quick, figures = (script.steps(script.AllOptions(quick=how, figures_only=not how)) for how in (True, False))
     assert [each.script.stem for each in figures][-3:] == [*NO_TRAINING]
     for steps, films in ((script.steps(script.AllOptions()), 1), (figures, 1), (quick, 0)):
         assert sum("--replay" in each.words for each in steps) == films
@@ -119,7 +120,7 @@ def test_a_cluster_is_asked_for_before_anything_runs(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(script, "go_through", lambda *_, **__: asked.append("scripts"))
-    monkeypatch.setattr(script.slurm, "check", lambda *_: asked.append("cluster"))
+    monkeypatch.setattr(slurm, "check", lambda *_: asked.append("cluster"))
     script.run(["--launcher", launcher, "--workers", "1", "--out", str(tmp_path)])
     assert asked == (["cluster"] if launcher == "slurm" else []) + ["scripts"]
 

@@ -607,7 +607,7 @@ def test_changing_a_table_changes_the_verdict_and_is_seen(
     (tmp_path / "README.md").write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
     claims.run(["--results", str(out)])
     told = capsys.readouterr().out
-    assert re.search(r"\nIS-2  .*: both change phase near tau = 1.2\n    \*\*holds\*\*\. Binder's", told)
+    assert re.search(r"\nIS-2  both change phase near tau = 1.2\n    \*\*holds\*\*\. Binder's", told)
     files = ("results/claims.csv", "results/evidence.csv", "README.md", "results/ising/README.md")
     assert told.endswith("\nwritten:\n" + "".join(f"  {tmp_path / name}\n" for name in files))
     assert ": both change phase near tau = 1.2 | **holds**" in (tmp_path / "README.md").read_text()

@@ -147,7 +147,7 @@ def test_methods_explore_as_their_sources_say() -> None:
     assert PUBLISHED.exploration("rec-fmq") == EpsilonGreedy(0.1, 0.1)
     assert PUBLISHED.exploration("fmq") == Boltzmann(499.0, 0.006, 1.0)
     il = PUBLISHED.exploration("il")
-    assert il.temperature(1) / il.temperature(0) == pytest.approx(0.997)  # type: ignore[union-attr]
+    assert il.temperature(1) / il.temperature(0) == pytest.approx(0.997)
 
 
 def test_lines_have_different_names_and_every_published_share_a_source() -> None:
