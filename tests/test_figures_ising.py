@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -197,7 +198,8 @@ def test_intervals_of_cumulants_are_dotted_where_they_are_of_few_seeds(n: int | 
         cumulants, crossings = cumulants.assign(n=n), crossings.assign(n=n)
     figure = ising.binder(cumulants, fits, crossings, CRITICAL)
     for bars in figure.axes[0].collections:
-        (_, dashes), *_ = bars.get_linestyle()  # type: ignore[attr-defined]
+        look: Any = bars
+        (_, dashes), *_ = look.get_linestyle()
         assert (dashes is not None) == dashed
     ends = [line for line in figure.axes[-1].get_lines() if len(set(np.asarray(line.get_ydata(), float))) == 1]
     intervals = {line.get_linestyle() for line in ends if line.get_marker() in ("None", "")}

@@ -353,6 +353,7 @@ def test_a_custom_method_is_drawn_beside_the_committed_baselines(
     }
     assert drawn.loc[drawn["algorithm"] == "il", "seed"].eq(0).all(), "its own rows of IL, not the committed ones"
     assert drawn.loc[drawn["algorithm"] == "mf-q", "seed"].nunique() == 96
+    assert drawn.index.is_unique
     short = rows[rows["step"] < rows["step"].max()]
     assert len(with_baselines(short, tmp_path / "curves.csv", options, GROUP)) == len(short), "another budget"
     plain = rows[rows["algorithm"] == "il"]
