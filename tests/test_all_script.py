@@ -1,7 +1,10 @@
 """All scripts by one command: which, with what options, where they write, and figures from tables alone."""
 
+import ast
 import importlib
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import Options
-from mfmarl.scripting.pages.times import CALLS
+from mfmarl.scripting.pages.times import CALLS, seconds
 from mfmarl.scripting.steps import Step
 from reproduce import all as script
 from tests.support import draws_as_committed
@@ -61,12 +65,19 @@ def test_every_script_takes_what_is_handed_on(given: dict[str, Any], monkeypatch
                 assert getattr(options, name) == value, (each.name, name)
         if each.script.stem == "battle" and not options.quick and "precision" not in given:
             assert options.precision == "bf16-mixed"
+        if each.script.stem == "theory":
+            assert not {"--devices", "--precision", "--logger"} & {*each.words}
 
 
 def test_options_of_a_file_are_handed_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my.yaml").write_text(f"workers: 2\nseeds: 3\nthreads: 4\nout: {tmp_path / 'all'}\n")
     asked: list[list[Step]] = []
-    monkeypatch.setattr(script, "go_through", lambda steps, *_, **__: asked.append(steps))
+
+    def go(steps: list[Step], out: Path, here: object) -> None:
+        assert (out, here) == (tmp_path / "all", None)
+        asked.append(steps)
+
+    monkeypatch.setattr(script, "go_through", go)
     script.run(["--config", str(tmp_path / "my.yaml"), "--threads", "1"])
     script.run(["--workers", "2", "--seeds", "3", "--threads", "1", "--out", str(tmp_path / "all")])
     assert asked[0] == asked[1]
@@ -80,12 +91,67 @@ def test_all_scripts_run_in_order_and_the_report_last() -> None:
     every = [each.script.stem for each in script.steps(script.AllOptions())]
     assert every[-3:] == [*NO_TRAINING]
     assert set(every) == {path.stem for path in (ROOT / "reproduce").glob("*.py")} - {"all"}
+    quick, figures = (script.steps(script.AllOptions(quick=how, figures_only=not how)) for how in (True, False))
+    assert [each.script.stem for each in figures][-3:] == [*NO_TRAINING]
+    for steps, films in ((script.steps(script.AllOptions()), 1), (figures, 1), (quick, 0)):
+        assert sum("--replay" in each.words for each in steps) == films
+
+
+def test_the_work_of_a_script_is_what_it_took_and_all_are_alike_where_they_are_small() -> None:
+    took = [each.work for each in script.steps(script.AllOptions()) if trains(each)]
+    known = [round(seconds(ROOT / "results", call)[0]) for call in CALLS if "--only" not in call.command]
+    assert took == [max(1, each) for each in known]
+    assert max(known) > 10_000
+    assert {each.work for each in script.steps(script.AllOptions(quick=True))} == {100}
+
+
+def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"^out: "):
+        script.AllOptions(out=tmp_path / "file")
+    (tmp_path / "all/claims.csv").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"claims\.csv is no file"):
+        script.AllOptions(out=tmp_path / "all")
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "local"])
+def test_a_cluster_is_asked_for_before_anything_runs(
+    launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(script, "go_through", lambda *_, **__: asked.append("scripts"))
+    monkeypatch.setattr(slurm, "check", lambda *_: asked.append("cluster"))
+    script.run(["--launcher", launcher, "--workers", "1", "--out", str(tmp_path)])
+    assert asked == (["cluster"] if launcher == "slurm" else []) + ["scripts"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "reproduce").glob("*.py")), ids=lambda path: path.stem)
+def test_a_script_says_what_it_is_and_can_be_stopped_while_it_loads(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    for name, imported in (("a module", False), ("__main__", True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(signal, "getsignal", lambda _: None)  # nothing is changed here
+            patch.delitem(sys.modules, "mfmarl.jobs.startup", raising=False)
+            if imported:
+                with pytest.raises(SystemExit) as ended:
+                    runpy.run_path(str(path), run_name=name)
+                assert ended.value.code == 0
+            else:
+                runpy.run_path(str(path), run_name=name)
+            assert ("mfmarl.jobs.startup" in sys.modules) == imported
+    first, second, *_ = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")
+    told = " ".join(capsys.readouterr().out.split())
+    assert " ".join(first.split()) in told
+    assert " ".join(second.split())[:60] not in told
 
 
 def test_on_a_cluster_all_tasks_are_sent_at_once() -> None:
     for launcher in ("local", "slurm"):
-        beside = {each.beside for each in script.steps(script.AllOptions(launcher=launcher)) if trains(each)}
-        assert beside == {launcher == "slurm"}
+        every = script.steps(script.AllOptions(launcher=launcher))
+        assert {each.beside for each in every if trains(each)} == {launcher == "slurm"}
+        assert not any(each.beside for each in every if not trains(each))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +219,11 @@ def test_quick_says_what_it_leaves_out(
 ) -> None:
     monkeypatch.setattr(script, "go_through", lambda *_, **__: None)
     script.run(["--quick", "--out", str(tmp_path)])
-    assert "left out of --quick: " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith("\nleft out of --quick: ")
+    assert {*told.strip().removeprefix("left out of --quick: ").split("; ")} == {
+        call.makes for call in CALLS if call.quick is None
+    }
 
 
 @pytest.mark.slow

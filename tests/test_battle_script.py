@@ -581,6 +581,11 @@ def test_the_study_of_some_choices_has_these_and_the_appendix_own(tmp_path: Path
         battle.run(["--choices", "noise", "--out", str(tmp_path)])
 
 
+def test_armies_of_the_appendix_fight_though_those_of_the_released_code_enter_no_tournament(tmp_path: Path) -> None:
+    both = BattleOptions(settings=["appendix", "released-code"], only="tournament", out=tmp_path)
+    assert both.only == "tournament"
+
+
 def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) -> None:
     settings = replace(battle.STUDY, seed_count=1, tournament_rounds=4)
     options = BattleOptions(study="sensitivity", algorithms=["mf-q", "il"], out=tmp_path)

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mfmarl.claims import battle, gaussian_squeeze, ising, theory
-from mfmarl.claims.tables import Tables
-from mfmarl.claims.wording import brief, in_words, most, p_of, percent
+from mfmarl.claims import battle, gaussian_squeeze, ising, theory, wording
+from mfmarl.claims.tables import Tables, smaller
+from mfmarl.claims.wording import brief, in_words, least_p, listed, most, p_of, percent
 from mfmarl.evaluation.comparisons import (
     armies_needed,
     exchange_test,
@@ -202,7 +202,12 @@ def test_words_of_a_verdict() -> None:
     assert "more seeds than" in in_words(UNDECIDED, math.nan)
     assert most(0.0113) == "0.012"  # at most 0.011 would be wrong
     assert most(0.011) == "0.011"
-    assert p_of(0.0476) == "p = 0.048"
+    told = {0.0476: "p = 0.048", 0.001: "p = 0.001", 0.0015: "p = 0.002", 0.0009: "p < 0.001", 0.999: "p = 0.999"}
+    assert {p: p_of(p) for p in told} == told
+    assert [p_of(1.0), p_of(math.nan)] == ["p = 1", "no test"]
+    tested = [[replace(undecided("a", 1), p=p) for p in (0.02, math.nan)], [replace(undecided("b", 1), p=0.5)]]
+    assert [least_p(tested), least_p([[undecided("a", 1)]])] == ["p = 0.020", "no test"]
+    assert listed(np.array([math.inf, 20.0, 3.0])) == "3, 20, never"
     assert percent(replace(undecided("a", 1), low=math.nan)) == "50%"
 
 
@@ -211,6 +216,8 @@ def test_a_verdict_in_brief() -> None:
     assert brief(row) == "MF-Q: a share = 0.5 [0.1235, 123], n = 5"
     assert brief({**row, "low": math.nan, "p": 0.0476, "value": -1e-9}) == "MF-Q: a share = -1e-09, p = 0.048, n = 5"
     assert brief({**row, "n": 0}) == "nothing measured"
+    told = {0.00012345: "0.00012", 0.0007654: "0.0007654", 99.94: "99.94", 100.4: "100", -100.4: "-100", 0.0: "0"}
+    assert {value: wording.number(value) for value in told} == told
 
 
 def test_superiority_counts_pairs_and_half_of_the_ties() -> None:
@@ -497,10 +504,101 @@ def test_armies_are_compared_by_what_they_did_to_each_other(seeds: int, strong: 
     )
     assert wins.verdict == lead.verdict == verdict
     assert (wins.value, lead.value, wins.n) == ((1, 10, seeds) if strong == "mf-q" else (0, -10, seeds))
-    if verdict != UNDECIDED:
-        assert wins.p == pytest.approx(2 * 2 / 252)  # Holm's for two
+    p = 2 / math.comb(2 * seeds, seeds) if seeds > 2 else math.nan
+    assert [wins.p, lead.p] == pytest.approx([2 * p, 2 * p], nan_ok=True)  # Holm's for two
     [absent] = battle.fought(tables, [battle.Pairing(64, "sampled", ("mf-ac",), ("ac",))])
     assert absent.verdict == NOT_TESTED
+
+
+@pytest.mark.parametrize(("of_one", "of_other"), [(3, 2), (2, 3)])
+def test_two_armies_of_a_method_are_too_few_for_a_test(of_one: int, of_other: int) -> None:
+    table = rounds(3, "mf-q")
+    for side in ("", "opponent_"):
+        names, seeds = table["opponent" if side else "algorithm"], table[f"{side}seed"]
+        table = table[seeds < np.where(names == "mf-q", of_one, of_other)]
+    [wins] = battle.fought(tables_of(battle__tournament=table), [battle.Pairing(64, "sampled", ("mf-q",), ("il",))])
+    assert (wins.value, wins.n) == (1, 2)
+    assert math.isnan(wins.p)
+
+
+def test_what_both_earn_is_a_mean() -> None:
+    tables = tables_of(battle__tournament=rounds(3, "mf-q"))
+    assert battle.earned(tables, battle.Pairing(64, "sampled", ("mf-q",), ("il",))) == 5
+
+
+@pytest.mark.parametrize(("own", "n"), [(3, 3), (2, 2)])
+def test_armies_that_would_decide_are_judged_from_64_where_there_are_too_few(own: int, n: int) -> None:
+    """Of three armies from their own rounds, of two from those of 64."""
+    few, many = rounds(own, "mf-q").assign(agents=8), rounds(3, "mf-q")
+    few, many = few.assign(reward=few["reward"] + few.index % 3), many.assign(reward=many["reward"] + many.index % 5)
+    both = tables_of(battle__tournament=pd.concat([few, many], ignore_index=True))
+    pairing = battle.Pairing(8, "sampled", ("mf-q",), ("il",), "lead")
+    [finding], [alone] = (battle.fought(tables, [pairing]) for tables in (both, tables_of(battle__tournament=few)))
+    assert (finding.verdict, finding.n) == (UNDECIDED, n)
+    assert (finding.seeds_needed == alone.seeds_needed) == (own == 3)
+
+
+def test_groups_are_compared_by_ranks() -> None:
+    """Eight of nine pairs are in order: by chance, or as far on the other side, in 4 of 20 ways."""
+    three = ("three", np.array([1.0, 2, 4]), np.array([3.0, 5, 6]))
+    two = ("two", np.array([1.0, 2]), np.array([3.0, 0, math.inf]))
+    none = ("none", np.array([1.0]), np.array([]))
+    never = ("never", np.array([math.inf]), np.array([math.inf]))
+    first, few, *untested = smaller("chance", [three, two, none, never])
+    assert [first.value, first.n, first.p] == pytest.approx([8 / 9, 3, 0.2])
+    assert first.seeds_needed == runs_needed_by_ranks(8 / 9)
+    assert [few.value, few.n] == pytest.approx([4 / 6, 2])
+    assert math.isnan(few.p)
+    assert [finding.verdict for finding in untested] == [NOT_TESTED] * 2
+    for finding in smaller("chance", [three, three]):
+        assert [finding.p, finding.seeds_needed] == pytest.approx([0.4, runs_needed_by_ranks(8 / 9, 0.05 / 2)])
+
+
+def test_means_are_compared_by_welchs_interval() -> None:
+    one, other = [1.0, 2.0, 6.0], [0.0, 0.5, 0.25, 1.0]
+    interval, n = ising.welch(one, other, 0.1)
+    error = math.sqrt(np.var(one, ddof=1) / 3 + np.var(other, ddof=1) / 4)
+    assert [interval.estimate, n] == pytest.approx([3 - 0.4375, 3])
+    assert interval.estimate - interval.low == pytest.approx(interval.high - interval.estimate)
+    assert 2 * error < interval.high - interval.estimate < 3 * error  # t at 2.1 degrees of freedom is 2.85
+    few, n = ising.welch(one[:2], other)
+    assert (few.estimate, n) == (1.5 - 0.4375, 2)
+    assert math.isnan(few.low)
+    assert ising.welch([], other)[1] == 0
+
+
+def test_differences_of_order_have_no_sign() -> None:
+    rows = pd.DataFrame(
+        [(method, "checkerboard", 20, 1.0, seed) for method in ("mf-q", "mcmc") for seed in range(4)],
+        columns=["method", "order", "size", "temperature", "seed"],
+    )
+    ordered = rows["method"].eq("mf-q") * 0.2 + 0.01 * rows["seed"] ** 2
+    above, below = (
+        ising.largest_difference(
+            tables_of(ising__equilibrium=rows.assign(order_parameter=0.5 + sign * ordered)), "mf-q", "checkerboard"
+        )
+        for sign in (1, -1)
+    )
+    found = (above.value, above.low, above.high)
+    assert (below.value, below.low, below.high) == pytest.approx(found)
+    assert above.low < 0.2 < above.high
+
+
+def test_where_nothing_is_hotter_than_the_released_codes_transition_that_is_said() -> None:
+    tables = tables_of(
+        ising__equilibrium=pd.DataFrame(
+            {"method": "mf-q", "order": "released-code", "temperature": [1.8, 2.0], "order_parameter": [0.9, 0.8]}
+        )
+    )
+    assert "theory says 2, and nothing was measured above 2." in ising.say_transitions(
+        ising.transitions(tables), tables
+    )
+
+
+def test_a_table_that_lacks_a_column_is_refused() -> None:
+    tables = tables_of(ising__crossings=pd.DataFrame({"method": ["mf-q"]}))
+    with pytest.raises(ValueError, match="sizes"):
+        ising.transitions(tables)
 
 
 def test_armies_that_met_are_a_table() -> None:
@@ -574,6 +672,10 @@ def test_changing_a_table_changes_the_verdict_and_is_seen(
     shutil.copytree(ROOT / "results/ising", out / "ising", ignore=lambda *_: {"jobs", "SHA256SUMS"})
     (tmp_path / "README.md").write_text("<!-- begin: claims -->\n<!-- end: claims -->\n")
     claims.run(["--results", str(out)])
+    told = capsys.readouterr().out
+    assert re.search(r"\nIS-2  both change phase near tau = 1.2\n    \*\*holds\*\*\. Binder's", told)
+    files = ("results/claims.csv", "results/evidence.csv", "README.md", "results/ising/README.md")
+    assert told.endswith("\nwritten:\n" + "".join(f"  {tmp_path / name}\n" for name in files))
     assert ": both change phase near tau = 1.2 | **holds**" in (tmp_path / "README.md").read_text()
     claims.run(["--results", str(out), "--check"])
     path = out / "ising/crossings.csv"
@@ -607,8 +709,9 @@ def test_no_page_is_written_but_of_the_committed_results(tmp_path: Path) -> None
 
 
 def test_without_tables_nothing_is_tested(tmp_path: Path) -> None:
-    claims.run(["--results", str(tmp_path), "--out", str(tmp_path / "out")])
-    assert set(pd.read_csv(tmp_path / "out/claims.csv")["verdict"]) == {NOT_TESTED}
+    out = tmp_path / "a new/folder"
+    claims.run(["--results", str(tmp_path), "--out", str(out)])
+    assert set(pd.read_csv(out / "claims.csv")["verdict"]) == {NOT_TESTED}
 
 
 def test_a_folder_that_is_not_there_is_refused() -> None:

@@ -60,6 +60,25 @@ def test_who_has_no_epsilon_is_told_so() -> None:
     assert [[text.get_text() for text in axes.texts] for axes in figure.axes[4:]] == [[], [battle.UNEXPLORED]]
 
 
+def test_kills_have_a_scale_of_their_own_where_nobody_explores() -> None:
+    curves = curves_frame().query("agents == 8").drop(columns="epsilon", errors="ignore")
+    for frame, panels in ((curves, 2), (curves.assign(epsilon=0.5), 3)):
+        figure = battle.learning_curves(frame)
+        columns = len(figure.axes) // panels
+        for axes in figure.axes[columns : 2 * columns]:
+            assert axes.get_ylim() == pytest.approx((-0.04 * 8, 1.06 * 8))
+        for axes in figure.axes[-columns:]:
+            assert (axes.get_xlabel(), axes.get_xlim()[0]) == ("rounds of self-play", 0)
+
+
+def test_ratings_of_scripts_and_of_winners_alone_are_drawn() -> None:
+    frame = ratings_frame()
+    scripts = battle.ratings(frame[frame["algorithm"].isin(["rush", "random"])])
+    assert [axes.get_title() for axes in scripts.axes] == ["8 v 8", "64 v 64"]
+    winners = battle.ratings(frame[frame["score"] > 0])
+    assert legend(winners)[0] == ["greedy play", "sampled play", "won every round: there or higher"]
+
+
 def test_one_seed_and_settings_in_which_not_all_were_run_are_drawn() -> None:
     curves = curves_frame().query("seed == 0 and agents == 8 and not (settings == 'ours' and algorithm == 'il')")
     figure = battle.learning_curves(curves)

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -188,6 +189,21 @@ def test_binder_draws_cumulants_bars_and_crossings() -> None:
         assert has_line(last, [line.low, line.high], [y, y])
     assert all(has_line(axes, [CRITICAL, CRITICAL], [0, 1]) for axes in figure.axes)  # the exact value, bottom to top
     assert legend(figure)[0] == ["8 x 8 sites", "16 x 16 sites", "32 x 32 sites"]
+
+
+@pytest.mark.parametrize(("n", "dashed"), [(None, False), (5, True), (6, False)])
+def test_intervals_of_cumulants_are_dotted_where_they_are_of_few_seeds(n: int | None, dashed: bool) -> None:
+    cumulants, fits, crossings = (frame.drop(columns="n", errors="ignore") for frame in binder_frames())
+    if n is not None:
+        cumulants, crossings = cumulants.assign(n=n), crossings.assign(n=n)
+    figure = ising.binder(cumulants, fits, crossings, CRITICAL)
+    for bars in figure.axes[0].collections:
+        look: Any = bars
+        (_, dashes), *_ = look.get_linestyle()
+        assert (dashes is not None) == dashed
+    ends = [line for line in figure.axes[-1].get_lines() if len(set(np.asarray(line.get_ydata(), float))) == 1]
+    intervals = {line.get_linestyle() for line in ends if line.get_marker() in ("None", "")}
+    assert intervals == {"--" if dashed else "-"}
 
 
 def test_an_animation_has_the_spins_of_every_frame(tmp_path: Path) -> None:

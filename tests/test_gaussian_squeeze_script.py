@@ -109,6 +109,90 @@ def test_appendix_is_what_the_appendix_states() -> None:
     assert {name for name, job in jobs.items() if "discount" not in job.agent} == {"fmq", "rec-fmq"}
 
 
+def test_a_run_has_as_many_joint_steps_as_its_updates_take() -> None:
+    settings = replace(SETTINGS["appendix"], updates=7, samples_per_update=10, evaluations=5)
+    assert [settings.joint_steps(agents) for agents in (3, 7, 70)] == [25, 10, 5], "24, 10 and 1 up to fives"
+    assert replace(settings, steps=8).joint_steps(3) == 10
+    assert replace(settings, steps=1, evaluations=1, epsilon_share=0.1).exploration("il", 3) == EpsilonGreedy(
+        1.0, 0.005, 1
+    )
+
+
+def test_maac_takes_its_samples_from_so_many_actions() -> None:
+    """Divisors of 200 samples from 200 N / 10,000 on, or all."""
+    shared = {agents: SETTINGS["appendix"].maac_agents_per_joint_step(agents) for agents in (10, 100, 500, 700, 10**6)}
+    assert shared == {10: 1, 100: 2, 500: 10, 700: 20, 10**6: 200}
+    for name, share in (("maac", 2), ("mf-ac", 1)):
+        assert SETTINGS["appendix"].arguments(name, 100)["agents_per_joint_step"] == share
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "agents", "given", "blocks"),
+    [
+        ("il", 1000, {}, [8]),
+        ("il", 1000, {"full": True}, [8, 8, 8]),
+        ("maac", 999, {"full": True}, [8, 8, 8]),
+        ("maac", 1000, {"full": True}, [1] * 5),
+        ("maac", 1000, {"seeds": 6}, [1] * 6),
+        ("il", 1000, {"seeds": 9}, [8, 1]),
+    ],
+)
+def test_seeds_are_trained_together_but_for_those_of_large_maac(
+    algorithm: str, agents: int, given: dict[str, Any], blocks: list[int], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS["calibrated"], seed_count=8)
+    options = GaussianSqueezeOptions(out=tmp_path, seed=3, **given)
+    jobs = gaussian_squeeze.jobs_of({}, algorithm, GaussianSqueeze(agents), settings, options)
+    assert [len(job.seeds) for job in jobs] == blocks
+    assert [seed for job in jobs for seed in job.seeds] == list(range(3, 3 + sum(blocks)))
+
+
+def test_the_largest_sizes_are_timed_and_learn_with_full(tmp_path: Path) -> None:
+    def steps(**given: Any) -> dict[str, set[int]]:
+        sections = gaussian_squeeze.scaling_sections(GaussianSqueezeOptions(out=tmp_path, scale_target=True, **given))
+        assert {job.algorithm for section in sections for job in section.jobs} == {"il", "mf-q"}  # type: ignore[attr-defined]
+        return {section.name: {job.steps for job in section.jobs} for section in sections}  # type: ignore[attr-defined]
+
+    learned = {f"{agents} agents": {8000} for agents in (1000, 10_000, 100_000)}
+    assert steps() == {**learned, "1000000 agents": {100}}
+    assert steps(full=True) == {**learned, "1000000 agents": {8000}}
+    assert steps(quick=True) == {"1000 agents": {40}, "10000 agents": {40}}
+
+
+@pytest.mark.parametrize(("given", "steps"), [({"quick": True}, {1000}), ({}, {4000, 8000})])
+def test_a_quick_study_is_small(given: dict[str, Any], steps: set[int], tmp_path: Path) -> None:
+    options = GaussianSqueezeOptions(out=tmp_path, study="sensitivity", algorithms=["mf-q-noise"], **given)
+    sections = gaussian_squeeze.study_sections(STUDIES["sensitivity"], options)
+    jobs: list[Any] = [job for section in sections for job in section.jobs]
+    assert {job.steps for job in jobs} == steps
+    assert {(job.algorithm, job.labels["algorithm"], job.labels["agents"]) for job in jobs} == {
+        ("mf-q", "mf-q-noise", 500)
+    }
+
+
+@pytest.mark.parametrize(("words", "beside"), [([], True), (["--mu", "390"], False)])
+def test_baselines_stand_beside_results_of_the_papers_game_alone(
+    words: list[str], beside: bool, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def with_baselines(table: pd.DataFrame, path: Path, *_: object) -> pd.DataFrame:
+        asked.append(path)
+        return table
+
+    monkeypatch.setattr(gaussian_squeeze, "with_baselines", with_baselines)
+    monkeypatch.setattr(gaussian_squeeze, "draw_curves", lambda *_: None)
+    gaussian_squeeze.run(["--figures-only", "--out", str(results), *words])
+    assert asked == [results / "curves.csv"] * beside
+
+
+def test_another_game_needs_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for changed in ({"mu": 390.0}, {"sigma": 190.0}):
+        with pytest.raises(ValueError, match=r"^mu and sigma: got .*, which need another out than results/gauss"):
+            GaussianSqueezeOptions(**changed)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "cells"),
@@ -180,6 +264,7 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
         (["--study", "sensitivity", "--settings", "calibrated"], "which --study does not use"),
         (["--study", "exploration", "--scale-target"], "study and scale_target: got both, allowed is one of them"),
         (["--scale-target", "--settings", "calibrated"], "which --scale-target does not use"),
+        (["--quick", "--full"], "full: got True, which --quick does not use"),
         (["--sigma", "-1"], "sigma must be"),
         (["--mu=-1e6"], "mu and sigma: got -1000000.0 and 200.0, by which 100 agents never earn anything"),
         (["--sigma", "1e-15", "--mu", "0.5"], "by which 100 agents never earn anything"),
@@ -268,6 +353,7 @@ def test_a_custom_method_is_drawn_beside_the_committed_baselines(
     }
     assert drawn.loc[drawn["algorithm"] == "il", "seed"].eq(0).all(), "its own rows of IL, not the committed ones"
     assert drawn.loc[drawn["algorithm"] == "mf-q", "seed"].nunique() == 96
+    assert drawn.index.is_unique
     short = rows[rows["step"] < rows["step"].max()]
     assert len(with_baselines(short, tmp_path / "curves.csv", options, GROUP)) == len(short), "another budget"
     plain = rows[rows["algorithm"] == "il"]

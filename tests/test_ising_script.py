@@ -20,12 +20,15 @@ from mfmarl.jobs.folder import run as run_job
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.snapshots import SnapshotJob, median_runs
 from mfmarl.jobs.training import ProgressReporter
+from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
+from mfmarl.scripting.results import Section
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
 from reproduce import ising
 from reproduce.ising import IsingOptions
 from tests.support import done
 
+ROOT = Path(__file__).parents[1]
 TEMPERATURES, AROUND, SEEDS = (0.8, 1.2, 2.0), (1.05, 1.1, 1.13, 1.16, 1.2), 2
 SHORT: dict[str, Any] = {"steps": 24, "evaluations": 4, "measure_every": 2, "seed_count": SEEDS}
 HERE = ["--workers", "1", "--accelerator", "cpu"]
@@ -187,6 +190,28 @@ def test_crossings_are_one_row_a_method(results: Path) -> None:
     table = read_csv(results / "crossings.csv")
     assert list(table.columns) == ["method", "sizes", "estimate", "low", "high", "n"]
     assert set(table[["method", "sizes"]].itertuples(index=False, name=None)) == {("mf-q", "8, 16"), ("mcmc", "8, 16")}
+
+
+def test_other_cells_than_the_committed_ones_are_refused_before_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(scripting_results, "launch", lambda *_: pytest.fail("it begins"))
+    with pytest.raises(ValueError, match=r"^out: results/ising/training\.csv is committed and holds no "):
+        ising.run(["--agents", "36", *HERE])
+
+
+def test_one_job_of_a_size_that_is_drawn_has_no_crossings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Section] = {}
+
+    def do(sections: list[Section], *_: object) -> list[pd.DataFrame]:
+        asked.update({section.name: section for section in sections})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ising, "do", do)
+    for agents, quick in ((36, True), (64, True), (36, False)):
+        with pytest.raises(KeyboardInterrupt):
+            ising.train(options(tmp_path, agents=[agents], quick=quick))
+        crossed = {name for name, section in asked.items() if "crossings" in section.settings}
+        assert crossed == (set() if (agents, quick) == (36, True) else {"equilibrium"})
 
 
 def test_sweeps_of_a_run_are_those_that_were_made(results: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Matrix games: what was published of FMQ, Rec-FMQ and IL, at reduced size, and the table that says so."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,15 @@ import pandas as pd
 import pytest
 import torch
 
+from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
+from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
 from reproduce import matrix_games
-from reproduce.matrix_games import GAMES, PUBLISHED, QUICK, Case, MatrixGamesOptions
+from reproduce.matrix_games import GAMES, KEYS, PUBLISHED, QUICK, Case, MatrixGamesOptions
 from tests.support import done
 
+ROOT = Path(__file__).parents[1]
 HERE = ["--workers", "1", "--accelerator", "cpu"]
 
 
@@ -120,12 +124,41 @@ def test_the_table_counts_runs_that_reach_an_optimum() -> None:
     assert second["exploration"] == "T 499 exp(-0.006 t) + 1"
 
 
+def test_lines_are_those_of_the_committed_table() -> None:
+    committed = read_csv(ROOT / "results/matrix_games/table.csv")
+    lines = matrix_games.cases(MatrixGamesOptions())
+    known = {tuple(row[:-1]): row[-1] for row in committed[[*KEYS, "published"]].to_numpy().tolist()}
+    assert {tuple(line.labels.values()) for line in lines} == set(known)
+    for line in lines:
+        published = math.nan if line.published is None else line.published
+        assert published == pytest.approx(known[tuple(line.labels.values())], nan_ok=True)
+    for name, parts in (("il", {"games", "temperature"}), ("rec-fmq", {"games", "epsilon"}), ("fmq", {"games"})):
+        assert {line.part for line in matrix_games.cases(MatrixGamesOptions(algorithms=[name]))} == parts
+
+
+def test_fewer_runs_than_the_committed_table_counts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(scripting_results, "launch", lambda *_: pytest.fail("it begins"))
+    with pytest.raises(ValueError, match=r"^seeds: .*table\.csv counts 1000 runs of "):
+        matrix_games.run(["--seeds", "5", *HERE])
+
+
+def test_methods_explore_as_their_sources_say() -> None:
+    assert PUBLISHED.exploration("rec-fmq") == EpsilonGreedy(0.1, 0.1)
+    assert PUBLISHED.exploration("fmq") == Boltzmann(499.0, 0.006, 1.0)
+    il = PUBLISHED.exploration("il")
+    assert il.temperature(1) / il.temperature(0) == pytest.approx(0.997)
+
+
 def test_lines_have_different_names_and_every_published_share_a_source() -> None:
     lines = matrix_games.cases(MatrixGamesOptions())
     jobs = [line.job(MatrixGamesOptions()) for line in lines]
     assert len({job.name for job in jobs}) == len(lines)
     assert {len(job.seeds) for job in jobs} == {1000}
     assert all((line.published is None) == (not line.source) for line in lines)
+    for line, job in zip(lines, jobs, strict=True):
+        assert job.data["evaluation_steps"] == (1000 if GAMES[line.game].draws else 1)
+        assert job.data["steps"] == line.labels["steps"]
     main_lines = {(line.game, line.algorithm) for line in lines if line.part == "games"}
     assert set(matrix_games.PUBLISHED_SHARES) <= main_lines
 

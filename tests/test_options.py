@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfmarl.jobs.launch import JobsFailedError
-from mfmarl.scripting.options import Options, main, parse
+from mfmarl.scripting.options import Options, main, parse, parse_plain
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,16 @@ class QuickOptions(Options):
     out: Path = Path("results/toy")
 
 
+@dataclass(frozen=True)
+class PlainOptions:
+    """Options of a script that trains nothing."""
+
+    share: float = 1.0
+    """A share."""
+
+
 def test_defaults_come_from_the_class() -> None:
+    assert (Options().seed, Options().seeds, Options().quick, Options().extend) == (0, None, False, False)
     assert parse(ToyOptions, []) == ToyOptions()
 
 
@@ -95,6 +104,11 @@ def test_only_the_folder_of_the_script_is_committed() -> None:
     assert not parse(QuickOptions, ["--quick"]).committed
 
 
+def test_a_script_of_another_folder_writes_where_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert QuickOptions.home() == parse(QuickOptions, []).out == Path("results/toy")
+
+
 @pytest.mark.parametrize("arguments", ["", "--agents 7 --quick --out x/y --seeds 2 --workers 3 --stored same"])
 def test_printed_yaml_reads_back(arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -109,8 +123,14 @@ def test_options_of_custom_classes_come_from_the_command_line_and_yaml(tmp_path:
     algorithms = ["--algorithms", "some/file.py:Mine"]
     given = parse(ToyOptions, [*algorithms, "--method.slowness", "1e-1", "--method.kind=fast"])
     assert given.method == {"slowness": 0.1, "kind": "fast"}
-    (tmp_path / "f.yaml").write_text(yaml.safe_dump({"method": {"slowness": 0.1, "kind": "slow"}}))
-    assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method["kind"] == "slow"
+    (tmp_path / "f.yaml").write_text("method: {slowness: 0.1, kind: slow, sizes: [1, 2.5, x y, true], more: {a: 1}}")
+    assert parse(ToyOptions, ["--config", str(tmp_path / "f.yaml"), *algorithms]).method == {
+        **{"slowness": 0.1, "kind": "slow"},
+        **{"sizes": [1, 2.5, "x y", True], "more": {"a": 1}},
+    }
+    assert ToyOptions(algorithms=["il", "some/file.py:Mine"], method={"slowness": 1}).method == {"slowness": 1}
+    with pytest.raises(ValueError, match=r"^method: got slowness, but --algorithms names no"):
+        ToyOptions(method={"slowness": 1})
 
 
 @pytest.mark.parametrize("value", [".nan", "-.inf", "{a: [.inf]}", "!!set {a}"])
@@ -128,6 +148,56 @@ def test_values_within_themselves_are_one_line(words: str) -> None:
 def test_a_device_that_never_ends_is_no_file_of_options() -> None:
     with pytest.raises(ValueError, match=r"^config: '/dev/zero' is no YAML: it has more than 1000000 bytes$"):
         parse(ToyOptions, ["--config", "/dev/zero"])
+
+
+def test_what_is_just_allowed(tmp_path: Path) -> None:
+    """The last seed, 50 lists within each other, a file of a million bytes; and the command line itself."""
+    assert ToyOptions(seed=2**60 - 1).seed == 2**60 - 1
+    with pytest.raises(ValueError, match=r"^seed: got 1152921504606846975, allowed is less than 2\^60$"):
+        ToyOptions(seed=2**60 - 1, seeds=2)
+    deep = "[" * 50 + "]" * 50
+    file = tmp_path / "f.yaml"
+    file.write_text(f"method: {{depth: {deep[1:-1]}}}\n# ".ljust(10**6, "x"))
+    one = ["--algorithms", "some/file.py:Mine", "--method.depth", deep]
+    given = parse(ToyOptions, [*one, f"--config={file}", "--method.width=[1]"])
+    assert str(given.method["depth"]) == deep
+    assert len(str(parse(ToyOptions, [*one[:2], f"--config={file}"]).method["depth"])) == 98
+    assert parse(ToyOptions, ["--algorithms", "x=[]"]).algorithms == ["x=[]"]
+
+
+def test_without_arguments_they_are_those_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["script.py", "--seed", "3"])
+    assert parse(ToyOptions) == ToyOptions(seed=3)
+    monkeypatch.setattr(sys, "argv", ["script.py", "--share", "0.5"])
+    assert parse_plain(PlainOptions, "A script.") == PlainOptions(0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("share: x", "share: got x, allowed is a number"),
+        ("shre: 1", ".*f.yaml names shre, which is no option"),
+    ],
+)
+def test_a_script_that_trains_nothing_has_options_and_files_too(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "f.yaml"
+    with pytest.raises(SystemExit):
+        parse_plain(PlainOptions, "A script.", ["--share", "0.25", "--print_config"])
+    file.write_text(capsys.readouterr().out)
+    assert parse_plain(PlainOptions, "A script.", ["--config", str(file)]) == PlainOptions(0.25)
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        parse_plain(PlainOptions, "A script.", ["--config", str(file)])
+    with pytest.raises(ValueError, match=r"^share: got \[{40}\.\.\., allowed are 50 lists within each other$"):
+        parse_plain(PlainOptions, "A script.", ["--share", "[" * 3000])
+
+
+@pytest.mark.parametrize("word", ["\udcff", "\udcff=1"])
+def test_a_word_that_is_no_text_is_refused(word: str) -> None:
+    with pytest.raises(ValueError, match=r"^algorithms: got '\\udcff.*', allowed is text in UTF-8$"):
+        parse(ToyOptions, ["--algorithms", "il", word])
 
 
 @pytest.mark.parametrize("flag", ["--agents", "--method.depth"])
@@ -166,6 +236,7 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("out: null", "out: got null, allowed is a path"),
         ("launcher: {a: b}", "launcher: got {a: b}, allowed is local or slurm"),
         ("method: 3", "method: got 3, allowed is a mapping of names to values"),
+        ("{}", {}),
         ("- agents", "must map names of options to values"),
         (f"agents: {'[' * 3000}4{']' * 3000}", "is no YAML: it has more than 50 lists within each other"),
         ("agents: " + "- " * 3000, "is no YAML: "),
@@ -229,8 +300,11 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         parse(ToyOptions, ["--help"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
+    assert "Options from the command line and YAML, and exit codes." in printed
+    what, how = printed.split("how to run it:")
     for text in ("Numbers of agents of the toy.", "Which mean action is stored.", "The first seed;"):
-        assert text in printed
+        assert text in what
+    assert "--workers" in how
 
 
 @pytest.mark.parametrize(
@@ -296,7 +370,9 @@ SCRIPTS = sorted((Path(__file__).parents[1] / "reproduce").glob("[a-z]*.py"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_help_loads_neither_lightning_nor_magent2_nor_figures(script: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", HELP, str(script)], capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", HELP, str(script)], capture_output=True, text=True, check=True, timeout=120
+    )
     text, _, loaded = ended.stdout.rpartition("LOADED")
     assert any(name in text for name in ("--figures-only", "--results", "--check")), (
         "who trains nothing says what it reads"

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
-from mfmarl.scripting.steps import Step, StepProgress, aligned, go_through, may_begin, module_of
+from mfmarl.jobs.signals import Terminated
+from mfmarl.scripting import steps as steps_module
+from mfmarl.scripting.steps import Running, Step, StepProgress, aligned, go_through, may_begin, module_of
 
 pytestmark = pytest.mark.usefixtures("patience")
 ROOT = Path(__file__).parents[1]
@@ -35,7 +39,7 @@ raise SystemExit(main(lambda: go_through(every, out)))
 STUBS = {
     "ends": "from pathlib import Path; Path(__file__).with_suffix('.done').touch()",
     "after": "from pathlib import Path; Path(__file__).with_suffix('.done').touch()",
-    "fails": "import sys; print('no luck', file=sys.stderr); sys.exit(3)",
+    "fails": r"import sys; print('\n\nno luck', file=sys.stderr, end=''); sys.exit(3)",  # and no end of the line
     "waits": """
 import signal, sys, time
 from pathlib import Path
@@ -70,6 +74,20 @@ while not all(Path(__file__).with_name(f'{name}.met').exists() for name in sys.a
 """
 
 
+@pytest.fixture(autouse=True)
+def limit() -> Iterator[None]:
+    """A minute for each test: who waits for ever fails."""
+
+    def over(*_: object) -> None:
+        raise AssertionError("it does not end")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     for name, text in STUBS.items():
@@ -100,7 +118,7 @@ def test_a_script_that_fails_stops_no_other(out: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr()
     assert "fails: no luck" in told.err
     assert [line.split()[1] for line in told.out.splitlines()[1:]] == ["done", "exit", "done"]
-    assert (out / "jobs/02-fails.log").read_text() == "no luck\n"
+    assert (out / "jobs/02-fails.log").read_text() == "\n\nno luck"
     said = told.err.splitlines()
     assert [line for line in said if line.startswith(("fails: ", "failed: "))] == [
         "fails: no luck",
@@ -121,8 +139,10 @@ def test_the_table_tells_how_long_each_took(
     def do(step: Step) -> None:
         now[0] += 3605.0
 
-    go_through([Step(out / "ends.py", (), "", out)], out, here=do)
-    assert capsys.readouterr().out.splitlines()[1].split()[0] == "1:00:05"
+    go_through([Step(out / f"{name}.py", (), "", out) for name in ("ends", "after")], out, here=do)
+    told = capsys.readouterr()
+    assert [line.split()[0] for line in told.out.splitlines()[1:]] == ["1:00:05", "1:00:05"]
+    assert " 50%  1:00:05 gone, 1:00:05 left  1 of 2 scripts, now after: " in told.err.splitlines()
 
 
 def test_a_script_that_a_signal_ended_has_failed(out: Path) -> None:
@@ -192,6 +212,19 @@ def test_a_signal_reaches_all_that_run_side_by_side(out: Path) -> None:
     assert told.splitlines()[-1] == "stopped; the same command goes on from here"
 
 
+def test_a_signal_that_arrives_while_a_script_begins_reaches_it(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Running):
+        """A script that has begun, but is not yet known to be running."""
+
+        def __init__(self, step: Step, log: Path, files: ExitStack) -> None:
+            super().__init__(step, log, files)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(steps_module, "Running", Interrupted)
+    with pytest.raises(Terminated):
+        go_through([Step(out / "waits.py", (), "", out)], out)
+
+
 def test_steps_side_by_side_keep_the_order_of_the_table(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "other", "last"):
         (out / f"{name}.py").write_text(MEETS)
@@ -203,8 +236,8 @@ def test_steps_side_by_side_keep_the_order_of_the_table(out: Path, capsys: pytes
 
 
 def test_a_step_waits_for_its_own_script_and_for_all_that_run_alone() -> None:
-    names = [("squeeze", True), ("squeeze", True), ("ising", True), ("film", False), ("report", False)]
-    steps = [Step(Path(f"{name}.py"), (), "", Path(), beside=beside) for name, beside in names]
+    steps = [Step(Path(f"{name}.py"), (), "", Path(), beside=True) for name in ("squeeze", "squeeze", "ising")]
+    steps += [Step(Path(f"{name}.py"), (), "", Path()) for name in ("film", "report")]
     unfinished = {0, 1, 2, 3, 4}
     begun = []
     while unfinished:
@@ -261,7 +294,9 @@ def test_a_terminal_gets_one_bar(out: Path, monkeypatch: pytest.MonkeyPatch) -> 
         progress.begin(one)
         progress.end(one)
         progress.begin(other)
+        before = len(stream.getvalue())
         progress.tick()
+        assert len(stream.getvalue()) > before
     shown = stream.getvalue().split("\r")[-1]
     assert shown.startswith(" 50%|")
     assert shown.rstrip().endswith("1 of 2 scripts, now other: little")

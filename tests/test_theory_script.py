@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,8 @@ from mfmarl.figures.theory import of_quantity
 from mfmarl.files import read_csv
 from mfmarl.measurements.report import NUMBER, filled_in
 from mfmarl.measurements.rows import COLUMNS, KEYS
+from mfmarl.scripting.results import Section
+from reproduce import theory
 from reproduce.theory import FILES, MEASUREMENTS, TheoryOptions, drawn, jobs, run
 
 RESULTS = Path(__file__).parents[1] / "results" / "theory"
@@ -91,6 +94,75 @@ def test_bad_options_are_refused(wrong: list[str], message: str) -> None:
 def test_figures_only_asks_for_tables(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="figures_only: there is no"):
         run(["--figures-only", "--out", str(tmp_path)])
+
+
+def test_sizes_are_small_when_quick_and_have_as_many_seeds_as_asked_for(tmp_path: Path) -> None:
+    for file in FILES:
+        own = {f"{file}-{name}": each for name, each in MEASUREMENTS.items() if each.file == file}
+        for quick, seeds in ((True, None), (True, 5), (False, 5), (False, None)):
+            found = jobs(file, TheoryOptions(out=tmp_path, quick=quick, seeds=seeds, seed=3))
+            assert len(found) == len(own)
+            for job, each in zip(found, own.values(), strict=True):
+                sizes = each.quick if quick else each.full
+                changed = {"seeds": seeds} if seeds and "seeds" in sizes else {}
+                assert (job.function, job.sizes) == (f"mfmarl.measurements.{each.function}", {**sizes, **changed})
+                assert job.seed == 3
+
+
+def test_rows_go_to_the_file_of_their_subject(
+    frames: dict[str, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Section] = []
+
+    def do(sections: list[Section], options: TheoryOptions) -> list[pd.DataFrame]:
+        assert options.accelerator == "cpu"
+        asked.extend(sections)
+        return [frame[::-1] for frame in frames.values()]
+
+    monkeypatch.setattr(theory, "do", do)
+    theory.measure(TheoryOptions(out=tmp_path))
+    assert [section.name for section in asked] == list(FILES)
+    assert sum(len(section.jobs) for section in asked) == len(MEASUREMENTS)
+    for section in asked:
+        assert section.settings == {job.name: {"value": job.sizes, "source": "ours"} for job in section.jobs}  # type: ignore[attr-defined]
+    for name in FILES:
+        assert (tmp_path / f"{name}.csv").read_bytes() == (RESULTS / f"{name}.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("word", "told"), [("seeds=5", "seeds: got 5"), ("seed=1", "seed: got 1"), ("quick", "quick")])
+def test_committed_rows_stay_at_their_sizes(word: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RESULTS.parents[1])
+    monkeypatch.setattr(theory, "do", lambda *_: pytest.fail("it begins"))
+    with pytest.raises(ValueError, match=rf"^{told}.*, but results/theory is committed; name another --out$"):
+        run([f"--{word}", "--out", "results/theory"])
+
+
+def test_committed_rows_are_measured_again_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    class BeganError(Exception):
+        """It was not refused."""
+
+    def do(*_: object) -> None:
+        raise BeganError
+
+    monkeypatch.chdir(RESULTS.parents[1])
+    monkeypatch.setattr(theory, "do", do)
+    with pytest.raises(BeganError):
+        run([])
+
+
+def test_numbers_of_a_readme_are_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in FILES:
+        shutil.copy(RESULTS / f"{name}.csv", tmp_path)
+    monkeypatch.setattr(theory, "drawn", lambda _: {})
+    run(["--figures-only", "--out", str(tmp_path)])
+    assert "README.md" not in capsys.readouterr().out
+    text = (RESULTS / "README.md").read_text()
+    (tmp_path / "README.md").write_text(NUMBER.sub(r"<!-- \g<address> -->7<!-- end -->", text))
+    run(["--figures-only", "--out", str(tmp_path)])
+    assert (tmp_path / "README.md").read_text() == text
+    assert str(tmp_path / "README.md") in capsys.readouterr().out
 
 
 @pytest.mark.slow

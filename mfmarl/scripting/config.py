@@ -9,13 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 DEEPEST = 50  # brackets within each other: what reads them calls itself for each
 MOST_BYTES = 1_000_000  # of a file: a device such as /dev/zero never ends
 TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
+
+
+class AsItStands(yaml.SafeDumper):
+    """Writes each text as it stood in a file, where quotes would make texts of numbers."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
 
 def spelled_out(
@@ -75,7 +81,7 @@ def content(file: Path) -> dict[str, Any]:
         raise ValueError(f"config: {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
     if found in (None, ""):
         return {}
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+    if not isinstance(found, dict):
         raise ValueError(f"config: {file} must map names of options to values")
     return found
 
@@ -158,6 +164,6 @@ def of_mapping(flag: str, value: Any) -> list[str]:
         raise ValueError
     words = []
     for key, item in value.items():
-        text = item if isinstance(item, str) else yaml.dump(item, default_flow_style=True, width=10**6).strip()
+        text = item if isinstance(item, str) else yaml.dump(item, Dumper=AsItStands, default_flow_style=True).strip()
         words.append(f"{flag}.{key}={text}")
     return words
