@@ -48,9 +48,23 @@ GROUPS = {
 # The tests of a module are those that import it. Of some that is too few: what else tests them.
 FURTHER = {
     "mfmarl/algorithms": ("defaults", "mean_field_methods"),
-    "mfmarl/algorithms/agent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
-    "mfmarl/algorithms/descent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
-    "mfmarl/algorithms/fitting.py": ("lightning", "algorithms"),
+    "mfmarl/algorithms/agent.py": (
+        "algorithm_equations",
+        "plain_layers",
+        "custom_mistakes",
+        "wrong_types",
+        "algorithms",
+    ),
+    "mfmarl/algorithms/battle.py": ("custom_mistakes",),
+    "mfmarl/algorithms/descent.py": (
+        "algorithm_equations",
+        "plain_layers",
+        "custom_mistakes",
+        "front_door",
+        "algorithms",
+    ),
+    "mfmarl/algorithms/fitting.py": ("plain_layers", "custom_armies", "lightning", "algorithms"),
+    "mfmarl/algorithms/saved.py": ("custom_mistakes",),
     "mfmarl/data": ("defaults",),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),
     "mfmarl/data/stacked_self_play.py": ("battle_stack",),
