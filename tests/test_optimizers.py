@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from mfmarl.algorithms.optimizers import Adam, step_of
+from mfmarl.algorithms.optimizers import Adam, adam, gradient_descent, step_of
 
 Change = Callable[[torch.optim.Adam, int], object]
 
@@ -51,7 +51,12 @@ def rest(optimizer: torch.optim.Adam, step: int) -> None:
         optimizer.param_groups[0]["params"][step % 3].grad = None
 
 
-@pytest.mark.parametrize("change", [lower_rate, reload, rest])
+def take_turns(optimizer: torch.optim.Adam, step: int) -> None:
+    """Of three that are counted together another has no gradient each time."""
+    optimizer.param_groups[0]["params"][step % 3].grad = None
+
+
+@pytest.mark.parametrize("change", [lower_rate, reload, rest, take_turns])
 def test_numbers_and_state_are_those_of_torch(change: Change) -> None:
     expected = trained(partial(torch.optim.Adam, fused=True), change)
     torch.testing.assert_close(trained(Adam, change), expected, rtol=0, atol=0)
@@ -112,3 +117,10 @@ def test_a_step_that_is_not_as_written_is_made() -> None:
     step_of(replaced)()
     assert called == ["own", "replaced"]
     assert parameter.max() < 0.9
+
+
+@pytest.mark.parametrize("make", [adam, gradient_descent])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_learning_rate_that_is_not_positive_is_refused(make: Callable[..., object], rate: float) -> None:
+    with pytest.raises(ValueError, match=f"^actors must be positive, got {rate}$"):
+        make([nn.Parameter(torch.ones(3))], rate, "actors")
