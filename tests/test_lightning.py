@@ -303,12 +303,20 @@ def test_resumed_is_uninterrupted(case: Case, where: str, whole: tuple[list[Any]
     assert_same(state(fit), expected)
 
 
-def test_more_epochs_than_the_data_has_are_refused_of_what_is_resumed_too(
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_who_has_played_on_goes_back_to_a_checkpoint(
     case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
 ) -> None:
+    expected, _, folder = whole
     agent, data = case.make()
+    trainer(tmp_path).fit(agent, datamodule=data)
+    back: dict[str, Any] = {"ckpt_path": folder / "epoch-epoch=1.ckpt", "weights_only": True}
+    for most in (4, -1):
+        fit = trainer(tmp_path, max_epochs=most)
+        fit.fit(agent, datamodule=data, **back)
+        assert_same(state(fit), expected)
     with pytest.raises(ValueError, match=r"^max_epochs must be at most 4, or -1, got 5: "):
-        trainer(tmp_path, max_epochs=5).fit(agent, datamodule=data, ckpt_path=whole[2] / "epoch-epoch=1.ckpt")
+        trainer(tmp_path, max_epochs=5).fit(agent, datamodule=data, **back)
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
