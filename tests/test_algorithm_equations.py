@@ -205,8 +205,11 @@ def test_the_actors_gradient_by_hand_is_that_of_autograd_bit_for_bit(
 def test_a_parameter_that_no_loss_depends_on_stays() -> None:
     used, idle = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
     optimizer = torch.optim.SGD([used, idle], lr=0.1)
-    gradients = by_autograd(lambda batch: [batch * used.sum()], [optimizer])
-    descend([1.0, 2.0], gradients, [optimizer], lambda: None)
+
+    def losses(batch: float) -> list[Tensor]:
+        return [batch * used.sum()]
+
+    descend([1.0, 2.0], by_autograd(losses, [optimizer]), [optimizer], lambda: None)
     torch.testing.assert_close(used.detach(), torch.tensor([0.7, 0.7]))
     assert idle.grad is None
     assert idle.tolist() == [1.0, 1.0]
