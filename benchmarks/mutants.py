@@ -48,9 +48,13 @@ GROUPS = {
 # The tests of a module are those that import it. Of some that is too few: what else tests them.
 FURTHER = {
     "mfmarl/algorithms": ("defaults", "mean_field_methods"),
-    "mfmarl/algorithms/agent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
-    "mfmarl/algorithms/descent.py": ("algorithm_equations", "plain_layers", "custom_mistakes", "algorithms"),
-    "mfmarl/algorithms/fitting.py": ("lightning", "algorithms"),
+    **dict.fromkeys(
+        ("mfmarl/algorithms/agent.py", "mfmarl/algorithms/descent.py"),
+        ("algorithm_equations", "plain_layers", "custom_mistakes", "wrong_types", "front_door", "algorithms"),
+    ),
+    "mfmarl/algorithms/battle.py": ("custom_mistakes",),
+    "mfmarl/algorithms/fitting.py": ("plain_layers", "custom_armies", "lightning", "algorithms"),
+    "mfmarl/algorithms/saved.py": ("custom_mistakes",),
     "mfmarl/custom.py": ("custom_mistakes",),
     "mfmarl/data": ("defaults", "wrong_types"),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),

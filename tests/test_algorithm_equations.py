@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, Actors, JointCritic
+from mfmarl.algorithms.descent import by_autograd, descend, laid_out_as
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.stateless import StatelessAgent
@@ -70,6 +71,7 @@ def follows(
         for new, expected in zip(network.parameters(), old.parameters(), strict=True):
             torch.testing.assert_close(new, expected, rtol=1e-5, atol=1e-6)
         targets = zip(target.parameters(), old_target.parameters(), old.parameters(), strict=True)
+        assert not any(parameter.requires_grad for parameter in target.parameters())
         for new, was, source in targets:
             torch.testing.assert_close(new, 0.75 * was + 0.25 * source, rtol=1e-5, atol=1e-6)
 
@@ -179,9 +181,9 @@ def test_what_changes_the_loss_is_learned_by() -> None:
     batch = Batch(*[cast(Tensor, each)[:1] for each in a_batch()])
     assert gradients is not None
     expected = torch.autograd.grad(own.losses(batch)[0].sum(), list(own.network.parameters()), allow_unused=True)
-    for found, by_autograd in zip(gradients(batch)[0], expected, strict=True):
+    for found, its in zip(gradients(batch)[0], expected, strict=True):
         assert found is not None
-        assert torch.equal(found, by_autograd)
+        assert torch.equal(found, its)
 
 
 @pytest.mark.parametrize("scale", [1.0, 3000.0])
@@ -200,6 +202,40 @@ def test_the_actors_gradient_by_hand_is_that_of_autograd_bit_for_bit(
     assert expected.any()
 
 
+def test_a_parameter_that_no_loss_depends_on_stays() -> None:
+    used, idle = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([used, idle], lr=0.1)
+
+    def losses(batch: float) -> list[Tensor]:
+        return [batch * used.sum()]
+
+    descend([1.0, 2.0], by_autograd(losses, [optimizer]), [optimizer], lambda: None)
+    torch.testing.assert_close(used.detach(), torch.tensor([0.7, 0.7]))
+    assert idle.grad is None
+    assert idle.tolist() == [1.0, 1.0]
+
+
+def test_a_gradient_is_laid_out_as_its_parameter() -> None:
+    parameter, gradient = torch.zeros(2, 3), torch.arange(6.0).view(3, 2).t()
+    found = laid_out_as(parameter, gradient)
+    assert torch.equal(found, gradient)
+    assert found.stride() == parameter.stride() != gradient.stride()
+    assert laid_out_as(parameter, found) is found
+
+
+def test_what_changes_the_critics_loss_is_learned_by() -> None:
+    class Doubled(AC):
+        def losses(self, batch: Batch) -> list[Tensor]:
+            return [2 * loss for loss in super().losses(batch)]
+
+    own, plain = Doubled(GAME, (0, 1)), AC(GAME, (0, 1))
+    assert own.gradients_by_hand(own.configure_optimizers()) is None
+    assert plain.gradients_by_hand(plain.configure_optimizers()) is not None
+    assert plain.gradients_by_hand(plain.configure_optimizers()[:1]) is None
+    plain.critic.register_forward_hook(lambda module, given, output: 2 * output)
+    assert plain.gradients_by_hand(plain.configure_optimizers()) is None
+
+
 def test_what_changes_the_actors_loss_is_learned_by() -> None:
     class Doubled(AC):
         def actor_loss(self, batch: Batch, next_values: Tensor) -> Tensor:
@@ -207,11 +243,14 @@ def test_what_changes_the_actors_loss_is_learned_by() -> None:
 
     hooked = AC(GAME, (0, 1))
     hooked.actor.register_forward_hook(lambda module, given, output: output.square())
+    hooked.actor.register_parameter("idle", nn.Parameter(torch.ones(2)))
     for own in (Doubled(GAME, (0, 1)), hooked):
         gradients = own.gradients_by_hand(own.configure_optimizers())
         assert gradients is not None
-        expected = torch.autograd.grad(own.losses(a_batch())[1].sum(), list(own.actor.parameters()))
-        assert torch.equal(cast(Tensor, gradients(a_batch())[1][0]), expected[0])
+        expected = torch.autograd.grad(own.losses(a_batch())[1].sum(), own.actor.padded_logits)
+        logits, *idle = gradients(a_batch())[1]
+        assert torch.equal(cast(Tensor, logits), expected[0])
+        assert idle == [None] * (own is hooked)
 
 
 @pytest.mark.parametrize("make", [AC, MFAC])
@@ -319,6 +358,9 @@ def test_fmq_by_hand() -> None:
         module.observe(torch.tensor([[1, 2]]), torch.tensor([reward], dtype=torch.float64))
     expected = torch.tensor([[[0.0, 35.0, 0.0], [0.0, 0.0, 35.0]]])
     torch.testing.assert_close(module.preferences(None), expected, rtol=0, atol=1e-4)
+    blind = FMQ(CLIMBING, [0], heuristic_weight=0.0, hidden=None)
+    blind.observe(torch.tensor([[1, 2]]), torch.tensor([5.0], dtype=torch.float64))
+    assert torch.equal(blind.preferences(None), blind.network(None))
 
 
 def test_rec_fmq_weighs_q_and_the_best_reward_by_its_frequency() -> None:
@@ -383,12 +425,16 @@ def test_an_iteration_is_a_damped_step_and_one_shot_takes_none() -> None:
         mean = 0.7 * mean + 0.3 * others
     torch.testing.assert_close(module.preferences(start), module.network(None, mean))
     assert torch.equal(MFQ(GAME, (1, 2)).preferences(start), module.network(None, start))
+    falling = Boltzmann(0.05, decay=1.0)  # and nothing was played yet
+    given: dict[str, Any] = {"fixed_point": "iterated", "iterations": 2, "damping": 0.3, "exploration": falling}
+    assert torch.equal(MFQ(GAME, (1, 2), **given).preferences(start), module.preferences(start))
     assert torch.equal(start, torch.tensor([0.7, 0.1, 0.1, 0.1]).expand(2, 3, 4))
 
 
 def test_actor_critics_play_their_policies() -> None:
     module = MFAC(GAME, (1, 2), start_bias=1.5)
     assert module.actor.logits.shape == (2, 3, 4)
+    assert 0.009 < MFAC(GAME, (1, 2)).actor.logits.abs().max() <= 0.01
     policy = torch.tensor([softmax(row) for row in module.actor.logits.flatten(0, 1).tolist()]).view(2, 3, 4)
     draws = (torch.arange(1000) + 0.5) / 1000
     chosen = torch.stack([module.act(None, draw.expand(2, 3), 0) for draw in draws])

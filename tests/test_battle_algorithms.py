@@ -332,6 +332,18 @@ def test_only_mean_field_methods_act_and_learn_by_the_mean_action(name: str) -> 
     assert len(set(losses)) == (3 if agent.uses_mean_action else 1)
 
 
+def test_a_round_is_played_by_weights_of_autocasts_type_unless_a_class_acts_itself() -> None:
+    class Acts(BattleIL):
+        def act(self, *given: Any) -> Tensor:
+            return super().act(*given)
+
+    for cls, kind in ((BattleIL, torch.bfloat16), (Acts, torch.float32)):
+        agent = cls(GAME, (0,))
+        with torch.autocast("cpu", torch.bfloat16), agent.playing():
+            for network in (agent.network, agent.opponent):
+                assert {each.dtype for each in network.parameters()} == {kind}
+
+
 RIGHT = torch.tensor([2, 7, 13, 20])  # in each of four situations
 
 
@@ -402,6 +414,7 @@ def test_arguments_out_of_range_are_refused(name: str, arguments: dict[str, Any]
         ("temperature", 0.0, "positive"),
         ("temperature", float("nan"), "positive"),
         ("value_weight", -1.0, "positive"),
+        ("value_weight", 0.0, "positive"),
         ("entropy_weight", -0.1, "at least 0"),
     ],
 )

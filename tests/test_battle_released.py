@@ -15,6 +15,7 @@ from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.self_play import OnPolicyDataModule, PlayedRound
 from mfmarl.environments.battle.game import Battle
 from mfmarl.networks.battle_released import ActorCriticPerceptron
+from mfmarl.policies import Acting
 
 GAME = Battle(8, 30)
 CLASSES = [ReleasedAC, ReleasedMFAC]
@@ -68,6 +69,18 @@ def test_the_loss_by_hand(cls: type[ReleasedAC], entropy_weight: float, value_we
     assert agent.network.logits.grad[0, 0].item() == pytest.approx(wanted, rel=1e-4)
 
 
+def test_the_least_probability_under_the_logarithm_is_a_millionth() -> None:
+    agent: Any = ReleasedAC(GAME, (0,), entropy_weight=0.0, value_weight=1.0)
+    agent.network = Lookup()
+    loss = agent.loss(moves([1], [5]), torch.tensor([2.0]))  # an action that it never takes, advantage 3
+    assert loss.item() == pytest.approx(9.0 - 3.0 * log(1e-6), rel=1e-5)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_actors_draw_from_the_softmax_of_their_logits(cls: type[ReleasedAC]) -> None:
+    assert cls(GAME, (0,)).acting == Acting("temperature", 1.0)
+
+
 class Still:
     """Half of army 0 rushes, so that some die and some do not."""
 
@@ -118,6 +131,8 @@ def test_a_round_is_one_gradient_step_on_all_of_it(cls: type[ReleasedAC], monkey
     for agent, size in ((at_once, 10**9), (in_parts, 100)):
         monkeypatch.setattr("mfmarl.algorithms.battle_released.AT_ONCE", size)
         optimizer = torch.optim.SGD(agent.network.parameters(), 1e-3)
+        for each in agent.network.parameters():
+            each.grad = torch.ones_like(each)  # of the round before
         monkeypatch.setattr(agent, "optimizers", lambda use_pl_optimizer, given=optimizer: given, raising=False)
 
         def experience(policy: object) -> Iterator[PlayedRound]:

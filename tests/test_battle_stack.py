@@ -154,7 +154,7 @@ def test_a_stack_goes_on_from_its_state_bit_for_bit() -> None:
 def test_a_job_of_several_seeds_leaves_an_army_of_each(tmp_path: Path) -> None:
     how = {"steps": 2, "evaluations": 1, "batch_size": 4, "samples_per_update": 8}
     labels: dict[str, Label] = {"algorithm": "mf-q", "agents": 2}
-    job = TrainingJob("stack", labels, "battle-mf-q", Battle(2, 10), (3, 5), {}, how, keep=True)
+    job = TrainingJob("stack", labels, "battle-mf-q", Battle(2, 10), (3, 5), {}, how)
     rows = done(job, tmp_path / "job")
     assert rows["seed"].tolist() == [3, 5]
     keep_all(job, tmp_path / "job", tmp_path)

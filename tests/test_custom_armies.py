@@ -241,6 +241,31 @@ def test_it_is_refused_too_where_a_trainer_of_the_users_own_begins() -> None:
     assert data.steps_played == 0
 
 
+class Slowly(Acting):
+    """A way to act of one's own."""
+
+
+class ActsSlowly(BattleMFQ):
+    """Acts so, by our network."""
+
+    @property
+    def acting(self) -> Acting:
+        return Slowly("epsilon", 1.0)
+
+
+class TakesANetwork(BattleMFQ):
+    """Puts another network in the place of ours."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.network = Still(True, self.start_generator)
+
+
+def test_an_army_is_kept_whole_unless_it_is_one_of_our_networks_that_acts_in_one_of_our_ways() -> None:
+    kept = {cls: cls(GAME, [0]).kept_whole for cls in (BattleMFQ, AtRandom, ActsSlowly, TakesANetwork)}
+    assert kept == {BattleMFQ: False, AtRandom: False, ActsSlowly: True, TakesANetwork: True}
+
+
 def test_kept_armies_of_a_custom_class_come_back() -> None:
     _, [army] = train(Stays, GAME, [0], keep=True, still=3, **RUNNING)
     assert army.agent.still == 3

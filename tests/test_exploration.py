@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration, sample
+from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration, check_exploration, sample
 from mfmarl.mean_field import boltzmann_policy
 
 GRID = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
@@ -69,10 +69,22 @@ def test_boltzmann_draws_each_action_as_often_as_its_policy_says(step: int) -> N
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
+def test_a_draw_below_epsilon_explores_and_says_which_action() -> None:
+    draws = torch.tensor([0.0, 0.12, 0.13, 0.26, 0.49, 0.5, 0.99])
+    half = EpsilonGreedy(0.5, 0.5)
+    assert half.explore(draws, 0, 4).tolist() == [0, 0, 1, 2, 3, -1, -1]
+    assert half.choose(torch.tensor([0.0, 9.0, 0.0, 0.0]).expand(7, -1), draws, 0).tolist() == [0, 0, 1, 2, 3, 1, 1]
+    assert EpsilonGreedy(1.0, 1.0).explore(draws, 0, 4).tolist() == [0, 0, 0, 1, 1, 2, 3]
+    nobody = EpsilonGreedy(0.0, 0.0).explore(draws, 0, 4)
+    assert (nobody.tolist(), nobody.dtype) == ([-1] * 7, torch.int64)
+
+
 def test_sample_inverts_the_distribution_function() -> None:
     policy = torch.tensor([0.25, 0.0, 0.5, 0.25])
     draws = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, LARGEST])
     assert sample(policy.expand(6, -1), draws).tolist() == [0, 0, 2, 2, 3, 3]
+    short = torch.tensor([0.25, 0.25, 0.4999]).view(1, 1, 3).expand(2, 1, 3)  # as rounding may leave it
+    assert sample(short, torch.tensor([[LARGEST], [0.3]])).tolist() == [[2], [1]]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +117,19 @@ def test_actions_are_in_range_at_both_ends_of_the_draw(
         (lambda: Boltzmann(-1.0), "Boltzmann start temperature must be positive, got -1.0"),
         (lambda: Boltzmann(1.0, -0.1), "Boltzmann decay must be at least 0, got -0.1"),
         (lambda: Boltzmann(1.0, 0.1, -2.0), "Boltzmann end must be at least 0, got -2.0"),
+        (lambda: EpsilonGreedy(0.1, 0.1, "2"), "steps must be a whole number, got '2'"),  # type: ignore[arg-type]
+        (lambda: Boltzmann("1"), "start must be a number, got '1'"),  # type: ignore[arg-type]
     ],
 )
 def test_values_out_of_range_are_refused(make: Callable[[], Exploration], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         make()
+
+
+@pytest.mark.parametrize("none", [0.1, EpsilonGreedy])
+def test_what_cannot_explore_is_refused(none: object) -> None:
+    with pytest.raises(ValueError, match=r"^exploration must be one such as EpsilonGreedy\(1\.0, 0\.05, 2000\), got "):
+        check_exploration(none)
+    check_exploration(Boltzmann(1.0))
+    with pytest.raises(ValueError, match=r"^exploration must be one such as .*, got Boltzmann"):
+        check_exploration(Boltzmann(1.0), "explore")

@@ -145,6 +145,15 @@ def test_metropolis_accepts_with_the_chances_of_algorithm_3(field: float, coupli
             acts(agent, chances, step, place)
 
 
+@pytest.mark.parametrize("field", [0.0, 0.3])
+@pytest.mark.parametrize("total", [2, 4])
+def test_what_has_no_chance_does_not_happen_at_the_lowest_draw_either(field: float, total: int) -> None:
+    game, site, lowest = Ising(4, field), torch.zeros(1, 1, 1, dtype=torch.int64), torch.zeros(1, 1, 1)
+    for agent in (learned(game, [0.01]), Metropolis(game, [0], temperatures=[0.01])):  # exp(-200) is 0 in float32
+        assert agent.act(site, int8(total), int8(1), lowest.clone(), 0).item() == 1
+        assert agent.act(site, int8(-total), int8(-1), lowest.clone(), 0).item() == -1
+
+
 def forget(agent: LatticeAgent) -> None:
     """Measure from here on."""
     agent.order_parameter.reset()

@@ -1,10 +1,12 @@
 """Under a Trainer of anyone's: what Lightning's users expect happens, for every kind of game, or is refused."""
 
 import os
+import pickle
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +15,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
+from torch import Tensor
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.actor_critic import AC
-from mfmarl.algorithms.agent import Agent
+from mfmarl.algorithms.agent import Agent, measured
 from mfmarl.algorithms.battle import BattleIL
 from mfmarl.algorithms.battle_released import ReleasedAC
 from mfmarl.algorithms.lattice import Metropolis, TabularMFQ
@@ -26,6 +29,7 @@ from mfmarl.algorithms.saved import load_agent
 from mfmarl.custom import class_in_file
 from mfmarl.data.neighbourhood import Noise
 from mfmarl.data.rounds import RoundsDataModule
+from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Battle, Game, GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import read_csv
@@ -104,11 +108,15 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 
 
 class Steps(pl.Callback):
-    """Notes `global_step` after each round, and the optimizer's learning rates after each epoch."""
+    """Notes `global_step` after each round, and the optimizers' learning rates before each and after each epoch."""
 
     def __init__(self) -> None:
         self.after_rounds: list[int] = []
         self.rates: list[float] = []
+        self.rates_of_rounds: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.rates_of_rounds += [group["lr"] for each in trainer.optimizers for group in each.param_groups]
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         self.after_rounds.append(trainer.global_step)
@@ -125,7 +133,7 @@ def whole(case: Case, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[An
     epochs = ModelCheckpoint(folder, "epoch-{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
     scores = ModelCheckpoint(folder, "score-{epoch}", monitor=case.score, mode="max", save_top_k=-1)
     rounds = ModelCheckpoint(folder, "round-{step}", every_n_train_steps=1, save_top_k=-1)
-    sevens = ModelCheckpoint(folder, "seven-{step}", every_n_train_steps=7, save_top_k=-1)
+    sevens = ModelCheckpoint(folder, "seven-{step}", every_n_train_steps=7, save_top_k=-1, save_last=True)
     fit = trainer(folder, steps, epochs, scores, rounds, sevens)
     fit.fit(agent, datamodule=data)
     return state(fit), steps, folder
@@ -161,6 +169,7 @@ def test_a_checkpoint_every_n_steps_is_of_the_first_round_past_each_multiple(
         next(each for each in steps.after_rounds if each >= 7 * n) for n in range(1, steps.after_rounds[-1] // 7 + 1)
     }
     assert {path.name for path in folder.glob("seven-*")} == {f"seven-step={each}.ckpt" for each in passed}
+    assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == max(passed)
 
 
 def test_a_monitored_checkpoint_every_n_steps_begins_with_the_first_score(case: Case, tmp_path: Path) -> None:
@@ -183,6 +192,12 @@ def test_validate_returns_the_scores(case: Case, tmp_path: Path) -> None:
     of_training = set(last) - {"greedy_reward", "sampled_reward"}
     assert {name: found[name] for name in of_training} == {name: float(last[name].mean()) for name in of_training}
     assert found[case.score] == float(agent.scores[case.score].mean())
+
+
+def test_a_score_is_left_out_where_no_seed_has_one() -> None:
+    agent, _ = CASES["stateless"].make()
+    some, none = torch.tensor([torch.nan, 1.0]), torch.tensor([torch.nan, torch.nan])
+    assert [*measured(lambda _: {"some": some, "none": none}, agent)] == ["some"]
 
 
 def test_validate_before_training(case: Case, tmp_path: Path) -> None:
@@ -226,6 +241,30 @@ def test_without_limits_training_ends_with_the_last_evaluation(case: Case, tmp_p
     assert (fit.current_epoch, data.steps_played) == (4, data.steps)
 
 
+def test_a_trainer_goes_on_with_what_it_trained(case: Case, tmp_path: Path) -> None:
+    agent, data = case.make()
+    fit = trainer(tmp_path, max_epochs=2)
+    fit.fit(agent, datamodule=data)
+    fit.fit_loop.max_epochs = 4
+    fit.fit(agent, datamodule=data)
+    assert (fit.current_epoch, data.steps_played) == (4, data.steps)
+
+
+class Diverges(IL):
+    """Its loss is no number."""
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        return [torch.nan * loss for loss in super().losses(batch)]
+
+
+def test_what_is_not_finite_ends_the_fit_with_its_round_and_leaves_the_agent_as_it_was(tmp_path: Path) -> None:
+    agent, data = CASES["stateless"].make(Diverges)
+    said = r"^network\.identity is NaN or infinite after step 12, 6 gradient steps into training$"
+    with pytest.raises(FloatingPointError, match=said):
+        trainer(tmp_path).fit(agent, datamodule=data)
+    assert isinstance(agent.configure_optimizers(), torch.optim.Optimizer)
+
+
 def test_scores_can_be_monitored_and_need_no_logger(
     case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
 ) -> None:
@@ -265,6 +304,22 @@ def test_resumed_is_uninterrupted(case: Case, where: str, whole: tuple[list[Any]
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_who_has_played_on_goes_back_to_a_checkpoint(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    expected, _, folder = whole
+    agent, data = case.make()
+    trainer(tmp_path).fit(agent, datamodule=data)
+    back: dict[str, Any] = {"ckpt_path": folder / "epoch-epoch=1.ckpt", "weights_only": True}
+    for most in (4, -1):
+        fit = trainer(tmp_path, max_epochs=most)
+        fit.fit(agent, datamodule=data, **back)
+        assert_same(state(fit), expected)
+    with pytest.raises(ValueError, match=r"^max_epochs must be at most 4, or -1, got 5: "):
+        trainer(tmp_path, max_epochs=5).fit(agent, datamodule=data, **back)
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
 def test_what_max_steps_stopped_goes_on(case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path) -> None:
     expected, steps, _ = whole
     agent, data = case.make()
@@ -283,6 +338,25 @@ def test_load_from_checkpoint_needs_the_path_alone(case: Case, whole: tuple[list
     assert same(agent.state_dict(), whole[0][0])
     for name, value in case.agent.items():
         assert getattr(agent, name) == value
+    elsewhere = case.cls.load_from_checkpoint(whole[2] / "epoch-epoch=3.ckpt", map_location="meta")
+    assert {each.device.type for each in [*elsewhere.parameters(), *elsewhere.buffers()]} == {"meta"}
+
+
+class Opens:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return os.mkdir, (self.folder,)
+
+
+def test_a_checkpoint_is_not_unpickled(tmp_path: Path) -> None:
+    torch.save({MFQ.CHECKPOINT_HYPER_PARAMS_KEY: Opens(tmp_path / "opened")}, tmp_path / "it.ckpt")
+    with pytest.raises(pickle.UnpicklingError):
+        MFQ.load_from_checkpoint(tmp_path / "it.ckpt")
+    assert not (tmp_path / "opened").exists()
 
 
 class Halving(IL):
@@ -298,7 +372,7 @@ class HalvingBattle(BattleIL):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.SGD(self.network.parameters(), lr=1e-3)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": StepLR(optimizer, 1, 0.5), "frequency": 2}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": StepLR(optimizer, 1, 0.5), "frequency": 3}}
 
 
 class EveryStep(AC):
@@ -331,7 +405,7 @@ class Plateau(IL):
         ("stateless", Halving, [0.5, 0.25, 0.125, 0.0625]),
         ("stateless", EveryStep, [0.5**10, 0.5**5, 0.5**20, 0.5**10, 0.5**30, 0.5**15, 0.5**40, 0.5**20]),
         ("stateless", Plateau, [1.0, 0.1, 0.01, 0.001]),
-        ("battle", HalvingBattle, [1e-3, 5e-4, 5e-4, 2.5e-4]),
+        ("battle", HalvingBattle, [1e-3, 1e-3, 5e-4, 5e-4]),
     ],
 )
 def test_schedulers_step_and_resume(kind: str, cls: type[Agent], rates: list[float], tmp_path: Path) -> None:
@@ -350,6 +424,18 @@ def test_schedulers_step_and_resume(kind: str, cls: type[Agent], rates: list[flo
         second.fit(again, datamodule=data, ckpt_path=tmp_path / "epoch=1.ckpt", weights_only=True)
     assert steps.rates[-len(resumed.rates) :] == resumed.rates
     assert_same(state(second), state(fit))
+
+
+def test_rates_fall_between_epochs_and_what_comes_after_the_fit_is_not_counted(tmp_path: Path) -> None:
+    agent, data = CASES["stateless"].make(Halving)
+    steps = Steps()
+    fit = trainer(tmp_path, steps)
+    fit.fit(agent, datamodule=data)
+    assert steps.rates_of_rounds == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    fit.optimizers[0].step()
+    assert fit.global_step == 40
+    made: Any = agent.configure_optimizers()
+    assert isinstance(made[1][0], StepLR)
 
 
 def test_every_parameter_group_learns(tmp_path: Path) -> None:
@@ -538,8 +624,9 @@ def test_a_checkpoint_says_what_it_cannot_hold(tmp_path: Path) -> None:
         MFQ.load_from_checkpoint(tmp_path / "it.ckpt")
     loaded = MFQ.load_from_checkpoint(tmp_path / "it.ckpt", exploration=Mine(0.4, 0.1))
     assert loaded.exploration == Mine(0.4, 0.1)
-    with pytest.raises(ValueError, match="exploration must be plain data to be saved"):
-        agent.save(tmp_path)
+    for refuses in (partial(agent.save, tmp_path), agent.check_saved):
+        with pytest.raises(ValueError, match="exploration must be plain data to be saved"):
+            refuses()
 
 
 def test_a_checkpoint_runs_no_file_that_it_names(tmp_path: Path) -> None:

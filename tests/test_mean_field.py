@@ -1,5 +1,6 @@
 """Equations 10 to 12 against numbers worked by hand, loops, and limits."""
 
+from collections.abc import Callable
 from math import exp, log
 
 import pytest
@@ -12,6 +13,7 @@ from mfmarl.mean_field import (
     action_counts,
     boltzmann_policy,
     boltzmann_value,
+    frequencies,
     mean_action,
     mean_field_value,
     mean_policy,
@@ -118,3 +120,30 @@ def test_values_by_hand() -> None:
     torch.testing.assert_close(boltzmann_value(values, 1.0), torch.tensor([0.75 * log(3), 2.0]))
     torch.testing.assert_close(boltzmann_value(values, 0.0), torch.tensor([log(3), 2.0]))
     torch.testing.assert_close(boltzmann_value(values, 1e9), torch.tensor([log(3) / 2, 2.0]))
+
+
+def test_the_living_are_counted_and_their_frequencies_are_zero_where_nobody_is() -> None:
+    actions = torch.tensor([[[2, 0, 2, 1]], [[1, 1, 0, 0]], [[0, 2, 0, 0]]])
+    alive = torch.tensor([[[True, True, True, False]], [[False] * 4], [[False, True, False, False]]])
+    counts = action_counts(actions, 3, alive)
+    assert counts.tolist() == [[[1.0, 0.0, 2.0]], [[0.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
+    whatever = torch.tensor([0, 7]), 1, torch.tensor([True, False])  # what the dead chose is not looked at
+    assert action_counts(*whatever).tolist() == [1.0]
+    torch.testing.assert_close(
+        frequencies(counts), torch.tensor([[[1 / 3, 0.0, 2 / 3]], [[0.0] * 3], [[0.0, 0.0, 1.0]]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_action(torch.tensor([0]), torch.ones(1, 2), 1), "agents must be at least 2, .* got 1"),
+        (lambda: mean_policy(torch.ones(3, 1, 4)), "agents must be at least 2, .* got 1"),
+        (lambda: boltzmann_policy(torch.zeros(2), -0.5), "temperature must be at least 0, got -0.5"),
+        (lambda: boltzmann_value(torch.zeros(2), -0.5), "temperature must be at least 0, got -0.5"),
+        (lambda: boltzmann_value(torch.zeros(2), float("nan")), "temperature must be at least 0, got nan"),
+    ],
+)
+def test_what_the_equations_do_not_define_is_refused(call: Callable[[], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        call()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from mfmarl.algorithms.optimizers import Adam, step_of
+from mfmarl.algorithms.optimizers import Adam, adam, gradient_descent, step_of
 
 Change = Callable[[torch.optim.Adam, int], object]
 
@@ -112,3 +112,10 @@ def test_a_step_that_is_not_as_written_is_made() -> None:
     step_of(replaced)()
     assert called == ["own", "replaced"]
     assert parameter.max() < 0.9
+
+
+@pytest.mark.parametrize("make", [adam, gradient_descent])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_learning_rate_that_is_not_positive_is_refused(make: Callable[..., object], rate: float) -> None:
+    with pytest.raises(ValueError, match=f"^actors must be positive, got {rate}$"):
+        make([nn.Parameter(torch.ones(3))], rate, "actors")

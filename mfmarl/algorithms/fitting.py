@@ -38,7 +38,8 @@ class Fitting(pl.Callback):
             check_start(pl_module)
             if pl_module.always_saved:
                 pl_module.check_saved()  # type: ignore[operator]
-            limit_epochs(trainer)
+            if not trainer.datamodule.steps_played:  # type: ignore[attr-defined]
+                limit_epochs(trainer)  # before optimizers and schedulers are made: they may ask how long training is
             # Lightning drops `monitor` under manual optimization, and asks the module for its optimizers just once.
             pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]
 
@@ -58,6 +59,10 @@ class Fitting(pl.Callback):
                 raise ValueError(f"interval of ReduceLROnPlateau must be epoch, got {config.interval}")
         kept = ("scheduler", "name", "interval", "frequency")
         return list(optimizers), [{name: getattr(config, name) for name in kept} for config in self.schedulers]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Limit the epochs to those that are left, now that a checkpoint, if there is one, says what was played."""
+        limit_epochs(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Watch the optimizers, whoever calls `step`; say so if rounds are left out."""
