@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.actor_critic import AC, MAAC
 from mfmarl.algorithms.frequency_maximum import FMQ, RecFMQ
+from mfmarl.algorithms.optimizers import adam
 from mfmarl.algorithms.q_learning import IL, MFQ
 from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.neighbourhood import Graph
@@ -244,17 +245,16 @@ def test_the_policy_that_plays_is_of_the_last_update() -> None:
             lambda: IL(SMALL, [2**61]),
             r"seeds must be distinct, at least 0 and below 2\^61, got \[2305843009213693952\]",
         ),
-        (lambda: IL(SMALL, [0], learning_rate=0.0).configure_optimizers(), "learning_rate must be positive, got 0.0"),
-        (
-            lambda: AC(SMALL, [0], actor_learning_rate=-1.0).configure_optimizers(),
-            "actor_learning_rate must .*, got -1.0",
-        ),
+        (lambda: IL(SMALL, [0], learning_rate=0.0), "learning_rate must be positive, got 0.0"),
+        (lambda: AC(SMALL, [0], actor_learning_rate=-1.0), "actor_learning_rate must .*, got -1.0"),
+        (lambda: AC(SMALL, [0], critic_learning_rate=0.0), "critic_learning_rate must .*, got 0.0"),
+        (lambda: adam([nn.Parameter(torch.ones(1))], 0.0, "my_rate"), "my_rate must be positive, got 0.0"),
         (lambda: MAAC(SMALL, [0], hidden=()), r"hidden must name at least one width, got \(\)"),
         (
             lambda: IL(CLIMBING, [0], hidden=None, embedding="none"),
             "embedding must be one-hot for a table .*, got 'none'",
         ),
-        (lambda: IL(CLIMBING, [0], hidden=None, learning_rate=0.0).configure_optimizers(), ".* positive, got 0.0"),
+        (lambda: IL(CLIMBING, [0], hidden=None, learning_rate=0.0), ".* positive, got 0.0"),
         (lambda: FMQ(SMALL, [0], heuristic_weight=-1.0), "heuristic_weight must be at least 0, got -1.0"),
         (lambda: RecFMQ(SMALL, [0], frequency_rate=0.0), r"frequency_rate must be in \(0, 1\], got 0.0"),
         (lambda: RecFMQ(SMALL, [0], frequency_rate=1.1), r"frequency_rate must be in \(0, 1\], got 1.1"),

@@ -433,7 +433,7 @@ def test_one_seed_alone(name: str) -> None:
     with pytest.raises(ValueError, match=r"^seeds must be distinct, at least 0"):
         cls(GAME, (-1,))
     with pytest.raises(ValueError, match=r"^learning_rate must be positive, got 0\.0$"):
-        make(name, learning_rate=0.0).configure_optimizers()
+        make(name, learning_rate=0.0)
 
 
 def test_the_settings_are_those_of_the_appendix() -> None:

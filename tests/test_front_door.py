@@ -407,6 +407,19 @@ def test_trained_armies_and_spins_are_returned_on_request() -> None:
     assert spins.q_table.any()
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "game", "more"),
+    [(MFQ, GAME, SMALL), (BattleMFQ, Battle(2), {"steps": 1, "evaluations": 1}), ("ac", GAME, SMALL)],
+)
+def test_what_an_algorithm_refuses_is_refused_before_there_are_folders(
+    algorithm: Any, game: Any, more: dict[str, Any], tmp_path: Path
+) -> None:
+    rate = "actor_learning_rate" if algorithm == "ac" else "learning_rate"
+    with pytest.raises(ValueError, match=f"^{rate} must be positive, got -1.0$"):
+        train(algorithm, game, [0], out=tmp_path / "out", **{**more, rate: -1.0})
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_no_file_could_hold_is_refused_before_training() -> None:
     class Local(MFQ):
         """Inside a function."""

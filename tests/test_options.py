@@ -337,6 +337,8 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         (f"--seed {2**60}", "seed: got 1152921504606846976, allowed is less than 2^60"),
         ("--config {unknown}", "typo"),
         ("--config {negative}", "seed: got -3"),
+        ("--conf {negative}", "unrecognized arguments: --conf"),
+        ("--algo il", "unrecognized arguments: --algo il"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_values, made
 from mfmarl.algorithms.descent import by_autograd, descend, follower
-from mfmarl.algorithms.optimizers import adam
+from mfmarl.algorithms.optimizers import adam, positive
 from mfmarl.custom import given_class, is_ours
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.neighbourhood import Army, Neighbourhood
@@ -79,7 +79,7 @@ class BattleAgent(Agent):
             raise ValueError(f"seeds must be one seed for Battle, got {list(seeds)}")
         check_discount(discount)
         check_rate("opponent_rate", opponent_rate)
-        self.learning_rate, self.discount = learning_rate, discount
+        self.learning_rate, self.discount = positive(learning_rate), discount
         self.opponent_rate = opponent_rate
         self.neighbourhood = neighbourhood
         (self.start_generator,) = generators(seeds, "start")

@@ -20,7 +20,7 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str
     Raises:
         ValueError: a learning rate that is not positive.
     """
-    return Adam(_trainable(parameters), _positive(learning_rate, argument))
+    return Adam(_trainable(parameters), positive(learning_rate, argument))
 
 
 def gradient_descent(
@@ -30,7 +30,7 @@ def gradient_descent(
 
     Arguments and errors as of `adam`.
     """
-    return torch.optim.SGD(_trainable(parameters), lr=_positive(learning_rate, argument))
+    return torch.optim.SGD(_trainable(parameters), lr=positive(learning_rate, argument))
 
 
 class Adam(torch.optim.Adam):
@@ -131,7 +131,12 @@ def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _positive(value: float, argument: str) -> float:
+def positive(value: float, argument: str = "learning_rate") -> float:
+    """The value of an argument, as which an agent's constructor knows it.
+
+    Raises:
+        ValueError: it is not positive.
+    """
     if not value > 0:
         raise ValueError(f"{argument} must be positive, got {value}")
     return value

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.optimizers import adam, gradient_descent, trained
+from mfmarl.algorithms.optimizers import adam, gradient_descent, positive, trained
 from mfmarl.algorithms.stateless import Gradients, StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
@@ -53,7 +53,7 @@ class IL(StatelessAgent):
     ) -> None:
         super().__init__(environment, seeds, **general)
         check_exploration(exploration)
-        self.learning_rate = learning_rate
+        self.learning_rate = positive(learning_rate)
         self.exploration = exploration
         self.network = self.make_network(hidden, embedding, start_bias)
         self.target = deepcopy(self.network).requires_grad_(False)

@@ -158,7 +158,7 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     with code 0 after --help and --print_config.
     """
     summary = (sys.modules[options.__module__].__doc__ or options.__doc__ or "").strip().split("\n\n")[0]
-    parser = ArgumentParser(exit_on_error=False, description=summary)
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=summary)
     parser.add_argument("--config", action="config", help=CONFIG)
     types, docs = typing.get_type_hints(options), field_docs(options)
     what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
@@ -186,7 +186,7 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
     Raises:
         ValueError: one line that says what was got and what is allowed.
     """
-    parser = ArgumentParser(exit_on_error=False, description=description)
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=description)
     parser.add_argument("--config", action="config", help=CONFIG)
     types, docs = typing.get_type_hints(options), field_docs(options)
     for option in dataclasses.fields(options):  # type: ignore[arg-type]
