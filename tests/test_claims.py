@@ -18,6 +18,8 @@ from mfmarl.claims import battle, gaussian_squeeze, ising, theory, wording
 from mfmarl.claims.tables import Tables, smaller
 from mfmarl.claims.wording import brief, in_words, least_p, listed, most, p_of, percent
 from mfmarl.evaluation.comparisons import (
+    MOST,
+    _within_reach,
     armies_needed,
     exchange_test,
     holm,
@@ -314,6 +316,8 @@ def test_runs_that_would_decide_do_so_as_often_as_is_said() -> None:
     assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.5))
     assert math.isnan(runs_needed_of_mean(Interval(0.5, 0.4, 0.6), 5, 0.501)), "out of reach"
     assert runs_needed_of_mean(Interval(0.95, 0.89, 0.955), 8, 0.9) == 9, "more than those that did not decide"
+    assert _within_reach(MOST) == MOST
+    assert math.isnan(_within_reach(MOST + 0.5))
     assert 368 <= runs_needed_of_share(0, 0.01) <= 1.02 * 368  # likewise, but beyond 200 in steps of a fiftieth
     with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
         runs_needed_of_share(0, 0.1, 95)

@@ -123,6 +123,7 @@ def test_magnetisation_is_the_mean_spin_of_one_tensor_or_several() -> None:
 def test_agents_and_actions() -> None:
     assert (Ising().size, Ising().agents, Ising().actions) == (20, 400, 2)
     assert (Ising(3).agents, Ising(6).agents, Ising(4096).agents) == (9, 36, 2**24)
+    assert Ising(np.int64(3)) == Ising(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [2, 0, -4, 4.0, 4097, 10**15, True, "8", None])

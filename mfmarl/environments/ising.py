@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mfmarl.custom import check_fields
-from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size
+from mfmarl.environments.ising_arguments import check_size, checked_coupling, checked_finite
 
 LARGEST_SIZE = 4096  # 17 million spins, of which each run has a byte, a table of Q and sums of them
 
@@ -40,7 +40,7 @@ class Ising:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        checked_size(self.size, 3, LARGEST_SIZE)
+        check_size(self.size, 3, LARGEST_SIZE)
         checked_finite("field", self.field)
         checked_coupling(self.coupling)
         if self.actions != 2:

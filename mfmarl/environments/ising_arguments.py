@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from math import isfinite
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 SMALLEST_TEMPERATURE, LARGEST_TEMPERATURE = 1e-30, 1e30  # float32 still holds energies divided by it, and itself
 
 
-def checked_size(size: int, smallest: int, largest: int | None = None, *, even: bool = False) -> int:
-    """The size L of a torus, or a ValueError: an int from `smallest` to `largest`, even where asked."""
-    asked = f"{'an even' if even else 'an'} integer of at least {smallest}"
-    asked += "" if largest is None else f" and at most {largest}"
-    if type(size) is not int or size < smallest or (largest is not None and size > largest) or (even and size % 2):
+def check_size(size: Any, smallest: int, largest: int | None = None, *, even: bool = False) -> None:
+    """Raise ValueError unless the size L of a torus is an integer from `smallest` to `largest`, even where asked."""
+    is_one = isinstance(size, Integral) and not isinstance(size, bool)
+    if not is_one or size < smallest or (largest is not None and size > largest) or (even and size % 2):
+        asked = f"{'an even' if even else 'an'} integer of at least {smallest}"
+        asked += "" if largest is None else f" and at most {largest}"
         raise ValueError(f"size must be {asked}, got {size!r}")
-    return size
 
 
 def temperature_array(temperature: ArrayLike) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, checked_size, temperature_array
+from mfmarl.environments.ising_arguments import check_size, checked_coupling, checked_finite, temperature_array
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -95,7 +95,7 @@ def enumerate_states(size: int, field: float = 0.0, coupling: float = 1.0) -> St
     Raises:
         ValueError: another size, or a field or coupling that is not finite.
     """
-    checked_size(size, 3, 4)
+    check_size(size, 3, 4)
     checked_finite("field", field)
     checked_finite("coupling", coupling)
     lattices = _lattices(size)
@@ -122,7 +122,7 @@ def synchronous_correlation(size: int, temperature: float, coupling: float = 1.0
     Raises:
         ValueError: another size, or a temperature or coupling that is not positive and finite.
     """
-    checked_size(size, 3, 4)
+    check_size(size, 3, 4)
     temperature_array(temperature)
     checked_coupling(coupling)
     sums = np.abs(_neighbour_sums(_lattices(size)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ellipkm1
 
-from mfmarl.environments.ising_arguments import checked_coupling, checked_size, temperature_array
+from mfmarl.environments.ising_arguments import check_size, checked_coupling, temperature_array
 
 Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
@@ -97,7 +97,7 @@ def kaufman_energy(size: int, temperature: Numbers, coupling: float = 1.0) -> Nu
     Raises:
         ValueError: another size, or a temperature or coupling that is not positive and finite.
     """
-    checked_size(size, 4, even=True)
+    check_size(size, 4, even=True)
     ratio = _ratio(temperature, coupling)
     slope = _log_derivative(size, ratio.reshape(-1, 1)).reshape(ratio.shape)
     energy = -1 / np.tanh(ratio) - slope / size**2
