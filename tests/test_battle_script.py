@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
+from mfmarl.tournament import recording
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.schedule import Fixture
 from reproduce import battle
@@ -203,8 +205,15 @@ def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsy
 
 
 def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
-    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told, write = [], recording.write
+
+    def spied(battle: Replay, path: Path, kind: recording.Kind, *words: Any) -> tuple[Path, Path]:
+        told.append(words)
+        return write(battle, path, kind, *words)
+
+    monkeypatch.setattr(recording, "write", spied)
     out, folder = str(results), results / "replays"
     assert main(lambda: battle.run(["--out", out, "--replay", "mf-q-4-seed-3", "rush", "--seed", "5"])) == 0
     stem = folder / "mf-q-4-seed-3-v-rush-battle-5"
@@ -214,6 +223,9 @@ def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
     again = tmp_path / "replays" / stem.name
     assert main(lambda: battle.run(["--out", str(tmp_path), "--replay", str(written[0])])) == 0
     assert again.with_suffix(".gif").read_bytes() == written[1].read_bytes()
+    shutil.copy(written[0], tmp_path / "renamed.npz")
+    assert main(lambda: battle.run(["--out", str(tmp_path), "--replay", str(tmp_path / "renamed")])) == 0
+    assert told == [(("MF-Q, seed 3", "rush"), "sampled")] * 2 + [(("blue", "orange"), None)]
     shutil.rmtree(folder)
 
 
