@@ -104,6 +104,15 @@ def test_final_rewards_show_every_seed_and_the_summary() -> None:
     assert [tick.get_text() for tick in panel.get_yticklabels()] == ["IL", "MF-Q", "Mine"]
 
 
+@pytest.mark.parametrize("schedules", [1, 3])
+def test_study_says_below_its_last_row_what_is_shown(schedules: int) -> None:
+    cell = study_frame().query("schedule == '1 to 0.01'")
+    frame = pd.concat([cell.assign(schedule=f"{start} to 0.01") for start in range(schedules)])
+    panels = figures.study(frame).axes
+    assert len(panels) == 2 * schedules
+    assert [bool(axes.get_xlabel()) for axes in panels] == [False] * 2 * (schedules - 1) + [True] * 2
+
+
 def test_study_draws_whatever_levels_occur() -> None:
     figure = figures.study(study_frame())
     assert [axes.get_title() for axes in figure.axes] == [
