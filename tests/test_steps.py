@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,20 +71,6 @@ Path(__file__).with_suffix('.met').touch()
 while not all(Path(__file__).with_name(f'{name}.met').exists() for name in sys.argv[1:]):
     time.sleep(0.05)
 """
-
-
-@pytest.fixture(autouse=True)
-def limit() -> Iterator[None]:
-    """A minute for each test: who waits for ever fails."""
-
-    def over(*_: object) -> None:
-        raise AssertionError("it does not end")
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
