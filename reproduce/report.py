@@ -273,6 +273,7 @@ PROVENANCE = {
     "Gaussian Squeeze: started near action 0": "gaussian_squeeze/informed_start",
     "Gaussian Squeeze: budget, embedding, mean action": "gaussian_squeeze/sensitivity",
     "Gaussian Squeeze: as many joint steps": "gaussian_squeeze/joint_steps",
+    "Gaussian Squeeze: where FMQ's temperature ends": "gaussian_squeeze/fmq_temperature",
     "Gaussian Squeeze: scaling": "gaussian_squeeze/scaling",
     "Ising": "ising",
     "Battle": "battle",

@@ -22,6 +22,7 @@ CALLS = {
     "gaussian_squeeze/exploration": "--study exploration",
     "gaussian_squeeze/informed_start": "--study informed-start",
     "gaussian_squeeze/joint_steps": "--study joint-steps",
+    "gaussian_squeeze/fmq_temperature": "--study fmq-temperature",
     "gaussian_squeeze/scaling": "--scale-target",
     "ising": "",
     "battle": "",

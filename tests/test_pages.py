@@ -256,6 +256,8 @@ CHANGES = {
     "results/gaussian_squeeze/sensitivity/study.csv": ("greedy_reward", "sensitivity"),
     "results/gaussian_squeeze/joint_steps/summary.csv": ("greedy", "joint-steps"),
     "results/gaussian_squeeze/joint_steps/study.csv": ("greedy_reward", "joint-steps"),
+    "results/gaussian_squeeze/fmq_temperature/summary.csv": ("greedy", "fmq-temperature"),
+    "results/gaussian_squeeze/fmq_temperature/study.csv": ("greedy_reward", "fmq-temperature"),
     "results/gaussian_squeeze/scaling/summary.csv": ("greedy", "scaling"),
     "results/ising/summary.csv": ("order_parameter", "agreement"),
     "results/ising/crossings.csv": ("estimate", "crossings"),

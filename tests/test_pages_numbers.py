@@ -19,10 +19,12 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.evaluation.comparisons import POWER
 from mfmarl.evaluation.tables import only
+from mfmarl.exploration import Boltzmann
 from mfmarl.files import read_csv
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from reproduce import battle as battle_script
+from reproduce.gaussian_squeeze import SETTINGS
 from tests.pages import ROOT
 
 RESULTS = ROOT / "results"
@@ -185,6 +187,27 @@ def test_what_the_page_says_of_as_many_joint_steps() -> None:
     finals = [each.groupby("seed")["greedy_reward"].mean() for each in ends]
     assert stats.mannwhitneyu(*finals).pvalue > 0.2
     assert [(each > 0.95 * GaussianSqueeze(1000).optimum()[1]).sum() for each in finals] == [1, 1]
+
+
+def test_what_the_page_says_of_where_the_temperature_of_fmq_ends() -> None:
+    runs = table("gaussian_squeeze/fmq_temperature/study.csv")
+    best = runs["agents"].map({agents: GaussianSqueeze(agents).optimum()[1] for agents in (500, 1000)})
+    runs = runs.assign(share=runs["greedy_reward"] / best)
+    text = page_of("gaussian_squeeze")
+    schedule = SETTINGS["appendix"].exploration("fmq", 500)
+    assert isinstance(schedule, Boltzmann)
+    assert [schedule.temperature(step) - schedule.end > 1 for step in (1151, 1152)] == [True, False]
+    assert "falls to 1 within 1,152 of the run's 120,000 or 60,000 joint steps" in text
+    assert runs.groupby("agents")["step"].max().to_dict() == {500: 120_000, 1000: 60_000}
+    assert runs[runs["min_temp"] == 0]["share"].max() < 0.01
+    hot = runs[(runs["min_temp"] == 1) & (runs["agents"] == 500)]
+    assert "the mean rises to at most 0.13 for moments after step 70 thousand" in text
+    means = hot.groupby("step")["share"].mean()
+    assert round(means.max(), 2) == 0.13
+    assert means.loc[:70_000].max() < 0.01
+    last = pd.concat([late(own) for _, own in runs.groupby("agents")])
+    ends = last.groupby(["min_temp", "agents", "seed"])["share"].mean()
+    assert [round(end, 1) for end in ends if end > 0.01] == [0.1], "one seed at 0.1"
 
 
 def test_what_the_page_says_of_mf_ac_fed_noise() -> None:

@@ -139,6 +139,13 @@ CALLS = (
         "joint_steps",
         quick="--study joint-steps --agents 100",
     ),
+    Call(
+        "gaussian_squeeze",
+        "--study fmq-temperature --agents 500 1000 --seeds 8",
+        "FMQ, by where its temperature ends",
+        "fmq_temperature",
+        quick="--study fmq-temperature --agents 100",
+    ),
     Call("gaussian_squeeze", "--scale-target", "up to a million agents", "scaling", quick="--scale-target"),
     Call("ising", "", "every Ising figure, 16 seeds", jobs="-seeds-0-", quick="", claims="IS-1 IS-2 IS-3"),
     Call(
