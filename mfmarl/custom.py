@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Base = TypeVar("Base")
 
-FILE_MODULE = "mfmarl_custom_"  #: how the modules of such files are called; no import finds them.
+FILE_MODULE = "mfmarl_custom_"  #: begins the names of the modules of such files; no import finds them.
+LOADED_FROM = "__mfmarl_sources__"  #: the attribute of such a module that tells the `sources` it was made from.
 # Packages whose code counts in a job by its version, or not at all.
 KNOWN = {"mfmarl", "torch", "pytorch_lightning", "lightning_fabric", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
@@ -28,6 +29,8 @@ def is_in_file(name: str) -> bool:
 
 def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
     """The class that `path/to/file.py:Class` names; the file is run, and may import modules that lie beside it.
+
+    A file that has not changed since, nor any module beside it that it imports, is not run again.
 
     Args:
         what: is looked for, for errors.
@@ -42,15 +45,8 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
     if not os.path.isfile(path):
         raise ValueError(f"{what} {name!r}: there is no file {path}")
     make_importable(what, name, Path(path))
-    module_name = f"{FILE_MODULE}{Path(path).stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
     try:
-        with staying_here():
-            spec.loader.exec_module(module)
+        module = module_of_file(path)
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and type(error) is not SystemExit:
             raise  # a signal arrived, see `jobs.signals`
@@ -61,6 +57,33 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
         allowed = f"{base.__module__}.{base.__qualname__}"
         raise ValueError(f"{what} {name!r}: {class_name} must be a subclass of {allowed} in {path}")
     return found
+
+
+def module_of_file(path: str) -> ModuleType:
+    """The module that a file makes; the file is run, unless it was and nothing that it rests on has changed."""
+    contents = sources(Path(path))
+    place = hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:8]
+    name = f"{FILE_MODULE}{place}_{Path(path).stem}"
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, LOADED_FROM, None) == contents:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with staying_here():
+        spec.loader.exec_module(module)
+    setattr(module, LOADED_FROM, contents)
+    return module
+
+
+def name_without_place(cls: type) -> str:
+    """Module and name of a class; of one in a file the same wherever the file lies."""
+    module = cls.__module__
+    if module.startswith(FILE_MODULE):
+        module = FILE_MODULE + module.removeprefix(FILE_MODULE).partition("_")[2]
+    return f"{module}.{cls.__qualname__}"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A custom method: a file, and its name on the command line."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.algorithms.q_learning import MFQ
-from mfmarl.custom import constructor_keywords, helpers
+from mfmarl.custom import constructor_keywords, helpers, name_in_file, name_without_place, with_its_file
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
@@ -150,6 +151,43 @@ def test_a_module_beside_the_file_is_imported_and_counts(tmp_path: Path) -> None
     helped(tmp_path, "helper_of_mine", 1.0)
     (tmp_path / "not_imported.py").write_text("1")
     assert with_help.fingerprint == before
+
+
+def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> None:
+    names = []
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        text = f"from mfmarl import MFQ\nclass Mine(MFQ):\n    number = {number}\nclass Only{number}:\n    pass\n"
+        (tmp_path / folder / "mine.py").write_text(text)
+        names.append(f"{tmp_path / folder / 'mine.py'}:Mine")
+    classes: list[Any] = [algorithm_class(name, "stateless") for name in names]
+    assert [cls.number for cls in classes] == [0, 1]
+    assert [name_in_file(cls) for cls in classes] == names
+    assert [{each.__name__ for each in with_its_file(cls)} for cls in classes] == [
+        {"Mine", "MFQ", "Only0"},
+        {"Mine", "MFQ", "Only1"},
+    ]
+    assert [vars(sys.modules[cls.__module__])["Mine"] for cls in classes] == classes
+    # Wherever the folder lies: what tells jobs apart does not name it.
+    assert {name_without_place(cls) for cls in classes} == {"mfmarl_custom_mine.Mine"}
+    assert name_without_place(MFQ) == "mfmarl.algorithms.q_learning.MFQ"
+
+
+def test_a_file_is_run_again_only_if_it_or_what_it_imports_has_changed(tmp_path: Path) -> None:
+    name = helped(tmp_path, "helper_of_three", 1.0)
+    first = algorithm_class(name, "stateless")
+    assert algorithm_class(name, "stateless") is first
+    helped(tmp_path, "helper_of_three", 2.0)
+    second = algorithm_class(name, "stateless")
+    assert second is not first
+    file = tmp_path / "mine.py"
+    text = file.read_text()
+    file.write_text(f"{text}raise RuntimeError('halfway')\n")
+    for _ in range(2):  # what failed is no module to come back to
+        with pytest.raises(ValueError, match="does not load: RuntimeError: halfway"):
+            algorithm_class(name, "stateless")
+    file.write_text(text)
+    assert issubclass(algorithm_class(name, "stateless"), MFQ)
 
 
 def test_two_modules_of_one_name_are_not_confused(tmp_path: Path) -> None:

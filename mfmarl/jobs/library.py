@@ -27,6 +27,7 @@ from mfmarl.custom import (
     is_in_file,
     is_ours,
     name_in_file,
+    name_without_place,
     sources,
     staying_here,
 )
@@ -332,7 +333,7 @@ def sources_of(classes: Iterable[type]) -> dict[str, str]:
     bases = {base for cls in classes for base in cls.__mro__}
     found: dict[str, str] = {}
     for base in sorted((base for base in bases if base.__module__.partition(".")[0] not in KNOWN), key=str):
-        name = f"{base.__module__}.{base.__qualname__}"
+        name = name_without_place(base)
         try:
             file = Path(inspect.getfile(base))
             digests = sources(file)
