@@ -172,8 +172,22 @@ def test_bad_graphs_are_refused(neighbours: tuple[tuple[int, ...], ...]) -> None
         Graph(neighbours)
 
 
-def test_an_iterated_fixed_point_is_of_all_others_alone() -> None:
-    with pytest.raises(ValueError, match=r"fixed_point must be one-shot with Slow\(.*\): iterated is of all others"):
-        train(
-            MFQ, GAME, [0], steps=4, evaluations=1, samples_per_update=5, neighbourhood=Slow(), fixed_point="iterated"
-        )
+@pytest.mark.parametrize("other", [Slow(), Noise(), Army()])
+def test_an_iterated_fixed_point_is_of_all_others_alone(other: Neighbourhood) -> None:
+    running: dict[str, Any] = {"steps": 4, "evaluations": 1, "samples_per_update": 5, "fixed_point": "iterated"}
+    name = type(other).__name__
+    with pytest.raises(ValueError, match=rf"fixed_point must be one-shot with {name}\(.*\): iterated is of all others"):
+        train(MFQ, GAME, [0], neighbourhood=other, **running)
+    train(MFQ, GAME, [0], neighbourhood=Neighbourhood(same_step=True), **running)
+
+
+def test_noise_stands_for_the_sum_of_all_actions() -> None:
+    actions = torch.tensor([[0, 0, 2, 1]])
+    step = JointStep(actions, 3, torch.rand(1, 3, generator=torch.Generator().manual_seed(0)), None)
+    [given] = Noise().mean_action(step)
+    torch.testing.assert_close(given.sum(-1), torch.ones(4))
+    own = torch.nn.functional.one_hot(actions[0], 3)
+    point = (given * 3 + own) / 4
+    torch.testing.assert_close(point, point[:1].expand(4, 3))
+    assert (point > 0).all()
+    assert given.min() >= -1 / 3

@@ -172,7 +172,7 @@ class MFQ(IL):
             ValueError: `iterated` with a neighbourhood that is not Eq. 11.
         """
         neighbourhood = self.trainer.datamodule.neighbourhood  # type: ignore[attr-defined]
-        if self.iterations and not neighbourhood.follows_from_total:
+        if self.iterations and not neighbourhood.is_of_all_others:
             raise ValueError(f"fixed_point must be one-shot with {neighbourhood}: iterated is of all others alone")
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:

@@ -61,6 +61,11 @@ class Neighbourhood:
         """Whether the mean action is that of Eq. 11, with `total` for the sum: a subclass did not override it."""
         return type(self).mean_action is Neighbourhood.mean_action
 
+    @property
+    def is_of_all_others(self) -> bool:
+        """Whether the mean action is that of all others as they acted: a subclass changed neither it nor `total`."""
+        return self.follows_from_total and type(self).total is Neighbourhood.total
+
     def draws(self, agents: int, actions: int) -> int:
         """How many uniform draws a joint step takes."""
         return 0
@@ -81,7 +86,11 @@ class Neighbourhood:
 
 @dataclass(frozen=True)
 class Noise(Neighbourhood):
-    """A control: random numbers in place of the mean action, N times a point drawn evenly from the simplex."""
+    """A control: random numbers in place of the mean action.
+
+    N times a point p drawn evenly from the simplex stands for the sum of all actions. Each agent's own action a is
+    taken off, as in Eq. 11: it is given (N p - a) / (N - 1), whose entries add up to 1 and are at least -1 / (N - 1).
+    """
 
     def draws(self, agents: int, actions: int) -> int:
         """One an action."""
