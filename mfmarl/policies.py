@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Generator, Tensor, nn
@@ -80,6 +80,19 @@ class ActingAgent(Protocol):
         """Whether the class itself says how its army acts, greedily or not."""
         ...
 
+    @property
+    def chooses_itself(self) -> bool:
+        """Whether the class itself chooses actions by values when not greedily."""
+        ...
+
+    def action_values(self, network: nn.Module, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        """What a network gives as the class reads it, `[batch, 21]`."""
+        ...
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        """Actions by values and one draw each, after `step` rounds of self-play."""
+        ...
+
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
         """Actions of an army's living agents in one battle."""
         ...
@@ -143,16 +156,26 @@ class Policy:
             `[battles, agents]` int64, 0 for the dead.
 
         Raises:
-            ValueError: a mean action of another shape.
+            ValueError: a mean action of another shape, or another evaluation.
         """
+        check_evaluation(evaluation)
         check_mean_action(mean_action, alive)
         uniform = torch.stack([torch.rand(alive.shape[1], generator=generator) for generator in generators])[alive]
         transfer = self._transfer()
         seen = transfer.to_device([each[alive] for each in (views, features, mean_action)])
-        (outputs,) = transfer.to_host([self.network(*seen).float()])
+        (outputs,) = transfer.to_host([self.outputs(*seen)])
         actions = torch.zeros(alive.shape, dtype=torch.int64)
-        actions[alive] = outputs.argmax(-1) if evaluation == "greedy" else self.acting.choose(outputs, uniform)
+        actions[alive] = outputs.argmax(-1) if evaluation == "greedy" else self.choose(outputs, uniform)
         return actions
+
+    def outputs(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        """A number an action, `[batch, 21]` float32, of which the greatest is played greedily."""
+        values: Tensor = self.network(view, feature, mean_action).float()
+        return values
+
+    def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
+        """Actions `[batch]` int64 of sampled play by `outputs` and one draw `[batch]` each."""
+        return self.acting.choose(outputs, uniform)
 
     def _transfer(self) -> Transfer:
         """To where the network computes."""
@@ -244,6 +267,7 @@ class AgentsPolicy(Policy):
         """See Policy. A class that overrides `act` knows one way to act, which both evaluations are."""
         if not self.agent.acts_itself:
             return super().act(views, features, alive, mean_action, generators, evaluation)
+        check_evaluation(evaluation)
         check_mean_action(mean_action, alive)
         actions, transfer = torch.zeros(alive.shape, dtype=torch.int64), self._transfer()
         for battle, (living, generator) in enumerate(zip(alive, generators, strict=True)):
@@ -254,6 +278,16 @@ class AgentsPolicy(Policy):
                 (own,) = transfer.to_host([self.agent.act(0, view, feature, mean, draws, self.rounds)])
                 actions[battle, living] = own
         return actions
+
+    def outputs(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        """See Policy: what the agent's class makes of its network's outputs."""
+        return self.agent.action_values(self.network, view, feature, mean_action)
+
+    def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
+        """See Policy."""
+        if self.agent.chooses_itself:
+            return self.agent.choose(outputs, uniform, self.rounds)
+        return super().choose(outputs, uniform)
 
     def save(self, path: str | Path) -> None:
         """Write the file, weights as they are."""
@@ -297,6 +331,12 @@ def class_needed(about: Mapping[str, Any]) -> str:
     return "" if name in NETWORKS else name
 
 
+def check_evaluation(evaluation: str) -> None:
+    """Raise ValueError unless it is a way in which armies act when they no longer learn."""
+    if evaluation not in get_args(Evaluation):
+        raise ValueError(f"evaluation must be {' or '.join(get_args(Evaluation))}, got {evaluation!r}")
+
+
 def check_mean_action(mean_action: Tensor, alive: Tensor) -> None:
     """Raise ValueError unless there is one of each agent."""
     if mean_action.shape[:-1] != alive.shape:
@@ -314,7 +354,7 @@ class Scripted:
 
     def __init__(self, name: str) -> None:
         if name not in OPPONENTS:
-            raise ValueError(f"opponent must be one of {', '.join(OPPONENTS)}, got {name!r}")
+            raise ValueError(f"name must be one of {', '.join(OPPONENTS)}, got {name!r}")
         self.script = OPPONENTS[name]
 
     def act(
@@ -327,6 +367,7 @@ class Scripted:
         evaluation: Evaluation,
     ) -> Tensor:
         """See Policy; scripts have one way to act."""
+        check_evaluation(evaluation)
         return self.script(views, features, generators)
 
 

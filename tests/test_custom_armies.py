@@ -1,7 +1,7 @@
 """Custom methods of Battle play the tournament and the film as they trained."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -16,7 +16,7 @@ from mfmarl.environments.battle.game import ACTIONS, FEATURES
 from mfmarl.environments.battle.recorded import play
 from mfmarl.jobs.armies import policy_path
 from mfmarl.jobs.job import TrainingJob
-from mfmarl.policies import Acting, Policy
+from mfmarl.policies import Acting, Policy, Scripted
 from mfmarl.tournament.jobs import duel_job, lock_steps
 from mfmarl.tournament.recording import record
 from mfmarl.tournament.schedule import schedule
@@ -264,6 +264,64 @@ class TakesANetwork(BattleMFQ):
 def test_an_army_is_kept_whole_unless_it_is_one_of_our_networks_that_acts_in_one_of_our_ways() -> None:
     kept = {cls: cls(GAME, [0]).kept_whole for cls in (BattleMFQ, AtRandom, ActsSlowly, TakesANetwork)}
     assert kept == {BattleMFQ: False, AtRandom: False, ActsSlowly: True, TakesANetwork: True}
+
+
+class Biased(BattleMFQ):
+    """Reads its network's outputs with a bias that outweighs them."""
+
+    def action_values(self, network: nn.Module, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
+        values = super().action_values(network, view, feature, mean_action)
+        return values + 1e6 * (torch.arange(ACTIONS) == STAY)
+
+
+class Tosses(BattleMFQ):
+    """Chooses between two actions by its draw, from the first round on."""
+
+    heard: ClassVar[set[int]] = set()
+
+    def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
+        Tosses.heard.add(step)
+        assert outputs.shape == (len(uniform), ACTIONS)
+        return (uniform > 0.5).long()
+
+
+def actions_of(army: Policy | Scripted, evaluation: Any) -> Tensor:
+    """Of 400 living agents who see different things."""
+    own = torch.Generator().manual_seed(0)
+    views, features, mean = (torch.rand(1, 400, *shape, generator=own) for shape in ((13, 13, 7), (34,), (ACTIONS,)))
+    alive = torch.ones(1, 400, dtype=torch.bool)
+    return army.act(views, features, alive, mean, [torch.Generator().manual_seed(1)], evaluation)[0]
+
+
+def test_an_army_plays_by_the_values_that_its_class_makes_of_the_networks_outputs(tmp_path: Path) -> None:
+    _, [army] = train(Biased, GAME, [0], keep=True, **RUNNING)
+    army.save(tmp_path / "army.safetensors")
+    again = Policy.load(tmp_path / "army.safetensors", classes=[Biased])
+    for each in (army, again):
+        assert actions_of(each, "greedy").tolist() == [STAY] * 400
+        stayed = (actions_of(each, "sampled") == STAY).double().mean()
+        assert 0.9 < stayed < 1  # epsilon is 0.05
+
+
+def test_an_army_plays_as_its_class_chooses(tmp_path: Path) -> None:
+    Tosses.heard.clear()
+    _, [army] = train(Tosses, GAME, [0], keep=True, **RUNNING)
+    assert Tosses.heard == {0, 1}  # in training too
+    sampled = actions_of(army, "sampled")
+    assert set(sampled.tolist()) == {0, 1}
+    assert Tosses.heard == {0, 1, LAST_STEP}
+    assert not torch.equal(actions_of(army, "greedy"), sampled)  # the best action still
+
+
+@pytest.mark.parametrize("army", ["policy", "custom", "rush"])
+def test_an_army_knows_two_ways_to_act(army: str) -> None:
+    made = (
+        Scripted("rush")
+        if army == "rush"
+        else train(Stays if army == "custom" else "mf-q", GAME, [0], keep=True, **RUNNING)[1][0]
+    )
+    with pytest.raises(ValueError, match=r"^evaluation must be greedy or sampled, got 'Greedy'"):
+        actions_of(made, "Greedy")
 
 
 def test_kept_armies_of_a_custom_class_come_back() -> None:

@@ -259,7 +259,7 @@ def test_a_policy_that_changed_is_refused_and_makes_another_job(tmp_path: Path) 
     (tmp_path / "one.safetensors").unlink()
     with pytest.raises(ValueError, match=r"^armies: there is no file .*one\.safetensors$"):
         this.check()
-    with pytest.raises(ValueError, match=r"^opponent must be one of"):
+    with pytest.raises(ValueError, match=r"^name must be one of"):
         Army("stroll").check()
 
 

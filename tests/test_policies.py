@@ -182,7 +182,7 @@ def test_scripts_act_as_they_do(name: str) -> None:
 
 
 def test_an_unknown_script_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^opponent must be one of random, rush, got 'mf-q'$"):
+    with pytest.raises(ValueError, match=r"^name must be one of random, rush, got 'mf-q'$"):
         Scripted("mf-q")
 
 

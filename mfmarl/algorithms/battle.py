@@ -148,10 +148,15 @@ class BattleAgent(Agent):
         return self._overrides("act", "player")
 
     @property
+    def chooses_itself(self) -> bool:
+        """Whether a custom class overrides `choose`: by it its armies then act when not greedily."""
+        return self._overrides("choose")
+
+    @property
     def kept_whole(self) -> bool:
         """Whether a file must hold the whole agent, for its class to let it act: not only one of our networks."""
         ours = type(self.network) in NETWORKS.values() and type(self.acting) is Acting
-        return self.acts_itself or self._overrides("make_network") or not ours
+        return self._overrides("act", "player", "choose", "action_values", "make_network") or not ours
 
     def _overrides(self, *names: str) -> bool:
         return any(not is_ours(getattr(self, name)) for name in names)
@@ -176,8 +181,8 @@ class BattleAgent(Agent):
     def save(self, directory: str | Path) -> None:
         """Write the trained army, as policy.safetensors; `Policy.load` reads it.
 
-        Of a class that overrides `act`, `player` or `make_network` the file holds all parameters and buffers, the
-        constructor's arguments, and the name of the class, which must be given to load it.
+        Of a class that overrides `act`, `player`, `choose`, `action_values` or `make_network` the file holds all
+        parameters and buffers, the constructor's arguments, and the name of the class, which must be given to load it.
 
         Raises:
             ValueError: an argument that no file can hold, or such a class that no Trainer has trained.
@@ -287,12 +292,13 @@ class BattleIL(ReplayingAgent):
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Epsilon-greedy by the schedule; a class that overrides `acting` acts by that, from the first round on.
+        """Epsilon-greedy by the schedule; a class that overrides `acting` or `choose` acts by that from the start.
 
-        Who explores needs no action values: early in training that is nearly everyone. On a CPU they are spared.
+        Exploring agents need no action values, and early in training nearly all explore: a CPU does not compute them.
         """
-        # Of a GPU it would take longer to ask who explores than all values take.
-        if type(self).acting is not BattleIL.acting or view.device.type != "cpu":
+        # On a GPU it takes longer to find out who explores than to compute all values.
+        by_schedule = type(self).acting is BattleIL.acting and not self.chooses_itself
+        if not by_schedule or view.device.type != "cpu":
             return super().act(army, view, feature, mean_action, uniform, step)
         actions = self.exploration.explore(uniform, step, ACTIONS)
         greedy = actions < 0
@@ -316,7 +322,7 @@ class BattleIL(ReplayingAgent):
             after = (batch.next_view, batch.next_feature, batch.next_mean_action)
             next_values = self.action_values(self.target, *after)
             if self.double_q:  # the network chooses, the target network values
-                value = chosen(next_values, self.network(*after).argmax(-1))
+                value = chosen(next_values, self.action_values(self.network, *after).argmax(-1))
             else:
                 value = boltzmann_value(next_values, 0.0)
             td_target = batch.reward + self.discount * value * ~batch.terminal

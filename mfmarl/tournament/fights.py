@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import pandas as pd
 import torch
@@ -17,7 +16,7 @@ from mfmarl.custom import check_classes
 from mfmarl.environments.battle.game import Battle
 from mfmarl.jobs.computing import computing
 from mfmarl.jobs.execution import Hardware
-from mfmarl.policies import Evaluation, Policy, Scripted, load_army
+from mfmarl.policies import Evaluation, Policy, Scripted, check_evaluation, load_army
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.jobs import lock_steps
 from mfmarl.tournament.schedule import schedule
@@ -55,8 +54,7 @@ def fight(
     Raises:
         ValueError: an army that is none, or whose class was not given, no rounds, or another evaluation.
     """
-    if evaluation not in get_args(Evaluation):
-        raise ValueError(f"evaluation must be greedy or sampled, got {evaluation!r}")
+    check_evaluation(evaluation)
     check_classes(classes)
     armies = [_loaded(each, classes) for each in (army, opponent)]
     if environment is None:

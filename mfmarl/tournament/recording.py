@@ -9,7 +9,6 @@ write(replay, "results/battle/replays/mf-q-v-rush", "gif", ("MF-Q", "rush"))
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from mfmarl.custom import check_classes
 from mfmarl.environments.battle.battles import Battles
@@ -17,7 +16,7 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.figures.battle_film import film
 from mfmarl.figures.film import Kind, check_kind
-from mfmarl.policies import Evaluation, load_army
+from mfmarl.policies import Evaluation, check_evaluation, load_army
 from mfmarl.seeds import generators
 from mfmarl.tournament.duel import fight
 
@@ -45,8 +44,7 @@ def record(
     """
     if len(armies) != 2:
         raise ValueError(f"armies must be two, got {len(armies)}")
-    if evaluation not in get_args(Evaluation):
-        raise ValueError(f"evaluation must be {' or '.join(get_args(Evaluation))}, got {evaluation!r}")
+    check_evaluation(evaluation)
     if not 0 <= seed < 2**61:
         raise ValueError(f"seed must be in 0 .. 2^61 - 1, got {seed}")
     check_classes(classes)
