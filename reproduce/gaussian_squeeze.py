@@ -233,6 +233,15 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
         yield Cell({"algorithm": algorithm, "actor_rate": rate}, cell)
 
 
+def informed_start_long(algorithms: Sequence[str]) -> Iterator[Cell]:
+    """The same start under the appendix's values: its actors' rate, and its budget, 7.5 or 15 times that of the above."""
+    base = replace(APPENDIX, start_bias=4.0, seed_count=16)
+    for algorithm in algorithms:
+        stored = "noise" if algorithm.endswith("-noise") else base.stored_mean_action
+        labels: dict[str, Label] = {"algorithm": algorithm, "updates": APPENDIX.updates or 0}
+        yield Cell(labels, replace(base, stored_mean_action=stored))
+
+
 def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:
     """The appendix's values with as many joint steps as 100 agents have: for 1000 agents ten times those of `appendix`.
 
@@ -250,7 +259,10 @@ def fmq_temperature(algorithms: Sequence[str]) -> Iterator[Cell]:
         yield Cell({"algorithm": algorithm, "min_temp": end}, cell)
 
 
-STUDIES = {
+StudyName = Literal[
+    "sensitivity", "exploration", "informed-start", "informed-start-long", "joint-steps", "fmq-temperature"
+]
+STUDIES: dict[StudyName, Study] = {
     "sensitivity": Study(
         ("algorithm", "schedule", "steps", "embedding", "stored", "agents"),
         (500,),
@@ -266,6 +278,13 @@ STUDIES = {
         ("maac", "ac", "mf-ac", "mf-ac-noise"),
         informed_start,
         "sampled_reward",
+    ),
+    "informed-start-long": Study(
+        ("algorithm", "updates", "agents"),
+        (500, 1000),
+        ("ac", "mf-ac", "mf-ac-noise"),
+        informed_start_long,
+        "greedy_reward",
     ),
     "joint-steps": Study(("algorithm", "steps", "agents"), (1000,), ("il", "mf-q"), joint_steps, "greedy_reward"),
     "fmq-temperature": Study(("algorithm", "min_temp", "agents"), AGENTS, ("fmq",), fmq_temperature, "greedy_reward"),
@@ -286,10 +305,11 @@ class GaussianSqueezeOptions(Options):
     """The sum that is best; another than the paper's needs a custom --out."""
     sigma: float = 200.0
     """How far the sum may be from mu; another than the paper's needs a custom --out."""
-    study: Literal["sensitivity", "exploration", "informed-start", "joint-steps", "fmq-temperature"] | None = None
+    study: StudyName | None = None
     """In place of the learning curves, what decides the outcome: for IL and MF-Q epsilon, budget, id embedding and
-    stored mean action; for value methods their exploration and discount; for actor-critics their start and rate; for
-    IL and MF-Q with 1000 agents how many joint steps; for FMQ the end of its Boltzmann schedule."""
+    stored mean action; for value methods their exploration and discount; for actor-critics their start and rate, and
+    that start with the appendix's budget; for IL and MF-Q with 1000 agents how many joint steps; for FMQ the end of its
+    Boltzmann schedule."""
     scale_target: bool = False
     """Scale mu and sigma with the number of agents; without --agents a thousand to a million of them."""
 

@@ -196,7 +196,14 @@ def test_another_game_needs_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "cells"),
-    [("sensitivity", 32), ("exploration", 24), ("informed-start", 12), ("joint-steps", 4), ("fmq-temperature", 2)],
+    [
+        ("sensitivity", 32),
+        ("exploration", 24),
+        ("informed-start", 12),
+        ("informed-start-long", 3),
+        ("joint-steps", 4),
+        ("fmq-temperature", 2),
+    ],
 )
 def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: Path) -> None:
     words = ["--study", study, "--quick", "--agents", "20", "--out", str(tmp_path), *HERE]
@@ -205,7 +212,9 @@ def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: P
     assert len(read_csv(out / "study.csv")[[*STUDIES[study].keys]].drop_duplicates()) == cells
     assert read_csv(out / "summary.csv")["n"].eq(2).all()
     assert {"study.png", "study.pdf"} < set(written(out))
-    assert ("curves.png" in written(out)) == (study in ("informed-start", "joint-steps", "fmq-temperature"))
+    assert ("curves.png" in written(out)) == (
+        study in ("informed-start", "informed-start-long", "joint-steps", "fmq-temperature")
+    )
 
 
 @pytest.mark.slow
@@ -235,6 +244,8 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
     }
     assert fed["mf-ac-noise"] == replace(fed["mf-ac"], stored_mean_action="noise")
     appendix = SETTINGS["appendix"]
+    long = {labels["algorithm"]: settings for labels, settings in STUDIES["informed-start-long"].cells(["ac", "mf-ac"])}
+    assert set(long.values()) == {replace(appendix, start_bias=4.0, seed_count=16)}
     for labels, settings in STUDIES["joint-steps"].cells(["mf-q"]):
         assert settings == replace(appendix, updates=None, steps=settings.steps, seed_count=16)
         assert (
@@ -258,7 +269,8 @@ def test_a_study_varies_what_it_names_and_nothing_else() -> None:
         (["--settings", "fast"], "settings: got fast, allowed are appendix, calibrated"),
         (
             ["--study", "all"],
-            "study: got all, allowed is sensitivity or exploration or informed-start or joint-steps or fmq-temperature",
+            "study: got all, allowed is sensitivity or exploration or informed-start or informed-start-long "
+            "or joint-steps or fmq-temperature",
         ),
         (["--study", "exploration", "--algorithms", "ac"], "algorithms: got ac, allowed are il, fmq, rec-fmq, mf-q"),
         (["--study", "sensitivity", "--settings", "calibrated"], "which --study does not use"),
