@@ -151,7 +151,7 @@ CALLS = (
     Call(
         "ising",
         "--algorithms il mf-q --orders simultaneous released-code --seeds 32",
-        "more runs where they have two peaks",
+        "more runs where they are spread",
         jobs="-seeds-16-31$",
         claims="IS-1 IS-2 IS-3",
     ),
