@@ -59,12 +59,11 @@ def test_what_the_readme_says_of_its_example_and_of_seeds() -> None:
     assert f"The best reward is {best:.0f}; random play earns {uniform_share(100) * best:.0f}" in page("README.md")
     seeds = only(table("battle/curves.csv"), settings="appendix").groupby("agents")["seed"].nunique()
     words = {1: "one", 2: "two", 5: "five"}
-    said = f"{words[seeds[64]]} seeds with 64 agents, {words[seeds[8]]} with 8, and {words[seeds[144]]} with 144 and with 256"
+    many, small, large = (words[seeds[agents]] for agents in (64, 8, 144))
+    said = f"{many} seeds with 64 agents, {small} with 8, and {large} with 144 and with 256"
     assert seeds[144] == seeds[256]
     assert said in page("README.md")
-    assert f"{words[seeds[8]]} seeds of each method with 8 and {words[seeds[144]]} with 144 and 256" in page_of(
-        "battle"
-    )
+    assert f"{small} seeds of each method with 8 and {large} with 144 and 256" in page_of("battle")
 
 
 @pytest.mark.parametrize("name", ["README.md", "results/battle/README.md"])
