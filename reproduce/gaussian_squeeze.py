@@ -234,7 +234,7 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
 
 
 def informed_start_long(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """The same start under the appendix's values: its actors' rate, and its budget, 7.5 or 15 times that of the above."""
+    """The same start under the appendix's values, whose budget is 7.5 to 15 times that of the above."""
     base = replace(APPENDIX, start_bias=4.0, seed_count=16)
     for algorithm in algorithms:
         stored = "noise" if algorithm.endswith("-noise") else base.stored_mean_action
