@@ -102,11 +102,77 @@ class PaysTheFirst(Minority):
 
 @pytest.mark.parametrize(("game", "got"), [(PaysActions(), r"\[2, 3\]"), (PaysTheFirst(), r"\[5\]")])
 def test_other_rewards_are_refused_before_training(game: Minority, got: str) -> None:
-    message = rf"reward of {type(game).__name__} for 2 seeds must be \[2\], .* or \[2, 5\], one an agent, got {got}"
+    allowed = r"a tensor \[2\], .* or \[2, 5\], one an agent"
+    message = rf"reward of {type(game).__name__} for 2 seeds must be {allowed}, got Tensor {got}"
     with pytest.raises(ValueError, match=message):
         train(IL, game, [0], steps=4, evaluations=1)
     with pytest.raises(ValueError, match=message):
         ReplayDataModule(game, [0], steps=4, evaluations=1)
+
+
+@dataclass(frozen=True)
+class PaysInNumpy(Minority):
+    """Gives an array."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return super().reward(actions, noise).numpy()  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class TakesNoNoise(Minority):
+    """Forgets an argument."""
+
+    def reward(self, actions: Tensor) -> Tensor:  # type: ignore[override]
+        return super().reward(actions, actions)
+
+
+@dataclass(frozen=True)
+class MixesSeeds(Minority):
+    """Pays by the mean over all seeds."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return actions.double() - actions.double().mean()
+
+
+@dataclass(frozen=True)
+class DrawsLess(Minority):
+    """Draws no number of numbers."""
+
+    draws: int = -1
+
+
+@dataclass(frozen=True)
+class PaysNothingKnown(Minority):
+    """Pays what is no number, but not where all play alike, as when it is tried before training."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        paid = super().reward(actions, noise)
+        mixed = (actions.amin(-1) != actions.amax(-1)).unsqueeze(-1)
+        return paid.where(~mixed, torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("game", "message"),
+    [
+        (PaysInNumpy(), r"reward of PaysInNumpy for 2 seeds must be a tensor \[2\], .*, got ndarray \[2, 5\]"),
+        (TakesNoNoise(), "reward of TakesNoNoise must take actions and noise: too many positional arguments"),
+        (MixesSeeds(), "reward of MixesSeeds must be of each seed by itself, got another one for two seeds than for"),
+        (DrawsLess(), "draws must be a whole number of at least 0, got -1"),
+        (DrawsLess(draws="1"), "draws must be a whole number of at least 0, got '1'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_game_that_cannot_be_played_is_refused_in_one_line(game: Minority, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^environment: {message}"):
+        train(IL, game, [0], steps=4, evaluations=1)
+
+
+def test_a_reward_that_is_no_number_is_said_to_be_the_games() -> None:
+    data = ReplayDataModule(PaysNothingKnown(), [0], steps=20, evaluations=1, samples_per_update=10)
+    agent = IL(PaysNothingKnown(), [0], exploration=EpsilonGreedy(1.0, 1.0))
+    [play] = data.rounds()
+    message = "^reward of PaysNothingKnown is NaN or infinite in one of the joint steps 1 to 20$"
+    with pytest.raises(FloatingPointError, match=message):
+        list(play(agent))
 
 
 def test_two_agents_with_a_common_reward_are_told_from_two_with_their_own() -> None:

@@ -183,7 +183,21 @@ class ReplayDataModule(RoundsDataModule):
             self.steps_played += 1
             if due[step]:
                 yield from self._minibatches(policy, buffer, next(samples), due[step])
-        self.training_reward.update(torch.stack(rewards, 1).cpu())
+        self.training_reward.update(self._finite(torch.stack(rewards, 1)).cpu())
+
+    def _finite(self, rewards: Tensor) -> Tensor:
+        """The rewards `[seeds, steps, ...]` of the steps just played.
+
+        Raises:
+            FloatingPointError: one is NaN or infinite.
+        """
+        if not rewards.isfinite().all():
+            first = self.steps_played - rewards.shape[1] + 1
+            name = type(self.environment).__name__
+            raise FloatingPointError(
+                f"reward of {name} is NaN or infinite in one of the joint steps {first} to {self.steps_played}"
+            )
+        return rewards
 
     def evaluate(self, policy: Policy) -> dict[str, Tensor]:
         """Mean reward `[seeds]` of greedy play, of sampled play, and of training since the last evaluation.

@@ -1,5 +1,6 @@
 """Games as batched tensors, without learning. Stateless ones are functions; Battle keeps its engine."""
 
+from inspect import signature
 from typing import Protocol
 
 import torch
@@ -52,12 +53,21 @@ def pays_each_agent(environment: Environment) -> bool:
     """Whether a game pays each agent its own reward, in place of a common one.
 
     Raises:
-        ValueError: its rewards have neither shape.
+        ValueError: its rewards have neither shape, or those of one seed depend on another seed.
     """
-    agents = environment.agents
-    reward = environment.reward(torch.zeros(2, agents, dtype=torch.int64), torch.zeros(2, environment.draws))
+    agents, name = environment.agents, f"environment: reward of {type(environment).__name__}"
+    try:
+        signature(environment.reward).bind(actions := torch.zeros(2, agents, dtype=torch.int64), None)
+    except TypeError as error:
+        raise ValueError(f"{name} must take actions and noise: {error}") from error
+    actions[1] = environment.actions - 1
+    noise = torch.tensor([0.25, 0.75]).unsqueeze(-1).expand(2, environment.draws)
+    reward = environment.reward(actions, noise)
     shape = list(getattr(reward, "shape", ()))
-    if shape not in ([2], [2, agents]):
-        name, allowed = type(environment).__name__, f"[2], a common reward, or [2, {agents}], one an agent"
-        raise ValueError(f"environment: reward of {name} for 2 seeds must be {allowed}, got {shape}")
+    if not isinstance(reward, Tensor) or shape not in ([2], [2, agents]):
+        allowed = f"a tensor [2], a common reward, or [2, {agents}], one an agent"
+        raise ValueError(f"{name} for 2 seeds must be {allowed}, got {type(reward).__name__} {shape}")
+    alone = torch.cat([environment.reward(actions[seed : seed + 1], noise[seed : seed + 1]) for seed in (0, 1)])
+    if not torch.allclose(reward, alone, equal_nan=True):
+        raise ValueError(f"{name} must be of each seed by itself, got another one for two seeds than for each alone")
     return shape == [2, agents]
