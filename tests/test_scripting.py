@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.files import digest, host, read_csv
+from mfmarl.files import digest, host, read_csv, write_json
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.locks import locked
 from mfmarl.scripting import provenance, results, tables
@@ -184,6 +184,25 @@ def test_a_table_that_counts_runs_takes_as_many_or_more(tmp_path: Path) -> None:
     results.check_update(path, [job(5)], ["algorithm"], options)
     with pytest.raises(ValueError, match=r"counts 5 runs of il: make as many, or name another --out$"):
         results.check_update(path, [job(4)], ["algorithm"], options)
+
+
+def test_rows_of_another_precision_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    tables.write_table(pd.DataFrame({"algorithm": ["il"], "seed": [0], "step": [8]}), path, ["seed"])
+    data = {"steps": 8, "evaluations": 1}
+    job, other = (
+        TrainingJob(name, {"algorithm": name}, name, GaussianSqueeze(4), (0,), {}, data) for name in ("il", "mf-q")
+    )
+    record = {"labels": {"algorithm": "il"}, "precision": "bf16-mixed"}
+    call = {"command": "", "jobs": {"il": record, "earliest": {}}}
+    write_json({"appendix": [call]}, tmp_path / "provenance.json")
+    results.check_update(path, [job, other], ["algorithm"], Options(out=tmp_path, precision="bf16-mixed"))
+    results.check_update(path, [other], ["algorithm"], Options(out=tmp_path))
+    with pytest.raises(
+        ValueError,
+        match=r"^precision: .*table\.csv holds il in bf16-mixed, and this call would bring 32; pass --precision",
+    ):
+        results.check_update(path, [other, job], ["algorithm"], Options(out=tmp_path))
 
 
 def test_a_script_tells_its_table_and_the_files_that_it_wrote(

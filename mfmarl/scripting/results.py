@@ -80,9 +80,9 @@ def check_update(
 ) -> None:
     """Refuse jobs, before they begin, whose rows are no match for those that the table holds of the same cell.
 
-    Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget is
-    refused. A table that counts runs in place of naming seeds takes as many or more. What lies in the script's own
-    folder is committed: custom methods are refused there, and cells that it lacks unless it is to --extend.
+    Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget or
+    precision is refused. A table that counts runs in place of naming seeds takes as many or more. What lies in the
+    script's own folder is committed: custom methods are refused there, and cells that it lacks without --extend.
 
     Args:
         path: of the table.
@@ -97,10 +97,12 @@ def check_update(
     if not path.exists():
         return
     held = read_table(path, [*cell, *numbers])
+    check_precision(path, jobs, options)
     for key, own in planned(jobs).groupby(list(cell)):
         name = ", ".join(map(str, key))
         if options.committed and own["custom"].any():
-            raise ValueError(f"algorithms: got {name}, but {path} is committed; name another --out")
+            custom = own["algorithm"].iloc[0]
+            raise ValueError(f"algorithms: got {custom}, but {path} is committed; name another --out")
         earlier = held[(held[list(cell)] == list(key)).all(axis=1)]
         if earlier.empty and options.committed and not options.extend:
             raise ValueError(f"out: {path} is committed and holds no {name}; name another --out, or --extend it")
@@ -112,6 +114,21 @@ def check_update(
                 raise ValueError(
                     f"out: {path} holds {name} with {steps} steps and {evaluations} evaluations, and this call would "
                     f"bring {own['step'].iloc[0]} and {own['evaluations'].iloc[0]}; name another --out"
+                )
+
+
+def check_precision(path: Path, jobs: Sequence[Job], options: Options) -> None:
+    """Raise ValueError for jobs whose like, by provenance.json, were done in another precision for this table."""
+    sections = read_provenance(path.parent / "provenance.json")
+    done = [job for calls in sections.values() for call in calls for job in call["jobs"].values()]
+    for job in jobs:
+        for known in done:
+            precision = known.get("precision", options.precision)
+            if known.get("labels") == dict(job.labels) and precision != options.precision:
+                name = ", ".join(map(str, job.labels.values()))
+                raise ValueError(
+                    f"precision: {path} holds {name} in {precision}, and this call would bring {options.precision}; "
+                    f"pass --precision {precision}, or name another --out"
                 )
 
 
