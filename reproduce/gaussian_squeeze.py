@@ -297,6 +297,9 @@ class GaussianSqueezeOptions(Options):
 
     settings: list[str] = field(default_factory=lambda: ["appendix", "calibrated"])
     """The settings to run: appendix or calibrated."""
+    algorithms: list[str] = field(default_factory=list)
+    """Of il, fmq, rec-fmq, maac, ac, mf-q and mf-ac, or path/to/file.py:Class for a custom one; without it the paper's
+    six, all but ac."""
     out: Path = OUT
     """Directory of the results."""
     full: bool = False

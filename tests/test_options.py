@@ -339,6 +339,9 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
         ("--config {negative}", "seed: got -3"),
         ("--conf {negative}", "unrecognized arguments: --conf"),
         ("--algo il", "unrecognized arguments: --algo il"),
+        ("--algorithm il", "unrecognized arguments: --algorithm il; did you mean --algorithms?"),
+        ("--figure_only", "unrecognized arguments: --figure_only; did you mean --figures-only?"),
+        ("--colour red", "unrecognized arguments: --colour red; --help lists all options"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

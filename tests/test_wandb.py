@@ -17,7 +17,7 @@ def test_a_missing_package_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
     assert main(lambda: launch.launch([], tmp_path, Options(logger="wandb", workers=1))) == 2
-    assert capsys.readouterr().err == "error: logger: wandb needs the package wandb: pip install 'mfmarl[wandb]'\n"
+    assert capsys.readouterr().err == "error: logger: wandb needs the package wandb: pip install wandb\n"
 
 
 def test_each_job_is_a_run_that_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

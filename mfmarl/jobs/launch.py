@@ -124,7 +124,7 @@ def available(out: Path, execution: Execution) -> list[Place]:
     if execution.logger == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
         raise ValueError("logger: tensorboard needs the package tensorboard: pip install tensorboard")
     if execution.logger == "wandb" and not find_spec("wandb"):
-        raise ValueError("logger: wandb needs the package wandb: pip install 'mfmarl[wandb]'")
+        raise ValueError("logger: wandb needs the package wandb: pip install wandb")
     here = execution.launcher == "local"
     gpus = torch.cuda.device_count() if here and execution.accelerator != "cpu" else 0
     accelerator = "gpu" if execution.uses_gpus else "cpu"

@@ -117,7 +117,7 @@ def check(jobs: Sequence[Job], place: Place, execution: Execution) -> dict[str, 
             the script that launches it, or jobs that are to start over are in an array that runs.
     """
     if find_spec("submitit") is None:
-        raise ValueError("launcher: slurm needs the package submitit: pip install 'mfmarl[slurm]'")
+        raise ValueError("launcher: slurm needs the package submitit: pip install submitit")
     if shutil.which("sbatch") is None:
         raise ValueError("launcher: got slurm, but there is no sbatch on this machine; use local, or --shard")
     if any(letter in str(place.out.absolute()) for letter in UNFIT):

@@ -24,6 +24,7 @@ What `train` and `draw` are made of is in `results`.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import errno
 import json
 import os
@@ -278,6 +279,9 @@ def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str
     elif typing.get_origin(kind) is list:
         (item,) = typing.get_args(kind)
         parser.add_argument(*flags, type=item, nargs="+", default=default, help=text)
+    elif set(map(typing.get_origin, typing.get_args(kind))) == {Literal, None}:  # one of some names, or nothing
+        names = [name for each in typing.get_args(kind) for name in typing.get_args(each)]
+        parser.add_argument(*flags, type=kind, default=default, help=text, metavar="{" + ",".join(names) + "}")
     else:
         parser.add_argument(*flags, type=kind, default=default, help=text)
 
@@ -294,6 +298,10 @@ def field_docs(options: type[object]) -> dict[str, str]:
 def in_our_words(message: str, types: dict[str, Any]) -> str:
     """One line for jsonargparse's message; of a bad value, what was got and what is allowed."""
     line = " ".join(message.split())
+    unknown = re.match(r"(?:error: )?[Uu]nrecognized arguments: --([\w-]+)", line)
+    if unknown is not None:
+        near = difflib.get_close_matches(unknown[1].replace("-", "_"), types, n=1)
+        return f"{line}; " + (f"did you mean --{near[0].replace('_', '-')}?" if near else "--help lists all options")
     bad_value = re.match(r'Parser key "(\w+)".* (?:Got|Given) value: (.*)$', line)
     if bad_value is None or bad_value[1] not in types:
         return line

@@ -48,7 +48,7 @@ def fight(
             custom neighbourhoods.
 
     Returns:
-        A row a round: seat, first, evaluation, round, result (of `army`), reward, opponent_reward, survivors,
+        A row a round: agents, seat, first, evaluation, round, result (of `army`), reward, opponent_reward, survivors,
         opponent_survivors, steps.
 
     Raises:
