@@ -193,8 +193,8 @@ def test_rows_of_another_precision_are_refused(tmp_path: Path) -> None:
     job, other = (
         TrainingJob(name, {"algorithm": name}, name, GaussianSqueeze(4), (0,), {}, data) for name in ("il", "mf-q")
     )
-    record = {"labels": {"algorithm": "il"}, "precision": "bf16-mixed"}
-    call = {"command": "", "jobs": {"il": record, "earliest": {}}}
+    record = {"fingerprint": "", "labels": {"algorithm": "il"}, "precision": "bf16-mixed"}
+    call = {**dict.fromkeys(tables.CALL), "jobs": {"il": record, "earliest": {"fingerprint": ""}}}
     write_json({"appendix": [call]}, tmp_path / "provenance.json")
     results.check_update(path, [job, other], ["algorithm"], Options(out=tmp_path, precision="bf16-mixed"))
     results.check_update(path, [other], ["algorithm"], Options(out=tmp_path))
