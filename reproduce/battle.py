@@ -389,7 +389,7 @@ def training_job(
     algorithm = settings.methods.get(method, method)
     agent, data = arguments_of(algorithm, {**settings.arguments(), **more}, "battle", custom)
     name = job_name(*labels.values(), seeds=seeds)
-    return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")
+    return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data)
 
 
 def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
