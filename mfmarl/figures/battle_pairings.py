@@ -37,7 +37,8 @@ def tournament_figures(pairings: pd.DataFrame, rounds: pd.DataFrame) -> dict[str
         rounds: the table of rounds that it is of, see `mfmarl.evaluation.rounds`.
     """
     place = {name: number for number, name in enumerate(in_order([*pairings["algorithm"], *pairings["opponent"]]))}
-    armies, drawn = by_army(rounds), {}
+    armies = by_army(rounds)
+    drawn: dict[str, Figure] = {}
     for agents, some in pairings.groupby("agents"):
         own = armies[armies["agents"] == agents]
         once = some[some["algorithm"].map(place) <= some["opponent"].map(place)]
