@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 SEEDED = ("gaussian_squeeze", "ising", "battle")  # matrix games count runs, measurements of theory have their own
 ON_CPUS = ("theory",)
-NOT_ON_CPUS = ("accelerator", "devices", "precision", "logger")  # what its script does not offer
+NOT_ON_CPUS = ("devices", "precision", "logger")  # options that are not handed on to its script
 FILM = ("mf-ac-64-seed-0", "ac-64-seed-0")  # the armies whose battle is committed as a film
 
 
@@ -94,7 +94,7 @@ class AllOptions(Execution):
             words += ["--seeds", str(self.seeds)]
         for option in fields(Execution):
             value = "cpu" if option.name == "accelerator" and task in ON_CPUS else getattr(self, option.name)
-            if value != option.default and not (task in ON_CPUS and option.name in NOT_ON_CPUS[1:]):
+            if value != option.default and not (task in ON_CPUS and option.name in NOT_ON_CPUS):
                 flag = f"--{option.name.replace('_', '-')}"
                 words += [flag] if value is True else [flag, str(value)]
         return words

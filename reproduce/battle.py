@@ -24,28 +24,27 @@ if __name__ == "__main__":
     import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product, zip_longest
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.custom import constructor_keywords, is_in_file, with_its_file
-from mfmarl.data.neighbourhood import Neighbourhood, Noise
 from mfmarl.environments.battle.game import Battle
+from mfmarl.evaluation.curves import last_rows, longest_runs
 from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.evaluation.head_to_head import head_to_head
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
-from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, by_army, in_order
+from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, by_army
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
-from mfmarl.jobs.armies import army_file, keep_all, kept_seeds, policy_path, seeds_together, trained_seeds
+from mfmarl.jobs.armies import army_file, keep_all, policy_path, seeds_together
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import within
 from mfmarl.jobs.folder import folder
@@ -54,7 +53,9 @@ from mfmarl.scripting.options import Options, known_methods, known_names, main, 
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_table
+from mfmarl.tournament.guests import Homes, with_rounds_of_guests
 from mfmarl.tournament.schedule import Fixture, pairings, schedule
+from mfmarl.tournament.sensitivity import CHOICES, Choice, pairings_of_rivals, rivals, studied, with_rivalry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,33 +118,10 @@ QUICK_SIZE: dict[str, Any] = {"steps": 10, "evaluations": 5, "seed_count": 1, "t
 QUICK = replace(APPENDIX, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 FEW_AGENTS = 8  # of --quick and --study
-LONGEST_STEM = 160  # bytes of a film's name
-FILMED: Literal["sampled"] = "sampled"  # play in which --replay records, so of all files that it named
 
-
-class Choice(NamedTuple):
-    """A choice made otherwise than in `APPENDIX`: what figures call it, for whom, and how."""
-
-    label: str
-    methods: tuple[str, ...]
-    changes: Mapping[str, Any] = {}  #: of the settings.
-    neighbourhood: Neighbourhood | None = None
-
-
-# --study sensitivity. A method whom a choice does not concern enters as it is; 256: all seed pairs, four ways each.
+# --study sensitivity; 256: all seed pairs, four ways each. What is studied: mfmarl/tournament/sensitivity.py.
 STUDY = replace(APPENDIX, seed_count=8, tournament_rounds=256)
-STUDIED: Literal["sensitivity"] = "sensitivity"
-AS_IT_IS, NOISE = "appendix", "noise"
-CHOICES = {
-    AS_IT_IS: Choice("as in the appendix", tuple(METHODS)),
-    "4x-updates": Choice("four times the gradient steps", tuple(METHODS), {"samples_per_update": 32}),
-    "always-follows": Choice("the opponent always follows", tuple(METHODS), {"opponent_follows": "always"}),
-    "double-q": Choice("double Q-learning", ("mf-q", "il"), {"double_q": True}),
-    "temperature-1": Choice("actors at temperature 1", ("mf-ac", "ac"), {"temperature": 1.0}),
-    NOISE: Choice("fed noise as mean action", ("mf-q", "mf-ac"), neighbourhood=Noise()),
-}
-RIVALS = (("mf-q", "il"), ("mf-ac", "ac"))
-AGAINST_NOISE = "against itself fed noise"  # the control without another method
+STUDIED = "sensitivity"
 
 
 @dataclass(frozen=True)
@@ -246,80 +224,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
     draw(options)
 
 
-def study(options: BattleOptions) -> None:
-    """Every choice of `CHOICES`: train those whom it concerns, and let rivals fight that make it alike."""
-    if not options.figures_only:
-        settings = options.adjusted(replace(STUDY, **QUICK_SIZE) if options.quick else STUDY)
-        drawn_up = study_tournament(settings, options) if options.only != "training" else []
-        if options.only != "tournament":
-            jobs = study_jobs(settings, options)
-            sections = [Section(choice, some, sources(changed(settings, choice))) for choice, some in jobs.items()]
-            every = [job for some in jobs.values() for job in some]
-            check_update(options.out / "curves.csv", every, GROUP, options, DRAWN)
-            keep_trained(pd.concat(do(sections, options)), every, options)
-        if drawn_up:
-            fight(drawn_up, settings, options)
-    draw_study(options)
-
-
-def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[TrainingJob]]:
-    """The trainings of each choice that has some; their label `algorithm` is the entrant."""
-    jobs: dict[str, list[TrainingJob]] = {}
-    for choice, (_, methods, _, neighbourhood) in studied(options).items():
-        own = changed(settings, choice)
-        more = {} if neighbourhood is None else {"neighbourhood": neighbourhood}
-        for agents, method in product(sizes(options), methods):
-            if method in (options.algorithms or METHODS):
-                jobs.setdefault(choice, []).extend(
-                    training_job(STUDIED, method, agents, seeds, own, entrant=entrant(method, choice), more=more)
-                    for seeds in blocks_of(method, own, options)
-                )
-    return jobs
-
-
-def studied(options: BattleOptions) -> dict[str, Choice]:
-    """The choices of the study: the appendix's own, to which others are compared, and those that are asked for."""
-    return {name: choice for name, choice in CHOICES.items() if name in (AS_IT_IS, *(options.choices or CHOICES))}
-
-
-def changed(settings: Settings, choice: str) -> Settings:
-    """The settings under a choice."""
-    return replace(settings, **CHOICES[choice].changes)
-
-
-def entrant(method: str, choice: str) -> str:
-    """Name of a method's armies under a choice."""
-    return method if choice == AS_IT_IS or method not in CHOICES[choice].methods else f"{method}-{choice}"
-
-
-def rivals(choices: Mapping[str, Choice]) -> dict[tuple[str, str], tuple[str, str, str]]:
-    """Each pair of entrants that make a choice alike: its label, and which methods they are; and the noise controls."""
-    alike = {
-        (entrant(method, name), entrant(against, name)): (choice.label, method, against)
-        for name, choice in choices.items()
-        for method, against in RIVALS
-        if {method, against} & {*choice.methods}
-    }
-    if NOISE in choices:
-        alike |= {(method, entrant(method, NOISE)): (AGAINST_NOISE, method, against) for method, against in RIVALS}
-    return alike
-
-
-def study_tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
-    """The rounds of each pair of rivals, and of either with itself, which the test of their difference asks for."""
-    chosen = {*(options.algorithms or METHODS)}
-    seeds = list(range(options.seed, options.seed + settings.seed_count))
-    met = [pair for pair, (_, *methods) in rivals(studied(options)).items() if {*methods} <= chosen]
-    every = dict.fromkeys(pairing for pair in met for pairing in pairings(pair))
-    drawn_up = [
-        (agents, schedule(pairing, dict.fromkeys(pairing, seeds), settings.tournament_rounds))
-        for agents in sizes(options)
-        for pairing in every
-    ]
-    check_rounds(drawn_up, options)
-    return drawn_up
-
-
 def play(name: str, settings: Settings, options: BattleOptions) -> None:
     """Train the armies, and let them fight; what would be refused is refused before anything is trained."""
     fights = options.only != "training" and not isinstance(settings, ReleasedCode)
@@ -389,17 +293,16 @@ def training_job(
     algorithm = settings.methods.get(method, method)
     agent, data = arguments_of(algorithm, {**settings.arguments(), **more}, "battle", custom)
     name = job_name(*labels.values(), seeds=seeds)
-    return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data, unit="agent-rounds")
+    return TrainingJob(name, labels, algorithm, Battle(agents), seeds, agent, data)
 
 
 def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
     """The rounds of each pairing that one of the algorithms has a part in, each with the number of agents."""
     learners = options.algorithms or [*METHODS]
-    own = list(range(options.seed, options.seed + settings.seed_count))
     drawn_up = []
     for agents in sizes(options):
-        seeds = dict.fromkeys(learners, own)
-        seeds |= {name: trained_seeds(home(options, agents, name), agents, name) for name in options.opponents}
+        seeds = dict.fromkeys(learners, seeds_of(settings, options))
+        seeds |= {name: homes(options).seeds(agents, name) for name in options.opponents}
         drawn_up += [
             (agents, schedule(pairing, seeds, settings.tournament_rounds))
             for pairing in pairings([*seeds, *SCRIPTED])
@@ -415,14 +318,7 @@ def check_rounds(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], options: Bat
 
     path = options.out / "tournament.csv"
     if path.exists() and (options.committed or not options.fresh):
-        played, exactly = read_table(path, COLUMNS), options.committed and not options.extend
-        for agents, fixtures in drawn_up:
-            check_none_is_lost(played, agents, fixtures, exactly=exactly)
-
-
-def home(options: BattleOptions, agents: int, name: str) -> Path:
-    """The folder of results whose armies of that name enter: the committed one, if --out has none of an opponent."""
-    return options.home() if name in options.opponents and is_guest(options.out, agents, name) else options.out
+        check_none_is_lost(read_table(path, COLUMNS), drawn_up, exactly=options.committed and not options.extend)
 
 
 def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings, options: BattleOptions) -> None:
@@ -435,7 +331,7 @@ def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings,
 
     options = replace(options, precision="32")
     jobs = [
-        duel_job([*lock_steps(fixtures)], Battle(agents), partial(army_path, options, agents))
+        duel_job([*lock_steps(fixtures)], Battle(agents), partial(homes(options).army, agents))
         for agents, fixtures in drawn_up
     ]
     [rows] = do([Section("tournament", jobs, sources(settings))], options)
@@ -444,25 +340,20 @@ def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings,
     update(path, rows, replacing=keys, keys=[*keys, "seed", "opponent_seed", "round"])
 
 
-def army_path(options: BattleOptions, agents: int, name: str, seed: int) -> Path:
-    """File of an army that enters."""
-    return policy_path(home(options, agents, name), agents, name, seed)
-
-
 def draw(options: BattleOptions) -> None:
     """The tables with their intervals, and the figures."""
-    from mfmarl.figures import battle  # noqa: PLC0415 - seaborn takes seconds to import
+    from mfmarl.figures import battle, battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
 
     files: list[str] = []
     drawn: dict[str, Figure] = {}
     fought = (options.out / "tournament.csv").exists()
     if not fought or (options.out / "curves.csv").exists():
         path = options.out / "curves.csv"
-        curves = longest(with_baselines(read_result(path, GROUP, DRAWN), path, options, GROUP))
-        shown = at_the_end(curves)
+        curves = longest_runs(with_baselines(read_result(path, GROUP, DRAWN), path, options, GROUP))
+        shown = last_rows(curves)
         files += ["curves.csv"]
         drawn |= {
-            sized("learning_curves", agents): battle.learning_curves(some)
+            battle.figure_name("learning_curves", agents): battle.learning_curves(some)
             for agents, some in with_epsilon(curves).groupby("agents")
         }
     if fought:
@@ -471,41 +362,8 @@ def draw(options: BattleOptions) -> None:
         write_csv(table, options.out / "pairings.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
         write_csv(shown, options.out / "ratings.csv", keys=["agents", "evaluation", "algorithm"])
         files += ["tournament.csv", "pairings.csv", "ratings.csv"]
-        drawn |= {"ratings": battle.ratings(shown), **tournament_figures(table, rounds)}
+        drawn |= {"ratings": battle.ratings(shown), **battle_pairings.tournament_figures(table, rounds)}
     report(shown, options.out, files, drawn)
-
-
-def draw_study(options: BattleOptions) -> None:
-    """The table of rivals and its figure; of armies that were only trained, what they learned."""
-    from mfmarl.figures import battle_study  # noqa: PLC0415 - seaborn takes seconds to import
-
-    path = options.out / "tournament.csv"
-    if options.only == "training" and not path.exists():
-        curves = read_result(options.out / "curves.csv", GROUP, DRAWN)
-        report(at_the_end(curves), options.out, ["curves.csv"], {})
-        return
-    rounds = read_result(path, COLUMNS)
-    known = rivals(CHOICES)
-    table = head_to_head(rounds, list(known))
-    write_csv(table, options.out / "rivals.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
-    armies = by_army(rounds)
-    drawn = {
-        sized("rivals", agents, FEW_AGENTS): battle_study.sensitivity(named(some, known), named(own, known))
-        for agents, some in table.groupby("agents")
-        for own in [armies[armies["agents"] == agents]]
-    }
-    report(table, options.out, ["tournament.csv", "rivals.csv"], drawn)
-
-
-def named(rows: pd.DataFrame, known: Mapping[tuple[str, str], tuple[str, str, str]]) -> pd.DataFrame:
-    """Rows of rivals with the choice that they made alike, and which methods they are, in the order of `known`."""
-    pairs = list(zip(rows["algorithm"], rows["opponent"], strict=True))
-    rows = rows[[pair in known for pair in pairs]]
-    names = pd.DataFrame([known[pair] for pair in pairs if pair in known], index=rows.index)
-    names = names.reindex(columns=range(3)).set_axis(["choice", "method", "against"], axis=1)
-    place = {label: number for number, (label, _, _) in reversed([*enumerate(known.values())])}
-    order = names["choice"].map(place).sort_values(kind="stable").index
-    return pd.concat([rows, names], axis=1).loc[order]
 
 
 def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
@@ -515,8 +373,8 @@ def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
         settings = SETTINGS.get(str(name).removeprefix("quick-"), APPENDIX)  # --quick explores as these do
         cls = algorithm_class(settings.methods[str(method)], "battle") if method in settings.methods else None
         explores = cls is not None and "exploration" in constructor_keywords(cls)
-        schedule = EpsilonGreedy(settings.epsilon_start, settings.epsilon_end, int(rows["step"].max()))
-        epsilon = [schedule.epsilon(step) if explores else math.nan for step in rows["step"]]
+        exploration = EpsilonGreedy(settings.epsilon_start, settings.epsilon_end, int(rows["step"].max()))
+        epsilon = [exploration.epsilon(step) if explores else math.nan for step in rows["step"]]
         runs.append(rows.assign(epsilon=epsilon))
     return pd.concat(runs).sort_index()
 
@@ -526,91 +384,113 @@ def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.Da
     path = options.home() / "tournament.csv"
     if options.committed or not path.exists():
         return rounds
-    known = read_table(path, COLUMNS)
-    parts = [rounds]
-    for agents, some in rounds.groupby("agents"):
-        guests = {name for name in {*some["algorithm"], *some["opponent"]} if is_guest(options.out, agents, name)}
-        both = known["algorithm"].isin(guests) & known["opponent"].isin(guests) & (known["agents"] == agents)
-        parts.append(known[both])
-    together = pd.concat(parts, ignore_index=True)
-    pairing = ["algorithm", "opponent", "agents", "evaluation"]
-    new = ~pd.MultiIndex.from_frame(together[pairing]).isin(pd.MultiIndex.from_frame(rounds[pairing]))
-    return together[new | (together.index < len(rounds))]
+    return with_rounds_of_guests(rounds, read_table(path, COLUMNS), options.out)
 
 
-def is_guest(out: Path, agents: Any, name: str) -> bool:
-    """Whether an entrant's armies are not of this folder: a script, or a committed opponent."""
-    return not kept_seeds(out, agents, name)
+def study(options: BattleOptions) -> None:
+    """Every choice: train those whom it concerns, and let rivals fight that make it alike."""
+    if not options.figures_only:
+        settings = options.adjusted(replace(STUDY, **QUICK_SIZE) if options.quick else STUDY)
+        drawn_up = study_tournament(settings, options) if options.only != "training" else []
+        if options.only != "tournament":
+            jobs = study_jobs(settings, options)
+            sections = [Section(name, some, sources(changed(settings, CHOICES[name]))) for name, some in jobs.items()]
+            every = [job for some in jobs.values() for job in some]
+            check_update(options.out / "curves.csv", every, GROUP, options, DRAWN)
+            keep_trained(pd.concat(do(sections, options)), every, options)
+        if drawn_up:
+            fight(drawn_up, settings, options)
+    draw_study(options)
 
 
-def tournament_figures(table: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, Figure]:
-    """The figures of all pairings for each number of agents, by their files' names."""
-    from mfmarl.figures import battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
+def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[TrainingJob]]:
+    """The trainings of each choice that has some; their label `algorithm` is the entrant."""
+    jobs: dict[str, list[TrainingJob]] = {}
+    for choice in studied(options.choices):
+        own = changed(settings, choice)
+        more = {} if choice.neighbourhood is None else {"neighbourhood": choice.neighbourhood}
+        for agents, method in product(sizes(options), choice.methods):
+            if method in (options.algorithms or METHODS):
+                jobs.setdefault(choice.name, []).extend(
+                    training_job(STUDIED, method, agents, seeds, own, entrant=choice.entrant(method), more=more)
+                    for seeds in blocks_of(method, own, options)
+                )
+    return jobs
 
-    place = {name: number for number, name in enumerate(in_order([*table["algorithm"], *table["opponent"]]))}
+
+def changed(settings: Settings, choice: Choice) -> Settings:
+    """The settings under a choice."""
+    return replace(settings, **choice.changes)
+
+
+def study_tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
+    """The rounds of each pairing of rivals, each with the number of agents."""
+    met = pairings_of_rivals(studied(options.choices), options.algorithms or [*METHODS])
+    seeds = seeds_of(settings, options)
+    drawn_up = [
+        (agents, schedule(pairing, dict.fromkeys(pairing, seeds), settings.tournament_rounds))
+        for agents in sizes(options)
+        for pairing in met
+    ]
+    check_rounds(drawn_up, options)
+    return drawn_up
+
+
+def draw_study(options: BattleOptions) -> None:
+    """The table of rivals and its figure; of armies that were only trained, what they learned."""
+    from mfmarl.figures.battle import figure_name  # noqa: PLC0415 - seaborn takes seconds to import
+    from mfmarl.figures.battle_study import sensitivity  # noqa: PLC0415
+
+    path = options.out / "tournament.csv"
+    if options.only == "training" and not path.exists():
+        curves = read_result(options.out / "curves.csv", GROUP, DRAWN)
+        report(last_rows(curves), options.out, ["curves.csv"], {})
+        return
+    rounds, known = read_result(path, COLUMNS), rivals(studied())
+    table, armies = head_to_head(rounds, list(known)), by_army(rounds)
+    write_csv(table, options.out / "rivals.csv", keys=["agents", "evaluation", "algorithm", "opponent"])
     drawn = {}
-    armies = by_army(rounds)
     for agents, some in table.groupby("agents"):
         own = armies[armies["agents"] == agents]
-        once = some[some["algorithm"].map(place) <= some["opponent"].map(place)]
-        drawn[sized("win_rate_bars", agents)] = battle_pairings.win_rate_bars(once, own)
-        drawn[sized("rewards", agents)] = battle_pairings.rewards(once, own)
-    return drawn
-
-
-def sized(name: str, agents: object, usual: int = 64) -> str:
-    """Name of a figure for this number of agents of an army."""
-    return name if agents == usual else f"{name}_{agents}"
-
-
-def at_the_end(curves: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each run."""
-    return curves[curves["step"] == curves.groupby([*GROUP, "seed"])["step"].transform("max")]
-
-
-def longest(curves: pd.DataFrame) -> pd.DataFrame:
-    """The curves without those of shorter trainings: a figure compares seeds at the same rounds."""
-    last = curves.groupby([*GROUP, "seed"])["step"].transform("max")
-    return curves[last == curves.assign(last=last).groupby([*GROUP])["last"].transform("max")]
+        figure = sensitivity(with_rivalry(some, known), with_rivalry(own, known))
+        drawn[figure_name("rivals", agents, FEW_AGENTS)] = figure
+    report(table, options.out, ["tournament.csv", "rivals.csv"], drawn)
 
 
 def film(options: BattleOptions) -> None:
     """One battle, as a film and as a replay file."""
     # MAgent2 and matplotlib take seconds to import.
-    from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
-    from mfmarl.policies import Policy, load_army  # noqa: PLC0415
-    from mfmarl.report.battles import army_name  # noqa: PLC0415
-    from mfmarl.tournament import recording  # noqa: PLC0415
+    from mfmarl.figures.film import check_kind  # noqa: PLC0415
+    from mfmarl.tournament import films  # noqa: PLC0415
 
-    recording.check_kind(options.film)
-    name, *others = (army.removesuffix(".npz") for army in options.replay)
-    if others:
-        armies = (army_file(name, options.out, options.home()), army_file(others[0], options.out, options.home()))
-        named = [algorithm_class(name, "battle", "algorithms") for name in options.algorithms if is_in_file(name)]
-        custom = [each for cls in named for each in with_its_file(cls)]
+    check_kind(options.film, "film")
+    replays, named = options.out / "replays", [name.removesuffix(".npz") for name in options.replay]
+    if len(named) == 1:
+        written = films.film_again(f"{named[0]}.npz", replays, options.film)
+    else:
+        left, right = (army_file(name, options.out, options.home()) for name in named)
+        custom = [algorithm_class(name, "battle", "algorithms") for name in options.algorithms if is_in_file(name)]
+        classes = [each for cls in custom for each in with_its_file(cls)]
+        # None: as the armies were trained.
+        game = Battle(sizes(options)[0]) if options.agents or {left, right} <= {*SCRIPTED} else None
         try:
-            trained = [load_army(army, classes=custom) for army in armies if army not in SCRIPTED]
+            written = films.film(
+                (left, right), replays, options.film, environment=game, seed=options.seed, classes=classes
+            )
         except ValueError as error:
             raise ValueError(f"replay: {error}") from error
-        fought = [army.about.get("agents") for army in trained if isinstance(army, Policy)]
-        agents = next((int(str(each)) for each in fought if each and not options.agents), sizes(options)[0])
-        stem = "-v-".join(Path(army).stem for army in armies) + (f"-battle-{options.seed}" if options.seed else "")
-        check_stem(stem)
-        battle = recording.record(Battle(agents), armies, FILMED, options.seed, custom)
-    else:
-        battle, stem = Replay.load(Path(f"{name}.npz")), Path(name).name
-        check_stem(stem)
-    left, _, right = stem.partition("-battle-")[0].partition("-v-")
-    names = (army_name(left), army_name(right)) if right else ("blue", "orange")
-    played = FILMED if right else None
-    for path in recording.write(battle, options.out / "replays" / stem, options.film, names, played):
+    for path in written:
         say(f"written: {path.absolute()}")
 
 
-def check_stem(stem: str) -> None:
-    """Raise ValueError if a film cannot be called so: its name while it is written is longer still."""
-    if (length := len(os.fsencode(stem))) > LONGEST_STEM:
-        raise ValueError(f"replay: got {stem}, of {length} bytes, allowed are {LONGEST_STEM}; rename a file")
+def homes(options: BattleOptions) -> Homes:
+    """Where the armies lie that enter the tournament: of opponents whom --out lacks, where they are committed."""
+    return Homes(options.out, options.home(), tuple(options.opponents))
+
+
+def seeds_of(settings: Settings, options: BattleOptions) -> list[int]:
+    """The seeds of the armies that are trained."""
+    return list(range(options.seed, options.seed + settings.seed_count))
 
 
 def sizes(options: BattleOptions) -> list[int]:

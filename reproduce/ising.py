@@ -103,6 +103,7 @@ BEYOND = (2.1, 2.2, 2.3, 2.4)
 WIDE = (1.03, 1.055, 1.08, 1.105, 1.13, 1.155, 1.18, 1.205, 1.23)
 NARROW = (1.08, 1.0925, 1.105, 1.1175, 1.13, 1.1425, 1.155, 1.1675, 1.18)
 CUMULANTS = {8: WIDE, 16: tuple(sorted({*WIDE, *NARROW})), 32: NARROW}
+WINDOWS = {(8, 16): WIDE, (16, 32): NARROW}  # of the fits of two sizes
 
 # Pictures: of the median run at the temperatures of the paper, and a film of one lattice that orders while it learns.
 SNAPSHOTS = replace(EQUILIBRIUM, temperatures=(0.9, 1.2, 2.0), decay=4e-3, steps=4000, evaluations=1)
@@ -178,8 +179,9 @@ def train(options: IsingOptions) -> None:
             settings["crossings"] = binder_fit()
         if some:
             sections.append(Section(part, [job for cell in some for job in cell.jobs(options)], settings))
-    for section, name in zip(sections, ("training.csv", "equilibrium.csv"), strict=False):
-        check_update(options.out / name, section.jobs, [*KEYS, "temperature"], options)
+    for section in sections:
+        if section.name in ("training", "equilibrium"):
+            check_update(options.out / f"{section.name}.csv", section.jobs, [*KEYS, "temperature"], options)
     done = {
         section.name: rows.drop(columns="part") for section, rows in zip(sections, do(sections, options), strict=True)
     }
@@ -386,14 +388,9 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def windows() -> dict[tuple[int, int], tuple[float, ...]]:
-    """The temperatures at which the cumulants of two sizes are fitted."""
-    return {(8, 16): WIDE, (16, 32): NARROW}
-
-
 def binder_fit() -> dict[str, object]:
     """How crossings are found, with sources."""
-    fitted = {f"temperatures of {small} and {large}": list(within) for (small, large), within in windows().items()}
+    fitted = {f"temperatures of {small} and {large}": list(within) for (small, large), within in WINDOWS.items()}
     return {
         "degree": {"value": DEGREE, "source": "ours: of the polynomials fitted to Binder's cumulants"},
         **{name: {"value": value, "source": "ours: within 1.6 / L of tau_c"} for name, value in fitted.items()},
@@ -402,7 +399,7 @@ def binder_fit() -> dict[str, object]:
 
 def pairs_of_sizes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The runs of two sizes that were run around the critical point, where their Binder cumulants cross."""
-    for (small, large), temperatures in windows().items():
+    for (small, large), temperatures in WINDOWS.items():
         both = table[table["size"].isin((small, large)) & table["temperature"].isin(temperatures)]
         both = both[both["order"] == "checkerboard"]
         both = both.groupby("method").filter(lambda runs: runs["size"].nunique() == 2)

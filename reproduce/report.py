@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-MODE = "sampled"  # in which `reproduce/battle.py --replay` records
 
 GREEDY = {"greedy_reward": "greedy G / G*", "sampled_reward": "sampled G / G*"}
 
@@ -366,12 +365,13 @@ def battles(results: Path) -> list[tuple[dict[str, Any], bytes]]:
     """Every recorded battle: those of 64 against 64 first."""
     # MAgent2 and seaborn take seconds to import.
     from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
-    from mfmarl.report.battles import army_files, army_name, watchable  # noqa: PLC0415
+    from mfmarl.report.battles import watchable  # noqa: PLC0415
+    from mfmarl.tournament.films import FILMED, army_files, army_name  # noqa: PLC0415
 
     found = []
     for path in sorted((results / "battle/replays").glob("*.npz")):
         one, other = army_files(path.stem)
-        described, positions = watchable(Replay.load(path), (army_name(one), army_name(other)), MODE)
+        described, positions = watchable(Replay.load(path), (army_name(one), army_name(other)), FILMED)
         command = f"python reproduce/battle.py --replay {one} {other}"
         found.append(({**described, "command": command}, positions))
     return sorted(found, key=lambda battle: battle[0]["agents"] != 64)

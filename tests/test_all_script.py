@@ -59,7 +59,7 @@ def test_every_script_takes_what_is_handed_on(given: dict[str, Any], monkeypatch
     assert len({each.name for each in every}) == len(every)
     for each, options in zip(every, asked, strict=True):
         for name, value in given.items():
-            if each.script.stem == "theory" and name in script.NOT_ON_CPUS:
+            if each.script.stem == "theory" and name in ("accelerator", *script.NOT_ON_CPUS):
                 assert options.accelerator == "cpu"
             elif name != "seeds" or each.script.stem in script.SEEDED:
                 assert getattr(options, name) == value, (each.name, name)

@@ -20,9 +20,10 @@ from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
-from mfmarl.tournament import recording
+from mfmarl.tournament import fights, films
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.schedule import Fixture
+from mfmarl.tournament.sensitivity import rivals, studied
 from reproduce import battle
 from reproduce.battle import APPENDIX, SETTINGS, BattleOptions
 
@@ -42,7 +43,8 @@ def tiny() -> Iterator[None]:
     small = {"steps": 4, "evaluations": 2, "tournament_rounds": ROUNDS, "batch_size": 8, "samples_per_update": 48}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(battle, "QUICK", replace(battle.QUICK, **small))  # type: ignore[arg-type]
-        patch.setattr(battle, "Battle", partial(Battle, max_steps=12))
+        for module in (battle, fights):
+            patch.setattr(module, "Battle", partial(Battle, max_steps=12))
         yield
 
 
@@ -207,13 +209,13 @@ def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsy
 def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, write = [], recording.write
+    told, write = [], films.write
 
-    def spied(battle: Replay, path: Path, kind: recording.Kind, *words: Any) -> tuple[Path, Path]:
+    def spied(battle: Replay, path: Path, kind: films.Kind, *words: Any) -> tuple[Path, Path]:
         told.append(words)
         return write(battle, path, kind, *words)
 
-    monkeypatch.setattr(recording, "write", spied)
+    monkeypatch.setattr(films, "write", spied)
     out, folder = str(results), results / "replays"
     assert main(lambda: battle.run(["--out", out, "--replay", "mf-q-4-seed-3", "rush", "--seed", "5"])) == 0
     stem = folder / "mf-q-4-seed-3-v-rush-battle-5"
@@ -225,7 +227,7 @@ def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
     assert again.with_suffix(".gif").read_bytes() == written[1].read_bytes()
     shutil.copy(written[0], tmp_path / "renamed.npz")
     assert main(lambda: battle.run(["--out", str(tmp_path), "--replay", str(tmp_path / "renamed")])) == 0
-    assert told == [(("MF-Q, seed 3", "rush"), "sampled")] * 2 + [(("blue", "orange"), None)]
+    assert told == [(("MF-Q, seed 3", "rush"), "sampled")] * 2 + [()], "another name tells nothing"
     shutil.rmtree(folder)
 
 
@@ -339,10 +341,10 @@ def test_opponents_are_committed_armies_unless_the_folder_has_its_own(
     met = {fixture.seed for _, fixtures in drawn_up for fixture in fixtures if fixture.algorithm == "mf-q"}
     assert met == {0, 1}, "those of results/battle"
     committed = Path("results/battle/policies/mf-q-8-seed-1.safetensors")
-    assert battle.army_path(options, 8, "mf-q", 1) == committed
-    assert battle.army_path(options, 8, "ac", 1).is_relative_to(tmp_path), "these are trained"
+    assert battle.homes(options).army(8, "mf-q", 1) == committed
+    assert battle.homes(options).army(8, "ac", 1).is_relative_to(tmp_path), "these are trained"
     own = replace(options, out=one, agents=[4], opponents=["il"])
-    assert battle.army_path(own, 4, "il", 3) == one / "policies/il-4-seed-3.safetensors"
+    assert battle.homes(own).army(4, "il", 3) == one / "policies/il-4-seed-3.safetensors"
 
 
 def test_committed_armies_that_were_met_bring_their_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,13 +500,8 @@ def test_on_gpus_seeds_of_our_methods_share_a_job_and_those_of_a_custom_one_do_n
 def sensitivity(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study")
     small = replace(battle.STUDY, batch_size=8, samples_per_update=48)
-    choices = {
-        **battle.CHOICES,
-        "4x-updates": battle.Choice("often", tuple(battle.METHODS), {"samples_per_update": 12}),
-    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(battle, "STUDY", small)
-        patch.setattr(battle, "CHOICES", choices)
         battle.run(arguments(out, "--study", "sensitivity", "--seeds", "2", "--rounds", "4"))
     return out / "sensitivity"
 
@@ -548,7 +545,7 @@ def test_a_study_of_another_length_is_refused_before_it_trains(sensitivity: Path
 def test_rivals_make_a_choice_alike_and_who_has_none_fights_as_it_is(sensitivity: Path) -> None:
     table = read_csv(sensitivity / "rivals.csv")
     pairs = {(row.algorithm, row.opponent) for row in table.itertuples()}
-    assert pairs == set(battle.rivals(battle.CHOICES))
+    assert pairs == set(rivals(studied()))
     assert {("mf-q", "il"), ("mf-q-noise", "il"), ("mf-q-double-q", "il-double-q"), ("mf-ac", "mf-ac-noise")} <= pairs
     assert len(pairs) == 12
     assert (table["seeds"] == 2).all()
@@ -603,7 +600,7 @@ def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) ->
     options = BattleOptions(study="sensitivity", algorithms=["mf-q", "il"], out=tmp_path)
     drawn_up = battle.study_tournament(settings, options)
     assert {name for _, fixtures in drawn_up for fixture in fixtures for name in fixture[:2]} == {
-        each for pair, (_, method, _) in battle.rivals(battle.CHOICES).items() if method == "mf-q" for each in pair
+        each for pair, known in rivals(studied()).items() if known.method == "mf-q" for each in pair
     }
     for words, message in {
         "--settings released-code": "which --study does not use",
@@ -613,24 +610,6 @@ def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) ->
     }.items():
         with pytest.raises(ValueError, match=message):
             battle.run(["--study", "sensitivity", "--out", str(tmp_path), *words.split()])
-
-
-def test_rivals_are_named_in_the_order_of_the_choices() -> None:
-    known = battle.rivals(battle.CHOICES)
-    labels = [battle.CHOICES[name].label for name in battle.CHOICES]
-    rows = pd.DataFrame([*known, ("mf-q", "rush")], columns=["algorithm", "opponent"])
-    found = battle.named(rows.sample(frac=1, random_state=0), known)
-    assert [*dict.fromkeys(found["choice"])] == [*labels, battle.AGAINST_NOISE]
-    first = found[found["choice"] == "as in the appendix"]
-    assert sorted(zip(first["algorithm"], first["method"], first["against"], strict=True)) == [
-        ("mf-ac", "mf-ac", "ac"),
-        ("mf-q", "mf-q", "il"),
-    ]
-    noise = found[found["choice"] == "fed noise as mean action"]
-    assert sorted(noise[["algorithm", "opponent"]].itertuples(index=False, name=None)) == [
-        ("mf-ac-noise", "ac"),
-        ("mf-q-noise", "il"),
-    ]
 
 
 def test_the_studys_figure_is_of_armies_of_its_size(

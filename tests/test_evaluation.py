@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mfmarl.evaluation import intervals
+from mfmarl.evaluation.curves import last_rows, longest_runs
 from mfmarl.evaluation.final_scores import final_scores, optimum_of, summarise
 
 
@@ -260,3 +261,20 @@ CURVES = pd.DataFrame(
     ],
     columns=["settings", "algorithm", "agents", "seed", "step", "greedy_reward", "sampled_reward"],
 )
+
+
+def test_the_longest_runs_of_each_setting_and_how_each_run_ends() -> None:
+    ends = {("a", "il", 4, 0): 30, ("a", "il", 4, 1): 20, ("a", "il", 8, 0): 20, ("b", "il", 4, 0): 10}
+    rows = [(*run, step, 100 * step) for run, end in ends.items() for step in range(10, end + 1, 10)]
+    curves = pd.DataFrame(rows, columns=["settings", "algorithm", "agents", "seed", "step", "reward"])
+    curves = curves.sample(frac=1, random_state=0)
+    last = last_rows(curves)
+    assert {row[:4]: row[4] for row in last.itertuples(index=False, name=None)} == ends
+    long = longest_runs(curves)
+    assert {tuple(run) for run in long[["settings", "algorithm", "agents", "seed"]].to_numpy().tolist()} == {
+        run for run in ends if run != ("a", "il", 4, 1)
+    }
+    assert len(long) == 3 + 2 + 1
+    for function in (last_rows, longest_runs):
+        with pytest.raises(ValueError, match=r"^curves lacks the columns \['agents'\]"):
+            function(curves.drop(columns="agents"))

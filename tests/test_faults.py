@@ -994,10 +994,10 @@ def army(tmp_path: Path) -> Path:
 def test_a_film_whose_name_would_be_too_long_is_refused_before_the_battle(
     army: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mfmarl.tournament.recording.record", lambda *_: pytest.fail("it is played"))
+    monkeypatch.setattr("mfmarl.tournament.films.record", lambda *_: pytest.fail("it is played"))
     long = army.rename(tmp_path / f"{'a' * 200}.safetensors")
     assert main(lambda: battle.run(["--replay", str(long), "rush", "--out", str(tmp_path / "out")])) == 2
-    said = f"error: replay: got {long.stem}-v-rush, of 207 bytes, allowed are 160; rename a file\n"
+    said = f"error: replay: armies: got {long.stem}-v-rush, of 207 bytes, allowed are 160; rename a file\n"
     assert capsys.readouterr().err == said
     assert not (tmp_path / "out").exists()
 

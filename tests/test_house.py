@@ -118,6 +118,11 @@ def loaded(statement: str) -> set[str]:
         ("from mfmarl.algorithms.q_learning import MFQ", {"magent2"}),
         ("from mfmarl.algorithms.lattice import TabularMFQ", {"magent2"}),
         ("from mfmarl.jobs.launch import launch", {"magent2", "pytorch_lightning"}),
+        (
+            "from mfmarl import GaussianSqueeze, TrainingJob\n"
+            "TrainingJob('job', {}, 'il', GaussianSqueeze(4), (0,), {}, {'steps': 1, 'evaluations': 1}).fingerprint",
+            {"magent2", "pytorch_lightning"},
+        ),
         ("from mfmarl.data.army_replay import ArmyReplay", {"magent2"}),
     ],
 )

@@ -168,11 +168,25 @@ def test_rows_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     assert reports == [job().work]
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "unit"),
+    [
+        ("mf-ac", "agent-steps"),
+        ("tabular-mf-q", "spin updates"),
+        ("battle-released-ac", "agent-rounds"),
+        ("examples/my_ising_method.py:Glauber", "spin updates"),
+    ],
+)
+def test_the_work_of_a_training_is_counted_in_the_unit_of_its_class(algorithm: str, unit: str) -> None:
+    path = str(Path(__file__).parents[1] / algorithm) if ".py:" in algorithm else algorithm
+    assert job(path).unit == unit
+
+
 def test_rows_of_an_earlier_version_have_no_checksum_and_are_counted(tmp_path: Path) -> None:
     """As far as the job knows how many there are."""
 
     class Counts(Job):
-        name, labels, work, rows, keys = "counts", {}, 1, None, ["number"]
+        name, labels, unit, work, rows, keys = "counts", {}, "counts", 1, None, ["number"]
 
         def description(self) -> dict[str, object]:
             return {}

@@ -16,7 +16,7 @@ from mfmarl.tournament.duel import DuelJob
 class Look(Job):
     """Gives as its row how torch computes while it is done."""
 
-    name, labels, work, rows, keys = "look", {}, 1, 1, ["products"]
+    name, labels, unit, work, rows, keys = "look", {}, "looks", 1, 1, ["products"]
 
     def description(self) -> dict[str, object]:
         return {}

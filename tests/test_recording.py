@@ -21,7 +21,8 @@ from mfmarl.mean_field import boltzmann_policy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy
 from mfmarl.seeds import generators
-from mfmarl.tournament import recording
+from mfmarl.tournament import films, recording
+from mfmarl.tournament.films import army_files, army_name, film, film_again, recording_name
 from mfmarl.tournament.recording import captions, check_kind, record, write
 
 GAME = Battle(8, 25)
@@ -204,3 +205,47 @@ def test_without_ffmpeg_there_is_no_mp4(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
     with pytest.raises(ValueError, match=r"^kind must be gif, got 'mp4', which needs the program ffmpeg"):
         check_kind("mp4")
+
+
+def test_armies_are_named_by_their_files() -> None:
+    assert army_files("mf-q-64-seed-0-v-rush") == ("mf-q-64-seed-0", "rush")
+    assert army_files("ac-64-seed-1-v-il-64-seed-2-battle-3") == ("ac-64-seed-1", "il-64-seed-2")
+    assert army_files(recording_name(("some/folder/il-8-seed-0.safetensors", "random"), 7)) == ("il-8-seed-0", "random")
+    assert [army_name(name) for name in ("mf-ac-64-seed-12", "rush", "Mine")] == ["MF-AC, seed 12", "rush", "Mine"]
+    with pytest.raises(ValueError, match="got film, allowed is one-v-other"):
+        army_files("film")
+
+
+def test_a_film_is_named_after_its_armies_and_made_again_from_its_recording(tmp_path: Path) -> None:
+    file, moving = film(("rush", "random"), tmp_path / "films", environment=GAME, seed=3)
+    assert (file, moving) == tuple(tmp_path / f"films/rush-v-random-battle-3.{ending}" for ending in ("npz", "gif"))
+    assert Replay.load(file).actions.equal(record(GAME, ("rush", "random"), "sampled", 3).actions)
+    again = film_again(str(file), str(tmp_path / "again"))
+    assert [path.read_bytes() for path in again] == [file.read_bytes(), moving.read_bytes()]
+
+
+@pytest.mark.parametrize("pair", ["army v rush", "rush v army"])
+def test_a_film_has_as_many_agents_as_the_army_was_trained_with(
+    pair: str, army: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[Battle] = []
+
+    def spied(game: Battle, *_: object) -> Replay:
+        played.append(game)
+        return record(GAME, ("rush", "random"), "sampled", 0)
+
+    monkeypatch.setattr(films, "record", spied)
+    one, _, other = pair.replace("army", army).partition(" v ")
+    film((one, other), tmp_path)
+    assert played == [Battle(8)]
+
+
+def test_what_has_too_long_a_name_is_not_filmed(army: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(films, "record", lambda *_: pytest.fail("it is played"))
+    long = Path(army).rename(tmp_path / f"{'a' * 154}.safetensors")
+    with pytest.raises(ValueError, match=r"^armies: got a+-v-rush, of 161 bytes, allowed are 160; rename a file$"):
+        film((str(long), "rush"), tmp_path)
+    replay = tmp_path / f"{'b' * 161}.npz"
+    record(GAME, ("rush", "random"), "sampled", 0).save(replay)
+    with pytest.raises(ValueError, match=r"^replay: got b+, of 161 bytes, allowed are 160; rename a file$"):
+        film_again(replay, tmp_path)

@@ -19,7 +19,7 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.figures.style import LOOKS
 from mfmarl.files import read_csv
-from mfmarl.report.battles import army_files, army_name, watchable
+from mfmarl.report.battles import watchable
 from mfmarl.report.claims import Strip, by_task, claims, counted
 from mfmarl.report.curves import Curves, dash, drawable, shortened
 from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, column, compared, judged
@@ -474,14 +474,6 @@ def test_a_battle_is_where_the_engine_has_it(replay: Replay) -> None:
     seats = {army["seat"]: army["name"] for army in described["armies"]}
     assert seats["left"] == ("one", "other")[replay.start.left]
     assert [army["first"] for army in described["armies"]] == [replay.start.first == 0, replay.start.first == 1]
-
-
-def test_armies_are_named_by_their_files() -> None:
-    assert army_files("mf-q-64-seed-0-v-rush") == ("mf-q-64-seed-0", "rush")
-    assert army_files("ac-64-seed-1-v-il-64-seed-2-battle-3") == ("ac-64-seed-1", "il-64-seed-2")
-    assert [army_name(name) for name in ("mf-ac-64-seed-12", "rush", "Mine")] == ["MF-AC, seed 12", "rush", "Mine"]
-    with pytest.raises(ValueError, match="got film, allowed is one-v-other"):
-        army_files("film")
 
 
 def test_values_stand_beside_the_appendix() -> None:

@@ -42,7 +42,7 @@ def test_one_round_is_a_duel() -> None:
     [only] = schedule(("rush", "random"), {}, 1, ("greedy",))
     job = duel_job([[only]], GAME, no_policy)
     assert (job.blocks, list(job.armies)) == (((only,),), ["rush 0", "random 0"])
-    check_none_is_lost(pd.DataFrame([only]).assign(agents=4), 4, [only], exactly=True)
+    check_none_is_lost(pd.DataFrame([only]).assign(agents=4), [(4, [only])], exactly=True)
 
 
 def test_an_army_that_is_not_there_is_named() -> None:
@@ -73,8 +73,10 @@ def test_a_duel_of_more_seeds_has_the_name_of_the_one_whose_rows_it_replaces(tmp
 )
 def test_rounds_are_not_replaced_by_fewer(seeds: list[int], rounds: int, message: str) -> None:
     played = pd.DataFrame(schedule(("il", "rush"), {"il": [0, 1]}, 6)).assign(agents=4)
-    with pytest.raises(ValueError, match=f"^{message}.*name another --out$"):
-        check_none_is_lost(played, 4, schedule(("il", "rush"), {"il": seeds}, rounds))
+    fewer = schedule(("il", "rush"), {"il": seeds}, rounds)
+    check_none_is_lost(played, [(8, fewer)])
+    with pytest.raises(ValueError, match=f"^{message}.*; .*choose another folder as out$"):
+        check_none_is_lost(played, [(8, fewer), (4, fewer)])
 
 
 def test_committed_rounds_are_replaced_by_as_many_alone() -> None:
@@ -82,9 +84,9 @@ def test_committed_rounds_are_replaced_by_as_many_alone() -> None:
     more = schedule(("il", "rush"), {"il": [0, 1]}, 8)
     others = [schedule(pair, {"il": [7], "ac": [8]}, 99) for pair in (("il", "ac"), ("ac", "rush"))]
     played = pd.concat([played, *(pd.DataFrame(other).assign(agents=4) for other in others)])
-    check_none_is_lost(played, 4, more)
-    check_none_is_lost(played, 4, schedule(("il", "rush"), {"il": [0, 1]}, 6), exactly=True)
+    check_none_is_lost(played, [(4, more)])
+    check_none_is_lost(played, [(4, schedule(("il", "rush"), {"il": [0, 1]}, 6))], exactly=True)
     with pytest.raises(ValueError, match="has 12 rounds of il v rush with 4 agents, and this call would bring 16"):
-        check_none_is_lost(played, 4, more, exactly=True)
+        check_none_is_lost(played, [(4, more)], exactly=True)
     with pytest.raises(ValueError, match="has 0 rounds of il v rush with 8 agents, and this call would bring 16"):
-        check_none_is_lost(played, 8, more, exactly=True)
+        check_none_is_lost(played, [(8, more)], exactly=True)

@@ -56,6 +56,11 @@ BOUNDS = {0.0: "<", 1.0: ">"}  # marks of a rating that is a bound, by score
 UNEXPLORED = "none: actors draw actions"
 
 
+def figure_name(name: str, agents: object, usual: int = 64) -> str:
+    """Name of a figure's file: it ends in the agents of an army, unless these are as many as usual."""
+    return name if agents == usual else f"{name}_{agents}"
+
+
 @house_style()
 def learning_curves(curves: pd.DataFrame) -> Figure:
     """Total reward of the learner's army against the round of self-play, above its kills and what epsilon was.

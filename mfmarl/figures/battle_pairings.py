@@ -13,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
+from mfmarl.evaluation.rounds import by_army, in_order
 from mfmarl.evaluation.tables import require_columns
-from mfmarl.figures.battle import fighters, known_evaluations
+from mfmarl.figures.battle import fighters, figure_name, known_evaluations
 from mfmarl.figures.style import FEW, SCRIPTED, count_label, house_style, legend_below, only_value, page
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
@@ -26,6 +27,24 @@ SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "mark
 INTERVAL: dict[str, Any] = {"color": "black", "marker": "|"}
 ARMY: dict[str, Any] = {"color": "black", "marker": ".", "linestyle": "none", "markersize": 5, "markeredgewidth": 0}
 KEYS = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
+
+
+def tournament_figures(pairings: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, Figure]:
+    """The figures of all pairings for each number of agents, by `figure_name`.
+
+    Args:
+        pairings: of `mfmarl.evaluation.ratings.summarise_pairings`.
+        rounds: the table of rounds that it is of, see `mfmarl.evaluation.rounds`.
+    """
+    place = {name: number for number, name in enumerate(in_order([*pairings["algorithm"], *pairings["opponent"]]))}
+    armies = by_army(rounds)
+    drawn: dict[str, Figure] = {}
+    for agents, some in pairings.groupby("agents"):
+        own = armies[armies["agents"] == agents]
+        once = some[some["algorithm"].map(place) <= some["opponent"].map(place)]
+        drawn[figure_name("win_rate_bars", agents)] = win_rate_bars(once, own)
+        drawn[figure_name("rewards", agents)] = rewards(once, own)
+    return drawn
 
 
 @house_style()

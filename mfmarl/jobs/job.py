@@ -39,7 +39,6 @@ class Job(ABC):
 
     name: str
     labels: Mapping[str, Label]
-    unit: str = "agent-steps"  #: of `work`.
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
     precisions: ClassVar[tuple[str, ...]] = get_args(Precision)  #: in which it can be done.
 
@@ -47,6 +46,11 @@ class Job(ABC):
     def files(self) -> tuple[str, ...]:
         """What it is asked to leave in its folder besides the rows; without them it is not done."""
         return ()
+
+    @property
+    @abstractmethod
+    def unit(self) -> str:
+        """What `work` is counted in, e.g. agent-steps."""
 
     @property
     @abstractmethod
@@ -104,7 +108,6 @@ class TrainingJob(Job):
     data        keyword arguments of its data module, `steps` and `evaluations` among them
     conditions  what differs within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}):
                 columns of the rows, one run for each condition and seed
-    unit        what an agent's step is called
     keep        leave the trained agent in the job's folder; it changes no row
 
     The other fields are described in Job.
@@ -118,7 +121,6 @@ class TrainingJob(Job):
     agent: Mapping[str, object]
     data: Mapping[str, object]
     conditions: tuple[Mapping[str, float], ...] = ({},)
-    unit: str = "agent-steps"
     keep: bool = False
 
     @property
@@ -142,6 +144,11 @@ class TrainingJob(Job):
         return int(self.data["evaluations"])  # type: ignore[call-overload,no-any-return]
 
     @property
+    def unit(self) -> str:
+        """What the algorithm's class calls a step of one of its agents."""
+        return self.load().unit
+
+    @property
     def work(self) -> int:
         """The steps of every agent of every run."""
         return self.steps * len(self.runs) * self.environment.agents
@@ -158,7 +165,7 @@ class TrainingJob(Job):
 
     def description(self) -> dict[str, object]:
         """All fields that determine the rows, and the file of a custom class with the modules beside it."""
-        names = [each.name for each in fields(self) if each.name not in ("name", "unit", "keep")]
+        names = [each.name for each in fields(self) if each.name not in ("name", "keep")]
         content = {name: getattr(self, name) for name in names}
         if is_in_file(self.algorithm):
             file = Path(self.algorithm.rpartition(":")[0])

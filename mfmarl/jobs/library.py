@@ -149,8 +149,8 @@ def train(
     def job(block: tuple[int, ...]) -> TrainingJob:
         what = (job_name(*labels.values(), seeds=block), labels, name, environment, block, agent, data, conditions)
         if not sources:
-            return TrainingJob(*what, cls.unit, keep)
-        return CustomJob(*what, cls.unit, keep, cls=None if is_in_file(name) else cls, sources=sources)
+            return TrainingJob(*what, keep)
+        return CustomJob(*what, keep, cls=None if is_in_file(name) else cls, sources=sources)
 
     if keep:
         check_kept(cls, {"environment": environment, **agent})

@@ -51,7 +51,7 @@ class Progress:
         self.work = {job.name: job.work for job in jobs if job.name in done}
         self.total = sum(job.work for job in jobs)
         self.jobs = len(jobs)
-        self.unit = jobs[0].unit if jobs else ""
+        self.unit = next((job.unit for job in jobs if job.name not in done), "")
         self.finished = len(self.work)
         self.initial = sum(self.work.values())
         self.started = time.monotonic()

@@ -1,13 +1,11 @@
 """Recorded battles for the page: played again by the engine, and where everyone stood as bytes."""
 
-import re
 from typing import Any
 
 import numpy as np
 
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.figures.battle_film import ARMIES
-from mfmarl.figures.style import looks
 
 HP_UNIT = 0.1  # what an agent recovers in a step
 
@@ -53,26 +51,3 @@ def watchable(replay: Replay, armies: tuple[str, str], mode: str) -> tuple[dict[
         ],
     }
     return described, np.stack(frames, -1).tobytes()
-
-
-def army_files(stem: str) -> tuple[str, str]:
-    """Who fights, from the name that `reproduce/battle.py --replay` gives a recording: one-v-other[-battle-N].
-
-    Returns:
-        Of each army the name of its file, without its ending, or of a script.
-
-    Raises:
-        ValueError: another name.
-    """
-    one, _, other = stem.partition("-battle-")[0].partition("-v-")
-    if not one or not other:
-        raise ValueError(f"replay: got {stem}, allowed is one-v-other or one-v-other-battle-N")
-    return one, other
-
-
-def army_name(file: str) -> str:
-    """An army's name for a reader: mf-q-64-seed-0 is MF-Q, seed 0."""
-    trained = re.fullmatch(r"(.+)-\d+-seed-(\d+)", file)
-    name = trained[1] if trained else file
-    label = looks([name])[name].label
-    return f"{label}, seed {trained[2]}" if trained else label

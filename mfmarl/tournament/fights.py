@@ -57,9 +57,7 @@ def fight(
     check_evaluation(evaluation)
     check_classes(classes)
     armies = [_loaded(each, classes) for each in (army, opponent)]
-    if environment is None:
-        trained = [each.about["agents"] for each in armies if isinstance(each, Policy) and "agents" in each.about]
-        environment = Battle(int(str(trained[0]))) if trained else Battle()
+    environment = game_of(armies) if environment is None else environment
     # Different names: a mirror match has another order of seats, and is played by two copies all the same.
     names = ("army", "opponent")
     fixtures = schedule(names, {name: [0] for name in names}, rounds, [evaluation])
@@ -69,6 +67,12 @@ def fight(
         for block in lock_steps(fixtures):
             rows += [*play_block(block, environment, playing)]
     return pd.DataFrame(rows).drop(columns=["algorithm", "opponent", "seed", "opponent_seed"])
+
+
+def game_of(armies: Sequence[Policy | Scripted]) -> Battle:
+    """Battle of as many agents as the first trained army was trained with; of 64 if there is none."""
+    trained = [each.about["agents"] for each in armies if isinstance(each, Policy) and "agents" in each.about]
+    return Battle(int(str(trained[0]))) if trained else Battle()
 
 
 def _loaded(army: AnyArmy, classes: Sequence[type]) -> Policy | Scripted:

@@ -1,6 +1,6 @@
 """A tournament as jobs: a pairing is a duel of battles in lock step, and its rows become rows of the tournament."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,32 +16,32 @@ LOCK_STEP = 8  # battles that are played side by side, so that one call of a net
 
 
 def check_none_is_lost(
-    played: pd.DataFrame, agents: int, fixtures: Sequence[Fixture], *, exactly: bool = False
+    played: pd.DataFrame, drawn_up: Iterable[tuple[int, Sequence[Fixture]]], *, exactly: bool = False
 ) -> None:
     """Refuse rounds that would take the place of more rounds, or of rounds of seeds that they lack.
 
     Args:
-        played: tournament.csv as it is.
-        agents: of an army.
-        fixtures: of a pairing.
+        played: the table of rounds as it is, tournament.csv.
+        drawn_up: of each pairing the agents of an army and the rounds.
         exactly: refuse any other number of rounds, and a pairing that was not played.
 
     Raises:
-        ValueError: such rounds; one line that names --out as the way.
+        ValueError: such rounds; one line, which names `seeds` or `tournament_rounds`, and `out` as the way.
     """
-    one, two = fixtures[0].algorithm, fixtures[0].opponent
-    earlier = played[(played["algorithm"] == one) & (played["opponent"] == two) & (played["agents"] == agents)]
-    for column in ("seed", "opponent_seed"):
-        if lost := set(earlier[column]) - {getattr(fixture, column) for fixture in fixtures}:
+    for agents, fixtures in drawn_up:
+        one, two = fixtures[0].algorithm, fixtures[0].opponent
+        earlier = played[(played["algorithm"] == one) & (played["opponent"] == two) & (played["agents"] == agents)]
+        for column in ("seed", "opponent_seed"):
+            if lost := set(earlier[column]) - {getattr(fixture, column) for fixture in fixtures}:
+                raise ValueError(
+                    f"seeds: tournament.csv has rounds of {one} v {two} with seeds {sorted(lost)}, which this call "
+                    "would replace; play at least those seeds, or choose another folder as out"
+                )
+        if len(earlier) > len(fixtures) or (exactly and len(earlier) != len(fixtures)):
             raise ValueError(
-                f"seeds: tournament.csv has rounds of {one} v {two} with seeds {sorted(lost)}, which "
-                "this call would replace; play at least those seeds, or name another --out"
+                f"tournament_rounds: tournament.csv has {len(earlier)} rounds of {one} v {two} with {agents} agents, "
+                f"and this call would bring {len(fixtures)}; choose another folder as out"
             )
-    if len(earlier) > len(fixtures) or (exactly and len(earlier) != len(fixtures)):
-        raise ValueError(
-            f"tournament_rounds: tournament.csv has {len(earlier)} rounds of {one} v {two} with {agents} agents, and "
-            f"this call would bring {len(fixtures)}; name another --out"
-        )
 
 
 def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:

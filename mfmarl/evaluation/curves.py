@@ -1,0 +1,41 @@
+"""Learning curves, one row an evaluation of a run: how runs end, and those of one length."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from mfmarl.evaluation.final_scores import GROUP
+from mfmarl.evaluation.tables import require_columns
+
+
+def last_rows(curves: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
+    """The last row of each run.
+
+    Args:
+        curves: one row an evaluation, with the columns `by`, seed and step.
+        by: the columns that name one setting.
+
+    Raises:
+        ValueError: a missing column.
+    """
+    return curves[curves["step"] == _last_step(curves, by)]
+
+
+def longest_runs(curves: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
+    """The runs of each setting that are as long as its longest: a figure compares seeds at the same steps.
+
+    Args:
+        curves: as in `last_rows`.
+        by: as in `last_rows`.
+
+    Raises:
+        ValueError: a missing column.
+    """
+    last = _last_step(curves, by)
+    return curves[last == curves.assign(last=last).groupby(list(by))["last"].transform("max")]
+
+
+def _last_step(curves: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+    """Of each row, the last step of its run."""
+    require_columns("curves", curves, [*by, "seed", "step"])
+    return curves.groupby([*by, "seed"])["step"].transform("max")

@@ -1,0 +1,69 @@
+"""Guests of a tournament: armies of other results that enter it as opponents, and the rounds that they bring along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mfmarl.jobs.armies import kept_seeds, policy_path, trained_seeds
+
+PAIRING = ["algorithm", "opponent", "agents", "evaluation"]
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where the armies of a tournament lie.
+
+    out        results of the tournament
+    committed  results whose armies enter where `out` has none of an opponent
+    opponents  names of the entrants that may be guests
+    """
+
+    out: Path
+    committed: Path
+    opponents: tuple[str, ...] = ()
+
+    def home(self, agents: int, name: str) -> Path:
+        """The folder of results whose armies of that name enter."""
+        return self.committed if name in self.opponents and is_guest(self.out, agents, name) else self.out
+
+    def army(self, agents: int, name: str, seed: int) -> Path:
+        """File of an army that enters."""
+        return policy_path(self.home(agents, name), agents, name, seed)
+
+    def seeds(self, agents: int, name: str) -> list[int]:
+        """The seeds of the armies of that name that are there.
+
+        Raises:
+            ValueError: there are none.
+        """
+        return trained_seeds(self.home(agents, name), agents, name)
+
+
+def is_guest(out: Path, agents: int, name: str) -> bool:
+    """Whether an entrant's armies are not of this folder of results: a script, or a committed opponent."""
+    return not kept_seeds(out, agents, name)
+
+
+def with_rounds_of_guests(rounds: pd.DataFrame, committed: pd.DataFrame, out: Path) -> pd.DataFrame:
+    """The rounds and, of the guests among those who fought in them, the committed rounds against each other.
+
+    Args:
+        rounds: a table of rounds, see `mfmarl.evaluation.rounds`.
+        committed: likewise, of the results that the guests are from.
+        out: the folder of the results that `rounds` are of.
+
+    Returns:
+        `rounds`, then the committed rounds of pairings that `rounds` do not hold.
+    """
+    parts = [rounds]
+    for agents in sorted(rounds["agents"].unique()):
+        some = rounds[rounds["agents"] == agents]
+        guests = {name for name in {*some["algorithm"], *some["opponent"]} if is_guest(out, agents, name)}
+        both = committed["algorithm"].isin(guests) & committed["opponent"].isin(guests)
+        parts.append(committed[both & (committed["agents"] == agents)])
+    together = pd.concat(parts, ignore_index=True)
+    new = ~pd.MultiIndex.from_frame(together[PAIRING]).isin(pd.MultiIndex.from_frame(rounds[PAIRING]))
+    return together[new | (together.index < len(rounds))]
