@@ -309,7 +309,7 @@ def _answer(game: GaussianSqueeze, number: Array, temperature: float) -> tuple[A
     y = number[..., None]
     action = np.arange(game.actions, dtype=np.float64)
     total = action + (game.agents - 1) * y
-    closeness = np.exp(-(((total - game.mu) / game.sigma) ** 2))
+    closeness = np.exp(game.exponent(total))
     reward = total * closeness
     derivative = closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)
     with np.errstate(over="ignore"):  # of the coldest play
@@ -373,9 +373,8 @@ def _numbers(game: GaussianSqueeze) -> Array:
         raise ValueError(f"game must have at most {most} actions, or sigma of at least {largest}, got {game.actions}")
     else:
         close = (game.mu - np.arange(game.actions)[:, None] + step * window).ravel()
-    best = (game.mu + sqrt(game.mu**2 + 2 * game.sigma**2)) / 2
     far = np.geomspace(game.actions, max(game.sigma, 2 * game.actions), A_SIGMA)
-    around = best + np.concatenate([-far, np.arange(-2 * game.actions, 2 * game.actions) / 2, far])
+    around = game.peak + np.concatenate([-far, np.arange(-2 * game.actions, 2 * game.actions) / 2, far])
     numbers = np.concatenate([close, around]) / (game.agents - 1)
     inside = numbers[(numbers > 0) & (numbers < largest)]
     return np.unique(np.concatenate([np.linspace(0, largest, 2001), inside]))

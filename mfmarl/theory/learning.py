@@ -359,7 +359,7 @@ def _met(game: GaussianSqueeze, opponents: ArrayLike) -> tuple[Array, Array]:
     for policy in np.broadcast_to(policies, (game.agents - 1, game.actions)):
         distribution = np.convolve(distribution, policy)
     total = np.arange(game.actions)[:, None] + np.arange(len(distribution), dtype=np.float64)
-    return distribution, total * np.exp(-(((total - game.mu) / game.sigma) ** 2))
+    return distribution, total * np.exp(game.exponent(total))
 
 
 def _markov(game: MarkovGame) -> MarkovGame:
