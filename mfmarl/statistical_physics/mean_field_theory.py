@@ -62,6 +62,9 @@ def mean_field_iteration(
 ) -> Tensor:
     """Eq. 31 mended, `m_j <- tanh((h_j + (lambda / 2) sum_k m_k) / tau)` on the torus, all sites at once.
 
+    A reference for users, for fields that differ from site to site; our results use `mean_field_magnetisation`, the
+    solution of one field for all.
+
     Args:
         field: `[..., L, L]`, h_j of each site; L at least 3.
         temperature: tau, positive.
