@@ -30,6 +30,22 @@ def mean_action(own: Tensor, total: Tensor, agents: int) -> Tensor:
     return others.scatter_add_(-1, index, others.new_full((1,), -1.0).expand(index.shape)).div_(agents - 1)
 
 
+def mean_action_of_others(actions: Tensor, count: int) -> Tensor:
+    """Eq. 11 of a whole joint action, the neighbours of each agent being all others.
+
+    Args:
+        actions: `[..., N]` int64, N at least 2.
+        count: D, the number of actions.
+
+    Returns:
+        `[..., N, D]`, as of `mean_action`.
+
+    Raises:
+        ValueError: fewer than 2 agents.
+    """
+    return mean_action(actions, action_counts(actions, count).unsqueeze(-2), actions.shape[-1])
+
+
 def mean_policy(policies: Tensor) -> Tensor:
     """Expectation of Eq. 11 when agent k draws a^k from row k of `policies` `[..., N, D]`: `[..., N, D]`.
 
@@ -63,6 +79,12 @@ def frequencies(counts: Tensor) -> Tensor:
     Battle's mean action: Eq. 11 over the living of the agent's own army.
     """
     return counts.to(torch.float32) / counts.sum(-1, keepdim=True).clamp(min=1)
+
+
+def simplex_points(uniform: Tensor) -> Tensor:
+    """Mean actions drawn evenly from the simplex, from `uniform` draws `[..., D]` in [0, 1): `[..., D]`."""
+    exponential = -torch.log1p(-uniform)
+    return exponential / exponential.sum(-1, keepdim=True)
 
 
 def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
@@ -103,7 +125,7 @@ def chosen(values: Tensor, action: Tensor) -> Tensor:
 
 
 def _check_agents(agents: int) -> None:
-    if agents < 2:
+    if not agents >= 2:
         raise ValueError(f"agents must be at least 2, since the neighbours of an agent are the others, got {agents}")
 
 

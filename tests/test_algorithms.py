@@ -255,7 +255,9 @@ def test_the_policy_that_plays_is_of_the_last_update() -> None:
             "embedding must be one-hot for a table .*, got 'none'",
         ),
         (lambda: IL(CLIMBING, [0], hidden=None, learning_rate=0.0), ".* positive, got 0.0"),
-        (lambda: FMQ(SMALL, [0], heuristic_weight=-1.0), "heuristic_weight must be at least 0, got -1.0"),
+        (lambda: FMQ(SMALL, [0], heuristic_weight=-1.0), "heuristic_weight must be at least 0, and finite, got -1.0"),
+        (lambda: FMQ(SMALL, [0], heuristic_weight=float("nan")), "heuristic_weight must be .*, got nan"),
+        (lambda: FMQ(SMALL, [0], heuristic_weight=float("inf")), "heuristic_weight must be .*, got inf"),
         (lambda: RecFMQ(SMALL, [0], frequency_rate=0.0), r"frequency_rate must be in \(0, 1\], got 0.0"),
         (lambda: RecFMQ(SMALL, [0], frequency_rate=1.1), r"frequency_rate must be in \(0, 1\], got 1.1"),
         (lambda: MFQ(SMALL, [0], fixed_point="twice"), "fixed_point must be one-shot or iterated, got 'twice'"),  # type: ignore[arg-type]

@@ -139,13 +139,21 @@ def test_a_game_takes_any_leading_shape(game: Environment, draws: int) -> None:
         (lambda: GaussianSqueeze(10, sigma=float("nan")), "sigma must be from 1e-15 to .*, got nan"),
         (lambda: GaussianSqueeze(10, mu=float("inf")), r"mu must be from -1e\+15 to 1e\+15, got inf"),
         (lambda: GaussianSqueeze(10, actions=1), "actions must be at least 2, got 1"),
+        (lambda: GaussianSqueeze(10, draws=-3), "draws must be 0, the reward is deterministic, got -3"),
+        (lambda: GaussianSqueeze(10.5), "agents must be a whole number, got 10.5"),  # type: ignore[arg-type]
+        (lambda: GaussianSqueeze(10, actions=float("nan")), "actions must be a whole number, got nan"),  # type: ignore[arg-type]
+        (lambda: GaussianSqueeze(10, draws=0.5), "draws must be a whole number, got 0.5"),  # type: ignore[arg-type]
         (lambda: MatrixGame(((1, 2), (3, 4)), agents=3), "a matrix game has 2 agents, got 3"),
         (lambda: MatrixGame(((1,),)), "payoff must be a square matrix of at least 2 actions.*"),
         (lambda: MatrixGame(((1, 2, 3), (4, 5, 6))), r"payoff must be .*, got \(\(1, 2, 3\), \(4, 5, 6\)\)"),
         (lambda: MatrixGame(((1, 2), (3, 4)), ((1, 2),)), r"other must be a square matrix .*, got \(\(1, 2\),\)"),
         (lambda: MatrixGame(((1, 2), (3,))), r"payoff must be a square matrix .*, got \(\(1, 2\), \(3,\)\)"),
         (lambda: replace(CLIMBING, other=((1, 2), (3, 4))), r"other must be a square matrix .* like payoff, got .*"),
-        (lambda: penalty(1.0), "penalty k must be at most 0, got 1.0"),
+        (lambda: MatrixGame(((1, 2), (float("nan"), 4))), r"payoff must have finite entries, got .*nan, 4.*"),
+        (lambda: replace(CLIMBING, other=((float("inf"),) * 3,) * 3), "other must have finite entries, got .*"),
+        (lambda: penalty(1.0), "penalty k must be at most 0, and finite, got 1.0"),
+        (lambda: penalty(float("nan")), "penalty k must be at most 0, and finite, got nan"),
+        (lambda: penalty(float("-inf")), "penalty k must be at most 0, and finite, got -inf"),
     ],
 )
 def test_games_that_cannot_be_are_refused(make: Callable[[], Environment], message: str) -> None:

@@ -15,8 +15,10 @@ from mfmarl.mean_field import (
     boltzmann_value,
     frequencies,
     mean_action,
+    mean_action_of_others,
     mean_field_value,
     mean_policy,
+    simplex_points,
 )
 
 FLOAT64 = torch.empty(0, dtype=torch.float64)
@@ -52,6 +54,7 @@ def test_mean_action_is_equation_11(case: tuple[Tensor, int]) -> None:
         torch.testing.assert_close(mean, torch.tensor(expected, dtype=torch.float64))
     torch.testing.assert_close(means.sum(-1), torch.ones_like(means[..., 0]))
     assert means.min() >= 0
+    assert torch.equal(mean_action_of_others(joint, actions), means.float())
 
 
 def test_mean_action_by_hand_for_some_agents_with_totals_of_their_own() -> None:
@@ -112,6 +115,16 @@ def test_a_policy_has_the_gradient_of_softmax() -> None:
     assert torch.autograd.gradcheck(lambda tensor: boltzmann_policy(tensor, 0.7), (values,))
 
 
+def test_points_of_the_simplex_are_drawn_evenly() -> None:
+    uniform = torch.rand(50_000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    points = simplex_points(uniform)
+    torch.testing.assert_close(points.sum(-1), torch.ones(50_000, dtype=torch.float64))
+    # Of D = 3 the share of points of which an entry is above t is (1 - t)^2, that entry being Beta(1, 2).
+    for t in (0.1, 0.5, 0.9):
+        assert (points > t).double().mean(0).tolist() == pytest.approx([(1 - t) ** 2] * 3, abs=0.01)
+    assert simplex_points(torch.tensor([0.5])).tolist() == [1]
+
+
 def test_values_by_hand() -> None:
     values = torch.tensor([[0.0, log(3)], [2.0, 2.0]])
     # Eq. 10 under the policy (1/4, 3/4), at T = 1; the maximum at T = 0.
@@ -138,6 +151,8 @@ def test_the_living_are_counted_and_their_frequencies_are_zero_where_nobody_is()
     ("call", "message"),
     [
         (lambda: mean_action(torch.tensor([0]), torch.ones(1, 2), 1), "agents must be at least 2, .* got 1"),
+        (lambda: mean_action(torch.tensor([0]), torch.ones(1, 2), float("nan")), "agents must be .* got nan"),  # type: ignore[arg-type]
+        (lambda: mean_action_of_others(torch.tensor([0]), 2), "agents must be at least 2, .* got 1"),
         (lambda: mean_policy(torch.ones(3, 1, 4)), "agents must be at least 2, .* got 1"),
         (lambda: boltzmann_policy(torch.zeros(2), -0.5), "temperature must be at least 0, got -0.5"),
         (lambda: boltzmann_value(torch.zeros(2), -0.5), "temperature must be at least 0, got -0.5"),

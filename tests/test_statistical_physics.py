@@ -343,7 +343,11 @@ ZERO = torch.zeros(4, 4)
         (lambda: mean_field_iteration(ZERO, 1.0, start=torch.zeros(3, 3)), "shape [4, 4], got [3, 3]"),
         (lambda: mean_field_iteration(ZERO, 1.0, start=ZERO + 2), "start must be in [-1, 1], got a value of size 2"),
         (lambda: mean_field_iteration(ZERO, 1.0, tolerance=0.0), "tolerance must be between 0 and 1, got 0.0"),
-        (lambda: mean_field_iteration(ZERO, 1.0, max_iterations=0), "max_iterations must be at least 1, got 0"),
+        (
+            lambda: mean_field_iteration(ZERO, 1.0, max_iterations=0),
+            "max_iterations must be a whole number of at least 1, got 0",
+        ),
+        (lambda: mean_field_iteration(ZERO, 1.0, max_iterations=nan), "of at least 1, got nan"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_input_is_refused_in_one_line(call: Callable[[], object], message: str) -> None:

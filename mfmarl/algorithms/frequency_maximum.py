@@ -6,6 +6,7 @@ with each joint step, so they learn with discount 0.
 """
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, ClassVar
 
 import torch
@@ -27,13 +28,13 @@ class FMQ(IL):
     Args:
         environment: the game.
         seeds: the seeds whose runs are stacked.
-        heuristic_weight: c, at least 0. 5: appendix C.1.
+        heuristic_weight: c, at least 0 and finite. 5: appendix C.1.
         exploration: the schedule of the Boltzmann policy. max_temp 1000 and s 0.006: appendix C.1; min_temp 1: the
             FMQ paper.
         **like_il: see IL; `discount` is 0 and cannot be given.
 
     Raises:
-        ValueError: a negative weight, or a discount.
+        ValueError: a weight out of range, or a discount.
     """
 
     called = "fmq"
@@ -52,8 +53,8 @@ class FMQ(IL):
         **like_il: Any,
     ) -> None:
         super().__init__(environment, seeds, exploration=exploration, **without_discount(like_il))
-        if heuristic_weight < 0:
-            raise ValueError(f"heuristic_weight must be at least 0, got {heuristic_weight}")
+        if not 0 <= heuristic_weight < inf:
+            raise ValueError(f"heuristic_weight must be at least 0, and finite, got {heuristic_weight}")
         self.heuristic_weight = heuristic_weight
         shape = (len(seeds), environment.agents, environment.actions)
         for name, start in (("best", float("-inf")), ("best_count", 0.0), ("count", 0.0)):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
+from numbers import Integral
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,18 +19,22 @@ MOST_AGENTS = 10_000_000  # whose sums a float32 gradient step and the memory of
 LARGEST = 1e15  # up to here sums, and differences from them, are exact in float64
 SMALLEST = 1e-15  # whose square, and what is divided by it, float64 holds
 
+Totals = TypeVar("Totals", float, NDArray[np.float64], Tensor)
+
 
 @dataclass(frozen=True)
 class GaussianSqueeze:
-    """N agents share the reward `G(x) = x exp(-(x - mu)^2 / sigma^2)` of the sum x of their actions in 0 .. 9.
+    """N agents share the reward `G(x) = x exp(-(x - mu)^2 / sigma^2)` of the sum x of their actions in 0 .. D-1.
 
     Args:
         agents: N, from 2 to 10 million.
         mu: the sum asked for, within 1e15. 400: the paper.
         sigma: how far x may be from it, from 1e-15 to 1e15. 200: the paper.
+        actions: D, at least 2. 10, the actions 0 .. 9: the paper.
+        draws: 0, for the reward is deterministic.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value out of its range, or agents, actions or draws that are no whole number.
     """
 
     agents: int
@@ -39,6 +45,9 @@ class GaussianSqueeze:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        for name in ("agents", "actions", "draws"):
+            if not isinstance(getattr(self, name), Integral):
+                raise ValueError(f"{name} must be a whole number, got {getattr(self, name)}")
         if not 2 <= self.agents <= MOST_AGENTS:
             raise ValueError(f"agents must be from 2 to {MOST_AGENTS}, got {self.agents}")
         if not abs(self.mu) <= LARGEST:
@@ -47,6 +56,8 @@ class GaussianSqueeze:
             raise ValueError(f"sigma must be from {SMALLEST:g} to {LARGEST:g}, got {self.sigma}")
         if self.actions < 2:
             raise ValueError(f"actions must be at least 2, got {self.actions}")
+        if self.draws != 0:
+            raise ValueError(f"draws must be 0, the reward is deterministic, got {self.draws}")
 
     @classmethod
     def scaled(cls, agents: int, mu: float = 400.0, sigma: float = 200.0, reference: int = 1000) -> "GaussianSqueeze":
@@ -59,17 +70,26 @@ class GaussianSqueeze:
 
     def squeeze(self, total: Tensor) -> Tensor:
         """`G(x)` for sums x `[...]` float64."""
-        return total * torch.exp(-(((total - self.mu) / self.sigma) ** 2))
+        return total * torch.exp(self.exponent(total))
+
+    def exponent(self, total: Totals) -> Totals:
+        """The exponent of G, `-((x - mu) / sigma)^2`, for sums x: a float, or an array or tensor `[...]`."""
+        distance = (total - self.mu) / self.sigma
+        return -(distance * distance)
+
+    @property
+    def peak(self) -> float:
+        """The real x > 0 at which G is largest, `(mu + sqrt(mu^2 + 2 sigma^2)) / 2`, where `G'(x) = 0`."""
+        return (self.mu + sqrt(self.mu**2 + 2 * self.sigma**2)) / 2
 
     def optimum(self) -> tuple[int, float]:
         """The best attainable sum x* and its reward G*.
 
-        `G'(x) = 0` at `x = (mu + sqrt(mu^2 + 2 sigma^2)) / 2`, to the left of which G rises and to the right of
-        which it falls (for x > 0); x* is the better of the two integers around it that N agents can reach.
+        To the left of `peak` G rises and to the right of it it falls (for x > 0); x* is the better of the two integers
+        around it that N agents can reach.
         """
-        peak = (self.mu + sqrt(self.mu**2 + 2 * self.sigma**2)) / 2
         largest = self.agents * (self.actions - 1)
-        candidates = {min(max(int(peak) + step, 0), largest) for step in (0, 1)}
+        candidates = {min(max(int(self.peak) + step, 0), largest) for step in (0, 1)}
         best = max(candidates, key=self._squeeze)
         return best, self._squeeze(best)
 
@@ -95,9 +115,7 @@ class GaussianSqueeze:
         length = next_fast_len(len(total), real=True)
         distribution = irfft(rfft(tilted(theta), length) ** self.agents, length)[: len(total)].clip(min=0)
         exponent = self.agents * logsumexp(theta * actions - log(self.actions)) - theta * total
-        exponent -= ((total - self.mu) / self.sigma) ** 2
-        return float((distribution * total * np.exp(exponent)).sum())
+        return float((distribution * total * np.exp(exponent + self.exponent(total))).sum())
 
     def _squeeze(self, total: int) -> float:
-        distance = (total - self.mu) / self.sigma
-        return total * exp(-distance * distance)
+        return total * exp(self.exponent(float(total)))

@@ -28,6 +28,7 @@ class Ising:
         size: L, at least 3, so that neighbours are distinct, and at most 4096. 20: the paper.
         field: h, 0: appendix C.2.
         coupling: lambda, positive (spins like to agree: appendix C.2). 1: the paper.
+        actions: 2, down and up: appendix C.2.
 
     Raises:
         ValueError: an argument that is not allowed.

@@ -5,6 +5,7 @@ Markov games: a survey regarding coordination problems*, Knowledge Engineering R
 """
 
 from dataclasses import dataclass
+from math import inf, isfinite
 
 import torch
 from torch import Tensor
@@ -19,11 +20,13 @@ class MatrixGame:
     """Both agents receive the entry of the row that the first and the column that the second chose.
 
     Args:
-        payoff: square matrix of rewards.
+        payoff: square matrix of finite rewards.
         other: a second matrix; where it differs, each entry is drawn from the two with equal probability.
+        agents: 2, who choose the row and the column.
 
     Raises:
-        ValueError: a matrix that is not square, or two of different size.
+        ValueError: a matrix that is not square, or has an entry that is not finite; two of different size; or another
+            number of agents.
     """
 
     payoff: Matrix
@@ -39,6 +42,8 @@ class MatrixGame:
             size = len(self.payoff)
             if matrix is not None and (size < 2 or [len(row) for row in matrix] != [size] * size):
                 raise ValueError(f"{name} must be a square matrix of at least 2 actions like payoff, got {matrix}")
+            if matrix is not None and not all(isfinite(entry) for row in matrix for entry in row):
+                raise ValueError(f"{name} must have finite entries, got {matrix}")
 
     @property
     def actions(self) -> int:
@@ -76,11 +81,11 @@ STOCHASTIC_CLIMBING = MatrixGame(((10, 5, 8), (5, 14, 12), (5, 5, 10)), ((12, -6
 
 
 def penalty(k: float) -> MatrixGame:
-    """The penalty game `[[10, 0, k], [0, 2, 0], [k, 0, 10]]` with k at most 0.
+    """The penalty game `[[10, 0, k], [0, 2, 0], [k, 0, 10]]` with k finite and at most 0.
 
     Raises:
-        ValueError: a positive k.
+        ValueError: another k.
     """
-    if k > 0:
-        raise ValueError(f"penalty k must be at most 0, got {k}")
+    if not -inf < k <= 0:
+        raise ValueError(f"penalty k must be at most 0, and finite, got {k}")
     return MatrixGame(((10, 0, k), (0, 2, 0), (k, 0, 10)))

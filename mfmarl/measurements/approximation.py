@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.mean_field import simplex_points
 from mfmarl.measurements.rows import Row, Setting, mean_row, row, share_row, table
 from mfmarl.measurements.training import ising_tables, network_values, squeeze_networks
 from mfmarl.theory.approximation import (
@@ -17,6 +18,7 @@ from mfmarl.theory.approximation import (
     mean_neighbour_action,
     pairwise_fit,
     remainder,
+    remainder_bound,
     remainder_terms,
     secant_curvature,
     simplex_gap,
@@ -26,9 +28,7 @@ from mfmarl.theory.approximation import (
 CLAIM = "TH-1"
 NEAR = 0.9  # of the bound
 AGREED, EVEN = 0.9, 0.2  # share of agents on one action from which a mean action is at a corner, up to which it is even
-ALONG = (
-    17  # points from abar to each a^k at which the Hessian is taken: M_t is exact for quadratics, else at least this
-)
+ALONG = 17  # points from abar to each a^k where the Hessian is taken: M_t is exact for quadratics, else at least this
 
 
 def bounds(seed: int, *, draws: int) -> pd.DataFrame:
@@ -45,7 +45,8 @@ def bounds(seed: int, *, draws: int) -> pd.DataFrame:
             actions = int(torch.randint(2, 11, (), generator=generator))
             count = int(torch.randint(2, 21, (), generator=generator))
             values = make(actions, generator)
-            neighbours = _neighbours(_policy(actions, generator), count, generator)
+            policy = simplex_points(torch.rand(actions, generator=generator, dtype=torch.float64))
+            neighbours = _neighbours(policy, count, generator)
             mean = mean_neighbour_action(neighbours)
             curvature, whole = _curvature(values, neighbours)
             gap = float(simplex_gap(mean))
@@ -120,7 +121,8 @@ def squeeze(seed: int, *, agents: int, seeds: int, steps: int, draws: int) -> pd
         at_mean = values(mean).detach()
         spread = at_mean.std(1)
         secant = secant_curvature(values, neighbours).detach()
-        second = tangential_norm(hessian(values, mean))
+        curvatures = hessian(values, mean)
+        largest = tangential_norm(curvatures).amax(1)
         setting = Setting({"neighbours": where, "agents": agents})
         rows += [
             mean_row(CLAIM, "GS network: mean |e|", error.abs().mean(1).tolist(), **setting),
@@ -134,11 +136,11 @@ def squeeze(seed: int, *, agents: int, seeds: int, steps: int, draws: int) -> pd
                 **setting,
             ),
             mean_row(CLAIM, "GS network: largest secant curvature", secant.amax(1).tolist(), **setting),
-            mean_row(CLAIM, "GS network: largest tangential Hessian", second.amax(1).tolist(), **setting),
+            mean_row(CLAIM, "GS network: largest tangential Hessian", largest.tolist(), **setting),
             mean_row(
                 CLAIM,
                 "GS network: share of |e| above the Hessian's bound",
-                (error.abs() > second / 2 * simplex_gap(mean) + 1e-5).double().mean(1).tolist(),
+                (error.abs() > remainder_bound(curvatures, mean) + 1e-5).double().mean(1).tolist(),
                 **setting,
             ),
         ]
@@ -220,12 +222,6 @@ def table_remainders(tables: Tensor) -> TableRemainders:
 
 def _share(mask: Tensor) -> list[float]:
     return [float(share) for share in mask.double().flatten(1).mean(1)]
-
-
-def _policy(actions: int, generator: torch.Generator) -> Tensor:
-    """A policy drawn evenly from the simplex."""
-    exponential = -torch.log1p(-torch.rand(actions, generator=generator, dtype=torch.float64))
-    return exponential / exponential.sum()
 
 
 def _neighbours(policy: Tensor, count: int, generator: torch.Generator, draws: int | None = None) -> Tensor:

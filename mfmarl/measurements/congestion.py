@@ -1,7 +1,6 @@
 """TH-3 measured: herding in the congestion game, which has no global optimum."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import tanh
 from typing import Literal
 
@@ -13,9 +12,9 @@ from torch import Tensor
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.exploration import Boltzmann
-from mfmarl.mean_field import action_counts, chosen, mean_action
+from mfmarl.mean_field import chosen, mean_action_of_others
 from mfmarl.measurements.rows import Setting, mean_row, row, table
-from mfmarl.measurements.training import descend
+from mfmarl.measurements.training import Players, descend
 from mfmarl.theory.learning import herding_amplitude, herding_temperature
 
 CLAIM = "TH-3"
@@ -68,23 +67,10 @@ def _swings(temperature: float, damping: float) -> bool:
     return abs(m) > start
 
 
-@dataclass(frozen=True)
-class _Congestion:
-    """What MF-Q asks of a game; every agent has a reward of its own, which the batches bring."""
-
-    agents: int
-    actions: int = 2
-    draws: int = 0
-
-    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Never asked for."""
-        raise NotImplementedError
-
-
 def _congested(seed: int, agents: int, temperature: float, order: str, stored: str, seeds: int, steps: int) -> Tensor:
     """Share on action 1 after each step `[seeds, steps]`, MF-Q learning all the while."""
     agent = MFQ(
-        _Congestion(agents),
+        Players(agents),
         range(seed, seed + seeds),
         learning_rate=3e-3,
         discount=0.0,
@@ -97,7 +83,7 @@ def _congested(seed: int, agents: int, temperature: float, order: str, stored: s
     everyone = torch.arange(agents).expand(seeds, -1)
     shares = []
     for step in range(steps):
-        before = mean_action(actions, action_counts(actions, 2).unsqueeze(-2), agents)
+        before = mean_action_of_others(actions, 2)
         # Early steps are random, so that both actions are seen at every mean action.
         explore = torch.rand(seeds, 1, generator=generator).expand(-1, agents) if step < steps // 4 else None
         uniform = torch.rand(seeds, agents, generator=generator)
@@ -108,10 +94,10 @@ def _congested(seed: int, agents: int, temperature: float, order: str, stored: s
         else:
             # A tenth of the agents act, chosen evenly, each group on the mean action that the last one left.
             for group in torch.randperm(agents, generator=generator).chunk(10):
-                now = mean_action(actions, action_counts(actions, 2).unsqueeze(-2), agents)
+                now = mean_action_of_others(actions, 2)
                 answers = agent.act(now, uniform, step)
                 actions = actions.index_copy(1, group, answers[:, group])
-        after = mean_action(actions, action_counts(actions, 2).unsqueeze(-2), agents)
+        after = mean_action_of_others(actions, 2)
         reward = chosen(after, 1 - actions)  # the share of the others on the other action
         batch = Batch(everyone, actions, reward, after if stored == "same" else before, None)
         descend(agent, iter([batch]), optimizer)

@@ -15,7 +15,7 @@ from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.environments import Ising
 from mfmarl.environments.ising import split
 from mfmarl.measurements.rows import Setting, mean_row, row, table
-from mfmarl.measurements.training import ising_tables
+from mfmarl.measurements.training import fill_with_rewards, ising_tables
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE, mean_field_magnetisation
 from mfmarl.theory.contraction import (
     Order,
@@ -214,8 +214,7 @@ def _coupled_factor(tau: float, size: int, sweeps: int, seed: int) -> float:
     """Factor a sweep by which two lattices under the same draws come together, from the middle to the end."""
     game = Ising(size)
     agent = TabularMFQ(game, [seed, seed + 1], temperatures=[tau], start_temperature=0.0)
-    for up in range(5):
-        agent.q_table[..., up, 0], agent.q_table[..., up, 1] = 2.0 - up, up - 2.0
+    fill_with_rewards(agent)
     generator = torch.Generator().manual_seed(seed)
     spins = torch.ones(1, 2, size, size, dtype=torch.int8)
     spins[:, 1] = -1

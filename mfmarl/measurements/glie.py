@@ -12,6 +12,7 @@ from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.data.sweeps import SweepDataModule, Transition
 from mfmarl.environments import Ising
 from mfmarl.measurements.rows import Row, Setting, mean_row, row, share_row, table
+from mfmarl.measurements.training import fill_with_rewards
 from mfmarl.theory.learning import expected_visits, glie_temperature
 
 CLAIM = "TH-3"
@@ -37,7 +38,7 @@ def glie(seed: int, *, size: int, seeds: int, steps: int, evaluations: int) -> p
             if step >= steps // LATE:
                 late += worse_choices(transition, agent.q_table)
             agent.learn(transition)
-            entry = transition.site * 10 + ((transition.neighbours + 4) >> 1) * 2 + (transition.action > 0)
+            entry = 2 * agent.row(transition.site, transition.neighbours) + (transition.action > 0)
             new = ~visited[entry.flatten()].view(seeds, -1)
             news["an entry was new"][new.any(1)] = step + 1
             visited[entry.flatten()] = True
@@ -65,8 +66,7 @@ def glie(seed: int, *, size: int, seeds: int, steps: int, evaluations: int) -> p
 def exact_values(seed: int, *, size: int, seeds: int, steps: int, evaluations: int) -> pd.DataFrame:
     """The control of `glie`: the same play with tables that are the rewards from the start, which learning keeps."""
     agent, data = _cooled(seed, size, seeds, steps)
-    for up in range(5):
-        agent.q_table[..., up, 0], agent.q_table[..., up, 1] = 2.0 - up, up - 2.0
+    fill_with_rewards(agent)
     marks = _marks(steps, evaluations)
     rows = []
     before, last = data.spins.flatten(2)[0], torch.zeros(seeds)

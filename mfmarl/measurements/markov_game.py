@@ -1,7 +1,6 @@
 """TH-3 measured in a Markov game whose Nash Q-values are known, and which games the theorem's assumption holds in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -12,9 +11,9 @@ from torch import Tensor
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.exploration import Boltzmann
-from mfmarl.mean_field import action_counts, boltzmann_value, mean_action
+from mfmarl.mean_field import boltzmann_value, mean_action_of_others
 from mfmarl.measurements.rows import Setting, mean_row, row, table
-from mfmarl.measurements.training import SAMPLES, descend, slow_down
+from mfmarl.measurements.training import SAMPLES, Players, descend, slow_down
 from mfmarl.theory.learning import (
     MarkovGame,
     congestion_rewards,
@@ -26,19 +25,6 @@ from mfmarl.theory.learning import (
 
 CLAIM = "TH-3"
 AGENTS = 5
-
-
-@dataclass(frozen=True)
-class _CoupledPlayers:
-    """What MF-Q asks of a game: its network's ids are the two states, for the five agents are alike."""
-
-    agents: int = 2
-    actions: int = 2
-    draws: int = 0
-
-    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Never asked for: the batches bring their rewards."""
-        raise NotImplementedError
 
 
 def markov_game(seed: int, *, seeds: int, updates: int, evaluations: int) -> pd.DataFrame:
@@ -57,7 +43,8 @@ def markov_game(seed: int, *, seeds: int, updates: int, evaluations: int) -> pd.
     truths = {"Nash": nash_q_values(game), "literal": literal_q_values(game)}
     rows = []
     for target in ("fresh", "literal"):
-        agent = MFQ(_CoupledPlayers(), range(seed, seed + seeds), learning_rate=3e-3, discount=0.0, target_rate=0.05)
+        # The network's ids are the two states, for the five agents are alike.
+        agent = MFQ(Players(2), range(seed, seed + seeds), learning_rate=3e-3, discount=0.0, target_rate=0.05)
         optimizer = agent.configure_optimizers()
         generator = torch.Generator().manual_seed(seed)
         for evaluation in range(evaluations + 1):
@@ -132,16 +119,16 @@ def _coupled_batches(
         joint = torch.randint(2, (*shape, 5), generator=generator)
         action, ones = joint[..., 0], joint.sum(-1)
         following = (torch.rand(shape, generator=generator) < moves[state, ones]).long()
-        average = mean_action(joint, action_counts(joint, 2).unsqueeze(-2), 5)[..., 0, :]
+        each = mean_action_of_others(joint, 2)
+        average = each[..., 0, :]
         with torch.no_grad():
             valued_under = average
             if target == "fresh":
-                each = mean_action(joint, action_counts(joint, 2).unsqueeze(-2), 5)
                 ids = following.unsqueeze(-1).expand(*shape, 5).flatten(1)
                 values = agent.target(ids, each.flatten(1, 2))
                 uniform = torch.rand(ids.shape, generator=generator)
                 answers = Boltzmann(temperature).choose(values, uniform, 0).view(*shape, 5)
-                valued_under = mean_action(answers, action_counts(answers, 2).unsqueeze(-2), 5)[..., 0, :]
+                valued_under = mean_action_of_others(answers, 2)[..., 0, :]
             value = boltzmann_value(agent.target(following, valued_under), temperature)
         reward = rewards[state, action, ones - action] + game.discount * value
         yield Batch(state, action, reward, average, None)

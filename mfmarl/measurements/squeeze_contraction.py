@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.mean_field import action_counts, boltzmann_policy, mean_action, mean_policy
+from mfmarl.mean_field import boltzmann_policy, mean_action_of_others, mean_policy, simplex_points
 from mfmarl.measurements.rows import Row, Setting, mean_row, row, share_row, table
 from mfmarl.measurements.training import squeeze_networks
 from mfmarl.theory.contraction import (
@@ -71,7 +71,7 @@ def networks(seed: int, *, agents: int, seeds: int, steps: int) -> pd.DataFrame:
     agent, data = squeeze_networks(agents, tuple(range(seed, seed + seeds)), steps)
     generator = torch.Generator().manual_seed(seed)
     played = data.state_dict()["previous"]
-    last = mean_action(played, action_counts(played, 10).unsqueeze(-2), agents)
+    last = mean_action_of_others(played, 10)
     points = [*_points((seeds, agents), generator), last]
     found = [lipschitz_constants(_jacobians(agent, point).double().numpy()) for point in points]
     rows: list[Row] = [
@@ -108,8 +108,7 @@ def _points(shape: tuple[int, int], generator: torch.Generator) -> Iterator[Tens
         weight = torch.rand(*shape, 1, generator=generator)
         yield weight * vertices[one] + (1 - weight) * vertices[other]
     for _ in range(INSIDE):
-        exponential = -torch.log1p(-torch.rand(*shape, 10, generator=generator))
-        yield exponential / exponential.sum(-1, keepdim=True)
+        yield simplex_points(torch.rand(*shape, 10, generator=generator))
 
 
 def _jacobians(agent: MFQ, mean_action: Tensor) -> Tensor:

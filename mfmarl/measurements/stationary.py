@@ -38,11 +38,7 @@ def noise(seed: int, *, rates: Sequence[float], seeds: int, visits: int) -> pd.D
     for rate in (*rates, 0.0):
         agent = _table(range(seed, seed + seeds), rate or 1.0)
         generator = torch.Generator().manual_seed(seed)
-        for visit in range(1, visits + 1):
-            agent.learning_rate = rate or 1 / visit
-            for neighbours in (-4, -2, 0, 2, 4):
-                for action in (-1, 1):
-                    agent.learn(_paid(agent, site, action, neighbours, generator))
+        _visit(agent, site, visits, rate, generator)
         exact = torch.tensor(site.values)
         error = (agent.q_table.double() - exact).square()[0].flatten(1).mean(1).tolist()
         floor = noise_floor(rate, site.reward_variance) if rate else site.reward_variance / visits
@@ -65,11 +61,7 @@ def value_gap(seed: int, *, temperatures: Sequence[float], curve: int, seeds: in
     for tau in temperatures:
         agent = _table(range(seed, seed + seeds), 1.0, tau)
         generator = torch.Generator().manual_seed(seed)
-        for visit in range(1, visits + 1):
-            agent.learning_rate = 1 / visit
-            for neighbours in (-4, -2, 0, 2, 4):
-                for action in (-1, 1):
-                    agent.learn(_paid(agent, site, action, neighbours, generator))
+        _visit(agent, site, visits, 0.0, generator)
         number = _sites(agent)
         chosen = torch.zeros(number.shape, dtype=torch.float64)
         rounds = 400
@@ -184,6 +176,15 @@ def _neighbours(shape: Sequence[int], probability: float, generator: torch.Gener
     """Sums of four neighbours that are each up with a probability, for every site anew."""
     up = torch.rand(*shape, 4, generator=generator) < probability
     return (2 * up.to(torch.int8) - 1).sum(-1, dtype=torch.int8)
+
+
+def _visit(agent: TabularMFQ, site: StationarySite, visits: int, rate: float, generator: torch.Generator) -> None:
+    """Visit every entry of the tables so many times, in turn, with a learning rate; 0 is 1/n at visit n."""
+    for visit in range(1, visits + 1):
+        agent.learning_rate = rate or 1 / visit
+        for neighbours in (-4, -2, 0, 2, 4):
+            for action in (-1, 1):
+                agent.learn(_paid(agent, site, action, neighbours, generator))
 
 
 def _paid(

@@ -12,6 +12,7 @@ from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.data.sweeps import Order, SweepDataModule
 from mfmarl.environments import Ising
 from mfmarl.measurements.rows import Row, Setting, mean_row, row, share_row, table
+from mfmarl.measurements.training import TABLE_OF_REWARDS, fill_with_rewards, learn
 from mfmarl.theory.toy import (
     UNITS,
     ToyOrder,
@@ -94,8 +95,7 @@ def learning(seed: int, *, runs: int, sweeps: int) -> pd.DataFrame:
         agent, data = _fresh(order, GREEDY, seed, runs)
         last_open = torch.zeros(runs)
         for sweep in range(1, sweeps + 1):
-            for transition in data.play(agent, 1):
-                agent.learn(transition)
+            learn(agent, data, 1)
             last_open[~_agree(data.spins)] = sweep
         settled = last_open <= sweeps - 10
         found = (last_open[settled] + 1).tolist()
@@ -122,8 +122,7 @@ def one_table(seed: int, *, sweeps: int) -> pd.DataFrame:
     rows = _snapshot(0, data.spins, table_of)
     shown = False
     for sweep in range(1, sweeps + 1):
-        for transition in data.play(agent, 1):
-            agent.learn(transition)
+        learn(agent, data, 1)
         if not shown and bool((table_of - SHOWN).abs().min() < 1e-6):
             shown = True
             rows += _snapshot(sweep, data.spins, table_of)
@@ -136,9 +135,8 @@ def _snapshot(sweep: int, spins: Tensor, values: Tensor) -> list[Row]:
     rows = [
         row(CLAIM, "one run: spin", spin, sweep=sweep, site=site) for site, spin in enumerate(spins.flatten().tolist())
     ]
-    for up, both in enumerate(values.tolist()):
-        for action, value in zip(("down", "up"), both, strict=True):
-            end = (2 * up - 4) / 2 * (1 if action == "up" else -1) + 0.0
+    for up, (both, ends) in enumerate(zip(values.tolist(), TABLE_OF_REWARDS.tolist(), strict=True)):
+        for action, value, end in zip(("down", "up"), both, ends, strict=True):
             setting = Setting({"sweep": sweep, "neighbours_up": up, "action": action})
             rows.append(row(CLAIM, "one run: Q of the middle agent", value, exact=end, **setting))
     return rows
@@ -151,10 +149,8 @@ def _fresh(order: Order, tau: float, seed: int, runs: int) -> tuple[TabularMFQ, 
 
 
 def _learned(order: Order, tau: float, seed: int, runs: int) -> tuple[TabularMFQ, SweepDataModule]:
-    """Agents whose tables are what Eq. 32 converges to, the reward itself."""
     agent, data = _fresh(order, tau, seed, runs)
-    for up in range(5):
-        agent.q_table[..., up, 0], agent.q_table[..., up, 1] = 2.0 - up, up - 2.0
+    fill_with_rewards(agent)
     return agent, data
 
 

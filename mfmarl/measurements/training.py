@@ -1,7 +1,8 @@
 """Short trainings of the package's own MF-Q, whose networks and tables are then measured."""
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,8 +16,23 @@ from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import chosen
 from mfmarl.theory.approximation import Values
+from mfmarl.theory.toy import learned_table
 
 SAMPLES = 64  # of a gradient step on batches drawn elsewhere than from a data module
+TABLE_OF_REWARDS = torch.from_numpy(learned_table(1, learning_rate=1.0))  #: `[5, 2]`, as of `learned_table`.
+
+
+@dataclass(frozen=True)
+class Players:
+    """What MF-Q asks of a game, its agents and their actions; the batches that are handed to it bring the rewards."""
+
+    agents: int
+    actions: int = 2
+    draws: int = 0
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        """Never asked for."""
+        raise NotImplementedError
 
 
 @lru_cache(maxsize=1)
@@ -64,8 +80,19 @@ def ising_tables(
     game = Ising(size)
     agent = TabularMFQ(game, seeds, temperatures=temperatures, decay=1e-2)
     data = SweepDataModule(game, seeds, temperatures=temperatures, steps=sweeps, evaluations=1, order=order)
-    agent.training_step(partial(data.play, steps=sweeps), 0)
+    learn(agent, data, sweeps)
     return agent
+
+
+def learn(agent: TabularMFQ, data: SweepDataModule, sweeps: int) -> None:
+    """Play so many sweeps and learn from each transition."""
+    for transition in data.play(agent, sweeps):
+        agent.learn(transition)
+
+
+def fill_with_rewards(agent: TabularMFQ) -> None:
+    """Set the table of every spin to the rewards, which learning keeps, for lambda = 1 and no field."""
+    agent.q_table[:] = TABLE_OF_REWARDS
 
 
 def descend(agent: MFQ, batches: Iterator[Batch], optimizer: torch.optim.Optimizer) -> None:

@@ -111,6 +111,8 @@ def synchronous_correlation(size: int, temperature: float, coupling: float = 1.0
     neighbours, and `<a_i(t+1) | a(t)> = tanh((lambda / 2) H_i / tau)`. On an even torus the sublattices of two
     successive steps make up two lattices at the ordinary equilibrium, and the correlation is `-2 u / lambda` of it.
 
+    A reference for users who play all at once (order `simultaneous`), and for the tests; no result of ours uses it.
+
     Args:
         size: L, 3 or 4.
         temperature: tau, positive.

@@ -10,6 +10,7 @@ Ising models*). Temperatures are the paper's tau, half the physical ones: tau_c 
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -114,8 +115,8 @@ def crossings(
           for its percentiles are those of a mean of n runs, whereas n runs at every temperature decide a crossing.
 
     Raises:
-        ValueError: as `cumulants`; or degree is less than 1, a size has fewer than degree + 1 temperatures, two
-            sizes have no range of temperatures in common, or the numbers of seeds differ.
+        ValueError: as `cumulants`; or degree is no whole number of at least 1, a size has fewer than degree + 1
+            temperatures, two sizes have no range of temperatures in common, or the numbers of seeds differ.
     """
     rows = []
     for method, (small, large), cells in _pairs(equilibrium, between, degree):
@@ -169,8 +170,8 @@ def _pairs(
     Raises:
         ValueError: as `fits`.
     """
-    if degree < 1:
-        raise ValueError(f"degree must be at least 1, got {degree}")
+    if not isinstance(degree, Integral) or degree < 1:
+        raise ValueError(f"degree must be a whole number of at least 1, got {degree}")
     table = _checked(equilibrium)
     used = table[table["temperature"].between(*between)]
     for method, sizes in table.groupby("method", sort=True)["size"].unique().items():

@@ -7,6 +7,7 @@ exact critical point 1.1346 lambda. `temperature` is tau of the paper, half the 
 """
 
 from math import copysign, tanh
+from numbers import Integral
 
 import torch
 from scipy.optimize import brentq
@@ -62,6 +63,9 @@ def mean_field_iteration(
 ) -> Tensor:
     """Eq. 31 mended, `m_j <- tanh((h_j + (lambda / 2) sum_k m_k) / tau)` on the torus, all sites at once.
 
+    A reference for users, for fields that differ from site to site; our results use `mean_field_magnetisation`, the
+    solution of one field for all.
+
     Args:
         field: `[..., L, L]`, h_j of each site; L at least 3.
         temperature: tau, positive.
@@ -71,7 +75,7 @@ def mean_field_iteration(
             with the largest, or smallest, m_j everywhere.
         tolerance: the iteration ends when no m_j changes by more than this; near tau = 2 lambda, where changes are
             slow, m_j may then be further from the solution. 1e-12: our choice.
-        max_iterations: 100 000: our choice.
+        max_iterations: at least 1. 100 000: our choice.
 
     Returns:
         m_j, `[..., L, L]` float64.
@@ -84,8 +88,8 @@ def mean_field_iteration(
     checked_coupling(coupling)
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, got {tolerance}")
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
+    if not isinstance(max_iterations, Integral) or max_iterations < 1:
+        raise ValueError(f"max_iterations must be a whole number of at least 1, got {max_iterations}")
     if field.dim() < 2 or field.shape[-1] != field.shape[-2] or field.shape[-1] < 3 or not field.numel():
         raise ValueError(f"field must be [..., L, L] with L at least 3, got shape {list(field.shape)}")
     if not field.isfinite().all():

@@ -242,7 +242,7 @@ def _rewards_in_unit(game: GaussianSqueeze, own_action: int, weight: NDArray[np.
     """
     total = own_action + np.arange(len(weight), dtype=np.float64)
     with np.errstate(divide="ignore"):
-        logarithm = np.log(total) - ((total - game.mu) / game.sigma) ** 2
+        logarithm = np.log(total) + game.exponent(total)
         contribution = logarithm + np.log(weight) / 2
     where = int(contribution.argmax())
     if weight[where] < SMALLEST_PROBABILITY:

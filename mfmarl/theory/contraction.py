@@ -39,7 +39,17 @@ class SpinFactors(NamedTuple):
 
 
 def spin_factors(mean: float, temperature: float, coupling: float = 1.0, degree: int = 4) -> SpinFactors:
-    """The three factors at m = `mean` (the first) and at their largest (the others)."""
+    """The three factors at m = `mean` (the first) and at their largest (the others).
+
+    Args:
+        mean: m, in [-1, 1].
+        temperature: T, positive.
+        coupling: lambda, of either sign. 1: the paper.
+        degree: d, at least 0. 4: the paper.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
     m = number("mean", mean, "in [-1, 1]", lambda x: -1 <= x <= 1)
     largest = (
         integer("degree", degree, 0) * abs(number("coupling", coupling)) / 2 / positive("temperature", temperature)
@@ -58,6 +68,14 @@ def critical_temperature(adjacency: ArrayLike, coupling: float = 1.0, damping: f
     eigenvalues of (lambda/2) A: the largest `[(1 - d) Re nu + sqrt((1 - d)^2 (Re nu)^2 + d (2 - d) |nu|^2)] / (2 - d)`.
     That is nu where nu > 0, which damping does not help; |nu| d / (2 - d) where nu < 0, as in anti-coordination; and
     |nu| sqrt(d / (2 - d)) where nu is imaginary, as in matching pennies.
+
+    Args:
+        adjacency: A `[N, N]`, weights of either sign.
+        coupling: lambda, of either sign. 1: the paper.
+        damping: d, the weight of the new value, in (0, 1]. 1: all at once.
+
+    Raises:
+        ValueError: an adjacency that is not square, finite and 0 on its diagonal, or another argument out of its range.
     """
     nu = number("coupling", coupling) / 2 * np.linalg.eigvals(checked_adjacency(adjacency))
     d = rate("damping", damping)
@@ -118,7 +136,16 @@ def iterate(
 
 
 def period(states: ArrayLike, longest: int = 8, tolerance: float = 1e-9) -> int:
-    """The least p for which the last states `[steps, ...]` repeat after p steps; 0 if none up to `longest` does."""
+    """The least p for which the last states repeat after p steps; 0 if none up to `longest` does.
+
+    Args:
+        states: `[steps, ...]`, at least 2 `longest` steps.
+        longest: the longest period looked for, at least 1, and how many of the last states must repeat. 8: our choice.
+        tolerance: by which no number of a state may differ from the one p steps before. 1e-9: our choice.
+
+    Raises:
+        ValueError: too few states, states that are not finite, or another argument out of its range.
+    """
     trail, longest = real_array("states", states), integer("longest", longest, 1)
     tolerance = non_negative("tolerance", tolerance)
     if trail.ndim < 1 or not trail.size:
@@ -161,6 +188,18 @@ def dobrushin_influence(degree: int, temperature: float, coupling: float = 1.0) 
     sum_k a^k / tau))`: the largest difference over what the other d - 1 do.
 
     It is largest where these cancel: `tanh(lambda / (2 tau))` for odd d and `tanh(lambda / tau) / 2` for even d.
+    A reference for users: the package's results ask `dobrushin_temperature`, where d of them add up to 1.
+
+    Args:
+        degree: d, at least 0.
+        temperature: tau, positive.
+        coupling: lambda, of either sign. 1: the paper.
+
+    Returns:
+        The difference, in [0, 1]; 0 without neighbours.
+
+    Raises:
+        ValueError: an argument out of its range.
     """
     degree = integer("degree", degree, 0)
     strength = abs(number("coupling", coupling)) / positive("temperature", temperature)
@@ -176,8 +215,12 @@ def dobrushin_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
     2 tanh(lambda / tau) < 1, it is lambda / atanh(1/2) = 1.8205 lambda: below the 2 lambda of the mean field map, above
     the truth 1.1346 lambda. 0 where it holds at every temperature, as on a ring.
 
+    Args:
+        adjacency: `[N, N]` of zeros and ones, 0 on its diagonal.
+        coupling: lambda, of either sign. 1: the paper.
+
     Raises:
-        ValueError: an adjacency that is not of zeros and ones.
+        ValueError: another adjacency, or a coupling that is not finite.
     """
     matrix = checked_adjacency(adjacency)
     if not np.isin(matrix, (0.0, 1.0)).all():
@@ -219,7 +262,18 @@ def iterate_number(
 
 
 def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
-    """All y with F(y) = y that a fine grid tells apart, increasing; there is at least one."""
+    """All y with F(y) = y that a fine grid tells apart, increasing; there is at least one.
+
+    Args:
+        game: whose F.
+        temperature: T, positive.
+
+    Returns:
+        y `[n]` in [0, D - 1].
+
+    Raises:
+        ValueError: another kind of game, one of too many actions for a fine grid, or a temperature out of range.
+    """
     grid, temperature = _numbers(squeeze_game(game)), positive("temperature", temperature)
 
     def gap(y: float) -> float:
@@ -242,7 +296,16 @@ def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
 
 
 def largest_slope(game: GaussianSqueeze, temperature: float, damping: float = 1.0) -> float:
-    """Largest `|1 - d + d F'(y)|` over all y in [0, D - 1]: below 1 the map with damping d contracts."""
+    """Largest `|1 - d + d F'(y)|` over all y in [0, D - 1]: below 1 the map with damping d contracts.
+
+    Args:
+        game: whose F.
+        temperature: T, positive.
+        damping: d, the weight of the new mean number, in (0, 1]. 1: all at once.
+
+    Raises:
+        ValueError: as `fixed_points`, or a damping out of range.
+    """
     grid, temperature = _numbers(squeeze_game(game)), positive("temperature", temperature)
     d = rate("damping", damping)
 
@@ -300,6 +363,9 @@ def several_temperature(game: GaussianSqueeze) -> float:
     """The highest T at which F has more than one fixed point; 0 if it never has.
 
     At N = 1000 play that earns anything is a fixed point from there down only.
+
+    Raises:
+        ValueError: another kind of game, or one of too many actions for a fine grid.
     """
     return _largest_temperature(game, contraction_temperature(game), lambda t: len(fixed_points(game, t)) > 1)
 
@@ -309,7 +375,7 @@ def _answer(game: GaussianSqueeze, number: Array, temperature: float) -> tuple[A
     y = number[..., None]
     action = np.arange(game.actions, dtype=np.float64)
     total = action + (game.agents - 1) * y
-    closeness = np.exp(-(((total - game.mu) / game.sigma) ** 2))
+    closeness = np.exp(game.exponent(total))
     reward = total * closeness
     derivative = closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)
     with np.errstate(over="ignore"):  # of the coldest play
@@ -373,9 +439,8 @@ def _numbers(game: GaussianSqueeze) -> Array:
         raise ValueError(f"game must have at most {most} actions, or sigma of at least {largest}, got {game.actions}")
     else:
         close = (game.mu - np.arange(game.actions)[:, None] + step * window).ravel()
-    best = (game.mu + sqrt(game.mu**2 + 2 * game.sigma**2)) / 2
     far = np.geomspace(game.actions, max(game.sigma, 2 * game.actions), A_SIGMA)
-    around = best + np.concatenate([-far, np.arange(-2 * game.actions, 2 * game.actions) / 2, far])
+    around = game.peak + np.concatenate([-far, np.arange(-2 * game.actions, 2 * game.actions) / 2, far])
     numbers = np.concatenate([close, around]) / (game.agents - 1)
     inside = numbers[(numbers > 0) & (numbers < largest)]
     return np.unique(np.concatenate([np.linspace(0, largest, 2001), inside]))

@@ -74,6 +74,13 @@ def noise_floor(learning_rate: float, variance: float) -> float:
     """Mean squared error of Q in the long run at a constant alpha, `alpha / (2 - alpha) Var(r)`.
 
     With alpha = 1/n it is Var(r) / n after n visits instead: a constant alpha never gets rid of the noise.
+
+    Args:
+        learning_rate: alpha, in (0, 1].
+        variance: of the reward, at least 0.
+
+    Raises:
+        ValueError: an argument out of its range.
     """
     alpha = rate("learning_rate", learning_rate)
     return alpha / (2 - alpha) * non_negative("variance", variance)
@@ -191,7 +198,17 @@ class MarkovGame:
         return int(self.reward.shape[2])
 
     def backup(self, next_value: ArrayLike) -> Array:
-        """`Q(s, a, k) = r + gamma E v(s')`, `[S, 2, N]`, for v `[S]`, or `[S, N]` that depends on k as well."""
+        """`Q(s, a, k) = r + gamma E v(s')`.
+
+        Args:
+            next_value: v `[S]`, or `[S, N]` that depends on k as well.
+
+        Returns:
+            Q `[S, 2, N]`.
+
+        Raises:
+            ValueError: values of another shape, or not finite.
+        """
         value = real_array("next_value", next_value)
         if value.shape not in ((self.states,), (self.states, self.agents)):
             raise ValueError(f"next_value must be [S] or [S, N], got shape {list(value.shape)}")
@@ -206,6 +223,13 @@ def coupled_game(agents: int = 5, discount: float = 0.5) -> MarkovGame:
 
     `r = (1 + s) 1{a = s} (1 + abar_s) / 2` with abar_s the share of the others that choose s, and `P(s' = 1) = 1/4 +
     1/2` times the share of all that choose 1. Our choice, of games whose Nash Q-values can be enumerated.
+
+    Args:
+        agents: N, at least 2. 5: our choice.
+        discount: gamma, in [0, 1). 1/2: our choice.
+
+    Raises:
+        ValueError: an argument out of its range.
     """
     agents = integer("agents", agents, 2)
     share = np.arange(agents) / (agents - 1)
@@ -271,7 +295,15 @@ def nash_q_values(game: MarkovGame) -> Array:
 
 
 def has_global_optima(game: MarkovGame, q_values: ArrayLike) -> bool:
-    """Whether in every state one joint action gives every agent the largest of all `Q(s, a, k)`, `[S, 2, N]`."""
+    """Whether in every state one joint action gives every agent the largest of all `Q(s, a, k)`.
+
+    Args:
+        game: of states S and agents N.
+        q_values: Q `[S, 2, N]`.
+
+    Raises:
+        ValueError: another kind of game, or values of another shape or not finite.
+    """
     q = real_array("q_values", q_values)
     if q.shape != _markov(game).reward.shape:
         raise ValueError(f"q_values must be {list(game.reward.shape)} like reward, got shape {list(q.shape)}")
@@ -284,7 +316,12 @@ def literal_q_values(game: MarkovGame) -> Array:
     """Where MF-Q goes with Algorithm 1's literal line, which values s' under the mean action of s (abar_- <- abar).
 
     `Q(s, a, k) = r + gamma E max_b Q(s', b, k)`: the others are taken to go on as they are, in whatever state.
-    Returns `[S, 2, N]`.
+
+    Returns:
+        Q `[S, 2, N]`.
+
+    Raises:
+        ValueError: another kind of game.
     """
     q, change = np.zeros_like(_markov(game).reward), 1.0
     while change > 1e-13 * max(1.0, float(np.abs(q).max())):
@@ -294,7 +331,15 @@ def literal_q_values(game: MarkovGame) -> Array:
 
 
 def glie_temperature(step: int, scale: float = 2.0) -> float:
-    """`T_t = scale / ln(2 + t)`: greedy in the limit."""
+    """`T_t = scale / ln(2 + t)`: greedy in the limit.
+
+    Args:
+        step: t, at least 0.
+        scale: in units of Q, positive. 2: our choice.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
     return positive("scale", scale) / log(2 + integer("step", step, 0))
 
 
@@ -304,6 +349,14 @@ def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
     They are `sum_t 1 / (1 + (2 + t)^(gap / scale))`: without limit exactly where the gap is at most the scale. So
     infinite visits ask for a scale of at least the largest gap, and of more where a row of the table is reached only by
     several worse choices one after the other.
+
+    Args:
+        gap: Q of the better action less that of the worse, at least 0.
+        steps: with one choice each, at least 0.
+        scale: as in `glie_temperature`.
+
+    Raises:
+        ValueError: an argument out of its range.
     """
     ratio = non_negative("gap", gap) / positive("scale", scale)
     exponent = np.minimum(np.log(2.0 + np.arange(integer("steps", steps, 0))) * ratio, 700.0)
@@ -311,9 +364,18 @@ def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
 
 
 def congestion_rewards(actions: ArrayLike) -> Array:
-    """The share of the other agents on the other action: 0 or 1 `[..., N]` to `[..., N]`. Nobody's global optimum.
+    """What the congestion game pays each agent: the share of the others on the other action. It has no global optimum.
 
     At even play everyone earns about 1/2; whoever stays where all are earns 0, and if all leave, all earn 0 again.
+
+    Args:
+        actions: `[..., N]`, 0 or 1, of at least 2 agents.
+
+    Returns:
+        `[..., N]`, in [0, 1].
+
+    Raises:
+        ValueError: other actions, or fewer agents.
     """
     chosen = real_array("actions", actions)
     agents = chosen.shape[-1] if chosen.ndim else 0
@@ -328,13 +390,23 @@ def herding_temperature(damping: float = 1.0) -> float:
 
     The mean m = 2 f - 1 of the share f on action 1 goes to `-tanh(m / (2 T))`, with weight d: at even play the slope
     `1 - d - d / (2 T)` passes -1 there. 1/2 without damping; one agent at a time never herds.
+
+    Args:
+        damping: d, the weight of the new mean, in (0, 1]. 1: all at once.
+
+    Raises:
+        ValueError: a damping out of range.
     """
     d = rate("damping", damping)
     return d / (2 * (2 - d))
 
 
 def herding_amplitude(temperature: float) -> float:
-    """|m| of the cycle `m -> -m` that synchronous play falls into, `m = tanh(m / (2 T))`; 0 from T = 1/2 on."""
+    """|m| of the cycle `m -> -m` that synchronous play falls into, `m = tanh(m / (2 T))`; 0 from T = 1/2 on.
+
+    Raises:
+        ValueError: a temperature that is not positive.
+    """
     temperature = positive("temperature", temperature)
     if temperature >= herding_temperature():
         return 0.0
@@ -359,7 +431,7 @@ def _met(game: GaussianSqueeze, opponents: ArrayLike) -> tuple[Array, Array]:
     for policy in np.broadcast_to(policies, (game.agents - 1, game.actions)):
         distribution = np.convolve(distribution, policy)
     total = np.arange(game.actions)[:, None] + np.arange(len(distribution), dtype=np.float64)
-    return distribution, total * np.exp(-(((total - game.mu) / game.sigma) ** 2))
+    return distribution, total * np.exp(game.exponent(total))
 
 
 def _markov(game: MarkovGame) -> MarkovGame:

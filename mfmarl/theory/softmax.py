@@ -61,6 +61,12 @@ def lipschitz_constants(jacobian: ArrayLike) -> LipschitzConstants:
 
     Only directions inside the simplex count: of the gradient g of one action's Q, `(max g - min g) / 2` per unit of
     the l1 norm, and `|P g|` per unit of the l2 norm, `P = I - 1 1'/D`.
+
+    Args:
+        jacobian: `dQ(a)/dabar(b)` `[..., D, D]`, D at least 1.
+
+    Raises:
+        ValueError: a derivative of another shape, or not finite.
     """
     matrix = real_array("jacobian", jacobian)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or not matrix.shape[-1]:

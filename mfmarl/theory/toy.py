@@ -66,6 +66,9 @@ def consensus_time(order: ToyOrder) -> ConsensusTime:
     """Exact mean and standard deviation of the time of greedy play from an even start over all states to consensus.
 
     In sweeps, for random-site in updates. From every state consensus is reached with probability 1.
+
+    Raises:
+        ValueError: an unknown order.
     """
     greedy = transitions(order)
     open_states = np.flatnonzero(~_agree())
@@ -78,7 +81,14 @@ def consensus_time(order: ToyOrder) -> ConsensusTime:
 
 
 def consensus_probability(order: ToyOrder, steps: int) -> Array:
-    """Exact probability that greedy play from an even start agrees by each of 0 .. `steps` sweeps, or updates."""
+    """Exact probability that greedy play from an even start agrees by each of 0 .. `steps` sweeps, or updates.
+
+    Returns:
+        `[steps + 1]`.
+
+    Raises:
+        ValueError: an unknown order, or a negative number of steps.
+    """
     steps = integer("steps", steps, 0)
     greedy, law = transitions(order), np.full(2**SITES, 0.5**SITES)
     shares = [law[_agree()].sum()]
@@ -113,13 +123,31 @@ def consensus_share(order: ToyOrder, temperature: float) -> float:
 
 
 def learned_value(reward: float, visits: int, learning_rate: float = 0.1) -> float:
-    """Q after n visits that each pay `reward`, from Q = 0 by Eq. 32: `r (1 - (1 - alpha)^n)`."""
+    """Q after n visits that each pay r, from Q = 0 by Eq. 32: `r (1 - (1 - alpha)^n)`.
+
+    Args:
+        reward: r.
+        visits: n, at least 0.
+        learning_rate: alpha, in (0, 1]. 0.1: the paper's numbers.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
     alpha = rate("learning_rate", learning_rate)
     return number("reward", reward) * (1 - (1 - alpha) ** integer("visits", visits, 0))
 
 
 def visits_until(value: float, reward: float, learning_rate: float = 0.1) -> float:
-    """The n, not rounded, at which `learned_value` is `value`: 5.008 for the paper's 0.82 on its way to 2."""
+    """The n, not rounded, at which `learned_value` is `value`: 5.008 for the paper's 0.82 on its way to 2.
+
+    Args:
+        value: Q, from 0 up to, but not, the reward.
+        reward: r, not 0; a negative one is approached from above.
+        learning_rate: alpha, in (0, 1]. 0.1: the paper's numbers.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
     rate("learning_rate", learning_rate)
     number("value", value)
     if not (number("reward", reward) and 0 <= value / reward < 1):
@@ -130,7 +158,18 @@ def visits_until(value: float, reward: float, learning_rate: float = 0.1) -> flo
 
 
 def learned_table(visits: int, learning_rate: float = 0.1) -> Array:
-    """An agent's table `[5, 2]` after so many visits of every entry: 0 to 4 neighbours up; down, up."""
+    """An agent's table after so many visits of every entry; after one with learning rate 1 it is the rewards.
+
+    Args:
+        visits: at least 0.
+        learning_rate: alpha, in (0, 1]. 0.1: the paper's numbers.
+
+    Returns:
+        Q `[5, 2]`: 0 to 4 neighbours up; down, up.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
     share = np.arange(5) / 4
     rewards = np.stack([2 - 4 * share, 4 * share - 2], -1)
     return np.array([[learned_value(float(r), visits, learning_rate) for r in row] for row in rewards])

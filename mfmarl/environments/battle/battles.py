@@ -10,6 +10,7 @@ if it hit an enemy in that step: the engine adds that bonus last.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -41,12 +42,12 @@ class Battles:
         battles: how many, at least 1.
 
     Raises:
-        ValueError: fewer than one battle.
+        ValueError: fewer than one battle, or no whole number.
     """
 
     def __init__(self, game: Battle, battles: int = 1) -> None:
-        if battles < 1:
-            raise ValueError(f"battles must be at least 1, got {battles}")
+        if not isinstance(battles, Integral) or battles < 1:
+            raise ValueError(f"battles must be a whole number of at least 1, got {battles}")
         self.game = game
         self.battles = battles
         self._shape = (battles, 2, game.agents)

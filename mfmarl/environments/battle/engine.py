@@ -14,6 +14,8 @@ import numpy as np
 import torch  # noqa: F401  (before magent2, which would choose torch's number of threads)
 from numpy.typing import NDArray
 
+from mfmarl.environments.battle.game import OWN_HP, RADIUS
+
 HP = 10.0  # of an unhurt agent
 ARMIES = (0, 1)
 
@@ -128,7 +130,7 @@ class Engine:
             slots = self._slots[army]
             living = len(slots)
             self._hp[army] = 0
-            self._hp[army, slots] = self._views[army, :living, 6, 6, 2] * np.float32(HP)
+            self._hp[army, slots] = self._views[army, :living, RADIUS, RADIUS, OWN_HP] * np.float32(HP)
             if living < self._agents:
                 moved = int(np.argmin(self._alive[army]))  # up to the first who is dead, rows are slots
                 dead = ~self._alive[army]
@@ -185,7 +187,7 @@ class Engine:
         for army in ARMIES:
             self._call("env_get_observation", army, at)
             slots = self._slots[army]
-            self._hp[army, slots] = views[: len(slots), 6, 6, 2] * np.float32(HP)
+            self._hp[army, slots] = views[: len(slots), RADIUS, RADIUS, OWN_HP] * np.float32(HP)
         self._hp[~self._alive] = 0
 
     def _find_slots(self) -> None:

@@ -11,7 +11,9 @@ from torch import Generator
 
 from mfmarl.custom import check_fields
 
-VIEW = (13, 13, 7)  #: rows y, columns x around the agent; wall, own army, its hp, its minimap, enemies, theirs, theirs.
+RADIUS = 6  #: cells that an agent sees in every direction; its own row and column in a view.
+VIEW = (13, 13, 7)  #: rows y, columns x around the agent; the planes below.
+WALL, OWN, OWN_HP, OWN_MINIMAP, ENEMY, ENEMY_HP, ENEMY_MINIMAP = range(VIEW[2])
 FEATURES = 34  #: 10 bits of the id, last action one-hot, last reward, x and y over the map's size.
 ACTIONS = 21  #: 0 .. 12 moves within 2 cells, row by row (6 stays); 13 .. 20 attacks on the cells around, row by row.
 

@@ -19,14 +19,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
+from mfmarl.environments.battle.game import (
+    ACTIONS,
+    ENEMY,
+    ENEMY_MINIMAP,
+    FEATURES,
+    OWN,
+    OWN_HP,
+    OWN_MINIMAP,
+    RADIUS,
+    VIEW,
+    WALL,
+)
 
 NO_ACTION = ACTIONS  #: the last action of who has not acted yet.
 
-RADIUS = 6  # of the circle that an agent sees, and the middle of a view
 WIDTH = VIEW[1]
 SQUARES = VIEW[0] * VIEW[1]  # cells of a view, squares of a minimap
-WALL, OWN, OWN_HP, OWN_MINIMAP, ENEMY, ENEMY_MINIMAP = 0, 1, 2, 3, 4, 6  # planes; hp follows its army
 ID_BITS = 10
 LAST_REWARD = ID_BITS + ACTIONS
 _FROM_LAST = np.arange(ACTIONS, 0, -1, dtype=np.float32)
@@ -154,7 +163,7 @@ def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor
     plane = square * VIEW[2] + first.unsqueeze(-1)
     flat, index = views.flatten(1), plane.flatten(1).long()
     flat.scatter_(1, index, 1)
-    flat.scatter_(1, index + 1, hp.flatten(1))
+    flat.scatter_(1, index + OWN_HP - OWN, hp.flatten(1))
 
 
 def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) -> None:

@@ -23,7 +23,7 @@ from mfmarl.environments.battle.game import (
     VIEW,
     Battle,
 )
-from mfmarl.environments.battle.observation import Units
+from mfmarl.environments.battle.observation import LAST_REWARD, Units
 
 ARMIES = ("red", "blue")
 _COLOURS = np.array([[200, 30, 30], [30, 60, 200]])  # of unhurt agents; hurt ones are paler
@@ -71,7 +71,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
         self.agents: list[str] = []
         # Bounds: what the engine can write, a reward being between -0.105 and 4.895.
         lowest, highest = np.zeros(FEATURES, dtype=np.float32), np.ones(FEATURES, dtype=np.float32)
-        lowest[-3], highest[-3] = -1.0, 5.0
+        lowest[LAST_REWARD], highest[LAST_REWARD] = -1.0, 5.0
         self._observation_spaces = {
             agent: spaces.Dict(
                 {"view": spaces.Box(0.0, 2.0, VIEW, np.float32), "features": spaces.Box(lowest, highest)}

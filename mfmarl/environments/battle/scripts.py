@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
-from mfmarl.environments.battle.game import ACTIONS
+from mfmarl.environments.battle.game import (
+    ACTIONS,
+    ENEMY,
+    ENEMY_HP,
+    ENEMY_MINIMAP,
+    OWN,
+    OWN_MINIMAP,
+    RADIUS,
+    VIEW,
+    WALL,
+)
 
 Opponent = Callable[[Tensor, Tensor, Sequence[Generator]], Tensor]
 
@@ -17,8 +27,8 @@ Opponent = Callable[[Tensor, Tensor, Sequence[Generator]], Tensor]
 MOVES = torch.tensor([(y, x) for y in range(-2, 3) for x in range(-2, 3) if y * y + x * x <= 4])
 ATTACKS = torch.tensor([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
 
-WALL, OWN, OWN_MINIMAP, ENEMY, ENEMY_HP, ENEMY_MINIMAP = 0, 1, 3, 4, 5, 6  # channels of a view
-CENTRE = 6  # row and column of the agent itself
+FARTHEST = 10**6  # in place of the squared distance of a cell that does not count: larger than any
+HUNDREDTHS = 100  # of the side of the map: in them an agent counts how far its middle is
 
 
 def random(views: Tensor, features: Tensor, generators: Sequence[Generator]) -> Tensor:
@@ -40,7 +50,7 @@ def rush(views: Tensor, features: Tensor, generators: Sequence[Generator] = ()) 
 
 def _attack(views: Tensor) -> tuple[Tensor, Tensor]:
     """The attack `[battles, agents]` on the weakest adjacent enemy, and whether there is any."""
-    y, x = (ATTACKS + CENTRE).T
+    y, x = (ATTACKS + RADIUS).T
     present = views[..., y, x, ENEMY] > 0
     hp = views[..., y, x, ENEMY_HP].where(present, torch.inf)
     return hp.argmin(-1), present.any(-1)
@@ -48,30 +58,30 @@ def _attack(views: Tensor) -> tuple[Tensor, Tensor]:
 
 def _towards(views: Tensor, features: Tensor) -> Tensor:
     """Offset (y, x) `[battles, agents, 2]` of where the agent wants to go."""
-    grid = torch.cartesian_prod(torch.arange(13), torch.arange(13))
+    grid = torch.cartesian_prod(torch.arange(VIEW[0]), torch.arange(VIEW[1]))
     seen = views[..., ENEMY].flatten(-2) > 0
-    near, sees = _nearest(seen, grid.expand(*seen.shape, 2) - CENTRE)
+    near, sees = _nearest(seen, grid.expand(*seen.shape, 2) - RADIUS)
     # On the minimaps, the cell that the agent is in counts 1 more; only on that of its own army is this unmistakable.
     here = views[..., OWN_MINIMAP].flatten(-2).argmax(-1, keepdim=True)
     elsewhere = (views[..., ENEMY_MINIMAP].flatten(-2) > 0).scatter(-1, here, value=False)
     far, knows = _nearest(elsewhere, grid - grid[here])
-    middle = (100 * (0.5 - features[..., [-1, -2]])).long()
+    middle = (HUNDREDTHS * (0.5 - features[..., [-1, -2]])).long()
     return torch.where(sees[..., None], near, torch.where(knows[..., None], far, middle))
 
 
 def _nearest(present: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """The shortest of `offsets` `[..., n, 2]` where `present` `[..., n]`; and whether there is one."""
-    index = offsets.square().sum(-1).where(present, 10**6).argmin(-1)
+    index = offsets.square().sum(-1).where(present, FARTHEST).argmin(-1)
     return offsets.gather(-2, index[..., None, None].expand(*index.shape, 1, 2)).squeeze(-2), present.any(-1)
 
 
 def _move(views: Tensor, target: Tensor) -> Tensor:
     """The move `[battles, agents]` to the free cell nearest to the offset `target` `[battles, agents, 2]`."""
-    y, x = (MOVES + CENTRE).T
+    y, x = (MOVES + RADIUS).T
     free = (views[..., y, x, :][..., [WALL, OWN, ENEMY]] == 0).all(-1)
     free[..., len(MOVES) // 2] = True  # one's own cell
     distance = (target[..., None, :] - MOVES).square().sum(-1)
-    return distance.where(free, 10**6).argmin(-1)
+    return distance.where(free, FARTHEST).argmin(-1)
 
 
 OPPONENTS: dict[str, Opponent] = {"random": random, "rush": rush}
