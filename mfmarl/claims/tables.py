@@ -86,9 +86,16 @@ class Measured:
     beside: list[Finding] = field(default_factory=list)
 
     def __getitem__(self, part: str) -> Finding:
-        return next(
-            each for each in [*(one for group in self.groups for one in group), *self.beside] if each.part == part
-        )
+        """The finding of this part, judged or beside.
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = [*(finding for group in self.groups for finding in group), *self.beside]
+        for finding in found:
+            if finding.part == part:
+                return finding
+        raise KeyError(f"nothing was found for {part!r}; there is {[finding.part for finding in found]}")
 
 
 @dataclass(frozen=True)
