@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation.names import in_words
 from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.pages import markdown, settings, speed
@@ -326,7 +327,7 @@ def test_tables_and_spans_are_markdown() -> None:
     assert markdown.table(["a", "b"], [[1, 2]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     assert markdown.span([0.631, 0.92]) == "0.63 to 0.92"
     assert markdown.span([0.631, 0.632]) == "0.63"
-    assert markdown.in_words([8, 144, 256]) == "8, 144 and 256"
+    assert in_words([8, 144, 256]) == "8, 144 and 256"
     with pytest.raises(ValueError, match="one row"):
         markdown.one(pd.DataFrame({"a": [1, 1]}), a=1)
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from mfmarl.environments.battle.recorded import Replay, play
+from mfmarl.evaluation.names import label
 from mfmarl.figures.battle_film import ARMIES
-from mfmarl.figures.style import looks
 
 HP_UNIT = 0.1  # what an agent recovers in a step
 
@@ -74,5 +74,4 @@ def army_name(file: str) -> str:
     """An army's name for a reader: mf-q-64-seed-0 is MF-Q, seed 0."""
     trained = re.fullmatch(r"(.+)-\d+-seed-(\d+)", file)
     name = trained[1] if trained else file
-    label = looks([name])[name].label
-    return f"{label}, seed {trained[2]}" if trained else label
+    return f"{label(name)}, seed {trained[2]}" if trained else label(name)

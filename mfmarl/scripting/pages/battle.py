@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfmarl.claims.battle import HIDING, rounds_of_leaving
+from mfmarl.claims.battle import rounds_of_leaving
 from mfmarl.claims.wording import p_of
 from mfmarl.evaluation.comparisons import seat_test
 from mfmarl.evaluation.intervals import with_ends
-from mfmarl.evaluation.rounds import EVALUATIONS, LEARNERS
+from mfmarl.evaluation.names import in_words, label
+from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, LEARNERS, MAX_STEPS
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import bullets, in_words, label, one, span, table
+from mfmarl.scripting.pages.markdown import bullets, one, span, table
 
 SIZES = (8, 64, 144, 256)
 PAIRINGS = (("mf-q", "il"), ("mf-ac", "ac"), ("il", "ac"), ("il", "mf-ac"), ("mf-q", "ac"), ("mf-q", "mf-ac"))

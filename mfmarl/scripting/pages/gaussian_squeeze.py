@@ -5,18 +5,20 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.environments import GaussianSqueeze
+from mfmarl.claims.gaussian_squeeze import uniform_share
+from mfmarl.claims.tables import best_rewards
 from mfmarl.evaluation.comparisons import holm, rank_test, superiority
-from mfmarl.evaluation.final_scores import final_scores
+from mfmarl.evaluation.final_scores import TIMED_AGENTS, final_scores
+from mfmarl.evaluation.names import label
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import bullets, label, one, span, table, with_interval
+from mfmarl.scripting.pages.markdown import bullets, one, span, table, with_interval
 
 SIZES = (100, 500, 1000)
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 MF_Q = ("mf-q", "previous")  # of the study of sensitivity: the algorithm, and which mean action it stores
 OTHERS = (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-"))
-OPTIMUM = {agents: GaussianSqueeze(agents).optimum()[1] for agents in SIZES}
+OPTIMUM = best_rewards(SIZES)
 
 
 def passages(results: Path) -> dict[str, str]:
@@ -76,7 +78,7 @@ def _times(cell: dict[str, Any], share: str) -> int:
 
 def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
     """What the tables say of the claims, in sentences."""
-    uniform = GaussianSqueeze(100).uniform_play_reward() / OPTIMUM[100]
+    uniform = uniform_share(100)
     fmq, mf_ac = (one(summary, settings="appendix", algorithm="fmq", agents=100)), "mf-ac"
     short = one(summary, settings="calibrated", algorithm=mf_ac, agents=100)
     above = [
@@ -242,12 +244,9 @@ def _mf_q_above(study: pd.DataFrame) -> list[list[str]]:
 
 def scaling(summary: pd.DataFrame) -> str:
     """Share of the optimum by number of agents, mu and sigma in proportion."""
-    sizes = [agents for agents in sorted(set(summary["agents"])) if agents < TIMED_ONLY]
+    sizes = [agents for agents in sorted(set(summary["agents"])) if agents < TIMED_AGENTS]
     rows = [
         [label(name), *(f"{one(summary, algorithm=name, agents=agents)['greedy']:.2f}" for agents in sizes)]
         for name in ("il", "mf-q")
     ]
     return table(["final G / G*, two seeds", *(f"N = {agents:,}" for agents in sizes)], rows)
-
-
-TIMED_ONLY = 1_000_000  # agents from which runs are too short to learn: they are there for their time
