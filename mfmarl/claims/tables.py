@@ -16,7 +16,7 @@ from mfmarl.evaluation.final_scores import GROUP, final_scores
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, steps_to_stay
 from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
 from mfmarl.evaluation.tables import require_columns
-from mfmarl.evaluation.verdicts import ALPHA, Finding, better
+from mfmarl.evaluation.verdicts import ALPHA, Finding, Statement, better
 
 OPTIMUM_SHARE = 0.9  # of G*: the optimum is learned, or near
 Groups = list[list[Finding]]
@@ -98,13 +98,13 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Statement):
     """One claim of the paper and how it is judged."""
 
-    id: str
-    claim: str
-    section: str
-    data: str
+    measure: Callable[[Tables], Measured]
+    say: Callable[[Measured, Tables], str]
+
+
 def best_rewards(agents: Iterable[int], game: Callable[[int], GaussianSqueeze] = GaussianSqueeze) -> dict[int, float]:
     """G*, the largest reward of Gaussian Squeeze, for each number of agents that occurs.
 
@@ -113,11 +113,6 @@ def best_rewards(agents: Iterable[int], game: Callable[[int], GaussianSqueeze] =
         game: the game of so many; the default is the paper's, with one mu and sigma for all.
     """
     return {number: game(number).optimum()[1] for number in sorted({int(each) for each in agents})}
-
-
-    rule: str
-    measure: Callable[[Tables], Measured]
-    say: Callable[[Measured, Tables], str]
 
 
 def interval_of(rows: pd.DataFrame) -> tuple[Interval, int]:
