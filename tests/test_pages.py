@@ -20,7 +20,9 @@ from mfmarl.evaluation.names import in_words
 from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.pages import markdown, settings, speed
+from mfmarl.scripting.pages.battle import reward_of_entropy
 from mfmarl.scripting.pages.code import line_of, with_lines
+from mfmarl.scripting.pages.gaussian_squeeze import p_value
 from mfmarl.scripting.settings import sourced, sources
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from reproduce import all as all_script
@@ -321,6 +323,17 @@ def test_numbers_that_stand_in_sentences() -> None:
     hours = pd.read_csv(ROOT / "benchmarks/scaling.csv")
     for seeds, some in hours.groupby("seeds"):
         assert re.search(rf"{some['core_hours'].iloc[0]:.0f}( core-hours)? with\s{seeds}\b", TEXTS["docs/cluster.md"])
+
+
+def test_p_values_never_say_more_than_they_are() -> None:
+    low, high = pd.Series([1.0, 2.0, 3.0, 5.0]), pd.Series([4.0, 6.0, 7.0, 8.0, 9.0])
+    assert p_value(low, high) == "p = 0.032"  # 4 of 126 ways to choose the first group's ranks
+
+
+def test_who_weighs_only_entropy_against_attacks_seldom_attacks() -> None:
+    attack = math.exp(-0.1 / 0.08)  # against 1 of a move; 13 moves and 8 attacks
+    share = 8 * attack / (13 + 8 * attack)
+    assert reward_of_entropy() == pytest.approx(400 * (-0.005 - 0.1 * share))
 
 
 def test_tables_and_spans_are_markdown() -> None:
