@@ -22,8 +22,9 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS
+from mfmarl.claims.tables import best_rewards
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.evaluation.final_scores import GROUP, final_scores, summarise
+from mfmarl.evaluation.final_scores import GROUP, TIMED_AGENTS, final_scores, summarise
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.jobs.job import Label, TrainingJob, job_name
@@ -152,8 +153,7 @@ QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SE
 SCALING = replace(CALIBRATED, evaluations=20, evaluation_steps=2, seed_count=2, full_seed_count=2, seeds_a_job=1)
 SCALING_AGENTS = (1000, 10_000, 100_000, 1_000_000)
 SCALING_MEMORY = 200  # joint steps
-TIMED_AGENTS = 1_000_000  # from here on a run takes hours: without --full TIMED_STEPS of it, for its time alone
-TIMED_STEPS = 100
+TIMED_STEPS = 100  # without --full, where there are TIMED_AGENTS or more
 
 
 def scaled(settings: Settings, agents: int) -> Settings:
@@ -471,7 +471,7 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     """The summary and the figures of the learning curves."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    optimum = optima(table, options)
+    optimum = best_rewards(table["agents"], options.game)
     uniform = uniform_rewards(table, options)
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
@@ -487,7 +487,7 @@ def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptio
     """The summary and the figures of a study."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    optimum = optima(table, options)
+    optimum = best_rewards(table["agents"], options.game)
     summary = summarise(table, optimum, by=chosen.keys)
     write_csv(summary, options.out / "summary.csv", keys=chosen.keys)
     scores = final_scores(table, optimum, by=chosen.keys)
@@ -506,7 +506,7 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     """The summary and the figure of --scale-target. Of runs that were only timed it shows the time alone."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    optimum = optima(table, options)
+    optimum = best_rewards(table["agents"], options.game)
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
@@ -516,11 +516,6 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     scores["seconds_per_step"] = [seconds[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
     scores["reward_share"] = scores["reward_share"].where(steps >= (scaling_settings(options).steps or 0))
     report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
-
-
-def optima(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:
-    """The largest reward, by number of agents."""
-    return {agents: options.game(agents).optimum()[1] for agents in sorted(set(table["agents"]))}
 
 
 def uniform_rewards(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, Kind, algorithm_class
+from mfmarl.claims.tables import best_rewards
 from mfmarl.custom import constructor_keywords
-from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import check_writable, write_text
 from mfmarl.jobs.console import say
 from mfmarl.report.claims import by_task, claims, counted
@@ -45,7 +45,7 @@ GREEDY = {"greedy_reward": "greedy G / G*", "sampled_reward": "sampled G / G*"}
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Rewards of Gaussian Squeeze as shares of the optimum."""
-    best = table["agents"].map({agents: GaussianSqueeze(agents).optimum()[1] for agents in table["agents"].unique()})
+    best = table["agents"].map(best_rewards(table["agents"]))
     return table.assign(**{metric: table[metric] / best for metric in GREEDY})
 
 

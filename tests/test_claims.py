@@ -15,8 +15,9 @@ import pytest
 from scipy import stats
 
 from mfmarl.claims import battle, gaussian_squeeze, ising, theory, wording
-from mfmarl.claims.tables import Tables, smaller
+from mfmarl.claims.tables import Measured, Tables, best_rewards, smaller
 from mfmarl.claims.wording import brief, in_words, least_p, listed, most, p_of, percent
+from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation.comparisons import (
     MOST,
     _within_reach,
@@ -603,6 +604,21 @@ def test_a_table_that_lacks_a_column_is_refused() -> None:
     tables = tables_of(ising__crossings=pd.DataFrame({"method": ["mf-q"]}))
     with pytest.raises(ValueError, match="sizes"):
         ising.transitions(tables)
+
+
+def test_a_finding_is_found_by_its_part_and_one_that_is_not_there_is_an_error() -> None:
+    judged, beside = Finding("judged", "a share"), Finding("beside", "a share")
+    found = Measured([[judged]], [beside])
+    assert (found["judged"], found["beside"]) == (judged, beside)
+    with pytest.raises(KeyError, match=r"nothing was found for 'others'; there is \['judged', 'beside'\]"):
+        list(found[name] for name in ("judged", "others"))  # noqa: C400 - as sentences index it
+
+
+def test_the_best_reward_is_that_of_each_number_of_agents() -> None:
+    agents = pd.Series([500, 100, 500])
+    assert best_rewards(agents) == {number: GaussianSqueeze(number).optimum()[1] for number in (100, 500)}
+    scaled = best_rewards(agents, GaussianSqueeze.scaled)
+    assert scaled == {number: GaussianSqueeze.scaled(number).optimum()[1] for number in (100, 500)}
 
 
 def test_armies_that_met_are_a_table() -> None:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from mfmarl import figures
 from mfmarl.evaluation.final_scores import final_scores, summarise
+from mfmarl.evaluation.names import label
 from mfmarl.figures import style
 
 OPTIMUM = {100: 423.0326, 500: 423.0326}
@@ -147,6 +148,7 @@ def test_looks_are_fixed_and_distinct() -> None:
     assert len({look.colour for look in found.values()}) == len(names)
     assert len({look.marker for look in found.values()}) == len(names)
     assert found["a.py:First"].label == "First"
+    assert {name: look.label for name, look in found.items()} == {name: label(name) for name in names}
     assert figures.looks(["mf-q"])["mf-q"] == found["mf-q"]
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mfmarl.evaluation.comparisons import two_way_interval
-from mfmarl.evaluation.head_to_head import head_to_head
+from mfmarl.evaluation.head_to_head import compare_armies, head_to_head
+from mfmarl.evaluation.rounds import result_of
 
 
 def rounds(wins: dict[tuple[str, str], str], seeds: int, evaluation: str = "greedy") -> pd.DataFrame:
@@ -82,3 +83,16 @@ def test_a_pair_of_which_some_armies_never_met_has_no_row() -> None:
     table = rounds({("mf-q", "il"): "win", ("mf-q", "mf-q"): "draw", ("il", "il"): "draw"}, 4)
     apart = table["algorithm"].eq("mf-q") & table["opponent"].eq("il") & table["seed"].eq(1)
     assert head_to_head(table[~apart | table["opponent_seed"].ne(2)], [("mf-q", "il")]).empty
+
+
+def test_armies_of_a_side_are_counted_and_two_have_no_test() -> None:
+    table = np.array([[np.nan, 1.0, 1.0], [0.0, np.nan, 1.0], [0.0, 0.0, np.nan]])
+    found = compare_armies(table, 1)
+    assert (found.interval.estimate, found.n) == (1, 1)
+    assert np.isnan([found.interval.low, found.interval.high, found.p]).all()
+    with pytest.raises(ValueError, match="table must be"):
+        compare_armies(table, 3)
+
+
+def test_more_survivors_win() -> None:
+    assert result_of([4, 2, 0], [0, 2, 4]).tolist() == ["win", "draw", "loss"]

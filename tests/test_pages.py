@@ -16,10 +16,13 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation.names import in_words
 from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.pages import markdown, settings, speed
+from mfmarl.scripting.pages.battle import reward_of_entropy
 from mfmarl.scripting.pages.code import line_of, with_lines
+from mfmarl.scripting.pages.gaussian_squeeze import p_value
 from mfmarl.scripting.settings import sourced, sources
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from reproduce import all as all_script
@@ -322,11 +325,22 @@ def test_numbers_that_stand_in_sentences() -> None:
         assert re.search(rf"{some['core_hours'].iloc[0]:.0f}( core-hours)? with\s{seeds}\b", TEXTS["docs/cluster.md"])
 
 
+def test_p_values_never_say_more_than_they_are() -> None:
+    low, high = pd.Series([1.0, 2.0, 3.0, 5.0]), pd.Series([4.0, 6.0, 7.0, 8.0, 9.0])
+    assert p_value(low, high) == "p = 0.032"  # 4 of 126 ways to choose the first group's ranks
+
+
+def test_who_weighs_only_entropy_against_attacks_seldom_attacks() -> None:
+    attack = math.exp(-0.1 / 0.08)  # against 1 of a move; 13 moves and 8 attacks
+    share = 8 * attack / (13 + 8 * attack)
+    assert reward_of_entropy() == pytest.approx(400 * (-0.005 - 0.1 * share))
+
+
 def test_tables_and_spans_are_markdown() -> None:
     assert markdown.table(["a", "b"], [[1, 2]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     assert markdown.span([0.631, 0.92]) == "0.63 to 0.92"
     assert markdown.span([0.631, 0.632]) == "0.63"
-    assert markdown.in_words([8, 144, 256]) == "8, 144 and 256"
+    assert in_words([8, 144, 256]) == "8, 144 and 256"
     with pytest.raises(ValueError, match="one row"):
         markdown.one(pd.DataFrame({"a": [1, 1]}), a=1)
 

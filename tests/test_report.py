@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,7 +321,7 @@ def test_a_claim_may_have_nothing_but_its_name() -> None:
         pd.DataFrame([{"id": "GS-1", "claim": None, "verdict": None}]),
     ):
         [claim] = claims(table, NOTHING)
-        assert (claim.rests_on.verdict, claim.rests_on.n, claim.strip, claim.sentence) == ("not tested", None, None, "")
+        assert (claim.rests_on.verdict, claim.rests_on.n, claim.strip, claim.sentence) == ("not tested", 0, None, "")
         assert claim.findings == []
 
 
@@ -373,7 +374,7 @@ def test_runs_are_dots() -> None:
     [claim] = claims(pd.DataFrame([WHOLE | {"n": 8, "value": 0.25}]), pd.DataFrame(EVIDENCE))
     assert claim.rests_on.dots == (2, 6)
     assert [finding.dots for finding in claim.findings] == [(2, 2), (0, 0)]
-    assert [claim.findings[1]._replace(n=n).dots for n in (5, 120, 121, None)] == [(5, 0), (120, 0), (0, 0), (0, 0)]
+    assert [replace(claim.findings[1], n=n).dots for n in (5, 120, 121, 0)] == [(5, 0), (120, 0), (0, 0), (0, 0)]
     assert [finding.judged for finding in claim.findings] == [True, False]
 
 

@@ -10,16 +10,17 @@ from math import inf, nan
 import numpy as np
 import pandas as pd
 
-from mfmarl.claims.tables import EVALUATIONS, Measured, Tables, smaller
-from mfmarl.claims.wording import NAMES, least_p, listed, p_of, percent
-from mfmarl.evaluation.comparisons import armies_needed, exchange_test, holm, two_way_interval
+from mfmarl.claims.tables import Measured, Tables, smaller
+from mfmarl.claims.wording import least_p, listed, p_of, percent
+from mfmarl.evaluation.comparisons import armies_needed, holm
+from mfmarl.evaluation.head_to_head import compare_armies
 from mfmarl.evaluation.intervals import FEWEST, Array, steps_to_stay
-from mfmarl.evaluation.rounds import met
+from mfmarl.evaluation.names import NAMES
+from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, met
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, better
 
 SEAT = 0.5  # a difference of wins between the seats that is told
-HIDING = -2.0  # a round's reward of an agent that never attacks: 400 steps at -0.005
 ADVANTAGE = 0.1  # what is to be seen: 60 to 40 in wins, and so much of what both armies earn in reward
 
 
@@ -148,24 +149,20 @@ class Pairing:
 def fought(tables: Tables, pairings: Sequence[Pairing]) -> list[Finding]:
     """Whether the first group is ahead, pairing by pairing, with Holm's correction for all of them."""
     leagues = [pairing.table(tables, pairing.agents) for pairing in pairings]
-    p_values = []
-    for table, first in leagues:
-        enough = min(first, len(table) - first) >= FEWEST
-        p_values.append(exchange_test(table, first, generator=np.random.default_rng(0)) if enough else nan)
+    compared = [compare_armies(table, first) if 0 < first < len(table) else None for table, first in leagues]
+    p_values = holm([nan if each is None else each.p for each in compared])
     findings = []
-    for pairing, (table, first), p in zip(pairings, leagues, holm(p_values), strict=True):
+    for pairing, (table, first), each, p in zip(pairings, leagues, compared, p_values, strict=True):
         statistic = "share of rounds won, draws half" if pairing.metric == "points" else "reward more than the other's"
-        if not 0 < first < len(table):
+        if each is None:
             findings.append(Finding(pairing.part, statistic))
             continue
-        block = table[:first, first:]
-        interval = two_way_interval(block, generator=np.random.default_rng(0))
         even, seen = (0.5, ADVANTAGE) if pairing.metric == "points" else (0.0, ADVANTAGE * earned(tables, pairing))
-        known, of_first = (table, first) if min(block.shape) >= FEWEST else pairing.table(tables, 64)
+        known, of_first = (table, first) if each.n >= FEWEST else pairing.table(tables, 64)
         needed = nan
         if 0 < of_first < len(known):
             needed = armies_needed(known[:of_first, of_first:], seen, ALPHA / len(pairings))
-        findings.append(better(pairing.part, statistic, interval, min(block.shape), float(p), even, needed))
+        findings.append(better(pairing.part, statistic, each.interval, each.n, float(p), even, needed))
     return findings
 
 

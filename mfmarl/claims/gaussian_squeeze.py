@@ -7,9 +7,11 @@ from math import inf
 
 import pandas as pd
 
-from mfmarl.claims.tables import EVALUATIONS, OPTIMUM_SHARE, Measured, Tables, smaller
-from mfmarl.claims.wording import NAMES, p_of, runs_of
+from mfmarl.claims.tables import OPTIMUM_SHARE, Measured, Tables, smaller
+from mfmarl.claims.wording import p_of, runs_of
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.evaluation.names import NAMES
+from mfmarl.evaluation.rounds import EVALUATIONS
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within
 

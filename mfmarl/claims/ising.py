@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import stats
 
 from mfmarl.claims.tables import Measured, Tables, interval_of
-from mfmarl.claims.wording import NAMES, mean_of, most
+from mfmarl.claims.wording import mean_of, most
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, bootstrap_interval
+from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, judge, within
 

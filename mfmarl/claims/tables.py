@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
@@ -16,9 +16,8 @@ from mfmarl.evaluation.final_scores import GROUP, final_scores
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, steps_to_stay
 from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
 from mfmarl.evaluation.tables import require_columns
-from mfmarl.evaluation.verdicts import ALPHA, Finding, better
+from mfmarl.evaluation.verdicts import ALPHA, Finding, Statement, better
 
-EVALUATIONS = ("greedy", "sampled")
 OPTIMUM_SHARE = 0.9  # of G*: the optimum is learned, or near
 Groups = list[list[Finding]]
 
@@ -57,7 +56,7 @@ class Tables:
         curves = self.read(name, [*runs, "step", "greedy_reward", "sampled_reward"])
         if curves.empty:
             return pd.DataFrame(columns=[*runs, "greedy", "sampled", "stays"])
-        best = {int(agents): GaussianSqueeze(int(agents)).optimum()[1] for agents in curves["agents"].unique()}
+        best = best_rewards(curves["agents"])
         shares = curves.assign(share=curves["greedy_reward"] / curves["agents"].map(best)).sort_values("step")
         stays = [(*key, steps_to_stay(run["step"], run["share"], OPTIMUM_SHARE)) for key, run in shares.groupby(runs)]
         return final_scores(curves, best, by=by).merge(pd.DataFrame(stays, columns=[*runs, "stays"]), on=runs)
@@ -86,22 +85,34 @@ class Measured:
     beside: list[Finding] = field(default_factory=list)
 
     def __getitem__(self, part: str) -> Finding:
-        return next(
-            each for each in [*(one for group in self.groups for one in group), *self.beside] if each.part == part
-        )
+        """The finding of this part, judged or beside.
+
+        Raises:
+            KeyError: there is none.
+        """
+        found = [*(finding for group in self.groups for finding in group), *self.beside]
+        for finding in found:
+            if finding.part == part:
+                return finding
+        raise KeyError(f"nothing was found for {part!r}; there is {[finding.part for finding in found]}")
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Statement):
     """One claim of the paper and how it is judged."""
 
-    id: str
-    claim: str
-    section: str
-    data: str
-    rule: str
     measure: Callable[[Tables], Measured]
     say: Callable[[Measured, Tables], str]
+
+
+def best_rewards(agents: Iterable[int], game: Callable[[int], GaussianSqueeze] = GaussianSqueeze) -> dict[int, float]:
+    """G*, the largest reward of Gaussian Squeeze, for each number of agents that occurs.
+
+    Args:
+        agents: numbers of agents, each as often as it may be.
+        game: the game of so many; the default is the paper's, with one mu and sigma for all.
+    """
+    return {number: game(number).optimum()[1] for number in sorted({int(each) for each in agents})}
 
 
 def interval_of(rows: pd.DataFrame) -> tuple[Interval, int]:

@@ -9,8 +9,6 @@ from typing import Any
 from mfmarl.evaluation.intervals import Array, with_ends
 from mfmarl.evaluation.verdicts import UNDECIDED, Finding
 
-NAMES = {"il": "IL", "fmq": "FMQ", "rec-fmq": "Rec-FMQ", "maac": "MAAC", "ac": "AC", "mf-q": "MF-Q", "mf-ac": "MF-AC"}
-
 
 def runs_of(finding: Finding) -> str:
     """'5 of 24', or 'none' where nothing was run."""

@@ -7,6 +7,12 @@ import numpy as np
 
 from mfmarl.evaluation.intervals import Array
 
+# Our choices.
+STEPS = 200  # at most, so that the search ends
+CONVERGED = 1e-8  # range of a step's entries below which it is the last: the next would be of the order of its square
+NO_REACH = 1e-300  # in place of a range of 0, by which nothing can be divided: log(1 + r) / r is 1 there
+HALVES = 100  # of an interval: more than a float has digits
+
 
 class UnconnectedError(ValueError):
     """No chain of wins leads from each entrant to each other, so that a strength is infinite."""
@@ -37,7 +43,7 @@ def bradley_terry(points: Array) -> Array:
         raise UnconnectedError("points must lead in a chain from each entrant to each other, or a strength is infinite")
     met = points + points.swapaxes(-1, -2)
     strengths = np.zeros(points.shape[:-1])
-    for _ in range(200):
+    for _ in range(STEPS):
         # The chance of a against b, and from it the gradient and the Hessian (negated) of the log likelihood.
         expected = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
         gradient = (points - met * expected).sum(axis=-1)
@@ -47,9 +53,9 @@ def bradley_terry(points: Array) -> Array:
         centred = curvature + curvature.max(axis=(-1, -2), keepdims=True) + (entrants == 1)
         step = np.linalg.solve(centred, gradient[..., None])[..., 0]
         # Newton's step, shortened where it is long.
-        reach = np.maximum(np.ptp(step, axis=-1, keepdims=True), 1e-300)
+        reach = np.maximum(np.ptp(step, axis=-1, keepdims=True), NO_REACH)
         strengths = strengths + step * np.log1p(reach) / reach
-        if reach.max(initial=0) < 1e-8:
+        if reach.max(initial=0) < CONVERGED:
             break
     return np.asarray(strengths - strengths.mean(axis=-1, keepdims=True))
 
@@ -76,7 +82,7 @@ def strength_among(won: Array, lost: Array, strengths: Array) -> Array:
     # Against the weakest alone it would be as strong as `low`, against the strongest alone as `high`.
     odds = np.log(points / against)
     low, high = strengths.min(axis=-1) + odds, strengths.max(axis=-1) + odds
-    for _ in range(100):  # halves: more than a float has digits
+    for _ in range(HALVES):
         middle = (low + high) / 2
         expected = ((won + lost) / (1 + np.exp(strengths - middle[..., None]))).sum(axis=-1)
         low, high = np.where(expected < points, middle, low), np.where(expected < points, high, middle)

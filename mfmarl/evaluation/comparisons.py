@@ -22,14 +22,24 @@ from mfmarl.evaluation.intervals import (
 
 ENUMERATED = 20_000  # relabellings up to which all are tried; beyond, as many are drawn: our choice
 POWER = 0.8  # with which the runs named by `..._needed` would decide
-TINY = 1e-9  # rounding of a mean
+TINY = 1e-9  # rounding of a mean, in its own units; relative to it where values have units of their own
+TINY_ALONE = 1e-12  # the same of a mean that is 0 but for rounding, where a relative tolerance is none
+EACH_UP_TO = 200  # runs; of more only every fiftieth part is tried, for time: our choice
 MOST = 10_000  # runs; more are said to be out of reach (NaN)
 
 
 def superiority(one: ArrayLike, other: ArrayLike) -> float:
     """The chance that a run of `one` has a larger score than one of `other`, a tie counting half.
 
-    Scores may be infinite. 1/2 if the groups are alike.
+    Args:
+        one: scores [runs] of the first group, which may be infinite.
+        other: those of the second.
+
+    Returns:
+        Between 0 and 1; 1/2 if the groups are alike.
+
+    Raises:
+        ValueError: a group is empty or holds NaN.
     """
     first, second = _group("one", one), _group("other", other)
     larger, equal = first[:, None] > second, first[:, None] == second
@@ -181,7 +191,15 @@ def holm(p_values: ArrayLike) -> Array:
 
 
 def runs_needed_by_ranks(chance: float, alpha: float = 0.05) -> float:
-    """Runs a group with which `rank_test` sees this `superiority` in 80% of cases (Noether 1987); NaN beyond `MOST`."""
+    """Runs a group with which `rank_test` sees a `superiority` in 80% of cases (Noether 1987).
+
+    Args:
+        chance: the superiority.
+        alpha: of the test.
+
+    Returns:
+        The number, at least `FEWEST`; NaN beyond `MOST`, as where the chance is 1/2.
+    """
     distance = abs(chance - 0.5)
     return _within_reach(_quantiles(alpha) ** 2 / (6 * distance**2) if distance else math.inf)
 
@@ -189,7 +207,14 @@ def runs_needed_by_ranks(chance: float, alpha: float = 0.05) -> float:
 def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: float = 0.95) -> float:
     """Runs with which an interval as wide as that of n runs, but for n, lies on one side of the bound in 80% of cases.
 
-    NaN if the interval has no ends, the estimate is the bound, or beyond `MOST`.
+    Args:
+        interval: of a mean.
+        n: runs behind it.
+        bound: what the interval is to leave out.
+        confidence: of the interval, between 0 and 1, exclusive.
+
+    Returns:
+        The number, more than n; NaN if the interval has no ends, the estimate is the bound, or beyond `MOST`.
     """
     distance = abs(interval.estimate - bound)
     if not math.isfinite(interval.low) or not distance:
@@ -203,7 +228,16 @@ def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: fl
 def runs_needed_of_share(share: float, bound: float, confidence: float = 0.95) -> float:
     """Runs with which the exact interval leaves out the bound in 80% of cases, if `share` of runs succeed.
 
-    NaN if the share is the bound, or beyond `MOST`.
+    Args:
+        share: of runs that succeed.
+        bound: what the interval is to leave out, another share.
+        confidence: of the interval, between 0 and 1, exclusive.
+
+    Returns:
+        The number, at least `FEWEST`, in steps of 2% from 200 on; NaN if the share is the bound, or beyond `MOST`.
+
+    Raises:
+        ValueError: confidence lies outside (0, 1).
     """
     check_confidence(confidence)
     if share == bound:
@@ -216,7 +250,7 @@ def runs_needed_of_share(share: float, bound: float, confidence: float = 0.95) -
         rare = stats.binom.sf(np.arange(n + 1) - 1, n, bound) < (1 - confidence) / 2
         if rare.any() and stats.binom.sf(int(rare.argmax()) - 1, n, share) >= POWER:
             return float(n)
-        n += 1 if n < 200 else n // 50
+        n += 1 if n < EACH_UP_TO else n // 50
     return math.nan
 
 
@@ -270,7 +304,7 @@ def _share_as_far(values: Array, first: int, generator: np.random.Generator | No
         chosen = np.concatenate([np.arange(first)[None], drawn])  # the data's own is one of them
     away = np.abs(values[chosen].mean(axis=1) - values.mean())
     observed = abs(values[:first].mean() - values.mean())
-    return float((away >= observed * (1 - 1e-9) - 1e-12).mean())
+    return float((away >= observed * (1 - TINY) - TINY_ALONE).mean())
 
 
 def _quantiles(alpha: float) -> float:

@@ -15,6 +15,7 @@ from mfmarl.evaluation.intervals import (
 )
 from mfmarl.evaluation.tables import require_columns
 
+TIMED_AGENTS = 1_000_000  # of Gaussian Squeeze: from here on a run takes hours, and a short one is there for its time
 GROUP = ("settings", "algorithm", "agents")  # the columns that name one setting in curves.csv
 
 

@@ -20,6 +20,7 @@ Statistic: TypeAlias = Callable[[Array], Array]
 """Reduces the last two axes: [..., runs, tasks] -> [...]."""
 
 FEWEST = 3  # runs that an interval takes: our choice, two say next to nothing of their spread
+FEW = 5  # runs up to which an interval is drawn as a guess, in curves each of them in its place: our choice
 RESAMPLES = 10_000  # our choice: the expanded percentiles of 5 runs lie at the outer thousandths
 
 

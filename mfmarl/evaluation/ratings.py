@@ -29,7 +29,7 @@ from mfmarl.evaluation.intervals import (
     expanded_percentiles,
     interval_columns,
 )
-from mfmarl.evaluation.rounds import GROUP, SCRIPTED, both_sides, in_order
+from mfmarl.evaluation.rounds import GROUP, SCRIPTED, both_sides, in_order, with_points
 
 SHARES = ("wins", "draws", "losses", "published_win_rate")
 MEANS = ("reward", "opponent_reward", "kills", "deaths", "steps")
@@ -179,8 +179,8 @@ class _League:
         self.won: dict[tuple[str, str], Array] = {}
         for algorithm, opponent, each in _by_pairing(sides):
             if algorithm != opponent:
-                score = np.array(each["result"].map({"win": 1, "draw": 0.5, "loss": 0}), np.float64)
-                sums = _cell_sums(each, score[:, None], numbers[algorithm], numbers[opponent])
+                points = with_points(each)[["points"]].to_numpy()
+                sums = _cell_sums(each, points, numbers[algorithm], numbers[opponent])
                 self.won[algorithm, opponent] = sums[..., 0]
 
     def points(self, drawn: Mapping[str, Array]) -> Array:

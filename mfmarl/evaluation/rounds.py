@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mfmarl.evaluation.intervals import Array
 from mfmarl.evaluation.tables import require_columns
@@ -21,6 +21,9 @@ from mfmarl.evaluation.tables import require_columns
 LEARNERS = ("mf-q", "il", "mf-ac", "ac")  # in this order; others follow by name, and then the scripted
 SCRIPTED = ("rush", "random")
 EVALUATIONS = ("greedy", "sampled")
+MAX_STEPS = 400  # of a round: the paper
+STEP_REWARD = -0.005  # of an agent that does not attack: the engine, see environments/battle/battles.py
+HIDING = MAX_STEPS * STEP_REWARD  # what an agent that never attacks earns in a round of full length
 GROUP = ("agents", "evaluation")  # what is never pooled
 ENTRANTS = ("algorithm", "opponent")
 SIDES = {
@@ -95,6 +98,12 @@ def with_points(sides: pd.DataFrame) -> pd.DataFrame:
     return sides.assign(points=sides["result"].map({"win": 1.0, "draw": 0.5, "loss": 0.0}))
 
 
+def result_of(survivors: ArrayLike, opponent_survivors: ArrayLike) -> NDArray[np.str_]:
+    """Who wins: win, draw or loss of the first, for more, as many or fewer survivors; one for each pair of numbers."""
+    lead = np.subtract(survivors, opponent_survivors)
+    return np.select([lead > 0, lead < 0], ["win", "loss"], "draw")
+
+
 def met(sides: pd.DataFrame, one: Collection[str], other: Collection[str], metric: str) -> tuple[Array, int]:
     """What the armies of two groups of algorithms did to each other.
 
@@ -159,8 +168,7 @@ def _checked(rounds: pd.DataFrame) -> pd.DataFrame:
     outside = ((counts < 0) | counts.gt(rounds["agents"], axis=0)).any(axis=1)
     if outside.any():
         raise ValueError(f"survivors must be in 0 .. agents, got {counts[outside].iloc[0].tolist()}")
-    lead = counts["survivors"] - counts["opponent_survivors"]
-    wrong = rounds["result"] != np.select([lead > 0, lead < 0], ["win", "loss"], "draw")
+    wrong = rounds["result"] != result_of(rounds["survivors"], rounds["opponent_survivors"])
     if wrong.any():
         result, survivors = rounds.loc[wrong, "result"].iloc[0], counts[wrong].iloc[0].tolist()
         raise ValueError(f"result must be that of the survivors, got {result} with {survivors[0]} : {survivors[1]}")

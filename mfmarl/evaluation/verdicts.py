@@ -16,6 +16,17 @@ ALPHA = 0.05  # of a claim's comparisons, all together
 
 
 @dataclass(frozen=True)
+class Statement:
+    """What the paper claims, and when that holds."""
+
+    id: str  #: such as GS-1; what stands before the hyphen is the task
+    claim: str
+    section: str  #: of the paper
+    data: str  #: tables that it is judged by, with blanks between them
+    rule: str  #: what must be measured for it to hold
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing that was measured for a claim."""
 

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.evaluation.rounds import EVALUATIONS, in_order
+from mfmarl.evaluation.names import in_words
+from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
     SCRIPTED,
@@ -35,9 +36,6 @@ from mfmarl.figures.style import (
     page,
     thousands,
 )
-
-STEP_REWARD = -0.005  # of an agent that does not attack
-MAX_STEPS = 400  # of a round: the paper
 
 
 class Metric(NamedTuple):
@@ -82,7 +80,7 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     curves = curves.assign(rounds=curves.groupby(["settings", "algorithm"])["step"].transform("max"))
     columns = list(curves[["settings", "rounds"]].drop_duplicates().itertuples(index=False, name=None))
     styles, metrics = fighters(curves["algorithm"]), [metric for metric in METRICS if metric in curves.columns]
-    hiding = agents * MAX_STEPS * STEP_REWARD
+    hiding = agents * HIDING
     heights = [METRICS[metric].height for metric in metrics]
     figure = page(1.4 + 1.32 * sum(heights))
     grid = figure.subplots(len(metrics), len(columns), squeeze=False, sharex="col", height_ratios=heights)
@@ -101,7 +99,7 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
         counts += own.to_list()
         seeds = count_label(own)
         absent = set(styles) - set(rows["algorithm"])
-        trained = "" if not absent else f", {_listed(styles[each] for each in styles if each not in absent)}"
+        trained = "" if not absent else f", {in_words(styles[each].label for each in styles if each not in absent)}"
         above.set_title(f"{name}, {agents} v {agents}{trained}\n{rounds:,} rounds, {seeds}")
         above.axhline(hiding, color="black", linestyle="--", linewidth=1, zorder=1.8)
         below.set_ylim(-0.04 * agents, 1.06 * agents)
@@ -213,9 +211,3 @@ def _draw_line(axes: Axes, runs: pd.DataFrame, metric: str, look: Look, place: f
     table = by_seed(runs, "step", metric, name)
     every = max(1, table.shape[1] // 6)
     draw_curve(axes, table, look, every=(int(place * every), every))
-
-
-def _listed(styles: Iterable[Look]) -> str:
-    """'AC and MF-AC'."""
-    *first, last = (look.label for look in styles)
-    return f"{', '.join(first)} and {last}" if first else last

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from mfmarl.evaluation.intervals import FEW
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    FEW,
     LOOKS,
     MCMC,
     Line,

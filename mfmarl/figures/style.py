@@ -18,19 +18,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mfmarl.evaluation.intervals import (
+    FEW,
     FEWEST,
     Band,
     Interval,
     bootstrap_band,
     bootstrap_interval,
 )
+from mfmarl.evaluation.names import NAMES, label
 from mfmarl.files import atomic
 
 WIDTH = 9.0  # inches: 9 point text is about 12 pixels high in a README column of 900, and 7 point in print
 DOTS_PER_INCH = 200  # twice a README's 900 pixels, for dense screens
 BOOTSTRAP_SEED = 0
 SHARE_LABEL = "final greedy G / G*"
-FEW = 5  # seeds up to which an interval is a guess, and each is drawn: our choice
 
 
 Line: TypeAlias = Literal["-"] | tuple[float, Sequence[float]]
@@ -54,14 +55,14 @@ class Look:
 
 # Colours of Okabe and Ito (2008), told apart with any colour vision; line and marker tell them apart in grey.
 LOOKS = {
-    "il": Look("IL", "#0072B2", "-", "o"),
-    "fmq": Look("FMQ", "#E69F00", (0, (5, 2)), "v"),
-    "rec-fmq": Look("Rec-FMQ", "#56B4E9", (0, (3, 1, 1, 1)), "^"),
-    "maac": Look("MAAC", "#009E73", (0, (1, 1)), "D"),
-    "ac": Look("AC", "#8C510A", (0, (2, 2)), "P"),
-    "mf-q": Look("MF-Q", "#D55E00", "-", "s"),
-    "mf-ac": Look("MF-AC", "#CC79A7", (0, (7, 1.5, 1.5, 1.5)), "X"),
-    "mf-q-noise": Look("MF-Q fed noise", "#6E6E6E", (0, (1, 2)), "d"),
+    "il": Look(NAMES["il"], "#0072B2", "-", "o"),
+    "fmq": Look(NAMES["fmq"], "#E69F00", (0, (5, 2)), "v"),
+    "rec-fmq": Look(NAMES["rec-fmq"], "#56B4E9", (0, (3, 1, 1, 1)), "^"),
+    "maac": Look(NAMES["maac"], "#009E73", (0, (1, 1)), "D"),
+    "ac": Look(NAMES["ac"], "#8C510A", (0, (2, 2)), "P"),
+    "mf-q": Look(NAMES["mf-q"], "#D55E00", "-", "s"),
+    "mf-ac": Look(NAMES["mf-ac"], "#CC79A7", (0, (7, 1.5, 1.5, 1.5)), "X"),
+    "mf-q-noise": Look(NAMES["mf-q-noise"], "#6E6E6E", (0, (1, 2)), "d"),
 }
 # For what is not in the table: colours of Paul Tol's muted scheme that are not close to those above.
 FURTHER_LOOKS = (
@@ -71,14 +72,14 @@ FURTHER_LOOKS = (
     ("#44AA99", (0, (8, 2)), "h"),
 )
 # The simulation that is the truth for learners, not one of them: the length of LOOKS places learning curves' markers.
-MCMC = Look("MCMC", "#004488", "-", "8")
+MCMC = Look(NAMES["mcmc"], "#004488", "-", "8")
 # Nor do these learn.
 SCRIPTED = {
-    "rush": Look("rush", "#222222", (0, (4, 2)), "*"),
-    "random": Look("random", "#A6A6A6", (0, (1, 1.5)), "H"),
+    "rush": Look(NAMES["rush"], "#222222", (0, (4, 2)), "*"),
+    "random": Look(NAMES["random"], "#A6A6A6", (0, (1, 1.5)), "H"),
 }
 # It learns, but is a control of one study: outside LOOKS it moves no marker of the other curves.
-FED_NOISE = {"mf-ac-noise": Look("MF-AC fed noise", "#7F6A76", (0, (3, 2, 1, 2)), "d")}
+FED_NOISE = {"mf-ac-noise": Look(NAMES["mf-ac-noise"], "#7F6A76", (0, (3, 2, 1, 2)), "d")}
 
 BUDGET = Look("end of the budget", "0.45", (0, (1, 2)), "")
 
@@ -86,13 +87,13 @@ BUDGET = Look("end of the budget", "0.45", (0, (1, 2)), "")
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """A look for each name, in drawing order: those known as in the tables, then the others by name.
 
-    A custom algorithm "path/to/file.py:Class" is labelled Class.
+    They are labelled as `mfmarl.evaluation.names` has it.
     """
     unique, known = set(names), LOOKS | FED_NOISE | SCRIPTED
     found = {name: look for name, look in known.items() if name in unique}
     for index, name in enumerate(sorted(unique - set(known))):
         colour, line, marker = FURTHER_LOOKS[index % len(FURTHER_LOOKS)]
-        found[name] = Look(name.rsplit(":", 1)[-1], colour, line, marker)
+        found[name] = Look(label(name), colour, line, marker)
     return found
 
 

@@ -3,13 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 
-VERDICTS = {"holds": "✓", "fails": "✗", "undecided": "?", "not tested": "·"}  # and a sign, for who sees no colours
+from mfmarl.evaluation.intervals import FEW
+from mfmarl.evaluation.tables import require_columns
+from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, Statement
+
+SIGNS = {HOLDS: "✓", FAILS: "✗", UNDECIDED: "?", NOT_TESTED: "·"}  # for who sees no colours
 TASKS = {"GS": "Gaussian Squeeze", "IS": "Ising", "BA": "Battle", "TH": "Theory", "TOY": "Toy example"}
-FEW = 5  # runs up to which an interval is drawn as a guess
 MOST_DOTS = 120  # of more runs none is drawn
 
 Row = Mapping[Hashable, object]
@@ -27,43 +31,30 @@ class Strip(NamedTuple):
     few: bool  #: so few runs that the interval is a guess.
 
 
-class Finding(NamedTuple):
-    """One thing that was measured. What is empty in the table is None, or no text."""
+@dataclass(frozen=True)
+class Shown(Finding):
+    """A finding on the page."""
 
-    part: str
-    statistic: str  #: what the value is.
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int | None
-    p: float | None
-    verdict: str
-    leans: str
-    seeds_needed: int | None
-    least: float | None  #: from where on the claim allows the value.
-    most: float | None  #: up to where.
-    judged: bool  #: whether the claim's verdict counts it.
+    judged: bool = True  #: whether the claim's verdict counts it.
 
     @property
     def sign(self) -> str:
         """The verdict as one character."""
-        return VERDICTS[self.verdict]
+        return SIGNS[self.verdict]
 
     @property
     def marks(self) -> list[float]:
         """The numbers that it shows."""
-        return [each for each in (self.value, self.low, self.high, self.least, self.most) if each is not None]
+        numbers = (self.value, self.low, self.high, self.least, self.most)
+        return [each for each in numbers if not math.isnan(each)]
 
     @property
     def dots(self) -> tuple[int, int]:
         """Runs as dots, full and hollow: of a share of runs those that count and those that do not, else all full."""
-        if not self.n or self.n > MOST_DOTS:
+        if not 0 < self.n <= MOST_DOTS:
             return 0, 0
-        full = (
-            round(self.n * self.value)
-            if self.value is not None and self.statistic.startswith("share of runs")
-            else self.n
-        )
+        counts = self.statistic.startswith("share of runs") and not math.isnan(self.value)
+        full = self.count if counts else self.n
         return full, self.n - full
 
     def on(self, ends: tuple[float, float]) -> Strip | None:
@@ -72,26 +63,23 @@ class Finding(NamedTuple):
         def place(value: float) -> float:
             return round((value - ends[0]) / (ends[1] - ends[0]), 4)
 
-        if self.value is None:
+        if math.isnan(self.value):
             return None
-        low, high = (None if each is None else place(each) for each in (self.low, self.high))
-        bounds = (0.0 if self.least is None else place(self.least), 1.0 if self.most is None else place(self.most))
-        allowed = None if self.least is self.most is None else bounds
-        return Strip(*ends, low, high, place(self.value), allowed, self.n is not None and self.n <= FEW)
+        low, high = (None if math.isnan(each) else place(each) for each in (self.low, self.high))
+        least, most = math.isnan(self.least), math.isnan(self.most)
+        bounds = (0.0 if least else place(self.least), 1.0 if most else place(self.most))
+        allowed = None if least and most else bounds
+        return Strip(*ends, low, high, place(self.value), allowed, 0 < self.n <= FEW)
 
 
-class Claim(NamedTuple):
-    """A claim of the paper."""
+@dataclass(frozen=True)
+class Card(Statement):
+    """A claim of the paper on the page."""
 
-    id: str
-    claim: str
-    section: str
-    data: str
-    rule: str
     sentence: str
     commands: list[str]  #: that make its rows.
-    rests_on: Finding  #: with the claim's verdict.
-    findings: list[Finding]
+    rests_on: Shown  #: with the claim's verdict.
+    findings: list[Shown]
 
     @property
     def strip(self) -> Strip | None:
@@ -99,7 +87,7 @@ class Claim(NamedTuple):
         return self.rests_on.on(self.ends(self.rests_on.statistic))
 
     @property
-    def lines(self) -> list[tuple[Finding, Strip | None]]:
+    def lines(self) -> list[tuple[Shown, Strip | None]]:
         """Each finding with its strip; those of one statistic have one scale."""
         return [(finding, finding.on(self.ends(finding.statistic))) for finding in self.findings]
 
@@ -117,32 +105,31 @@ class Claim(NamedTuple):
         return max(left, 0.0) if min(marks) >= 0 else left, max(marks) + room
 
 
-def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Claim]:
+def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Card]:
     """The claims in the order of `TASKS`.
 
     Args:
-        table: claims.csv: id, claim and verdict, and whatever of the other fields of Claim and Finding.
+        table: claims.csv: id, claim and verdict, and whatever of the other fields of Card and Finding.
         evidence: evidence.csv: the id of a claim, `judged` (yes or no) and fields of Finding; or nothing.
 
     Raises:
-        ValueError: a column is missing, or a verdict is none.
+        ValueError: a column or all rows of the claims are missing, or a verdict is none.
     """
-    if missing := [name for name in ("id", "claim", "verdict") if name not in table.columns]:
-        raise ValueError(f"claims lacks the columns {missing}")
+    require_columns("claims", table, ("id", "claim", "verdict"))
     for some in (table, evidence):
         known = set(some["verdict"].dropna()) if "verdict" in some.columns else set()
-        if unknown := sorted(known - set(VERDICTS)):
-            raise ValueError(f"verdict must be {', '.join(VERDICTS)}, got {unknown}")
-    found: dict[str, list[Finding]] = {}
+        if unknown := sorted(known - set(SIGNS)):
+            raise ValueError(f"verdict must be {', '.join(SIGNS)}, got {unknown}")
+    found: dict[str, list[Shown]] = {}
     for row in evidence.to_dict("records"):
         found.setdefault(text(row, "id"), []).append(finding(row))
     rows = table.to_dict("records")
-    return sorted((claim(row, found.get(text(row, "id"), [])) for row in rows), key=place)
+    return sorted((card(row, found.get(text(row, "id"), [])) for row in rows), key=place)
 
 
-def claim(row: Row, findings: list[Finding]) -> Claim:
+def card(row: Row, findings: list[Shown]) -> Card:
     """A row of claims.csv."""
-    return Claim(
+    return Card(
         text(row, "id"),
         text(row, "claim"),
         text(row, "section"),
@@ -155,19 +142,20 @@ def claim(row: Row, findings: list[Finding]) -> Claim:
     )
 
 
-def finding(row: Row) -> Finding:
-    """A row of evidence.csv, or of claims.csv what its verdict rests on."""
-    return Finding(
+def finding(row: Row) -> Shown:
+    """A row of evidence.csv, or of claims.csv what its verdict rests on; a column with gaps is read as floats."""
+    n = real(row, "n")
+    return Shown(
         text(row, "part"),
         text(row, "statistic"),
         real(row, "value"),
         real(row, "low"),
         real(row, "high"),
-        whole(row, "n"),
+        0 if math.isnan(n) else round(n),
         real(row, "p"),
-        text(row, "verdict") or "not tested",
+        text(row, "verdict") or NOT_TESTED,
         text(row, "leans"),
-        whole(row, "seeds_needed"),
+        real(row, "seeds_needed"),
         real(row, "least"),
         real(row, "most"),
         text(row, "judged") != "no",
@@ -180,33 +168,27 @@ def text(row: Row, name: str) -> str:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
-def real(row: Row, name: str) -> float | None:
-    """A number, if one stands there."""
-    return float(text(row, name)) if text(row, name) else None
+def real(row: Row, name: str) -> float:
+    """A number; NaN if none stands there."""
+    return float(text(row, name)) if text(row, name) else math.nan
 
 
-def whole(row: Row, name: str) -> int | None:
-    """A whole number, if one stands there: a column with gaps is read as floats."""
-    value = real(row, name)
-    return None if value is None else round(value)
-
-
-def place(claim: Claim) -> tuple[int, str]:
+def place(claim: Card) -> tuple[int, str]:
     """By task, then by name."""
     prefix = claim.id.partition("-")[0]
     return (list(TASKS).index(prefix) if prefix in TASKS else len(TASKS), claim.id)
 
 
-def by_task(found: list[Claim]) -> dict[str, list[Claim]]:
+def by_task(found: list[Card]) -> dict[str, list[Card]]:
     """The claims of each task, by its title."""
-    tasks: dict[str, list[Claim]] = {}
+    tasks: dict[str, list[Card]] = {}
     for each in found:
         prefix = each.id.partition("-")[0]
         tasks.setdefault(TASKS.get(prefix, prefix), []).append(each)
     return tasks
 
 
-def counted(found: list[Claim]) -> dict[str, int]:
+def counted(found: list[Card]) -> dict[str, int]:
     """How many claims got each verdict that one of them got."""
     counts = Counter(each.rests_on.verdict for each in found)
-    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+    return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}

@@ -5,6 +5,7 @@ draw from; and arrays of bytes. The last two are packed, and `unpack` in templat
 """
 
 import json
+import math
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ def render(content: Mapping[str, Any], packages: Mapping[str, bytes]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.tests["known"] = lambda value: not math.isnan(value)
     environment.globals["zip"] = zip
     everything = {**packages, "plotly": get_plotlyjs().encode()} if packages else {}
     packed = {name: pack(raw) for name, raw in everything.items()}

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +25,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from mfmarl.custom import is_in_file
+from mfmarl.evaluation.intervals import with_ends
 from mfmarl.files import remove_abandoned
 from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Job, TrainingJob
@@ -219,12 +219,10 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a reader: `x`, `x_low` and `x_high` become one column, "0.80 [0.68, 0.89]", or "0.80" alone."""
+    """The table for a reader: `x`, `x_low` and `x_high` become one column, as `with_ends` has it to two digits."""
     shown = table.copy()
     for name in [column.removesuffix("_low") for column in table.columns if str(column).endswith("_low")]:
         rows = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)
-        shown[name] = [
-            f"{value:.2f}" if isnan(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in rows
-        ]
+        shown[name] = [with_ends(*(f"{number:.2f}" for number in row)) for row in rows]
         shown = shown.drop(columns=[f"{name}_low", f"{name}_high"])
     return shown

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
+from mfmarl.evaluation.names import label
 from mfmarl.figures.film import Kind, check_kind
-from mfmarl.figures.style import looks
 from mfmarl.policies import Evaluation, load_army
 from mfmarl.tournament.fights import game_of
 from mfmarl.tournament.recording import record, write
@@ -101,8 +101,7 @@ def army_name(file: str) -> str:
     """An army's name for a reader: mf-q-64-seed-0 is MF-Q, seed 0."""
     trained = re.fullmatch(r"(.+)-\d+-seed-(\d+)", file)
     name = trained[1] if trained else file
-    label = looks([name])[name].label
-    return f"{label}, seed {trained[2]}" if trained else label
+    return f"{label(name)}, seed {trained[2]}" if trained else label(name)
 
 
 def _write(battle: Replay, path: Path, kind: Kind) -> tuple[Path, Path]:

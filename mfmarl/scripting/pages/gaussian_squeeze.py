@@ -5,18 +5,21 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.environments import GaussianSqueeze
+from mfmarl.claims.gaussian_squeeze import uniform_share
+from mfmarl.claims.tables import best_rewards
+from mfmarl.claims.wording import p_of
 from mfmarl.evaluation.comparisons import holm, rank_test, superiority
-from mfmarl.evaluation.final_scores import final_scores
+from mfmarl.evaluation.final_scores import TIMED_AGENTS, final_scores
+from mfmarl.evaluation.names import label
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import bullets, label, one, span, table, with_interval
+from mfmarl.scripting.pages.markdown import bullets, one, span, table, with_interval
 
 SIZES = (100, 500, 1000)
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 MF_Q = ("mf-q", "previous")  # of the study of sensitivity: the algorithm, and which mean action it stores
 OTHERS = (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-"))
-OPTIMUM = {agents: GaussianSqueeze(agents).optimum()[1] for agents in SIZES}
+OPTIMUM = best_rewards(SIZES)
 
 
 def passages(results: Path) -> dict[str, str]:
@@ -76,7 +79,7 @@ def _times(cell: dict[str, Any], share: str) -> int:
 
 def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
     """What the tables say of the claims, in sentences."""
-    uniform = GaussianSqueeze(100).uniform_play_reward() / OPTIMUM[100]
+    uniform = uniform_share(100)
     fmq, mf_ac = (one(summary, settings="appendix", algorithm="fmq", agents=100)), "mf-ac"
     short = one(summary, settings="calibrated", algorithm=mf_ac, agents=100)
     above = [
@@ -122,8 +125,8 @@ def _p(scores: pd.DataFrame, first: str, second: str, agents: int) -> str:
 
 
 def p_value(first: "pd.Series[float]", second: "pd.Series[float]") -> str:
-    """Of Mann and Whitney's test, two-sided."""
-    return f"p = {rank_test(first, second):.1g}"
+    """Of Mann and Whitney's test, two-sided, in words."""
+    return p_of(rank_test(first, second))
 
 
 def informed_start(study: pd.DataFrame) -> str:
@@ -135,20 +138,20 @@ def informed_start(study: pd.DataFrame) -> str:
         for (agents, rate), cell in scores.groupby(["agents", "actor_rate"])
     }
     compared = [(ends["mf-ac"]["sampled"], ends[other]["sampled"]) for ends in cells.values() for other in others]
-    p_values = iter(holm([rank_test(*runs) for runs in compared]))
+    p_values = map(p_of, holm([rank_test(*runs) for runs in compared]))
     rows = []
     for (agents, rate), ends in cells.items():
         sampled, greedy = (
             [f"{runs[play].mean():.2f}" if len(runs) else "" for runs in ends.values()]
             for play in ("sampled", "greedy")
         )
-        tests = [f"p = {next(p_values):.1g}" for _ in others]
+        tests = [next(p_values) for _ in others]
         runs = span(map(len, filter(len, ends.values())), "d")
         rows.append([agents, f"{rate:g}", *sampled, *tests, *greedy[:3], runs])
     played = [[f"{label(name)}, {play}" for name in names] for play in ("sampled", "greedy")]
     return (
         table(["N", "actors' rate", *played[0], "MF-AC v AC", "MF-AC v fed noise", *played[1][:3], "n"], rows)
-        + "\n\np: Mann-Whitney of sampled play, Holm's for all twelve comparisons."
+        + f"\n\np: Mann-Whitney of sampled play, Holm's for all {len(compared)} comparisons."
     )
 
 
@@ -197,7 +200,7 @@ def fmq_temperature(study: pd.DataFrame, summary: pd.DataFrame) -> str:
     for agents, p in zip(sizes, holm([rank_test(*runs) for runs in compared]), strict=True):
         cells = [one(summary, min_temp=end, agents=agents) for end in ends]
         above = [f"{_times(cell, 'above_0.9')} of {cell['n']}" for cell in cells]
-        rows.append([agents, *(with_interval(cell, "greedy", ".3f") for cell in cells), f"p = {p:.1g}", *above])
+        rows.append([agents, *(with_interval(cell, "greedy", ".3f") for cell in cells), p_of(p), *above])
     shown = [f"min_temp {end:g}" for end in ends]
     header = ["N", *shown, "Mann-Whitney", *(f"{each} ends above 0.9 of G*" for each in shown)]
     return table(header, rows) + "\n\np: Holm's for all sizes."
@@ -206,6 +209,7 @@ def fmq_temperature(study: pd.DataFrame, summary: pd.DataFrame) -> str:
 def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:
     """IL, MF-Q, and MF-Q that learns from another mean action, by schedule, budget and embedding of the id."""
     methods = [OTHERS[0], MF_Q, *OTHERS[1:]]
+    above = _mf_q_above(study)
     rows = []
     for (embedding, schedule, steps), cell in summary.groupby(["embedding", "schedule", "steps"]):
         ends = [one(cell, algorithm=name, stored=stored) for name, stored in methods]
@@ -219,8 +223,9 @@ def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:
             [f"one-hot id, n = {span(only(summary, embedding='one-hot')['n'], 'd')}", "IL", "MF-Q", same, noise], rows
         )
         + "\n\n"
-        + table(["chance that MF-Q ends above", "IL", same, noise], _mf_q_above(study))
-        + "\n\nA chance of 50%: no difference. p: Mann-Whitney, Holm's for all twelve comparisons."
+        + table(["chance that MF-Q ends above", "IL", same, noise], above)
+        + "\n\nA chance of 50%: no difference. p: Mann-Whitney, Holm's for all"
+        + f" {len(above) * len(OTHERS)} comparisons."
         + f"\n\nWith a diverse embedding of the id {found:.0f} of {runs} runs end above 0.9 of G*, whatever the method."
     )
 
@@ -236,18 +241,15 @@ def _mf_q_above(study: pd.DataFrame) -> list[list[str]]:
         for other in others:
             chances.append(superiority(ends, other))
             p_values.append(rank_test(ends, other))
-    told = [f"{chance:.0%}, p = {p:.2g}" for chance, p in zip(chances, holm(p_values), strict=True)]
+    told = [f"{chance:.0%}, {p_of(p)}" for chance, p in zip(chances, holm(p_values), strict=True)]
     return [[name, *told[len(OTHERS) * place :][: len(OTHERS)]] for place, name in enumerate(names)]
 
 
 def scaling(summary: pd.DataFrame) -> str:
     """Share of the optimum by number of agents, mu and sigma in proportion."""
-    sizes = [agents for agents in sorted(set(summary["agents"])) if agents < TIMED_ONLY]
+    sizes = [agents for agents in sorted(set(summary["agents"])) if agents < TIMED_AGENTS]
     rows = [
         [label(name), *(f"{one(summary, algorithm=name, agents=agents)['greedy']:.2f}" for agents in sizes)]
         for name in ("il", "mf-q")
     ]
     return table(["final G / G*, two seeds", *(f"N = {agents:,}" for agents in sizes)], rows)
-
-
-TIMED_ONLY = 1_000_000  # agents from which runs are too short to learn: they are there for their time

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.claims.ising import final_error
+from mfmarl.claims.ising import ISING_SIZE, final_error
+from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import one, table, with_interval
@@ -17,12 +18,11 @@ from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisatio
 AROUND = (1.05, 1.3)  # tau near the critical point, where runs are slow to settle
 MEAN_FIELD_TAU = 2.0  # where the mean field changes phase
 FROZEN = 0.05  # below the mean field's curve
-NAMES = {"mcmc": "MCMC", "mf-q": "MF-Q", "il": "IL"}
 
 
 def passages(results: Path) -> dict[str, str]:
     """The passages by name, from the tables in a folder like results/ising."""
-    summary = only(read_csv(results / "summary.csv"), size=20)
+    summary = only(read_csv(results / "summary.csv"), size=ISING_SIZE)
     every = only(read_csv(results / "summary.csv"), order="checkerboard")
     return {
         "order-parameter": order_parameter(summary),
@@ -30,7 +30,7 @@ def passages(results: Path) -> dict[str, str]:
         "crossings": crossings(read_csv(results / "crossings.csv"), fit_of(results / "provenance.json")),
         "errors": errors(read_csv(results / "training.csv")),
         "frozen": frozen(read_csv(results / "equilibrium.csv")),
-        "control": control(only(read_csv(results / "equilibrium.csv"), size=20)),
+        "control": control(only(read_csv(results / "equilibrium.csv"), size=ISING_SIZE)),
     }
 
 
@@ -130,7 +130,7 @@ def errors(training: pd.DataFrame) -> str:
 
 def frozen(equilibrium: pd.DataFrame) -> str:
     """How many runs of the released code's order end below the curve."""
-    away = from_mean_field(only(equilibrium, method="mf-q", order="released-code", size=20))
+    away = from_mean_field(only(equilibrium, method="mf-q", order="released-code", size=ISING_SIZE))
     below = (away < -FROZEN).sum()
     return (
         f"Of the {len(away)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} end"

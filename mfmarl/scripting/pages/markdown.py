@@ -20,13 +20,6 @@ def bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def label(name: str) -> str:
-    """The name of a method as figures have it."""
-    from mfmarl.figures.style import looks  # noqa: PLC0415 - seaborn takes seconds to import
-
-    return looks([name])[name].label
-
-
 def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
     """The one row that has these values.
 
@@ -49,9 +42,3 @@ def span(values: Iterable[float], form: str = ".2f") -> str:
     held = list(values)
     low, high = f"{min(held):{form}}", f"{max(held):{form}}"
     return low if low == high else f"{low} to {high}"
-
-
-def in_words(names: Sequence[object]) -> str:
-    """The names as a sentence lists them."""
-    *others, last = map(str, names)
-    return f"{', '.join(others)} and {last}" if others else last

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from mfmarl.evaluation.intervals import with_ends
+from mfmarl.evaluation.names import label
 from mfmarl.files import read_csv
-from mfmarl.scripting.pages.markdown import label, table
+from mfmarl.scripting.pages.markdown import table
 
 MET = 0.05  # of a published rate
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mfmarl.scripting.pages.ising import NAMES
+from mfmarl.evaluation.names import NAMES
 from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.settings import sources
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mfmarl.scripting.pages.markdown import in_words, one, table
+from mfmarl.evaluation.names import in_words
+from mfmarl.scripting.pages.markdown import one, table
 
 WORKERS = (16, 64, 256, 512)
 GPU = {"kernels": "kernels", "to_device": "copies to it", "to_host": "copies back", "waits": "times the host waits"}

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from mfmarl.evaluation.names import in_words
 from mfmarl.jobs.execution import TIMES
-from mfmarl.scripting.pages.markdown import in_words, table
+from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.tables import read_provenance
 
 
