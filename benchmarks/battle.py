@@ -25,11 +25,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mfmarl.algorithms import algorithm_class
 from mfmarl.algorithms.battle import BattleAgent
-from mfmarl.claims.wording import NAMES
 from mfmarl.data.army_replay import ArmyReplay
 from mfmarl.data.self_play import SelfPlay
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
+from mfmarl.evaluation.names import NAMES
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.scripting.provenance import cpu_model
 

@@ -21,9 +21,9 @@ from torch.optim import Optimizer
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.stateless import StatelessAgent
-from mfmarl.claims.wording import NAMES
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation.names import NAMES
 
 Row = Mapping[str, object]
 ORDER = ("il", "fmq", "rec-fmq", "mf-q", "ac", "mf-ac", "maac")

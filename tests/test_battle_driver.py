@@ -85,8 +85,8 @@ def test_nothing_that_is_handed_out_reaches_into_the_battles() -> None:
         (lambda: Start("2", 0, 0), "seed must be a whole number, got '2'"),  # type: ignore[arg-type]
         (lambda: Start(2, 2, 0), "left must be army 0 or 1, got 2"),
         (lambda: Start(2, 0, -1), "first must be army 0 or 1, got -1"),
-        (lambda: Battles(Battle(2), 0), "battles must be a whole number of at least 1, got 0"),
-        (lambda: Battles(Battle(2), 1.5), "battles must be a whole number of at least 1, got 1.5"),  # type: ignore[arg-type]
+        (lambda: Battles(Battle(2), 0), "battles must be an integer of at least 1, got 0"),
+        (lambda: Battles(Battle(2), 1.5), "battles must be an integer of at least 1, got 1.5"),  # type: ignore[arg-type]
         (lambda: Battles(Battle(2)).reset([]), "generators must have one entry for each of 1 battles, got 0"),
         (lambda: Battles(Battle(2)).reset([Generator()], left=[0, 1]), "left must have .* 1 battles, got 2"),
         (lambda: Battles(Battle(2)).reset([Generator()], first=[3]), "first must be army 0 or 1, got 3"),

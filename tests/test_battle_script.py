@@ -16,11 +16,12 @@ from mfmarl.data.neighbourhood import Noise
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay
 from mfmarl.exploration import EpsilonGreedy
+from mfmarl.figures.film import Kind
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.options import main
-from mfmarl.tournament import fights, films
+from mfmarl.tournament import fights, films, recording
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.schedule import Fixture
 from mfmarl.tournament.sensitivity import rivals, studied
@@ -209,9 +210,9 @@ def test_the_released_code_learns_and_enters_no_tournament(tmp_path: Path, capsy
 def test_a_battle_is_filmed_and_its_replay_is_filmed_again(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, write = [], films.write
+    told, write = [], recording.write
 
-    def spied(battle: Replay, path: Path, kind: films.Kind, *words: Any) -> tuple[Path, Path]:
+    def spied(battle: Replay, path: Path, kind: Kind, *words: Any) -> tuple[Path, Path]:
         told.append(words)
         return write(battle, path, kind, *words)
 
@@ -367,7 +368,7 @@ def test_committed_armies_that_were_met_bring_their_rounds(tmp_path: Path, monke
     [
         (
             ["--algorithms", OWN, "--opponents", "mf-q"],
-            "HystereticBattleMFQ, 64, but results/battle/curves.csv is",
+            "HystereticBattleMFQ, but results/battle/curves.csv is",
         ),
         (
             ["--rounds", "10"],

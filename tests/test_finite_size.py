@@ -166,7 +166,7 @@ def test_a_fit_through_as_many_temperatures_as_it_has_terms_meets_the_cumulants(
             nearest = curve.iloc[(curve["temperature"] - temperature).abs().argmin()]
             assert nearest["cumulant"] == pytest.approx(known[size, temperature], abs=1e-4)
     assert fits(used[used["size"] == 3]).empty
-    with pytest.raises(ValueError, match=r"degree must be a whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"degree must be an integer of at least 1, got 0"):
         fits(used, degree=0)
     with pytest.raises(ValueError, match=r"must have at least 6 temperatures of each size for degree 5"):
         fits(used, degree=5)
@@ -273,9 +273,9 @@ def test_bad_input_is_refused() -> None:
         crossings(data, between=(0, 1.07))
     with pytest.raises(ValueError, match=r"at least 5 temperatures .* got \[\]"):
         crossings(data, between=(3, 2))
-    with pytest.raises(ValueError, match="degree must be a whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match="degree must be an integer of at least 1, got 0"):
         crossings(data, degree=0)
-    with pytest.raises(ValueError, match="degree must be a whole number of at least 1, got nan"):
+    with pytest.raises(ValueError, match="degree must be an integer of at least 1, got nan"):
         crossings(data, degree=math.nan)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="in common"):
         crossings(

@@ -205,7 +205,7 @@ def test_another_game_needs_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch)
         ("fmq-temperature", 2),
     ],
 )
-def test_studies_train_every_cell(toy: None, study: str, cells: int, tmp_path: Path) -> None:
+def test_studies_train_every_cell(toy: None, study: gaussian_squeeze.StudyName, cells: int, tmp_path: Path) -> None:
     words = ["--study", study, "--quick", "--agents", "20", "--out", str(tmp_path), *HERE]
     assert main(lambda: gaussian_squeeze.run(words)) == 0
     out = tmp_path / study.replace("-", "_")

@@ -38,6 +38,7 @@ FLOORS = {
     "mfmarl.seeds": 1,
     "mfmarl.files": 1,
     "mfmarl.custom": 1,
+    "mfmarl.arguments": 1,
     "mfmarl": 0,  # mfmarl/__init__.py alone
 }
 FILES = sorted([*ROOT.glob("mfmarl/**/*.py"), *ROOT.glob("reproduce/**/*.py")])

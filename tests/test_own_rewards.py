@@ -157,8 +157,8 @@ class PaysNothingKnown(Minority):
         (PaysInNumpy(), r"reward of PaysInNumpy for 2 seeds must be a tensor \[2\], .*, got ndarray \[2, 5\]"),
         (TakesNoNoise(), "reward of TakesNoNoise must take actions and noise: too many positional arguments"),
         (MixesSeeds(), "reward of MixesSeeds must be of each seed by itself, got another one for two seeds than for"),
-        (DrawsLess(), "draws must be a whole number of at least 0, got -1"),
-        (DrawsLess(draws="1"), "draws must be a whole number of at least 0, got '1'"),  # type: ignore[arg-type]
+        (DrawsLess(), "draws must be an integer of at least 0, got -1"),
+        (DrawsLess(draws="1"), "draws must be an integer of at least 0, got '1'"),  # type: ignore[arg-type]
     ],
 )
 def test_a_game_that_cannot_be_played_is_refused_in_one_line(game: Minority, message: str) -> None:

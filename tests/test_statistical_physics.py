@@ -345,7 +345,7 @@ ZERO = torch.zeros(4, 4)
         (lambda: mean_field_iteration(ZERO, 1.0, tolerance=0.0), "tolerance must be between 0 and 1, got 0.0"),
         (
             lambda: mean_field_iteration(ZERO, 1.0, max_iterations=0),
-            "max_iterations must be a whole number of at least 1, got 0",
+            "max_iterations must be an integer of at least 1, got 0",
         ),
         (lambda: mean_field_iteration(ZERO, 1.0, max_iterations=nan), "of at least 1, got nan"),  # type: ignore[arg-type]
     ],

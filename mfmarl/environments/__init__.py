@@ -64,7 +64,8 @@ def pays_each_agent(environment: Environment) -> bool:
     noise = torch.tensor([0.25, 0.75]).unsqueeze(-1).expand(2, environment.draws)
     reward = environment.reward(actions, noise)
     shape = list(getattr(reward, "shape", ()))
-    if not isinstance(reward, Tensor) or shape not in ([2], [2, agents]):
+    is_tensor: bool = torch.is_tensor(reward)
+    if not is_tensor or shape not in ([2], [2, agents]):
         allowed = f"a tensor [2], a common reward, or [2, {agents}], one an agent"
         raise ValueError(f"{name} for 2 seeds must be {allowed}, got {type(reward).__name__} {shape}")
     alone = torch.cat([environment.reward(actions[seed : seed + 1], noise[seed : seed + 1]) for seed in (0, 1)])

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
+from mfmarl.arguments import integer
 from mfmarl.custom import (
     FILE_MODULE,
     KNOWN,
@@ -203,8 +203,7 @@ def check_game(environment: object) -> Kind:
         raise ValueError(f"environment must have {', '.join(needed)}; {environment!r} lacks {', '.join(lacking)}")
     game = cast(Environment, environment)
     check_positive(agents=game.agents, actions=game.actions)
-    if isinstance(game.draws, bool) or not isinstance(game.draws, Integral) or game.draws < 0:
-        raise ValueError(f"environment: draws must be a whole number of at least 0, got {game.draws!r}")
+    integer("environment: draws", game.draws, 0)
     return "stateless"
 
 

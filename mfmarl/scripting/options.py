@@ -279,8 +279,7 @@ def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str
     elif typing.get_origin(kind) is list:
         (item,) = typing.get_args(kind)
         parser.add_argument(*flags, type=item, nargs="+", default=default, help=text)
-    elif set(map(typing.get_origin, typing.get_args(kind))) == {Literal, None}:  # one of some names, or nothing
-        names = [name for each in typing.get_args(kind) for name in typing.get_args(each)]
+    elif names := [name for each in typing.get_args(kind) for name in typing.get_args(each)]:  # or None
         parser.add_argument(*flags, type=kind, default=default, help=text, metavar="{" + ",".join(names) + "}")
     else:
         parser.add_argument(*flags, type=kind, default=default, help=text)

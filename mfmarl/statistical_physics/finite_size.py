@@ -10,11 +10,11 @@ Ising models*). Temperatures are the paper's tau, half the physical ones: tau_c 
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from mfmarl.arguments import integer
 from mfmarl.evaluation.intervals import RESAMPLES, Array, Interval, bootstrap_interval
 from mfmarl.evaluation.tables import require_columns
 
@@ -170,8 +170,7 @@ def _pairs(
     Raises:
         ValueError: as `fits`.
     """
-    if not isinstance(degree, Integral) or degree < 1:
-        raise ValueError(f"degree must be a whole number of at least 1, got {degree}")
+    degree = integer("degree", degree, 1)
     table = _checked(equilibrium)
     used = table[table["temperature"].between(*between)]
     for method, sizes in table.groupby("method", sort=True)["size"].unique().items():

@@ -7,12 +7,12 @@ exact critical point 1.1346 lambda. `temperature` is tau of the paper, half the 
 """
 
 from math import copysign, tanh
-from numbers import Integral
 
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from mfmarl.arguments import integer
 from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, temperature_array
 
 SATURATED = 40.0  # tanh(y) is 1 in float64 from y = 20 on
@@ -88,8 +88,7 @@ def mean_field_iteration(
     checked_coupling(coupling)
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must be between 0 and 1, got {tolerance}")
-    if not isinstance(max_iterations, Integral) or max_iterations < 1:
-        raise ValueError(f"max_iterations must be a whole number of at least 1, got {max_iterations}")
+    integer("max_iterations", max_iterations, 1)
     if field.dim() < 2 or field.shape[-1] != field.shape[-2] or field.shape[-1] < 3 or not field.numel():
         raise ValueError(f"field must be [..., L, L] with L at least 3, got shape {list(field.shape)}")
     if not field.isfinite().all():

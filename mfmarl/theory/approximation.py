@@ -23,8 +23,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from mfmarl.arguments import integer, real_tensor
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.theory.arguments import integer, real_tensor, squeeze_game
+from mfmarl.theory.squeeze import squeeze_game
 
 Values: TypeAlias = Callable[[Tensor], Tensor]
 """Q of Eq. 5 at a fixed state and own action: actions `[..., D]` to values `[...]`."""

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
+from mfmarl.arguments import integer, non_negative, number, positive, rate, real_array
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.theory.arguments import integer, non_negative, number, positive, rate, real_array, squeeze_game
 from mfmarl.theory.graphs import checked_adjacency, colours
+from mfmarl.theory.squeeze import squeeze_game
 
 Array = NDArray[np.float64]
 Order = Literal["synchronous", "one-at-a-time", "colour-by-colour"]

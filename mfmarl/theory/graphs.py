@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmarl.theory.arguments import integer, real_array
+from mfmarl.arguments import integer, real_array
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.theory.arguments import (
+from mfmarl.arguments import (
     distributions,
     integer,
     non_negative,
@@ -25,8 +24,9 @@ from mfmarl.theory.arguments import (
     probability,
     rate,
     real_array,
-    squeeze_game,
 )
+from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
+from mfmarl.theory.squeeze import squeeze_game
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, eigs
 
-from mfmarl.theory.arguments import distributions, non_negative, positive, real_array
+from mfmarl.arguments import distributions, non_negative, positive, real_array
 
 Array = NDArray[np.float64]
 LARGEST_DENSE = 200  # rows of a matrix whose eigenvalues are all computed

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmarl.theory.arguments import integer, non_negative, number, rate
+from mfmarl.arguments import integer, non_negative, number, rate
 from mfmarl.theory.graphs import torus
 
 Array = NDArray[np.float64]

@@ -10,13 +10,13 @@ if it hit an enemy in that step: the engine adds that bonus last.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from numbers import Integral
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from mfmarl.arguments import integer
 from mfmarl.environments.battle.engine import Engine, Memory
 from mfmarl.environments.battle.game import (
     ACTIONS,
@@ -46,10 +46,8 @@ class Battles:
     """
 
     def __init__(self, game: Battle, battles: int = 1) -> None:
-        if not isinstance(battles, Integral) or battles < 1:
-            raise ValueError(f"battles must be a whole number of at least 1, got {battles}")
         self.game = game
-        self.battles = battles
+        self.battles = battles = integer("battles", battles, 1)
         self._shape = (battles, 2, game.agents)
         self._memory = Memory.allocate(self._shape, VIEW, FEATURES)
         self._engines = [Engine(game.map_size, self._memory[battle]) for battle in range(battles)]

@@ -1,4 +1,4 @@
-"""What the functions of this room ask of their arguments: numbers, whole numbers, arrays, a game."""
+"""Checks of arguments: numbers, whole numbers, arrays. Each returns the argument as one type, or raises ValueError."""
 
 from collections.abc import Callable
 from math import inf
@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 
 Array = NDArray[np.float64]
 
@@ -91,13 +89,6 @@ def distributions(name: str, value: Any) -> Array:
     if array.ndim < 1 or not array.size or (array < 0).any() or not np.allclose(array.sum(-1), 1):
         raise ValueError(f"{name} must be a distribution in the last dimension, got one that is not")
     return array
-
-
-def squeeze_game(game: GaussianSqueeze) -> GaussianSqueeze:
-    """Gaussian Squeeze, or a ValueError."""
-    if not isinstance(game, GaussianSqueeze):
-        raise ValueError(f"game must be a GaussianSqueeze, got {game!r}")
-    return game
 
 
 def _of_real_numbers(name: str, value: Any) -> NDArray[Any]:
