@@ -41,7 +41,11 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 TASKS = {"GS": "gaussian_squeeze", "IS": "ising", "BA": "battle", "TH": "theory", "TOY": "theory"}
 GS = "results/gaussian_squeeze/curves.csv"
 TOURNAMENT = "results/battle/tournament.csv"
-STUDIES = "results/gaussian_squeeze/informed_start/study.csv results/gaussian_squeeze/sensitivity/study.csv"
+LONG_RUNS = "results/gaussian_squeeze/joint_steps/study.csv"
+STUDIES = (
+    "results/gaussian_squeeze/informed_start/study.csv results/gaussian_squeeze/informed_start_long/study.csv "
+    f"results/gaussian_squeeze/sensitivity/study.csv {LONG_RUNS}"
+)
 CLAIMS = (
     Claim(
         "GS-1",
@@ -65,7 +69,7 @@ CLAIMS = (
         "GS-3",
         "N = 500 and 1000: IL, FMQ, Rec-FMQ and MAAC fail",
         "Gaussian Squeeze, learning curves",
-        f"{GS} results/gaussian_squeeze/exploration/study.csv",
+        f"{GS} results/gaussian_squeeze/exploration/study.csv {LONG_RUNS}",
         "for each method, size and setting most runs end at half of G* or less (exact 95% interval below 1/2)",
         gaussian_squeeze.others_fail,
         gaussian_squeeze.say_others_fail,
@@ -154,7 +158,7 @@ CLAIMS = (
     ),
     Claim(
         "TH-2",
-        "the Boltzmann operator contracts for T > K/2, K that of abar",
+        "the Boltzmann operator contracts for T > K/2, with K read as that of abar",
         "appendix D",
         "results/theory/contraction.csv",
         "the softmax's slope is within 1 / (2T); sharp examples contract, spins on each graph converge, from K/2 on",

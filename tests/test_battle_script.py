@@ -371,10 +371,14 @@ def test_committed_armies_that_were_met_bring_their_rounds(tmp_path: Path, monke
             "HystereticBattleMFQ, but results/battle/curves.csv is",
         ),
         (
-            ["--rounds", "10"],
+            ["--rounds", "10", "--precision", "bf16-mixed"],
             "holds appendix, ac, 64 with 2000 steps and 100 evaluations, and this call would",
         ),
-        (["--seeds", "2"], "seeds: tournament.csv has rounds of mf-q v mf-q with seeds [2, 3, 4], which this call"),
+        (
+            ["--seeds", "2", "--precision", "bf16-mixed"],
+            "seeds: tournament.csv has rounds of mf-q v mf-q with seeds [2, 3, 4], which this call",
+        ),
+        ([], "curves.csv holds appendix, mf-q, 64 in bf16-mixed, and this call would bring 32; pass --precision bf16"),
         (["--agents", "16"], "curves.csv is committed and holds no appendix, ac, 16; name another --out"),
         (
             ["--only", "tournament", "--tournament-rounds", "100"],

@@ -98,7 +98,7 @@ def test_rooms_say_their_purpose_and_few_modules_stand_alone() -> None:
     packages = [path.parent for path in ROOT.glob("mfmarl/**/__init__.py")]
     for package in packages:
         assert ast.get_docstring(ast.parse((package / "__init__.py").read_text())), package
-    assert len([*ROOT.glob("mfmarl/*.py")]) <= 8
+    assert len([*ROOT.glob("mfmarl/*.py")]) <= 9
 
 
 def loaded(statement: str) -> set[str]:

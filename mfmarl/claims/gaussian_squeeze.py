@@ -13,7 +13,7 @@ from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.rounds import EVALUATIONS
 from mfmarl.evaluation.tables import only
-from mfmarl.evaluation.verdicts import NOT_TESTED, Finding, share_within
+from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, Finding, share_within
 
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 SETTINGS = ("appendix", "calibrated")
@@ -30,8 +30,10 @@ def near_optimum(tables: Tables) -> Measured:
 def say_near_optimum(found: Measured, _: Tables) -> str:
     """The sentence of GS-1."""
     counts = "; ".join(f"{NAMES[name]} {of_both(found, name, 100)}" for name in METHODS)
+    for_all = [each for each in SETTINGS if all(found[part_of(name, 100, each)].verdict == HOLDS for name in METHODS)]
     return (
-        f"Runs that end at 0.9 G* or more, appendix / calibrated: {counts}. It says little: uniform play alone earns "
+        f"Runs that end at 0.9 G* or more, appendix / calibrated: {counts}. For all six it holds in "
+        f"{' and '.join(for_all) or 'neither'} alone. It says little: uniform play alone earns "
         f"{uniform_share(100):.3f} G* there."
     )
 
@@ -45,6 +47,11 @@ def learns_optimum(tables: Tables) -> Measured:
         runs = only(informed, algorithm=name, agents=agents, actor_rate=ACTOR_RATE)
         for play in EVALUATIONS:
             beside.append(ends_above(f"{NAMES[name]}, N = {agents}, informed start, {play}", runs[play]))
+    long = tables.finals("gaussian_squeeze/informed_start_long/study.csv", ("algorithm", "updates", "agents"))
+    for agents, play in product((500, 1000), EVALUATIONS):
+        runs = only(long, algorithm="mf-ac", agents=agents)[play]
+        beside.append(ends_above(f"MF-AC, N = {agents}, informed start, appendix's budget, {play}", runs))
+    beside.append(ends_above(f"MF-Q, N = 1000, {MORE_STEPS}", of_more_steps(tables, "mf-q")))
     keys = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
     study = tables.finals("gaussian_squeeze/sensitivity/study.csv", keys)
     study = study[study["embedding"] == "one-hot"]
@@ -65,14 +72,30 @@ def say_learns_optimum(found: Measured, _: Tables) -> str:
     def started(name: str, play: str) -> str:
         return " / ".join(runs_of(found[f"{name}, N = {agents}, informed start, {play}"]) for agents in (500, 1000))
 
+    def budgeted(play: str) -> str:
+        parts = (f"MF-AC, N = {agents}, informed start, appendix's budget, {play}" for agents in (500, 1000))
+        return " / ".join(runs_of(found[part]) for part in parts)
+
     own, noise = ([runs_of(each) for each in found.beside if each.part.endswith(part)] for part in FED)
     cells = ", ".join(f"{one} v {other}" for one, other in zip(own, noise, strict=True)) or "none run"
     return (
         f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. Started near action 0, with the "
         f"appendix's rate of actors, N = 500 / 1000: sampled play of MF-AC {started('MF-AC', 'sampled')} and of AC, "
         f"which sees no mean action, {started('AC', 'sampled')}; greedy play of MF-AC {started('MF-AC', 'greedy')}. "
+        f"With the appendix's budget too, sampled play of MF-AC {budgeted('sampled')}, greedy {budgeted('greedy')}. "
+        f"With its values and {MORE_STEPS} at N = 1000, MF-Q {runs_of(found[f'MF-Q, N = 1000, {MORE_STEPS}'])}. "
         f"MF-Q v itself fed noise as its mean action, in each cell of a study at N = 500: {cells}."
     )
+
+
+MORE_STEPS = "ten times the joint steps"  # of the appendix's settings, which give all sizes as many gradient steps
+
+
+def of_more_steps(tables: Tables, name: str) -> pd.Series[float]:
+    """Final shares of G* of a method with N = 1000, the appendix's values, and as many joint steps as N = 100 has."""
+    runs = tables.finals("gaussian_squeeze/joint_steps/study.csv", ("algorithm", "steps", "agents"))
+    scores: pd.Series[float] = only(runs, algorithm=name)["greedy"][runs["steps"] == runs["steps"].max()]
+    return scores
 
 
 NEAR_ZERO, AT_ONE = "ends near 0", "ends at temperature 1"  # where the study's explorations end
@@ -92,6 +115,8 @@ def others_fail(tables: Tables) -> Measured:
         count = int((runs["greedy"] > FAILURE_SHARE).sum())
         statistic = "share of runs of IL, FMQ and MF-Q that end above 0.5 G*"
         beside.append(share_within(f"N = {agents}, exploration {part}", statistic, count, len(runs), (-inf, 0.5)))
+    for name in ("il", "mf-q"):
+        beside.append(fails(f"{NAMES[name]}, N = 1000, {MORE_STEPS}", of_more_steps(tables, name)))
     duels = []
     for agents in (500, 1000):
         ours, theirs = (
@@ -120,9 +145,12 @@ def say_others_fail(found: Measured, _: Tables) -> str:
     def explored(part: str) -> str:
         return " / ".join(runs_of(found[f"N = {agents}, exploration {part}"]) for agents in (500, 1000))
 
+    more = " and ".join(
+        f"{NAMES[name]} {runs_of(found[f'{NAMES[name]}, N = 1000, {MORE_STEPS}'])}" for name in ("il", "mf-q")
+    )
     return (
-        f"Runs that end above half of G*, appendix / calibrated. {counts}. A run of calibrated MF-Q ends above one of "
-        f"IL with chance {duels}. In the study {explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where "
+        f"Runs that end above half of G*, appendix / calibrated. {counts}. With the appendix's values and {MORE_STEPS} "
+        f"at N = 1000: {more}. A run of calibrated MF-Q ends above one of IL with chance {duels}. In the study {explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where "
         f"exploration {NEAR_ZERO}, and {explored(AT_ONE)} where it {AT_ONE}."
     )
 
@@ -154,9 +182,11 @@ def say_converges_faster(found: Measured, tables: Tables) -> str:
             ways.append(f"{len(stayed)} of {len(runs)}{median}")
         texts.setdefault(settings, []).append(f"N = {agents} {' v '.join(ways)}, {p_of(finding.p)}")
     told = ". ".join(f"{settings.capitalize()}: {'; '.join(each)}" for settings, each in texts.items())
+    failing = " and ".join(finding.part for (finding,) in found.groups if finding.verdict == FAILS)
+    alone = f" It fails in {failing} alone." if failing else ""
     return (
-        f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}. At N = 100 uniform play "
-        f"alone earns {uniform_share(100):.3f} G*."
+        f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}.{alone} At N = 100 "
+        f"uniform play alone earns {uniform_share(100):.3f} G*."
     )
 
 
@@ -186,9 +216,13 @@ def ends_above(part: str, scores: pd.Series[float]) -> Finding:
 def failed(tables: Tables, name: str, agents: int, settings: str) -> Finding:
     """Whether most runs end at half of G* or less."""
     runs = only(tables.squeeze, settings=settings, algorithm=name, agents=agents)
-    count = int((runs["greedy"] > FAILURE_SHARE).sum())
-    part = part_of(name, agents, settings)
-    return share_within(part, "share of runs that end above 0.5 G*", count, len(runs), (-inf, 0.5))
+    return fails(part_of(name, agents, settings), runs["greedy"])
+
+
+def fails(part: str, scores: pd.Series[float]) -> Finding:
+    """Whether most runs end at half of G* or less."""
+    count = int((scores > FAILURE_SHARE).sum())
+    return share_within(part, "share of runs that end above 0.5 G*", count, len(scores), (-inf, 0.5))
 
 
 def of_both(found: Measured, name: str, agents: int) -> str:

@@ -102,7 +102,7 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
             f"With the appendix's values a part of the seeds ends above 0.9 of G* at N = 500: {both[0]}. At N = 1000 it"
             f" is {both[1]}; with ten times the joint steps [they learn there too](#as-many-joint-steps).",
             f"Calibrated at N = 500, IL ends below half of G* in {below['il']} of {half['il']['n']} seeds and MF-Q in"
-            f" {below['mf-q']} of {half['mf-q']['n']}, though ranks of the final rewards do not differ"
+            f" {below['mf-q']} of {half['mf-q']['n']}, though ranks of the final rewards do not tell them apart"
             f" (Mann-Whitney, {_p(scores, 'il', 'mf-q', 500)}). At N = 1000 IL is ahead of MF-Q"
             f" ({_p(scores, 'il', 'mf-q', 1000)}), and FMQ of both ({_p(scores, 'fmq', 'il', 1000)} and"
             f" {_p(scores, 'fmq', 'mf-q', 1000)}).",
