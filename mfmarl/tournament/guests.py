@@ -59,7 +59,7 @@ def with_rounds_of_guests(rounds: pd.DataFrame, committed: pd.DataFrame, out: Pa
         `rounds`, then the committed rounds of pairings that `rounds` do not hold.
     """
     parts = [rounds]
-    for agents in sorted(rounds["agents"].unique()):
+    for agents in sorted(set(rounds["agents"])):
         some = rounds[rounds["agents"] == agents]
         guests = {name for name in {*some["algorithm"], *some["opponent"]} if is_guest(out, agents, name)}
         both = committed["algorithm"].isin(guests) & committed["opponent"].isin(guests)

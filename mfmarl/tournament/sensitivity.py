@@ -97,7 +97,7 @@ def with_rivalry(rows: pd.DataFrame, known: Mapping[tuple[str, str], Rivalry]) -
         known: of `rivals`; choices come in this order.
     """
     pairs = list(zip(rows["algorithm"], rows["opponent"], strict=True))
-    rows = rows[[pair in known for pair in pairs]]
+    rows = rows.loc[[pair in known for pair in pairs]]
     rivalries = [known[pair] for pair in pairs if pair in known]
     columns = pd.DataFrame(rivalries, columns=list(Rivalry._fields), index=rows.index)
     labels = [*dict.fromkeys(each.choice for each in known.values())]
