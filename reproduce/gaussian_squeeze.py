@@ -36,6 +36,7 @@ from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, source
 OUT = Path("results/gaussian_squeeze")
 DRAWN = ["agents", "seed", "step", "greedy_reward", "sampled_reward"]
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
+UNDISCOUNTED = ("fmq", "rec-fmq")  # defined with discount 0
 AGENTS = (100, 500, 1000)
 
 
@@ -216,7 +217,7 @@ def exploration(algorithms: Sequence[str]) -> Iterator[Cell]:
         "Boltzmann to 1, FMQ's": (1000.0, 0.006, 1.0),
     }
     for (name, schedule), discount, algorithm in product(schedules.items(), (0.0, 0.95), algorithms):
-        if discount == 0 or algorithm not in ("fmq", "rec-fmq"):
+        if discount == 0 or algorithm not in UNDISCOUNTED:
             labels: dict[str, Label] = {"algorithm": algorithm, "exploration": name, "discount": discount}
             yield Cell(labels, replace(CALIBRATED, boltzmann=schedule, discount=discount, seed_count=24))
 
@@ -495,7 +496,8 @@ def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptio
     if options.study == "sensitivity":
         drawn = {"study": figures.study(scores.rename(columns={"greedy": "value"}))}
     else:
-        drawn = {"study": figures.final_rewards(summary, scores, row=row, columns=chosen.keys[2:])}
+        absent = dict.fromkeys(UNDISCOUNTED, "discount 0 by definition") if "discount" in chosen.keys else {}
+        drawn = {"study": figures.final_rewards(summary, scores, row=row, columns=chosen.keys[2:], absent=absent)}
     if chosen.curves:
         uniform = uniform_rewards(table, options)
         drawn["curves"] = figures.learning_curves(table, optimum, uniform, metric=chosen.curves, row=row)

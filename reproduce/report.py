@@ -181,7 +181,7 @@ ISING = [
 BATTLE = [
     Figure(
         "battle/win_rate_bars.png",
-        "Wins, draws and losses of every pairing of 64 against 64, and the wins of each seat.",
+        "Wins, draws and losses of every pairing of 64 against 64, and the wins of each seat and army.",
     ),
     Figure("battle/ratings.png", "Ratings on Elo's scale, AC at 0, of every algorithm at each number of agents."),
 ]

@@ -154,9 +154,11 @@ def test_groups_and_evaluations_that_were_not_played_are_left_out_or_say_so() ->
 
 
 @pytest.mark.parametrize(("armies", "drawn"), [(1, False), (2, True), (5, True), (6, False)])
-def test_up_to_five_armies_stand_in_place_of_an_interval(armies: int, drawn: bool) -> None:
+def test_up_to_five_armies_stand_beside_a_dotted_interval(armies: int, drawn: bool) -> None:
     frame = pairings_frame()
     each = armies_frame(frame, armies)
+    each["wins"] = 0.05 + 0.14 * each["seed"] + 0.1 * np.arange(len(each)) / len(each)  # none stands upon another
+    each["reward"] = 300 * each["wins"]
     for draw_figure, metric, prefix in (
         (battle_pairings.win_rate_bars, "wins", "wins"),
         (battle_pairings.rewards, "reward", "reward"),
@@ -164,13 +166,47 @@ def test_up_to_five_armies_stand_in_place_of_an_interval(armies: int, drawn: boo
         figure = draw_figure(frame, each)
         axes = figure.axes[0]
         line = only(frame, algorithm="mf-q", opponent="il", evaluation="greedy").iloc[0]
-        y = 0 if metric == "wins" else [text.get_text() for text in axes.get_yticklabels()].index("MF-Q v IL") - 0.2
-        own = only(each, algorithm="mf-q", opponent="il", evaluation="greedy")[metric]
-        assert has_line(axes, own, [y] * armies) == drawn
-        assert has_line(axes, line[[f"{prefix}_low", f"{prefix}_high"]], [y, y]) == (armies > 5)
+        place = [text.get_text() for text in axes.get_yticklabels()].index("MF-Q v IL")
+        first, second = (
+            only(each, algorithm=one, opponent=other, evaluation="greedy")[metric].to_numpy()
+            for one, other in (("mf-q", "il"), ("il", "mf-q"))
+        )
+        second = 1 - second if metric == "wins" else second  # measured from the right
+        for own, y in zip((first, second), (-0.17, 0.17) if metric == "wins" else (-0.27, 0.13), strict=True):
+            assert has_line(axes, own, [place + y] * armies) == drawn
+        at = place if metric == "wins" else place - 0.11
+        ends = line[[f"{prefix}_low", f"{prefix}_high"]]
+        intervals = [each for each in axes.get_lines() if has(each, ends, [at, at]) and each.get_color() == "black"]
+        assert [each.get_linestyle() for each in intervals] == ["--" if armies <= 5 else "-"]  # any dashes
         told = " ".join([*legend(figure)[0], legend(figure)[1]])
-        assert ("interval" in told) == (armies > 5)
+        assert "interval" in told
+        assert ("Dotted" in told) == (armies <= 5)
         assert ("army of the first" in told or "Dots: armies" in told) == drawn
+
+
+def test_equal_armies_stand_one_upon_the_other() -> None:
+    frame = pairings_frame()
+    each = armies_frame(frame, 5)
+    each["wins"] = each["seed"].map({0: 0.9, 1: 0.3, 2: 0.9, 3: 0.905, 4: 0.5})
+    axes = battle_pairings.win_rate_bars(frame, each).axes[0]
+    step, middle = battle_pairings.STACK, -0.17
+    assert has_line(axes, [0.9, 0.3, 0.9, 0.905, 0.5], [middle - step, middle, middle, middle + step, middle])
+
+
+def test_a_reward_too_small_to_be_seen_is_written_beside_zero() -> None:
+    frame = pairings_frame().drop(columns=["opponent_reward_low", "opponent_reward_high"])
+    frame = frame.assign(reward_low=np.nan, reward_high=np.nan).query("evaluation == 'greedy'")
+    frame.loc[(frame["algorithm"] == "mf-q") & (frame["opponent"] == "il"), "reward"] = -0.42
+    others = frame[["reward", "opponent_reward"]].abs() < 5
+    assert others.to_numpy().sum() == 1
+    (axes,) = battle_pairings.rewards(frame, armies_frame(frame, 1)).axes
+    assert [text.get_text() for text in axes.texts] == ["-0.4"]
+
+
+def test_an_interval_without_ends_is_not_drawn_and_not_named() -> None:
+    frame = pairings_frame().assign(wins_low=np.nan, wins_high=np.nan)
+    figure = battle_pairings.win_rate_bars(frame, armies_frame(frame, 2))
+    assert "nterval" not in " ".join([*legend(figure)[0], legend(figure)[1]])
 
 
 def test_draws_are_named_where_there_were_some() -> None:
@@ -202,8 +238,7 @@ def test_rewards_are_a_bar_for_each_army() -> None:
             for army, reward, place in (("algorithm", "reward", y - 0.2), ("opponent", "opponent_reward", y + 0.2)):
                 colour = style.looks([line[army]])[line[army]].colour
                 assert has_bar(drawn, place, 0, line[reward], colour)
-                ends = line[[f"{reward}_low", f"{reward}_high"]]
-                assert has_line(axes, ends, [place, place]) == (line[army] in LEARNERS)  # scripts are one army
+                assert has_line(axes, line[[f"{reward}_low", f"{reward}_high"]], [place + 0.09, place + 0.09])
     assert legend(figure)[0] == ["MF-Q", "IL", "MF-AC", "AC", "rush", "random"]
     without = frame.drop(columns=["opponent_reward_low", "opponent_reward_high"])
     battle_pairings.rewards(without, armies_frame(frame)).draw_without_rendering()

@@ -99,6 +99,19 @@ def test_training_says_what_it_shows() -> None:
     assert legend(figure)[0] == names
 
 
+def test_a_method_has_one_mark_in_every_figure_and_what_was_not_run_is_named() -> None:
+    frame = training_frame()
+    mine = frame[frame["method"] == "mf-q"].assign(method="il")
+    frame = pd.concat([frame, mine])
+    absent = (frame["method"] == "mf-q") & (frame["order"] == "simultaneous") & (frame["temperature"] == 1.2)
+    figure = ising_training.training(frame[~absent])
+    marks = {line.get_label(): line.get_marker() for line in figure.legends[0].legend_handles if line is not None}  # type: ignore[attr-defined]
+    assert {mark for name, mark in marks.items() if str(name).startswith("MF-Q")} == {ising.METHODS["mf-q"].marker}
+    assert marks["IL, checkerboard"] == ising.METHODS["il"].marker == ising.CROSS["marker"]
+    texts = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert texts == [[], ["not run:\nMF-Q, simultaneous"], [], []]
+
+
 @pytest.mark.parametrize("name", ["order_parameter", "energy", "training", "spins", "binder"])
 def test_no_legend_and_no_label_of_tau_c_is_cut(name: str) -> None:
     figure = draw(name)

@@ -102,7 +102,21 @@ def test_final_rewards_of_different_numbers_of_seeds_say_each() -> None:
     summary, scores = (frame.query("agents == 100 and settings == 'appendix'") for frame in finals())
     alike, apart = (figures.final_rewards(summary.assign(n=n), scores) for n in (8, [8, 24, 5]))
     assert [text.get_text() for text in alike.axes[0].texts] == []
-    assert [(text.get_text(), text.xy[1]) for text in apart.axes[0].texts] == [("8", 0), ("24", 1), ("5", 2)]  # type: ignore[attr-defined]
+    axes = apart.axes[0]
+    assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == [("8", 0), ("24", 1), ("5", 2)]
+    assert all(1 < text.get_position()[0] < axes.get_xlim()[1] for text in axes.texts), "in the panel of their line"
+    assert [figure.legends[0].get_title().get_text().split(". ")[0] for figure in (alike, apart)] == [
+        "Faint dots: the 8 seeds",
+        "Faint dots: seeds, their number at the right",
+    ]
+
+
+def test_what_was_not_run_says_so_or_why() -> None:
+    summary, scores = finals()
+    parts = [frame.query("algorithm == 'il' or agents == 100") for frame in (summary, scores)]
+    figure = figures.final_rewards(*parts, absent={"mf-q": "cannot"})
+    for axes, told in zip(figure.axes, [[], [("cannot", 1), ("not run", 2)]] * 2, strict=True):
+        assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == told
 
 
 def test_one_run_has_no_interval() -> None:
@@ -362,8 +376,8 @@ def check_bars(axes: Axes, rows: pd.DataFrame, names: list[str], middle: float, 
 
 
 def shares_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
-    wins, end, sides = row["wins"], row["wins"] + row["draws"], [y - 0.36, y + 0.36]
-    drawn = [[[row["wins_left"]], [y - 0.17]], [[row["wins_right"]], [y + 0.17]]]
+    wins, end, sides = row["wins"], row["wins"] + row["draws"], [y - 0.33, y + 0.33]
+    drawn = [[[row["wins_left"]], [y - 0.39]], [[row["wins_right"]], [y + 0.39]]]
     if row["algorithm"] != row["opponent"]:  # a match with itself has as many wins as losses
         drawn += [[[row["wins_low"], row["wins_high"]], [y, y]]] * 2  # black, on white
     return drawn, [[[0, wins], sides], [[wins, end], sides], [[end, 1], sides]]
@@ -372,8 +386,7 @@ def shares_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
 def rewards_of(row: "pd.Series[Any]", y: float) -> tuple[list[Any], list[Any]]:
     drawn, bars = [], []
     for metric, at in (("reward", y - 0.2), ("opponent_reward", y + 0.2)):
-        one_army = metric == "opponent_reward" and row["opponent"] in ("rush", "random")
-        drawn += [] if one_army else [[[row[f"{metric}_low"], row[f"{metric}_high"]], [at, at]]] * 2  # black, on white
+        drawn += [[[row[f"{metric}_low"], row[f"{metric}_high"]], [at + 0.09, at + 0.09]]] * 2  # black, on white
         bars.append([sorted((0, row[metric])), [at - 0.18, at + 0.18]])
     return drawn, bars
 

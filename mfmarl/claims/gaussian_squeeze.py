@@ -150,8 +150,9 @@ def say_others_fail(found: Measured, _: Tables) -> str:
     )
     return (
         f"Runs that end above half of G*, appendix / calibrated. {counts}. With the appendix's values and {MORE_STEPS} "
-        f"at N = 1000: {more}. A run of calibrated MF-Q ends above one of IL with chance {duels}. In the study {explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where "
-        f"exploration {NEAR_ZERO}, and {explored(AT_ONE)} where it {AT_ONE}."
+        f"at N = 1000: {more}. A run of calibrated MF-Q ends above one of IL with chance {duels}. In the study "
+        f"{explored(NEAR_ZERO)} runs of IL, FMQ and MF-Q end there where exploration {NEAR_ZERO}, and "
+        f"{explored(AT_ONE)} where it {AT_ONE}."
     )
 
 

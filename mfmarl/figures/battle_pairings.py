@@ -17,17 +17,24 @@ from mfmarl.evaluation.intervals import FEW
 from mfmarl.evaluation.rounds import by_army, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.battle import fighters, figure_name, known_evaluations
-from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, only_value, page
+from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, of_runs, only_value, page
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
 WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"
 GROUPS = ("two algorithms", "against itself", "against scripts")
 SHARES = ("wins", "draws", "losses")
-SEATS = {"wins_left": ("<", -0.17), "wins_right": (">", 0.17)}  # their marks, and how far below the bar's middle
-SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 5, "clip_on": False}
+BAR = 0.66  # of the distance between two bars
+SEATS = {"wins_left": ("<", -0.39), "wins_right": (">", 0.39)}  # their marks, and how far below the bar's middle
+SEAT_LOOK: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 4.5, "clip_on": False}
 INTERVAL: dict[str, Any] = {"color": "black", "marker": "|"}
-ARMY: dict[str, Any] = {"color": "black", "marker": ".", "linestyle": "none", "markersize": 5, "markeredgewidth": 0}
-KEYS = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
+ARMY: dict[str, Any] = {"marker": ".", "linestyle": "none", "markersize": 4.2, "markeredgewidth": 0, "clip_on": False}
+FIRST, SECOND = "#00441B", "#40004B"  # the armies' dots: PRGn's ends
+LANES = {FIRST: -0.17, SECOND: 0.17}  # how far below the bar's middle they are
+STACK = 0.08  # of the distance between two bars: from dot to dot where values are alike
+GUESSED = f"Dotted intervals: {FEW} seeds or fewer."
+ALIKE = 0.01  # of the axis: closer values stand one upon the other, and a smaller bar cannot be seen
+SIDES = ("algorithm", "opponent")
+KEYS = (*SIDES, "evaluation", "rounds", "seeds")
 
 
 def tournament_figures(pairings: pd.DataFrame, rounds: pd.DataFrame) -> dict[str, Figure]:
@@ -52,18 +59,19 @@ def tournament_figures(pairings: pd.DataFrame, rounds: pd.DataFrame) -> dict[str
 def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     """A bar for every pairing, greedy beside sampled: wins, draws and losses with the 95% interval of the wins.
 
-    Where the first has five armies or fewer, the wins of each are drawn in place of the interval. Above stand the
-    pairings of two algorithms that learn, below them those of each with itself, and with those who do not learn. Two
-    marks show the wins of the first army when it stands left, and when it stands right: where they lie apart, the
-    pairing is decided by the seat. A match with itself has as many wins as losses, so neither interval nor armies.
+    Dots in the upper half of a bar are the wins of each army of the first, those in its lower half the wins of each
+    army of the second, measured from the right; each where a side has two to five armies. Above stand the pairings of
+    two algorithms that learn, below them those of each with itself, and with those who do not learn. Two marks show the
+    wins of the first army when it stands left, and when it stands right: where they lie apart, the pairing is decided
+    by the seat. A match with itself has as many wins as losses, so neither interval nor dots.
 
     Args:
         pairings: one row a pairing and evaluation: algorithm, opponent, evaluation (greedy, sampled), rounds, seeds
             (a number, or text such as "8 v 8"), wins, wins_low, wins_high, draws, losses: shares of the rounds, for
             `algorithm`; wins_left and wins_right: shares of the rounds in that seat. Ends that are NaN are left out. If
             there is a column agents, it is printed.
-        armies: one row an army, its opponent and evaluation, of these pairings: algorithm, opponent, evaluation, wins
-            (its share of the rounds).
+        armies: one row an army, its opponent and evaluation, from both sides of a pairing: algorithm, opponent,
+            evaluation, wins (its share of the rounds).
 
     Raises:
         ValueError: a missing column, an unknown evaluation, a pairing that occurs twice, several numbers of agents, or
@@ -75,7 +83,7 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     lines = _lines(pairings)
     groups = [group for group in GROUPS if group in {_group(*pair) for pair in lines}]
     rows = [[pair for pair in lines if _group(*pair) == group] for group in groups]
-    figure = page(1.6 + 0.3 * len(groups) + 0.26 * len(lines))
+    figure = page(1.6 + 0.3 * len(groups) + 0.4 * len(lines))
     heights, kinds = [len(pairs) for pairs in rows], set[str]()
     grid = figure.subplots(
         len(groups), len(evaluations), squeeze=False, sharex=True, sharey="row", height_ratios=heights
@@ -88,8 +96,11 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
                 pair = (line["algorithm"], line["opponent"])
                 _draw_bar(axes, pairs.index(pair), line)
                 if pair[0] != pair[1]:
-                    ends = (line["wins_low"], line["wins_high"])
-                    kinds |= _draw_spread(axes, pairs.index(pair), wins.get((*pair, evaluation), []), ends)
+                    first, second = _both_sides(wins, pair, evaluation)
+                    ends, y = (line["wins_low"], line["wins_high"]), pairs.index(pair)
+                    kinds |= _draw_interval(axes, y, ends, _fewest({pair[0]: first, pair[1]: second}))
+                    for own, colour in ((first, FIRST), ([1 - share for share in second], SECOND)):
+                        kinds |= {colour} if _draw_armies(axes, y + LANES[colour], own, ALIKE, colour) else set()
             axes.axvline(0.5, color="0.25", linewidth=0.8, linestyle=(0, (3, 3)), zorder=1.5)  # under the marks
             axes.set_xlim(-0.02, 1.02)
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
@@ -100,16 +111,18 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
         axes.set_xlabel("share of rounds")
     colours = {"first wins": WIN, **({"draw": DRAW} if pairings["draws"].any() else {}), "second wins": LOSS}
     handles: list[Artist] = [Patch(facecolor=colour, label=label) for label, colour in colours.items()]
-    spreads = [
-        Line2D([], [], linewidth=1.6, label="95% interval of first's wins", **INTERVAL),
-        Line2D([], [], label="wins of one army of the first", **ARMY),
-    ]
-    handles += [each for kind, each in zip(("interval", "armies"), spreads, strict=True) if kind in kinds]
+    spreads = {
+        "interval": Line2D([], [], linewidth=1.6, label="95% interval of first's wins", **INTERVAL),
+        FIRST: Line2D([], [], color=FIRST, label="upper dots: wins of each army of the first", **ARMY),
+        SECOND: Line2D([], [], color=SECOND, label="lower dots: of the second, from the right", **ARMY),
+    }
+    handles += [each for kind, each in spreads.items() if kind in kinds]
     seats = [
         Line2D([], [], linestyle="", marker=mark, label=f"first wins, standing {seat}", **SEAT_LOOK)
         for (mark, _), seat in zip(SEATS.values(), ("left", "right"), strict=True)
     ]
-    legend_below(figure, [*handles, *seats], 3, _sizes(pairings).rstrip(" .") or None)
+    note = f"{_sizes(pairings)}{GUESSED if 'guess' in kinds else ''}"
+    legend_below(figure, [*handles, *seats], 3, note.rstrip(" .") or None)
     return figure
 
 
@@ -117,7 +130,8 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
 def rewards(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     """Average total reward of both armies of every pairing, greedy beside sampled, with its 95% interval.
 
-    Of an algorithm with five armies or fewer the reward of each is drawn in place of the interval.
+    Of an algorithm with two to five armies the reward of each is a dot, above the interval. A bar too small to be seen,
+    without either, has its value beside it.
 
     Args:
         pairings: one row a pairing and evaluation: algorithm, opponent, evaluation, rounds, seeds and perhaps agents as
@@ -132,26 +146,39 @@ def rewards(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
     evaluations = _checked(pairings, ["reward", "reward_low", "reward_high", "opponent_reward"])
     names, lines = fighters([*pairings["algorithm"], *pairings["opponent"]]), _lines(pairings)
     earned, kinds = _of_armies(armies, "reward"), set[str]()
-    figure = page(1.50 + 0.33 * len(lines))
+    totals = [*pairings["reward"], *pairings["opponent_reward"], 0]
+    alike = ALIKE * (max(totals) - min(totals))
+    figure = page(1.5 + 0.4 * len(lines))
     grid = figure.subplots(1, len(evaluations), squeeze=False, sharex=True, sharey=True)[0]
     for axes, evaluation in zip(grid, evaluations, strict=True):
         panel = pairings[pairings["evaluation"] == evaluation]
         for line in panel.to_dict("records"):
             y = list(lines).index((line["algorithm"], line["opponent"]))
-            for army, metric, shift in (("algorithm", "reward", -0.2), ("opponent", "opponent_reward", 0.2)):
-                axes.barh(y + shift, line[metric], height=0.36, color=names[line[army]].colour)
-                other = line["opponent" if army == "algorithm" else "algorithm"]
+            own = dict(zip(SIDES, _both_sides(earned, (line["algorithm"], line["opponent"]), evaluation), strict=True))
+            fewest = _fewest({line[side]: some for side, some in own.items()})
+            for side, metric, shift in (("algorithm", "reward", -0.2), ("opponent", "opponent_reward", 0.2)):
+                colour = names[line[side]].colour
+                axes.barh(y + shift, line[metric], height=0.36, color=colour)
                 ends = (line.get(f"{metric}_low", math.nan), line.get(f"{metric}_high", math.nan))
-                own = earned.get((line[army], other, evaluation), [])
-                kinds |= _draw_spread(axes, y + shift, own, ends, size=4)
+                drawn = _draw_interval(axes, y + shift + 0.09, ends, fewest, size=4)
+                if _draw_armies(axes, y + shift - 0.07, own[side], alike, "black"):
+                    drawn.add("armies")
+                if not drawn and abs(line[metric]) < alike:
+                    _write_value(axes, y + shift, line[metric], colour)
+                kinds |= drawn
         axes.axvline(0, color="black", linewidth=0.8)
         _name_lines(axes, list(lines.values()))
         axes.set_title(f"{evaluation} play\n{_amount(panel)}")
         axes.set_xlabel("total reward of the army over a round")
     handles = [Patch(facecolor=look.colour, label=look.label) for look in names.values()]
-    marks = {"interval": " Black lines: 95% intervals.", "armies": " Dots: armies, each its mean."}
-    note = f"Upper bar: the army named first.{''.join(text for kind, text in marks.items() if kind in kinds)}"
-    legend_below(figure, handles, len(handles), _sizes(pairings) + note.rstrip("."))
+    marks = {
+        "armies": "Dots: armies, each its mean.",
+        "interval": "Black lines: 95% intervals.",
+        "guess": GUESSED,
+    }
+    told = " ".join(text for kind, text in marks.items() if kind in kinds)
+    note = f"{_sizes(pairings)}Upper bar: the army named first.\n{told}"
+    legend_below(figure, handles, len(handles), note.rstrip(".\n"))
     return figure
 
 
@@ -200,24 +227,60 @@ def _draw_bar(axes: Axes, y: int, line: Mapping[Any, float]) -> None:
     """The shares of a pairing, and its seats' marks."""
     start = 0.0
     for share, colour in zip(SHARES, (WIN, DRAW, LOSS), strict=True):
-        axes.barh(y, line[share], left=start, height=0.72, color=colour)
+        axes.barh(y, line[share], left=start, height=BAR, color=colour)
         start += line[share]
     for share, (mark, shift) in SEATS.items():
         axes.plot([line[share]], [y + shift], mark, **SEAT_LOOK)
 
 
-def _draw_spread(
-    axes: Axes, y: float, armies: Sequence[float], ends: tuple[float, float], *, size: float = 6
-) -> set[str]:
-    """How much a mean may owe to its armies: each of them where they are `FEW`, else the interval; what was drawn."""
-    if 1 <= len(armies) <= FEW:
-        if len(armies) > 1:
-            axes.plot(armies, [y] * len(armies), **ARMY)
-            return {"armies"}
+def _both_sides(
+    armies: Mapping[tuple[str, str, str], list[float]], pair: tuple[str, str], evaluation: str
+) -> tuple[list[float], list[float]]:
+    """What the armies of the first did against the second, and those of the second against the first."""
+    one, other = pair
+    return armies.get((one, other, evaluation), []), armies.get((other, one, evaluation), [])
+
+
+def _fewest(armies: Mapping[str, Sequence[float]]) -> int:
+    """Armies of the side that has fewest, scripts left out."""
+    return min((len(some) for name, some in armies.items() if name not in SCRIPTED), default=1)
+
+
+def _draw_interval(axes: Axes, y: float, ends: tuple[float, float], n: int, *, size: float = 6) -> set[str]:
+    """An interval over the seeds of both sides, of which there are n or more; what was drawn."""
+    if math.isnan(ends[0]):
         return set()
     axes.plot(ends, [y, y], color="white", linewidth=2.6)  # seen on a black bar
-    axes.plot(ends, [y, y], linewidth=1.2, markersize=size, **INTERVAL)
-    return set() if math.isnan(ends[0]) else {"interval"}
+    axes.plot(ends, [y, y], markersize=size, **{**of_runs(n), "linewidth": 1.2}, **INTERVAL)
+    return {"interval", "guess"} if n <= FEW else {"interval"}
+
+
+def _draw_armies(axes: Axes, y: float, values: Sequence[float], alike: float, colour: str) -> bool:
+    """A dot for each of two to `FEW` armies, those closer than `alike` one upon the other; whether there are any."""
+    if not 1 < len(values) <= FEW:
+        return False
+    heights, ranked = np.full(len(values), y), sorted(range(len(values)), key=values.__getitem__)
+    while ranked:
+        column = [place for place in ranked if values[place] - values[ranked[0]] < alike]
+        heights[column] += STACK * (np.arange(len(column)) - (len(column) - 1) / 2)
+        ranked = ranked[len(column) :]
+    axes.plot(values, heights, color=colour, **ARMY)
+    return True
+
+
+def _write_value(axes: Axes, y: float, value: float, colour: str) -> None:
+    """A value in figures, right of zero or, if it is negative, left of it."""
+    side, align = (-3, "right") if value < 0 else (3, "left")
+    axes.annotate(
+        f"{value:.1f}",
+        (value, y),
+        (side, 0),
+        textcoords="offset points",
+        ha=align,
+        va="center",
+        fontsize=8,
+        color=colour,
+    )
 
 
 def _group(algorithm: str, opponent: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -105,32 +106,43 @@ def learning_curves(
 
 @house_style()
 def final_rewards(
-    summary: pd.DataFrame, scores: pd.DataFrame, *, row: str = "settings", columns: Sequence[str] = ("agents",)
+    summary: pd.DataFrame,
+    scores: pd.DataFrame,
+    *,
+    row: str = "settings",
+    columns: Sequence[str] = ("agents",),
+    absent: Mapping[str, str] = MappingProxyType({}),
 ) -> Figure:
     """Final reward over G*, greedy beside sampled: every seed, the mean and its interval.
+
+    The number of seeds is in the legend if it is one, else at the right end of each line.
 
     Args:
         summary: of `mfmarl.evaluation.final_scores.summarise`; the intervals drawn are the table's.
         scores: of `mfmarl.evaluation.final_scores.final_scores`, from the same curves.
         row: the column of both whose values have a row of panels each.
         columns: the columns of both whose values, all combinations that occur, have a column of panels each.
+        absent: what stands in place of an algorithm that has no runs in a panel, by algorithm; else "not run".
 
     Raises:
         ValueError: a missing column, or a setting of the summary without scores.
     """
-    kinds, dots = {"greedy": True, "sampled": False}, "Faint dots: seeds"
+    kinds = {"greedy": True, "sampled": False}
     panel_keys = [row, *columns]
     ends = [f"{kind}{end}" for kind in kinds for end in ("", "_low", "_high")]
     require_columns("summary", summary, [*panel_keys, "algorithm", "n", *ends])
     require_columns("scores", scores, [*panel_keys, "algorithm", "seed", *kinds])
     rows, sizes = list(summary[row].unique()), sorted(set(map(tuple, summary[list(columns)].to_numpy(object))))
-    styles = looks(summary["algorithm"])
+    styles, alike = looks(summary["algorithm"]), len(set(summary["n"])) == 1
     figure = page(1.0 + len(rows) * (0.5 + 0.3 * len(styles)))
     grid = figure.subplots(len(rows), len(sizes), squeeze=False, sharex=True, sharey=True)
     for (value, size), axes in zip(product(rows, sizes), grid.flat, strict=True):
         key = [value, *size]
         panel = summary[(summary[panel_keys] == key).all(axis=1)]
         share_axis(axes, [look.label for look in styles.values()])
+        for y, name in enumerate(styles):
+            if name not in set(panel["algorithm"]):
+                axes.text(0.5, y, absent.get(name, "not run"), ha="center", va="center", fontsize=8, color="0.35")
         for line in panel.to_dict("records"):
             name = str(line["algorithm"])
             same = (scores[[*panel_keys, "algorithm"]] == [*key, name]).all(axis=1)
@@ -143,28 +155,24 @@ def final_rewards(
                 interval = Interval(*(float(line[f"{kind}{end}"]) for end in ("", "_low", "_high")))
                 shift = -0.19 if filled else 0.19
                 draw_runs(axes, y + shift, runs[kind].to_list(), interval, styles[name], height=0.2, filled=filled)
-        seeds = count_label(panel["n"]) if len(panel) else "not run"
-        if len(set(panel["n"])) > 1:
-            places = map(list(styles).index, panel["algorithm"])
-            _count_rows(axes, dict(zip(places, panel["n"], strict=True)))
-            dots = "Faint dots: seeds, their number at the right"
+        if not alike:
+            _count_rows(axes, dict(zip(map(list(styles).index, panel["algorithm"]), panel["n"], strict=True)))
         first, *others = map(_titled, panel_keys, key)
-        one_line = f"{first}, {others[0]} ({seeds})"
-        axes.set_title(one_line if len(others) == 1 else f"{first} ({seeds})\n{', '.join(others)}")
+        axes.set_title(f"{first}, {others[0]}" if len(others) == 1 else f"{first}\n{', '.join(others)}")
     for axes in grid[-1]:
         axes.set_xlabel("final G / G*")
     handles = [handle(Look(f"{kind} play", "0.3", "-", "o"), filled=filled) for kind, filled in kinds.items()]
     handles.append(optimum_handle())
-    legend_below(figure, handles, 3, f"{dots}. Marks: {interval_note(summary['n'])}")
+    dots = f"the {summary['n'].iloc[0]} seeds" if alike else "seeds, their number at the right"
+    legend_below(figure, handles, 3, f"Faint dots: {dots}. Marks: {interval_note(summary['n'])}")
     return figure
 
 
 def _count_rows(axes: Axes, counts: Mapping[int, int]) -> None:
-    """The number of seeds of each row, right of it, where they differ."""
+    """The number of seeds of each line, inside the panel beyond the optimum."""
+    axes.set_xlim(right=1.16)
     for y, n in counts.items():
-        axes.annotate(
-            str(n), (1, y), (3, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=7, color="0.35"
-        )
+        axes.text(1.155, y, str(n), ha="right", va="center", fontsize=7.5, color="0.35")
 
 
 def _titled(column: str, value: Any) -> str:

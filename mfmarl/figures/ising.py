@@ -4,6 +4,7 @@ A temperature is the paper's tau (appendix C.2): half the physical one, so that 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -36,7 +37,8 @@ from mfmarl.figures.style import (
     page,
 )
 
-METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC, "il": LOOKS["il"]}  # and whatever else, see `methods_in`
+IL = replace(LOOKS["il"], marker="x")  # a circle would look like MCMC's octagon
+METHODS = {"mf-q": LOOKS["mf-q"], "mcmc": MCMC, "il": IL}  # and whatever else, see `methods_in`
 # When sites act and which neighbours they are paid against, in few words; they always act upon those they saw.
 ORDERS = {
     "checkerboard": "checkerboard: one colour at a time,\npaid against the neighbours seen",
@@ -48,7 +50,7 @@ COLOUR = LOOKS["mf-q"].colour
 DOT: dict[str, Any] = {"color": COLOUR, "linestyle": "", "marker": ".", "markersize": 6, "alpha": 0.6, "mew": 0}
 RING: dict[str, Any] = {"color": COLOUR, "linestyle": "", "marker": "s", "markersize": 5.5, "alpha": 0.6, "mew": 0.6}
 RING["markerfacecolor"] = "none"
-CROSS: dict[str, Any] = {"color": LOOKS["il"].colour, "linestyle": "", "marker": "x", "markersize": 4, "alpha": 0.7}
+CROSS: dict[str, Any] = {"color": IL.colour, "linestyle": "", "marker": IL.marker, "markersize": 4, "alpha": 0.7}
 CURVES: dict[str, Line] = {"Onsager, infinite lattice": "-", "mean field": (0, (1, 1.5))}
 SIZE_MARKERS = "os^Dvph"
 
@@ -62,9 +64,10 @@ def order_parameter(
 ) -> Figure:
     """Order parameter against temperature at one lattice size: methods and MCMC, a panel for each order of updates.
 
-    The panel of the checkerboard order is the large one. In the other orders, and of IL in any, runs end in one of two
-    states, of which a mean says little: each run is a dot, or a cross if IL's. Beside a dot a ring is MF-Q's
-    sublattice order parameter: it is large and the plain one small where the two sublattices point opposite ways.
+    The panel of the checkerboard order is the large one. In the other orders, and of IL in any, runs end on a curve
+    or spread below it, of which a mean says little: each run is a dot, or a cross if IL's. Beside a dot a ring is
+    MF-Q's sublattice order parameter: it is large and the plain one small where the two sublattices point opposite
+    ways.
 
     Args:
         equilibrium: method, order, size, temperature (tau), seed, order_parameter and sublattice_order_parameter
@@ -136,7 +139,7 @@ def order_parameter(
     for curve, line in CURVES.items():
         if curve in set(references["curve"]):
             handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
-    dots = " Dots and crosses: runs, which end in one of two states." if scattered else ""
+    dots = " Dots and crosses: runs, which end on a curve or spread below it." if scattered else ""
     legend_below(
         figure,
         handles,

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mfmarl.evaluation.tables import require_columns
-from mfmarl.figures.ising import name_of
+from mfmarl.figures.ising import methods_in, name_of
 from mfmarl.figures.style import (
     LOOKS,
     MCMC,
-    Look,
     budget_handle,
     by_seed,
     count_label,
@@ -23,17 +22,16 @@ from mfmarl.figures.style import (
     handle,
     house_style,
     legend_below,
-    looks,
     mark_budgets,
     only_value,
     page,
     thousands,
 )
 
-TRAINED = {
+TRAINED = {  # the mark is the method's, the line the order's; MF-Q has a colour for each order
     "checkerboard": replace(LOOKS["mf-q"], label="MF-Q, checkerboard"),
-    "simultaneous": Look("MF-Q, simultaneous", "#44AA99", (0, (5, 1.5)), "h"),
-    "released-code": Look("MF-Q, released-code", "#882255", (0, (2, 1)), "p"),
+    "simultaneous": replace(LOOKS["mf-q"], label="MF-Q, simultaneous", colour="#44AA99", line=(0, (5, 1.5))),
+    "released-code": replace(LOOKS["mf-q"], label="MF-Q, released-code", colour="#882255", line=(0, (2, 1))),
 }
 SCATTERED = {"simultaneous", "released-code"}
 
@@ -42,9 +40,9 @@ SCATTERED = {"simultaneous", "released-code"}
 def training(training: pd.DataFrame) -> Figure:
     """Order parameter, and below it the error of Q, against the step: a column for each temperature.
 
-    In all orders of updates but the checkerboard's, and IL's in any, runs come to order in one of two ways, of which a
-    mean order parameter says little: each run is a thin line. IL is drawn in the checkerboard order alone: in all
-    three it does the same.
+    In all orders of updates but the checkerboard's, and IL's in any, runs come to order at once, late or not at all, of
+    which a mean order parameter says little: each run is a thin line. IL is drawn in the checkerboard order alone: in
+    all three it does the same.
 
     Args:
         training: of one lattice size: method, order, size, temperature (tau), seed, step (sweeps), order_parameter,
@@ -57,13 +55,13 @@ def training(training: pd.DataFrame) -> Figure:
     columns = ["method", "order", "size", "temperature", "seed", "step", "order_parameter", "q_error"]
     require_columns("training", training, columns)
     size = only_value("training", training, "size", "lattice size")
-    custom = looks(set(training["method"]) - {"mf-q", "mcmc"})
+    others = methods_in(training[~training["method"].isin(["mf-q", "mcmc"])])
     lines = {"MCMC": (MCMC, training["method"] == "mcmc")}
     for order, look in reversed(TRAINED.items()):
-        for method, own in custom.items():
+        for method, own in others.items():
             if method == "il" and order != "checkerboard":
                 continue
-            style = replace(look, label=f"{own.label}, {order}", colour=own.colour)
+            style = replace(own, label=f"{own.label}, {order}", line=look.line)
             lines[f"{method} {order}"] = (style, (training["method"] == method) & (training["order"] == order))
         lines[order] = (look, (training["method"] == "mf-q") & (training["order"] == order))
     lines = {name: (look, rows) for name, (look, rows) in lines.items() if rows.any()}
@@ -92,6 +90,12 @@ def training(training: pd.DataFrame) -> Figure:
         for axes in (above, below):
             mark_budgets(axes, ends)
         above.set_title(f"tau = {float(temperature)}, {' or '.join(f'{end:,}' for end in sorted(set(ends)))} sweeps")
+        absent = [
+            look.label for look, rows in lines.values() if not (rows & (training["temperature"] == temperature)).any()
+        ]
+        if absent:
+            told = "\n".join(["not run:", *reversed(absent)])
+            above.text(0.5, 0.5, told, transform=above.transAxes, ha="center", va="center", fontsize=8, color="0.35")
         above.set_xlim(left=0)
         below.set_xlabel("step (sweeps)")
         below.xaxis.set_major_formatter(thousands)
@@ -100,7 +104,7 @@ def training(training: pd.DataFrame) -> Figure:
     grid[0, 0].set_ylabel("order parameter")
     grid[1, 0].set_ylabel("MSE(Q, reward)")
     _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
-    scattered = sorted(set(training["order"]) & SCATTERED) + ["IL"] * ("il" in custom)
+    scattered = sorted(set(training["order"]) & SCATTERED) + ["IL"] * ("il" in others)
     above = f"; above, every seed of {', '.join(scattered)}" if scattered else ""
     note = f"{size} x {size} sites; {count_label(counts)}{above}.\nLines: {curve_note(counts)}"
     handles = [*(handle(look) for look, _ in reversed(lines.values())), budget_handle()]
