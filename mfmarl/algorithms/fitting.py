@@ -227,7 +227,7 @@ def check_one_rank(trainer: pl.Trainer) -> None:
 
 
 def check_together(agent: Any, data: object) -> None:
-    """Raise ValueError if the data module has another type, game or seeds, or a neighbourhood that the agent ignores."""
+    """Raise ValueError if the data module has a wrong type, game or seeds, or a neighbourhood the agent ignores."""
     if not isinstance(data, agent.data_module):
         got = type(data).__name__ if data is not None else "none"
         raise ValueError(
