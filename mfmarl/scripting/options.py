@@ -78,7 +78,7 @@ class Options(Execution):
     seeds: int | None = None
     """Number of seeds. Default: the number in the settings."""
     seed: int = 0
-    """First seed; the others count up from it."""
+    """The first seed; the others count up from it."""
     out: Path = Path("results")
     """Directory of the results."""
     extend: bool = False
