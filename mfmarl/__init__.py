@@ -8,7 +8,7 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-# Where each public name is. It is imported once it is asked for, so that `import mfmarl.figures` loads no torch.
+# Module of each public name, imported on first use, so that `import mfmarl.figures` does not load torch.
 _PLACES = {
     # games
     "Battle": "mfmarl.environments.battle.game",
@@ -31,7 +31,7 @@ _PLACES = {
     "RecFMQ": "mfmarl.algorithms.frequency_maximum",
     "TabularIL": "mfmarl.algorithms.lattice",
     "TabularMFQ": "mfmarl.algorithms.lattice",
-    # base classes of custom methods, and what they learn from
+    # base classes of custom methods, and their training data
     "BattleAgent": "mfmarl.algorithms.battle",
     "BattleBatch": "mfmarl.data.army_replay",
     "Batch": "mfmarl.data.stateless_replay",
@@ -39,7 +39,7 @@ _PLACES = {
     "ReplayingAgent": "mfmarl.algorithms.battle",
     "StatelessAgent": "mfmarl.algorithms.stateless",
     "Transition": "mfmarl.data.sweeps",
-    # data modules, and whose actions count in the mean action
+    # data modules and neighbourhoods
     "Army": "mfmarl.data.neighbourhood",
     "Graph": "mfmarl.data.neighbourhood",
     "JointStep": "mfmarl.data.neighbourhood",

@@ -1,4 +1,4 @@
-"""Custom classes, named path/to/file.py:Class, the modules beside such a file, and what constructors take."""
+"""Custom classes named path/to/file.py:Class, the modules that such files import, and constructor arguments."""
 
 import ast
 import hashlib
@@ -15,31 +15,31 @@ from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, g
 
 Base = TypeVar("Base")
 
-FILE_MODULE = "mfmarl_custom_"  #: begins the names of the modules of such files; no import finds them.
-LOADED_FROM = "__mfmarl_sources__"  #: the attribute of such a module that tells the `sources` it was made from.
-# Packages whose code counts in a job by its version, or not at all.
+FILE_MODULE = "mfmarl_custom_"  #: prefix of the module names given to such files; no import finds them.
+LOADED_FROM = "__mfmarl_sources__"  #: attribute of such a module that holds the `sources` it was loaded from.
+# Packages whose source code does not identify a job; their version may.
 KNOWN = {"mfmarl", "torch", "pytorch_lightning", "lightning_fabric", "numpy", *sys.stdlib_module_names} - {"__main__"}
 
 
 def is_in_file(name: str) -> bool:
-    """Whether a name is that of a class in a file."""
+    """Whether a name has the form path/to/file.py:Class."""
     path, colon, _ = name.rpartition(":")
     return bool(colon) and path.endswith(".py")
 
 
 def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
-    """The class that `path/to/file.py:Class` names; the file is run, and may import modules that lie beside it.
+    """Return the class named `path/to/file.py:Class`.
 
-    A file that has not changed since, nor any module beside it that it imports, is not run again.
+    The file is run, and may import modules beside it. It is run again only if it, or one of these modules, has changed.
 
     Args:
-        what: is looked for, for errors.
-        name: of the class.
-        base: of the class.
+        what: what the class is used as, for error messages.
+        name: path/to/file.py:Class.
+        base: required base class.
 
     Raises:
-        ValueError: a file that is not there or does not load, no such class in it, or a module beside it that another
-            module of this process has the name of.
+        ValueError: the file is missing or does not load, has no such class, or imports a module from beside it that
+            has the name of another module.
     """
     path, _, class_name = name.rpartition(":")
     if not os.path.isfile(path):
@@ -60,7 +60,7 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
 
 
 def module_of_file(path: str) -> ModuleType:
-    """The module that a file makes; the file is run, unless it was and nothing that it rests on has changed."""
+    """Run a file and return its module; an earlier module is reused if all its `sources` are unchanged."""
     contents = sources(Path(path))
     place = hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:8]
     name = f"{FILE_MODULE}{place}_{Path(path).stem}"
@@ -79,7 +79,7 @@ def module_of_file(path: str) -> ModuleType:
 
 
 def name_without_place(cls: type) -> str:
-    """Module and name of a class; of one in a file the same wherever the file lies."""
+    """Module and name of a class; for a class in a file they do not depend on the file's folder."""
     module = cls.__module__
     if module.startswith(FILE_MODULE):
         module = FILE_MODULE + module.removeprefix(FILE_MODULE).partition("_")[2]
@@ -88,9 +88,9 @@ def name_without_place(cls: type) -> str:
 
 @contextmanager
 def staying_here() -> Iterator[None]:
-    """Come back to the working directory of now at the end, wherever the block has gone.
+    """Restore the working directory at the end of the block.
 
-    It is held by itself, not by its name: it may have been removed, or lie where nobody may look.
+    It is held by a file descriptor instead of its path, since it may have been removed or its parents be unreadable.
     """
     here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
     try:
@@ -101,15 +101,15 @@ def staying_here() -> Iterator[None]:
 
 
 def is_ours(thing: Any) -> bool:
-    """Whether a class or function is of this package."""
+    """Whether a class or function belongs to this package."""
     return str(thing.__module__).startswith("mfmarl.")
 
 
 def make_importable(what: str, name: str, path: Path) -> None:
-    """Let the file that `name` names import the modules beside it.
+    """Let the file `path`, named in `name`, import the modules beside it.
 
     Raises:
-        ValueError: an import of one of them would find another module.
+        ValueError: importing one of them would find another module of the same name.
     """
     beside = helpers(path)
     folders = {str(folder) for folder in roots(path)} if beside else set()
@@ -121,9 +121,9 @@ def make_importable(what: str, name: str, path: Path) -> None:
 
 
 def helpers(path: Path) -> dict[str, Path]:
-    """The modules beside a file that it imports, anywhere in it, and those that they import: name to file.
+    """Modules that a file imports from beside it, directly or indirectly: name to file.
 
-    Of a package that it imports, all. A file that does not parse has none; who loads it is told so.
+    An imported package counts with all its modules. A file that does not parse has none; loading it reports the error.
     """
     found: dict[str, Path] = {}
     waiting = [path.resolve()]
@@ -137,14 +137,14 @@ def helpers(path: Path) -> dict[str, Path]:
 
 
 def imported(path: Path) -> Iterator[tuple[str, Path]]:
-    """The modules that a file imports from beside it."""
+    """Yield name and file of each module that a file imports directly from beside it."""
     try:
         nodes = list(ast.walk(ast.parse(path.read_bytes())))
     except SyntaxError:
         return
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
-    # `from . import a` and `from .a import b` are of a package, whose folder the file lies in.
+    # `from . import a` and `from .a import b` import from the package that contains the file.
     relative = any(isinstance(node, ast.ImportFrom) and node.level for node in nodes)
     tops = {name.partition(".")[0] for name in names} - KNOWN
     for root in roots(path):
@@ -158,39 +158,39 @@ def imported(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def package(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The modules of a package."""
+    """Yield name and file of each module of a package."""
     for file in folder.rglob("*.py"):
         parts = file.relative_to(folder.parent).with_suffix("").parts
         yield ".".join(parts).removesuffix(".__init__"), file
 
 
 def roots(path: Path) -> list[Path]:
-    """Where the imports of a file are looked for: its folder and, of a file in a package, that of the package."""
+    """Folders searched for a file's imports: its own and, for a file in a package, the one that holds the package."""
     folder = path.resolve().parent
     return [folder, top_package(folder).parent] if (folder / "__init__.py").is_file() else [folder]
 
 
 def top_package(folder: Path) -> Path:
-    """The outermost package that a package lies in."""
+    """The folder of the outermost package that contains the package in `folder`."""
     while (folder.parent / "__init__.py").is_file():
         folder = folder.parent
     return folder
 
 
 def sources(path: Path) -> dict[str, str]:
-    """SHA-256 of a file and of the modules beside it that it imports, by name."""
+    """SHA-256 of a file and of the modules that it imports from beside it, by name."""
     files = {path.name: path, **helpers(path)}
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 
 def constructor_keywords(cls: type) -> dict[str, bool]:
-    """The keyword arguments of a constructor of games or agents, and of those that it hands its `**` on to.
+    """Keyword arguments of a constructor, including those of base classes to which it passes its `**` arguments.
 
     Args:
-        cls: its constructor takes a game and seeds first.
+        cls: class whose constructor takes a game and seeds first.
 
     Returns:
-        By name, whether it must be given. What the class names in `refuses` is left out.
+        For each name, whether the argument is required. Names in the class's `refuses` are left out.
     """
     named: dict[str, bool] = {}
     for base in cls.__mro__:
@@ -208,24 +208,24 @@ def constructor_keywords(cls: type) -> dict[str, bool]:
 
 
 def constructor_type(cls: type, name: str) -> Any:
-    """The type of a keyword argument as the constructor that names it declares it; Any if it declares none."""
+    """The declared type of a constructor's keyword argument; Any if there is none."""
     for base in cls.__mro__:
         constructor = vars(base).get("__init__")
         if constructor is not None and name in inspect.signature(constructor).parameters:
             try:
                 return get_type_hints(constructor).get(name, Any)
-            except (NameError, AttributeError, TypeError, SyntaxError):  # imported for type checkers alone, or no type
+            except (NameError, AttributeError, TypeError, SyntaxError):  # imported for type checkers only, or no type
                 return Any
     return Any
 
 
 def check_types(cls: type, values: Mapping[str, object]) -> None:
-    """Raise ValueError for a value of another type than its constructor declares: text for a number, one for several.
+    """Raise ValueError if an argument's type contradicts its declaration, e.g. text for a number or one for several.
 
-    Told apart are numbers, text, None and tuples of them, and games. Ranges, and which numbers, a constructor checks.
+    Only numbers, text, None, tuples of these, and games are told apart. Constructors check ranges and whole numbers.
 
     Args:
-        cls: the class.
+        cls: class whose constructor declares the types.
         values: arguments by name.
     """
     for name, value in values.items():
@@ -236,25 +236,25 @@ def check_types(cls: type, values: Mapping[str, object]) -> None:
 
 
 def check_fields(instance: Any) -> None:
-    """Raise ValueError for a field of a dataclass of another type than it declares, see `check_types`."""
+    """Raise ValueError if the type of a dataclass field contradicts its declaration, see `check_types`."""
     check_types(type(instance), {each.name: getattr(instance, each.name) for each in fields(instance) if each.init})
 
 
 def _a_game(declared: Any, value: object) -> str:
-    """What a game is, if `value` is none or another one; else nothing."""
+    """A description of the allowed game if `value` is not one; else empty."""
     if isinstance(declared, type) and is_dataclass(declared):
         return "" if isinstance(value, declared) else f"an instance of {declared.__name__}"
     is_one = not isinstance(value, type) and hasattr(value, "agents")
     return "" if is_one else "a game such as GaussianSqueeze(agents=100)"
 
 
-_NUMBER = (SupportsFloat, SupportsIndex)  # of numpy and torch too
+_NUMBER = (SupportsFloat, SupportsIndex)  # includes numbers of numpy and torch
 _TAKEN: dict[Any, tuple[Any, ...]] = {int: _NUMBER, float: _NUMBER, bool: _NUMBER, str: (str,), NoneType: (NoneType,)}
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", NoneType: "None"}
 
 
 def _other_than(declared: Any, value: object) -> str:
-    """What is declared, in words, if `value` is surely something else; else nothing."""
+    """A description of the declared type if `value` certainly does not fit it; else empty."""
     origin, inner = get_origin(declared), get_args(declared)
     if origin in (Union, UnionType, Literal):
         kinds = dict.fromkeys(type(each) for each in inner) if origin is Literal else inner
@@ -271,17 +271,17 @@ def _other_than(declared: Any, value: object) -> str:
 
 
 def name_in_file(cls: type) -> str:
-    """The name of a class by its file, from which `class_in_file` finds it."""
+    """The name path/to/file.py:Class of a class, which `class_in_file` accepts."""
     return f"{inspect.getfile(cls)}:{cls.__name__}"
 
 
 def with_its_file(cls: type) -> list[type]:
-    """A class that was found by its file, and all others that the file names."""
+    """A class loaded from a file, and all classes in that file's namespace."""
     return [cls, *(each for each in vars(sys.modules[cls.__module__]).values() if isinstance(each, type))]
 
 
 def text_name(cls: type) -> str:
-    """The name by its file, or, of a class in a notebook, that of its module: for people, not to find it by."""
+    """A class's name for people to read: path/to/file.py:Class, or module.Class if it is not defined in a file."""
     try:
         return name_in_file(cls)
     except (TypeError, OSError):
@@ -293,7 +293,7 @@ class ClassNeededError(ValueError):
 
 
 def check_classes(classes: object) -> None:
-    """Raise ValueError unless it is a list of classes."""
+    """Raise ValueError unless `classes` is a list of classes."""
     if isinstance(classes, type):
         raise ValueError(f"classes must be a list of classes, got a class: classes=[{classes.__name__}]")
     if not isinstance(classes, Sequence) or not all(isinstance(each, type) for each in classes):
@@ -301,17 +301,19 @@ def check_classes(classes: object) -> None:
 
 
 def given_class(what: str, path: str | Path, needed: str, classes: Sequence[type], hint: str = "") -> type:
-    """The class that a file needs, which may have come from anywhere: one of those given, never run from its path.
+    """Return the custom class that a saved file needs, chosen among the given ones by name.
+
+    The file may come from anywhere, so the code that it names is never run.
 
     Args:
-        what: the file is of, for the error.
-        path: of the file.
-        needed: the name of the class in it.
-        classes: that were given.
-        hint: where else it can be given, for the error.
+        what: what the file holds, for the error message.
+        path: the saved file.
+        needed: name of the class as the file gives it.
+        classes: classes to choose from.
+        hint: how else the class can be given, for the error message.
 
     Raises:
-        ClassNeededError: it is not among those given.
+        ClassNeededError: no given class has this name.
     """
     own = needed.rpartition(":")[2].rpartition(".")[2]
     for cls in classes:

@@ -1,6 +1,6 @@
-"""How an agent with action values explores: epsilon-greedy or Boltzmann, with their schedules over joint steps.
+"""Exploration from action values: epsilon-greedy or Boltzmann, with schedules over joint steps.
 
-Both take one uniform draw an agent and step, so that a run's randomness is laid out in advance.
+Both use one uniform draw per agent and step, so that a run's random numbers can be drawn in advance.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from mfmarl.mean_field import boltzmann_policy
 
 
 class Exploration(Protocol):
-    """What an agent needs to know of its exploration."""
+    """Interface of an exploration strategy."""
 
     def temperature(self, step: int) -> float:
-        """Temperature T of Eq. 12 that the policy has at joint step `step` (0: greedy but for the exploration)."""
+        """Temperature T of the policy (Eq. 12) at joint step `step`; 0 means greedy apart from the exploration."""
         ...
 
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions `[...]` int64 from `values` `[..., D]` and one `uniform` draw `[...]` in [0, 1) each."""
+        """Choose actions `[...]` int64 from action values `[..., D]` and uniform draws `[...]` in [0, 1)."""
         ...
 
 
 def check_exploration(exploration: object, *needed: str) -> None:
-    """Raise ValueError unless it is an Exploration, and has what is `needed` besides."""
+    """Raise ValueError unless `exploration` is an Exploration that also has the attributes `needed`."""
     lacking = [name for name in ("temperature", "choose", *needed) if not hasattr(exploration, name)]
     if lacking or isinstance(exploration, type):
         raise ValueError(f"exploration must be one such as EpsilonGreedy(1.0, 0.05, 2000), got {exploration!r}")
@@ -35,12 +35,12 @@ def check_exploration(exploration: object, *needed: str) -> None:
 
 @dataclass(frozen=True)
 class EpsilonGreedy:
-    """With probability epsilon any action, else the best: epsilon falls linearly from start to end, then stays.
+    """A uniformly random action with probability epsilon, else the best; epsilon falls linearly, then stays constant.
 
     Args:
         start: epsilon at step 0, in [0, 1].
         end: epsilon from step `steps` on, in [0, 1].
-        steps: length of the descent in joint steps, at least 1. 1: our choice.
+        steps: joint steps over which epsilon falls, at least 1. 1: our choice.
 
     Raises:
         ValueError: a value outside its range.
@@ -63,7 +63,7 @@ class EpsilonGreedy:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
 
     def temperature(self, step: int) -> float:
-        """Zero: the policy behind the exploration is greedy."""
+        """Always 0: apart from the exploration the policy is greedy."""
         return 0.0
 
     def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
@@ -72,9 +72,9 @@ class EpsilonGreedy:
         return best if epsilon == 0 else _random(uniform, epsilon, values.shape[-1]).where(uniform < epsilon, best)
 
     def explore(self, uniform: Tensor, step: int, actions: int) -> Tensor:
-        """Random actions of those who explore and -1 for the others: `[...]` int64 from draws `[...]`.
+        """Random actions of the agents that explore, -1 for the others: `[...]` int64 from uniform draws `[...]`.
 
-        A draw below epsilon explores, and where it lies below epsilon says which of the `actions`.
+        An agent explores if its draw is below epsilon; the draw divided by epsilon selects one of the `actions`.
         """
         epsilon = self.epsilon(step)
         if epsilon == 0:
@@ -89,9 +89,9 @@ class Boltzmann:
     This is the schedule of FMQ (Kapetanakis & Kudenko 2002); `decay` 0 with `end` 0 holds it constant.
 
     Args:
-        start: positive; the part that decays.
-        decay: a joint step, at least 0. 0: our choice.
-        end: at least 0; the temperature reached in the end. 0: our choice.
+        start: part of the temperature that decays, positive.
+        decay: rate of decay per joint step, at least 0. 0: our choice.
+        end: limit of the temperature, at least 0. 0: our choice.
 
     Raises:
         ValueError: a value outside its range.
@@ -119,11 +119,11 @@ class Boltzmann:
 
 
 def _random(uniform: Tensor, epsilon: float, actions: int) -> Tensor:
-    """Evenly drawn actions by draws below epsilon, `[...]` int64; of the others any number."""
+    """Uniformly random actions `[...]` int64 where `uniform` is below epsilon, arbitrary actions elsewhere."""
     return (uniform * (actions / epsilon)).long().clamp_(max=actions - 1)
 
 
 def sample(policy: Tensor, uniform: Tensor) -> Tensor:
-    """Actions `[...]`: the distribution function of `policy` `[..., D]` inverted at `uniform` `[...]`."""
+    """Sample actions `[...]`: invert the distribution function of `policy` `[..., D]` at `uniform` `[...]`."""
     below = policy.cumsum(-1) <= uniform.unsqueeze(-1)
     return below.sum(-1).clamp_(max=policy.shape[-1] - 1)

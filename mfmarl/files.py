@@ -15,16 +15,16 @@ from pathlib import Path
 import pandas as pd
 import psutil
 
-LONGEST_PART = 255  # of a path on most file systems, in bytes
-LONGEST_PATH = 4096 - 1024 if platform.system() == "Linux" else 1024 - 400  # with room for what lies below
+LONGEST_PART = 255  # bytes of one name in a path, on most file systems
+LONGEST_PATH = 4096 - 1024 if platform.system() == "Linux" else 1024 - 400  # bytes; the rest is for files below
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; what is written there becomes `path` at the end.
 
-    The temporary path has the ending of `path`, by which some libraries choose a format. If the block raises, the
-    temporary file is removed and `path` is left as it was. What a kill left behind goes when `path` is written again.
+    The temporary path has the suffix of `path`, by which some libraries choose a format. If the block raises, the
+    temporary file is removed and `path` is left unchanged. Files left by a killed process are removed at the next call.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}@{host()}.partial{path.suffix}")
     _remove_if_abandoned(path.parent.glob(f".{glob.escape(path.stem)}.*.partial{glob.escape(path.suffix)}"))
@@ -36,18 +36,18 @@ def atomic(path: Path) -> Iterator[Path]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and error.filename is None:
-            error.filename = str(path)  # a full disk is reported without the file
+            error.filename = str(path)  # a full disk is reported without a file name
         raise
 
 
 def remove_partial(directory: Path) -> None:
-    """Remove all temporary files in `directory`, in which nobody else may be writing."""
+    """Remove all temporary files in `directory`. No other process may be writing there."""
     for partial in directory.glob(".*.partial*"):
         partial.unlink(missing_ok=True)
 
 
 def remove_abandoned(directory: Path) -> None:
-    """Remove the temporary files anywhere in `directory` of processes of this machine that are gone."""
+    """Remove the temporary files anywhere below `directory` whose writer, a process of this machine, has ended."""
     _remove_if_abandoned(directory.rglob(".*.partial*"))
 
 
@@ -59,24 +59,24 @@ def _remove_if_abandoned(partials: Iterable[Path]) -> None:
 
 
 def host() -> str:
-    """The name of this machine, in letters of which file names are made."""
+    """The name of this machine, in characters allowed in file names."""
     return re.sub(r"[^\w-]", "-", platform.node())
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write `text` as UTF-8 with its line ends unchanged, atomically."""
+    """Atomically write `text` as UTF-8 with its line ends unchanged."""
     with atomic(path) as temporary:
         temporary.write_bytes(text.encode())
 
 
 def write_csv(frame: pd.DataFrame, path: Path, keys: Sequence[str] = ()) -> None:
-    r"""Write `frame` without its index, rows sorted by the columns `keys`, atomically.
+    r"""Atomically write `frame` without its index, with rows sorted by the columns `keys`.
 
-    Floats take the fewest digits that read back exactly, lines end in "\n", a missing value is empty. Frames
-    that hold the same rows, in any order, give the same bytes.
+    Floats are written with the fewest digits that read back exactly, lines end in "\n", and a missing value is empty.
+    Frames with the same rows, in any order, give the same bytes.
 
     Raises:
-        ValueError: a key is no column, or two rows agree in all keys.
+        ValueError: a key is not a column, or two rows agree in all keys.
     """
     missing = [key for key in keys if key not in frame.columns]
     if missing:
@@ -91,19 +91,19 @@ def write_csv(frame: pd.DataFrame, path: Path, keys: Sequence[str] = ()) -> None
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read what `write_csv` wrote; every float is the one that was written."""
+    """Read a file written by `write_csv`; floats are exactly those written."""
     frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
     floats = list(frame.select_dtypes("float").columns)
-    # Some versions of pandas round the last digit, others warn of the option that forbids it.
+    # Some versions of pandas round the last digit, others warn about the option that prevents it.
     text = pd.read_csv(path, usecols=floats, dtype=str)
     return frame.assign(**{name: [*map(float, text[name])] for name in floats})
 
 
 def write_json(content: Mapping[str, object], path: Path) -> None:
-    """Write `content` indented, keys in their order, atomically.
+    """Atomically write `content` as indented JSON with its keys in order.
 
     Raises:
-        ValueError: a NaN or an infinity.
+        ValueError: a value is NaN or infinite.
     """
     write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", path)
 
@@ -114,15 +114,15 @@ def digest(path: Path) -> str:
 
 
 def told(error: BaseException) -> str:
-    """An exception in one line: what went wrong with a file, say."""
+    """Type and message of an exception in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def check_writable(directory: Path) -> None:
-    """Check that `directory` can be written to, or made, with a job's folder below it; touches nothing.
+    """Check that `directory` can be written to, or created, with room in its path for jobs' folders. Changes nothing.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: the path is not allowed, or not writable.
     """
     existing = directory.absolute()
     if "\0" in str(directory):

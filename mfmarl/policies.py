@@ -1,4 +1,4 @@
-"""Trained armies of Battle as files: safetensors, with all that is needed to play them in the header.
+"""Trained armies of Battle as safetensors files, with everything needed to play them in the header.
 
 from mfmarl.policies import Policy
 policy = Policy.load("results/battle/policies/mf-q-64-seed-0.safetensors")
@@ -35,15 +35,15 @@ Evaluation = Literal["greedy", "sampled"]
 
 @dataclass(frozen=True)
 class Acting:
-    """How a policy acts by its network's outputs when it does not act greedily.
+    """How a policy samples actions from its network's outputs when it does not act greedily.
 
     Args:
-        kind: `epsilon`: outputs are action values, and with probability `value` any action is taken;
-            `temperature`: they are logits of Eq. 12 at the temperature `value`.
-        value: of epsilon or of the temperature.
+        kind: `epsilon` if outputs are action values and a uniformly random action is taken with probability `value`;
+            `temperature` if outputs are the logits of Eq. 12 at temperature `value`.
+        value: epsilon in [0, 1], or a positive and finite temperature.
 
     Raises:
-        ValueError: another kind, an epsilon outside [0, 1], or a temperature that is not positive.
+        ValueError: the kind is unknown, or the value is outside its range.
     """
 
     kind: Literal["epsilon", "temperature"]
@@ -57,14 +57,14 @@ class Acting:
             raise ValueError(f"value: {self.kind} must be {allowed}, got {self.value}")
 
     def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
-        """Actions `[...]` int64 from `outputs` `[..., 21]` and one draw `[...]` in [0, 1) each."""
+        """Choose actions `[...]` int64 from `outputs` `[..., 21]` and uniform draws `[...]` in [0, 1)."""
         if self.kind == "epsilon":
             return EpsilonGreedy(self.value, self.value).choose(outputs, uniform, 0)
         return sample(boltzmann_policy(outputs, self.value), uniform)
 
 
 class ActingAgent(Protocol):
-    """What a file asks of an agent that it keeps whole, see `mfmarl.algorithms.battle.BattleAgent`."""
+    """Interface of an agent that is saved as a whole, see `mfmarl.algorithms.battle.BattleAgent`."""
 
     network: nn.Module
     uses_mean_action: bool
@@ -72,33 +72,33 @@ class ActingAgent(Protocol):
 
     @property
     def acting(self) -> Acting:
-        """How the trained army acts when not greedily."""
+        """How the trained army acts when it does not act greedily."""
         ...
 
     @property
     def acts_itself(self) -> bool:
-        """Whether the class itself says how its army acts, greedily or not."""
+        """Whether the class defines how its army acts, both greedily and not."""
         ...
 
     @property
     def chooses_itself(self) -> bool:
-        """Whether the class itself chooses actions by values when not greedily."""
+        """Whether the class defines how actions are chosen from values when not acting greedily."""
         ...
 
     def action_values(self, network: nn.Module, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
-        """What a network gives as the class reads it, `[batch, 21]`."""
+        """Action values `[batch, 21]` that the class derives from a network's outputs."""
         ...
 
     def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions by values and one draw each, after `step` rounds of self-play."""
+        """Choose actions from values and one uniform draw each, after `step` rounds of self-play."""
         ...
 
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions of an army's living agents in one battle."""
+        """Choose actions of an army's living agents in one battle."""
         ...
 
     def check_plain(self) -> dict[str, Any]:
-        """The arguments of the constructor as plain data."""
+        """Constructor arguments as plain data."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,11 +110,11 @@ class Policy:
     """A trained army.
 
     Args:
-        network: outputs a number an action.
-        acting: how to act when not greedily.
-        about: what the army is: algorithm, agents, seed, and whatever else is worth telling.
+        network: network with one output per action.
+        acting: how to act when not acting greedily.
+        about: description of the army: algorithm, agents, seed, and anything else.
         uses_mean_action: whether the network was built to see the mean action.
-        neighbourhood: whose actions count in the mean action that it acts under, as it learned.
+        neighbourhood: agents whose actions count in the mean action, as in training.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Policy:
         neighbourhood: Neighbourhood = Army(),
     ) -> None:
         self.network = network.eval().requires_grad_(False)
-        self._moved: Transfer | None = None  # the last
+        self._moved: Transfer | None = None  # the last one used
         self.acting = acting
         self.uses_mean_action = uses_mean_action
         self.neighbourhood = neighbourhood if uses_mean_action else Army()
@@ -142,21 +142,21 @@ class Policy:
         generators: Sequence[Generator],
         evaluation: Evaluation,
     ) -> Tensor:
-        """Actions of the army in several battles.
+        """Choose the army's actions in several battles.
 
         Args:
-            views: `[battles, agents, 13, 13, 7]`.
-            features: `[battles, agents, 34]`.
-            alive: `[battles, agents]` bool.
-            mean_action: `[battles, agents, 21]`, see `next_mean_action` in mfmarl/data/battle_round.py.
-            generators: one a battle; every agent draws, dead or alive.
+            views: local views, `[battles, agents, 13, 13, 7]`.
+            features: features, `[battles, agents, 34]`.
+            alive: whether each agent lives, `[battles, agents]` bool.
+            mean_action: mean actions, `[battles, agents, 21]`, see `next_mean_action` in mfmarl/data/battle_round.py.
+            generators: one generator per battle; every agent draws from it, dead or alive.
             evaluation: `greedy` or `sampled`.
 
         Returns:
-            `[battles, agents]` int64, 0 for the dead.
+            Actions `[battles, agents]` int64, 0 for the dead.
 
         Raises:
-            ValueError: a mean action of another shape, or another evaluation.
+            ValueError: the mean action has a wrong shape, or the evaluation is unknown.
         """
         check_evaluation(evaluation)
         check_mean_action(mean_action, alive)
@@ -169,23 +169,23 @@ class Policy:
         return actions
 
     def outputs(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
-        """A number an action, `[batch, 21]` float32, of which the greatest is played greedily."""
+        """One number per action, `[batch, 21]` float32; greedy play takes the action with the greatest."""
         values: Tensor = self.network(view, feature, mean_action).float()
         return values
 
     def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
-        """Actions `[batch]` int64 of sampled play by `outputs` and one draw `[batch]` each."""
+        """Sample actions `[batch]` int64 from `outputs` and uniform draws `[batch]` in [0, 1)."""
         return self.acting.choose(outputs, uniform)
 
     def _transfer(self) -> Transfer:
-        """To where the network computes."""
+        """Transfer to the device of the network."""
         device = next(self.network.parameters()).device
         if self._moved is None or self._moved.device != device:
             self._moved = Transfer(device)
         return self._moved
 
     def save(self, path: str | Path) -> None:
-        """Write the file, weights in bfloat16."""
+        """Write the policy to a file, with weights in bfloat16."""
         cls = type(self.network)
         known = NETWORKS.get(cls.__name__) is cls
         about = {
@@ -199,17 +199,17 @@ class Policy:
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Policy:
-        """Read what `save` wrote. Nothing is unpickled, and no code is run that a file names.
+        """Read a policy from a file. Nothing is unpickled, and no code named in the file is run.
 
         Args:
-            path: of the file.
-            device: for the network.
-            classes: custom classes that may act. A file that needs one holds its name alone: the class of the method,
-                of its neighbourhood and other arguments, or, of a policy that was made by hand, of the network, built
-                by Class(uses_mean_action, generator).
+            path: the file to read.
+            device: device of the network.
+            classes: custom classes that the file may need; it holds only their names. They are the classes of the
+                method, its neighbourhood and other arguments or, for a policy made by hand, of the network, which is
+                built as Class(uses_mean_action, generator).
 
         Raises:
-            ValueError: no such file, one that is no policy, or one that needs a class that is not among `classes`.
+            ValueError: the file is missing, is not a policy, or needs a class that is not among `classes`.
         """
         check_classes(classes)
         about, weights = read_weights(path, "policy", device)
@@ -221,7 +221,7 @@ class Policy:
             if custom is not None and "class" in about:
                 return _agents_policy(custom, about, weights, device, find)
             acting = Acting(**about.pop("acting"))
-            # The first files do not say whether the network sees the mean action; its weights do.
+            # The earliest files do not say whether the network sees the mean action, but their weights show it.
             guess = any(key.startswith("mean_action") for key in weights)
             uses_mean_action = bool(about.pop("uses_mean_action", guess))
             neighbourhood = decode(about.pop("neighbourhood", encode(Army())), find)
@@ -236,12 +236,12 @@ class Policy:
 
 
 class AgentsPolicy(Policy):
-    """The trained army of a custom method, which acts as the method's class says.
+    """The trained army of a custom method, which acts as the method's class defines.
 
     Args:
-        agent: with what it learned.
-        rounds: of self-play that it learned by, which `act` is told.
-        about: see Policy.
+        agent: the trained agent.
+        rounds: rounds of self-play that it was trained for, passed to its methods as `step`.
+        about: description of the army, see Policy.
     """
 
     def __init__(self, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
@@ -264,7 +264,7 @@ class AgentsPolicy(Policy):
         generators: Sequence[Generator],
         evaluation: Evaluation,
     ) -> Tensor:
-        """See Policy. A class that overrides `act` knows one way to act, which both evaluations are."""
+        """See Policy. If the class overrides `act`, both evaluations are the same."""
         if not self.agent.acts_itself:
             return super().act(views, features, alive, mean_action, generators, evaluation)
         check_evaluation(evaluation)
@@ -280,7 +280,7 @@ class AgentsPolicy(Policy):
         return actions
 
     def outputs(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
-        """See Policy: what the agent's class makes of its network's outputs."""
+        """See Policy; these are the action values that the agent's class derives from its network's outputs."""
         return self.agent.action_values(self.network, view, feature, mean_action)
 
     def choose(self, outputs: Tensor, uniform: Tensor) -> Tensor:
@@ -295,16 +295,16 @@ class AgentsPolicy(Policy):
 
 
 def save_agent(path: str | Path, agent: ActingAgent, rounds: int, about: Mapping[str, object]) -> None:
-    """Write an army that only its class can let act: all that it learned, and how the class is called and built.
+    """Write an army that needs its class to act: all weights and tables, the class's name and constructor arguments.
 
     Args:
-        path: of the file.
-        agent: of the class.
-        rounds: of self-play that it learned by.
-        about: see Policy.
+        path: the file to write.
+        agent: the trained agent.
+        rounds: rounds of self-play that it was trained for.
+        about: description of the army, see Policy.
 
     Raises:
-        ValueError: it was built by an argument that is no plain data.
+        ValueError: a constructor argument cannot be stored as plain data.
     """
     header = {"class": text_name(type(agent)), "arguments": agent.check_plain(), "rounds": rounds, **about}
     write_weights(path, "policy", header, agent.state_dict())
@@ -326,19 +326,19 @@ def _agents_policy(
 
 
 def class_needed(about: Mapping[str, Any]) -> str:
-    """The name of the custom class without which the army of a file's header cannot act, or nothing."""
+    """The name of the custom class that the army in a file needs by its header `about`; empty if it needs none."""
     name = str(about.get("class") or about.get("network", "BattleNetwork"))
     return "" if name in NETWORKS else name
 
 
 def check_evaluation(evaluation: str) -> None:
-    """Raise ValueError unless it is a way in which armies act when they no longer learn."""
+    """Raise ValueError unless `evaluation` is `greedy` or `sampled`."""
     if evaluation not in get_args(Evaluation):
         raise ValueError(f"evaluation must be {' or '.join(get_args(Evaluation))}, got {evaluation!r}")
 
 
 def check_mean_action(mean_action: Tensor, alive: Tensor) -> None:
-    """Raise ValueError unless there is one of each agent."""
+    """Raise ValueError unless there is one mean action per agent."""
     if mean_action.shape[:-1] != alive.shape:
         raise ValueError(f"mean_action must be {[*alive.shape, ACTIONS]}, got {list(mean_action.shape)}")
 
@@ -347,7 +347,7 @@ class Scripted:
     """A scripted army with the same interface as Policy.
 
     Args:
-        name: of the script: rush or random.
+        name: name of the script: rush or random.
     """
 
     neighbourhood = Army()
@@ -366,21 +366,21 @@ class Scripted:
         generators: Sequence[Generator],
         evaluation: Evaluation,
     ) -> Tensor:
-        """See Policy; scripts have one way to act."""
+        """See Policy; for a script both evaluations are the same."""
         check_evaluation(evaluation)
         return self.script(views, features, generators)
 
 
 def load_army(source: str, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Policy | Scripted:
-    """The army of a file, or the scripted one of that name.
+    """Load an army from a file, or return a scripted army.
 
     Args:
-        source: the file or the name.
-        device: for the network.
-        classes: custom classes that may act, see `Policy.load`.
+        source: path of a policy, or name of a script.
+        device: device of the network.
+        classes: custom classes that the file may need, see `Policy.load`.
 
     Raises:
-        ValueError: neither a policy's file nor a script's name, or a file that needs another class.
+        ValueError: `source` is neither a policy nor the name of a script, or needs a class that is not given.
     """
     if source in OPPONENTS:
         return Scripted(source)

@@ -1,4 +1,4 @@
-"""Randomness: one generator for each seed and stream."""
+"""Random generators: one for each seed and stream."""
 
 import operator
 from collections.abc import Iterable, Iterator
@@ -8,15 +8,16 @@ from typing import Literal
 
 import torch
 
-MOST_SEEDS = 100_000  # of a call; more are a slip, or have no end
+MOST_SEEDS = 100_000  # in one call; more are probably a mistake, or an infinite iterator
 _STREAMS = ("start", "training", "evaluation")
 
 
 def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
-    """The seeds.
+    """Check seeds and return them as a tuple.
 
     Raises:
-        ValueError: a single number, none, very many, what is no whole number, a negative one, or one twice.
+        ValueError: `seeds` is a single number, empty or longer than MOST_SEEDS, or its items are not distinct whole
+            numbers in [0, 2^61).
     """
     if not isinstance(seeds, Iterable):
         raise ValueError(f"seeds must be several numbers, such as range(8), got {seeds!r}")
@@ -32,10 +33,14 @@ def seed_numbers(seeds: Iterable[int]) -> tuple[int, ...]:
 
 
 def generators(seeds: Iterable[int], stream: Literal["start", "training", "evaluation"]) -> list[torch.Generator]:
-    """One CPU generator a seed for a stream: the networks' start, play and replay, or evaluation.
+    """One CPU generator per seed.
+
+    Args:
+        seeds: distinct whole numbers in [0, 2^61).
+        stream: `start` for the networks' initial weights, `training` for play and replay, or `evaluation`.
 
     Raises:
-        ValueError: they are no seeds, see `seed_numbers`.
+        ValueError: the seeds are not allowed, see `seed_numbers`.
     """
     number = _STREAMS.index(stream)
     return [torch.Generator().manual_seed(seed * len(_STREAMS) + number) for seed in seed_numbers(seeds)]
@@ -43,10 +48,10 @@ def generators(seeds: Iterable[int], stream: Literal["start", "training", "evalu
 
 @contextmanager
 def plain_layers_from(generator: torch.Generator) -> Iterator[None]:
-    """Let plain torch layers that are made within start from this generator, in place of torch's global one.
+    """Initialize plain torch layers created inside from `generator` instead of torch's global generator.
 
-    That one is afterwards as it was. Whoever draws from the generator itself finds it as if nothing else had; if nobody
-    does, it has gone on, so that the next network starts otherwise.
+    The global generator is restored afterwards. Draws made from `generator` itself are unaffected. If there are none,
+    `generator` is advanced at the end, so that the next network starts differently.
     """
     before = generator.get_state()
     seed = int(torch.randint(2**62, (), generator=generator))

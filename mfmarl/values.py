@@ -1,10 +1,10 @@
-"""Values as plain data, which JSON and a checkpoint that is loaded without unpickling can hold, and back.
+"""Conversion of values to plain data and back, for JSON and for checkpoints that load without unpickling.
 
-Numbers, text and lists stay what they are. A tuple, a mapping, a dataclass and a class become a mapping with one of
-the keys `tuple`, `mapping`, `dataclass` and `class`. A class is told by its name, and a custom one by
-`path/to/file.py:Class`; whoever reads the data must give that one.
+Numbers, text and lists stay unchanged. A tuple, mapping, dataclass or class becomes a mapping with one of the keys
+`tuple`, `mapping`, `dataclass` and `class`. A class is stored by its name, a custom one as `path/to/file.py:Class`;
+the reader must supply a custom class.
 
-Trained agents and armies are files of weights, safetensors, with such plain data as JSON in the header.
+Trained agents and armies are safetensors files of weights, with such plain data as JSON in the header.
 """
 
 import json
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from mfmarl.custom import ClassNeededError, name_in_file
 from mfmarl.files import atomic, told
 
-# Our own classes that arguments are made of. Files hold the name alone, so that a module may move.
+# Our own classes that occur in arguments. Files hold only the class name, so that a module may move.
 _MODULES = {
     "GaussianSqueeze": "mfmarl.environments.gaussian_squeeze",
     "Ising": "mfmarl.environments.ising",
@@ -43,10 +43,10 @@ _MODULES = {
 
 
 def encode(value: object) -> Any:
-    """`value` as None, booleans, numbers, text, and lists and mappings of them.
+    """Convert `value` to None, booleans, numbers, text, and lists and mappings of these.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: `value` contains something that cannot be converted.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -74,7 +74,7 @@ def encode(value: object) -> Any:
 
 
 def check_told_by_fields(value: object) -> None:
-    """Raise ValueError if a class between a dataclass and this value takes arguments that are no fields."""
+    """Raise ValueError if the value's class extends a dataclass with an `__init__` of its own."""
     cls = type(value)
     maker = next(base for base in cls.__mro__ if "__init__" in vars(base))
     if "__dataclass_fields__" not in vars(maker):
@@ -82,14 +82,14 @@ def check_told_by_fields(value: object) -> None:
 
 
 def decode(plain: Any, custom: Callable[[str], type]) -> Any:
-    """What `encode` made `plain` of.
+    """Inverse of `encode`.
 
     Args:
-        plain: the plain data.
-        custom: gives the custom class of a name, see `given_class`. What plain data name is not run.
+        plain: an encoded value.
+        custom: returns the custom class of a name, see `given_class`. Files named in `plain` are not run.
 
     Raises:
-        ValueError: it is of nothing, or `custom` raises it.
+        ValueError: `plain` is not an encoded value, or `custom` raises ValueError.
     """
     if plain is None or isinstance(plain, bool | int | float | str):
         return plain
@@ -109,7 +109,7 @@ def decode(plain: Any, custom: Callable[[str], type]) -> Any:
 
 
 def classes_in(value: object) -> list[type]:
-    """The classes that `encode` tells by name."""
+    """The classes in `value` that `encode` stores by name."""
     if isinstance(value, type):
         return [value]
     if isinstance(value, list | tuple):
@@ -122,10 +122,10 @@ def classes_in(value: object) -> list[type]:
 
 
 def class_name(cls: type) -> str:
-    """What a file calls a class: its name if it is in the table, path/to/file.py:Class if it is custom.
+    """The name of a class in files: its own if it is one of ours, path/to/file.py:Class if it is custom.
 
     Raises:
-        ValueError: a class that no file holds at its top.
+        ValueError: the class is not defined at the top level of a file.
     """
     if _MODULES.get(cls.__name__) == cls.__module__:
         return cls.__name__
@@ -146,13 +146,13 @@ def _named(name: str, custom: Callable[[str], type]) -> type:
 
 
 def write_weights(path: str | Path, what: str, about: Mapping[str, object], weights: Mapping[str, Tensor]) -> None:
-    """Write a file, whole or not at all.
+    """Atomically write a safetensors file.
 
     Args:
-        path: of the file.
-        what: the file is of: policy or agent.
-        about: what `read_weights` is to give back, any JSON.
-        weights: by name.
+        path: the file to write.
+        what: kind of content: policy or agent.
+        about: description of the content, any JSON object.
+        weights: tensors by name.
     """
     apart = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
     with atomic(Path(path)) as temporary:
@@ -162,15 +162,18 @@ def write_weights(path: str | Path, what: str, about: Mapping[str, object], weig
 def read_weights(
     path: str | Path, what: str, device: torch.device | str = "cpu"
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write_weights` was given: the description and the weights. Nothing is unpickled, nothing is run.
+    """Read a file written by `write_weights`, without unpickling or running anything.
 
     Args:
-        path: of the file.
-        what: it must be of.
-        device: to which they will be moved; they are on the CPU.
+        path: the file to read.
+        what: required kind of content: policy or agent.
+        device: device to which the caller will move the weights; only its existence is checked here.
+
+    Returns:
+        The description and the weights, which are on the CPU.
 
     Raises:
-        ValueError: no such file, one of something else, or a device that is not there.
+        ValueError: the file is missing, damaged or of another kind, or the device does not exist.
     """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f"{what}: its path must be text or a Path, got {path!r}")
@@ -184,11 +187,11 @@ def read_weights(
         about = json.loads(held[what])
         if not isinstance(about, dict):
             raise ValueError(f"its header must be an object, got {type(about).__name__}")
-        return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is not a dict
 
 
 def check_device(device: torch.device | str) -> None:
-    """Raise ValueError unless the device is there."""
+    """Raise ValueError unless the device is available."""
     try:
         torch.empty(0, device=torch.device(device))
     except (RuntimeError, AssertionError, NotImplementedError, TypeError, ImportError) as error:
@@ -197,15 +200,15 @@ def check_device(device: torch.device | str) -> None:
 
 
 def check_finite(module: nn.Module) -> None:
-    """Raise ValueError if a number that was learned, which a file may have brought, is NaN or infinite."""
+    """Raise ValueError if a parameter or table, e.g. one read from a file, is NaN or infinite."""
     if (name := not_finite(module)) is not None:
         raise ValueError(f"{name} is NaN or infinite")
 
 
 def not_finite(module: nn.Module) -> str | None:
-    """The name of a parameter or table that is NaN or infinite, if there is one.
+    """The name of a parameter or table that contains NaN or infinity; None if there is none.
 
-    A table of maxima begins at minus infinity, and stays there where nothing was tried.
+    Minus infinity is allowed in a table, as the maximum of rewards where nothing was tried yet.
     """
     for name, parameter in module.named_parameters():
         if not parameter.detach().isfinite().all():
@@ -218,7 +221,7 @@ def not_finite(module: nn.Module) -> str | None:
 
 @contextmanager
 def understood(path: str | Path, what: str) -> Iterator[None]:
-    """Turn what goes wrong while a file is understood into one line."""
+    """Turn any error while a file is interpreted into a ValueError of one line."""
     try:
         yield
     except ClassNeededError:

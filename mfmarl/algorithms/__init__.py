@@ -1,4 +1,4 @@
-"""The algorithms, a file a family, and the names that scripts and result files use for them."""
+"""The algorithms, one file per family, and their names in scripts and result files."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["stateless", "lattice", "battle"]
 
-# Where each class is. A class is imported once it is asked for, so that a method of one game loads no other game.
+# Module of each class, imported on first use, so that a method of one game does not load the others.
 ALGORITHMS: dict[Kind, dict[str, str]] = {
     "stateless": {
         "il": "mfmarl.algorithms.q_learning:IL",
@@ -46,15 +46,15 @@ BASES: dict[Kind | None, str] = {
 
 
 def algorithm_class(name: str, kind: Kind | None = None, argument: str = "algorithm") -> "type[Agent]":
-    """The class behind a name: a key of the tables above, or `path/to/file.py:Class` for a custom method.
+    """Return the class of an algorithm.
 
     Args:
-        name: of the algorithm.
-        kind: of games it must play; None for any.
-        argument: what the caller calls the name, for errors.
+        name: a key of the tables in ALGORITHMS, or `path/to/file.py:Class` for a custom method.
+        kind: kind of games that the algorithm must play. None: any.
+        argument: the caller's name of this argument, for error messages.
 
     Raises:
-        ValueError: an unknown name, a file or class that is not there, or a class that plays no such game.
+        ValueError: the name is unknown, the file or class does not exist, or the class does not play such games.
     """
     kinds = [*ALGORITHMS] if kind is None else [kind]
     known = {name: place for each in kinds for name, place in ALGORITHMS[each].items()}
@@ -66,16 +66,16 @@ def algorithm_class(name: str, kind: Kind | None = None, argument: str = "algori
 
 
 def agent_of_seeds(algorithm: "type[Agent]", environment: "Game", seeds: Sequence[int], **arguments: Any) -> "Agent":
-    """What trains some seeds of a class as one job: of Battle, where an agent is of one seed, a BattleStack of several.
+    """Create the agent that trains several seeds as one job: for several seeds of Battle a BattleStack.
 
     Args:
-        algorithm: the class.
+        algorithm: class of the agent.
         environment: the game.
-        seeds: one independent run each.
-        **arguments: of the class.
+        seeds: seeds, with one independent run each.
+        **arguments: further arguments of the class.
 
     Raises:
-        ValueError: what the class refuses, or seeds of Battle that cannot be stacked.
+        ValueError: the class refuses its arguments, or seeds of Battle cannot be stacked.
     """
     if algorithm.kind == "battle" and len(seeds) > 1:
         stack: Any = _load("mfmarl.algorithms.battle_stack:BattleStack")

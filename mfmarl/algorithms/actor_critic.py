@@ -1,7 +1,7 @@
 """Actor-critics: independent (AC), mean field (MF-AC, Algorithm 2 of Yang et al. 2018) and joint-action (MAAC).
 
-Each agent has an actor of its own, the critic is shared and told the agent's id (appendix C.1). In a stateless game
-an actor sees nothing, so it is its logits: `pi^j = softmax(theta^j)`.
+Each agent has its own actor; the critic is shared and sees the agent's id (appendix C.1). In a stateless game an actor
+has no input, so it consists of logits only: `pi^j = softmax(theta^j)`.
 """
 
 from collections.abc import Sequence
@@ -33,20 +33,20 @@ from mfmarl.networks.stacked import (
 class AC(StatelessAgent):
     """Independent actor-critic: MF-AC without the mean action.
 
-    Critic: `(1/K) sum (y - Q(a^j))^2` with `y = r^j + gamma v(s')`, v of Eq. 10 under the target actor.
-    Actor: Algorithm 2's `grad log pi(a) Q_target(a)`, a drawn from pi, of which the loss `-sum_a pi(a) Q_target(a)`
-    takes the expectation over a.
+    Critic: `(1/K) sum (y - Q(a^j))^2` with `y = r^j + gamma v(s')`, where v is that of Eq. 10 under the target actor.
+    Actor: the loss `-sum_a pi(a) Q_target(a)`, whose gradient is the expectation of Algorithm 2's
+    `grad log pi(a) Q_target(a)` over an action a drawn from pi.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
-        critic_learning_rate: Adam's. 1e-3: appendix C.1.
-        actor_learning_rate: Adam's. 1e-4: appendix C.1.
+        seeds: seeds whose runs are stacked.
+        critic_learning_rate: Adam's learning rate for the critic. 1e-3: appendix C.1.
+        actor_learning_rate: Adam's learning rate for the actors. 1e-4: appendix C.1.
         hidden: widths of the critic's hidden layers, at least one. (32, 32): our choice.
         embedding: how the id enters the critic, see AgentNetwork. `one-hot`: our choice.
-        start_bias: added to the logit and to the critic's value of action 0 at the start; MAAC's critic has no
-            output of its own for an action, so there to the logit alone. 0: our choice.
-        **general: see StatelessAgent.
+        start_bias: initial bias of the logit and of the critic's value of action 0; in MAAC, whose critic has no
+            output per action, of the logit only. 0: our choice.
+        **general: arguments of StatelessAgent.
     """
 
     called = "ac"
@@ -74,9 +74,9 @@ class AC(StatelessAgent):
         self.actor_target = deepcopy(self.actor).requires_grad_(False)
 
     def make_critic(self, hidden: Sequence[int], embedding: Embedding, start_bias: float) -> nn.Module:
-        """The critic Q of all seeds, and through `uses_mean_action` whether it sees the mean action.
+        """Create the critic Q of all seeds, with the mean action as an input if `uses_mean_action` is set.
 
-        A custom one of plain torch layers is made by Copies, see there.
+        To use plain torch layers in a subclass, return a Copies.
         """
         return AgentNetwork(
             self.environment.agents,
@@ -104,17 +104,17 @@ class AC(StatelessAgent):
 
     @torch.no_grad()
     def next_values(self, batch: Batch) -> Tensor:
-        """`Q_target`, `[seeds, batch, D]`: without a state, what follows is valued where the transition began."""
+        """`Q_target`, `[seeds, batch, D]`; without a state, the next values are those where the transition began."""
         return self.action_values(self.critic_target, batch.agent, batch.mean_action)
 
     @torch.no_grad()
     def td_target(self, batch: Batch, next_values: Tensor) -> Tensor:
-        """`y = r^j + gamma v(s')`, `[seeds, batch]`; v of Eq. 10, the policy being the target actor's."""
+        """`y = r^j + gamma v(s')`, `[seeds, batch]`, with v of Eq. 10 under the target actor's policy."""
         value = mean_field_value(self.actor_target(batch.agent), next_values)
         return self.reward_scale * batch.reward + self.discount * value
 
     def actor_loss(self, batch: Batch, next_values: Tensor) -> Tensor:
-        """`[seeds]`, whose gradient is that of Algorithm 2, averaged over the action that it draws."""
+        """Loss `[seeds]` whose gradient is that of Algorithm 2 in expectation over the action that it draws."""
         return -mean_field_value(self.actor(batch.agent), next_values).mean(-1)
 
     def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
@@ -157,11 +157,11 @@ class MFAC(AC):
 
 
 class MAAC(AC):
-    """The discrete-action MADDPG of Lowe et al. 2017: a critic `Q(j, a^1, ..., a^N)` that sees every action.
+    """The discrete-action MADDPG of Lowe et al. 2017, whose critic `Q(j, a^1, ..., a^N)` sees every action.
 
-    Critic: as AC's, the value of s' taken where every agent's action is its target policy in place of a one-hot
-    action, the relaxation by which MADDPG treats discrete actions. Actor: `-sum_b pi(b) Q(j, ..., a^j = b, ...)`
-    with the other agents' actions as they were stored.
+    Critic: as in AC, but in the value of s' each agent's one-hot action is replaced by its target policy, MADDPG's
+    relaxation for discrete actions. Actor: `-sum_b pi(b) Q(j, ..., a^j = b, ...)`, with the stored actions of the other
+    agents.
     """
 
     called = "maac"
@@ -203,24 +203,29 @@ class JointCritic(nn.Module):
         self.joint = JointActionLayer(agents, actions, hidden[0], generators)
 
     def first_layer(self, agent: Tensor, joint: Tensor) -> Tensor:
-        """What `agent` `[seeds, B]` and the joint actions `[seeds, G, N]` of its samples feed into the MLP.
+        """Input of the MLP's first layer.
 
-        Returns `[seeds, B, width]`; sample i is of joint action `i * G // B`.
+        Args:
+            agent: ids, `[seeds, B]`.
+            joint: joint actions, `[seeds, G, N]`; sample i belongs to joint action `i * G // B`.
+
+        Returns:
+            `[seeds, B, width]`.
         """
         seen: Tensor = self.joint(joint)
         return self.network.rows(agent) + seen.repeat_interleave(agent.shape[1] // seen.shape[1], 1)
 
     def value(self, first: Tensor) -> Tensor:
-        """Values `[seeds, B]` from `first_layer`'s return."""
+        """Values `[seeds, B]`, given the result of `first_layer`."""
         return self.network.output(first).squeeze(-1)
 
     def value_of_policies(self, agent: Tensor, policies: Tensor) -> Tensor:
-        """Values `[seeds, B]` where agent k's action is row k of `policies` `[seeds, agents, D]`."""
+        """Values `[seeds, B]` with row k of `policies` `[seeds, agents, D]` in place of agent k's action."""
         seen = torch.bmm(policies.flatten(1).unsqueeze(1), self.joint.rows)
         return self.value(self.network.rows(agent) + seen)
 
     def had_it_acted(self, agent: Tensor, action: Tensor, first: Tensor) -> Tensor:
-        """Values `[seeds, B, D]` of each action of the agent in place of its `action` `[seeds, B]`."""
+        """Values `[seeds, B, D]` with each possible action of the agent in place of its `action` `[seeds, B]`."""
         own = self.joint.own(agent)
         actions, width = own.shape[2:]
         taken = own.gather(2, action.view(*action.shape, 1, 1).expand(-1, -1, 1, width))
@@ -229,7 +234,7 @@ class JointCritic(nn.Module):
 
 
 class Actors(nn.Module):
-    """N separate actors, each the logits of its policy `[seeds, agents, D]`, which start within 0.01 of zero."""
+    """N separate actors: the logits `[seeds, agents, D]` of their policies, which start within 0.01 of zero."""
 
     def __init__(self, environment: Environment, generators: Sequence[torch.Generator], start_bias: float) -> None:
         super().__init__()
@@ -248,22 +253,22 @@ class Actors(nn.Module):
         return boltzmann_policy(gather_rows(self.padded_logits, agent)[..., : self.actions], 1.0)
 
     def has_gradients_by_hand(self) -> bool:
-        """Whether `policy_gradients` may stand in for autograd: nobody has changed how policies come about."""
+        """Whether `policy_gradients` may replace autograd, i.e. nothing changes how policies are computed."""
         return computes_as_written(self, Actors)
 
     @torch.no_grad()
     def policy_gradients(self, agent: Tensor, values: Tensor) -> dict[Tensor, Tensor]:
-        """Gradient of `-(1/K) sum_k sum_a pi_k(a) Q_k(a)`, bit for bit that of autograd.
+        """Gradient of `-(1/K) sum_k sum_a pi_k(a) Q_k(a)`, bitwise equal to that of autograd.
 
         Args:
-            agent: `[seeds, K]` int64 ids.
-            values: `[seeds, K, D]`, Q.
+            agent: ids, `[seeds, K]` int64.
+            values: values Q, `[seeds, K, D]`.
 
         Returns:
             The gradient of each parameter, by parameter.
         """
         table = self.padded_logits
-        # Forward, as `boltzmann_policy` at T = 1.
+        # Forward, as in `boltzmann_policy` at T = 1.
         logits = gather_rows(table, agent)[..., : self.actions]
         best = logits.amax(-1, keepdim=True)
         weights = (logits - best).exp_()

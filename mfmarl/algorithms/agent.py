@@ -1,4 +1,4 @@
-"""What all algorithms share: the base class, and how it is saved and loaded."""
+"""The base class of all algorithms, including saving and loading."""
 
 import inspect
 import warnings
@@ -22,42 +22,43 @@ from mfmarl.environments import Game
 from mfmarl.seeds import seed_numbers
 from mfmarl.values import decode, encode, write_weights
 
-_OF = "mfmarl"  # a checkpoint's key, of what says with whom it goes
-# What one family calls by the one name and another by the other.
+_OF = "mfmarl"  # key of `Agent.goes_with` in a checkpoint
+# Methods with the same purpose but another name in another family.
 _SIBLINGS = {"loss": "losses", "losses": "loss", "make_network": "make_critic", "make_critic": "make_network"}
 
 
 class Agent(pl.LightningModule):
-    """What trains as one job: S seeds of a game, under manual optimization, each training batch a round of play.
+    """Base class of all algorithms: S seeds of a game that train together, with a round of play as a training batch.
 
-    Any Trainer trains it on its data module, up to the data module's evaluations: an epoch ends with one.
-    `global_step` counts gradient steps, one a minibatch however many optimizers there are. `max_steps` is looked at
-    between rounds: training ends with the round that reaches it. The epoch that it cuts short counts as one, as always
-    in Lightning; to go on with its other rounds, bit for bit, save between rounds, as
-    `ModelCheckpoint(every_n_train_steps=n)` does after the first round at or past each multiple of n gradient steps.
+    Optimization is manual. Any Trainer can train the agent on its data module, for at most as many epochs as the data
+    module has evaluations, since an epoch ends with an evaluation. `global_step` counts gradient steps, one per
+    minibatch for any number of optimizers. `max_steps` is checked between rounds: training ends after the round that
+    reaches it. An epoch that this cuts short counts as complete, as always in Lightning. To resume with its remaining
+    rounds, bit for bit, save between rounds, as `ModelCheckpoint(every_n_train_steps=n)` does after the first round
+    that reaches or passes each multiple of n gradient steps.
 
-    `trainer.validate` evaluates the agent as it stands, and returns the means over seeds beside the steps played. A
-    score that is a mean over training since the last evaluation stays what it was where there was none since.
+    `trainer.validate` evaluates the current agent, and returns means over seeds and the steps played. A score that is a
+    mean over training since the last evaluation keeps its value if there was no training since.
     `limit_train_batches` leaves rounds out of each epoch, with a warning.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked in this module.
+        seeds: seeds whose runs are stacked in this module.
     """
 
-    kind: ClassVar[str]  #: of the games that it plays, a key of `mfmarl.algorithms.ALGORITHMS`.
-    unit: ClassVar[str] = "agent-steps"  #: what a step of one of its agents is called.
-    called: ClassVar[str]  #: in rows and by `train`; a class that does not say so itself goes by its name.
+    kind: ClassVar[str]  #: kind of games that it plays, a key of `mfmarl.algorithms.ALGORITHMS`.
+    unit: ClassVar[str] = "agent-steps"  #: name of a step of one of its agents.
+    called: ClassVar[str]  #: label in rows and in `train`; without its own, a class is labelled by its name.
     data_module: ClassVar[type[RoundsDataModule]]  #: plays its game; built like the agent, from game and seeds.
-    shared_with_data: ClassVar[tuple[str, ...]] = ("environment", "seeds")  #: attributes that must be the same there.
-    file: ClassVar[str] = "agent.safetensors"  #: that `save` writes.
-    always_saved: ClassVar[bool] = False  #: in its job's folder, asked for or not.
-    scores: dict[str, Tensor]  #: `[seeds]` (or `[conditions, seeds]`) float64 a score, after each evaluation.
-    arguments: dict[str, Any]  #: of the constructor, by name, as they were given.
-    made_at: Tensor  #: the state of torch's global generator before it was made.
+    shared_with_data: ClassVar[tuple[str, ...]] = ("environment", "seeds")  #: attributes that must be equal there.
+    file: ClassVar[str] = "agent.safetensors"  #: name of the file written by `save`.
+    always_saved: ClassVar[bool] = False  #: whether it is saved in its job's folder even if not requested.
+    scores: dict[str, Tensor]  #: scores of the last evaluation, `[seeds]` or `[conditions, seeds]` float64 each.
+    arguments: dict[str, Any]  #: the constructor's arguments by name, as they were given.
+    made_at: Tensor  #: state of torch's global generator before the agent was created.
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        """Note the arguments, from which a checkpoint makes the agent again, and where torch's global generator is."""
+        """Record the arguments, to recreate the agent from a checkpoint, and the state of torch's global generator."""
         agent = super().__new__(cls)
         given = by_name(cls, arguments, named)
         check_types(cls, {name: value for name, value in given.items() if name != "seeds"})
@@ -75,69 +76,69 @@ class Agent(pl.LightningModule):
 
     @classmethod
     def files_of(cls, seeds: Sequence[int]) -> tuple[str, ...]:
-        """What `save` writes of an agent of these seeds, below its folder."""
+        """Paths of the files that `save` writes for an agent of these seeds, relative to its folder."""
         return (cls.file,)
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """What makes any Trainer count gradient steps, step schedulers, and refuse what does not go together.
+        """Add the callback by which any Trainer counts gradient steps, steps schedulers, and checks what it is given.
 
         Raises:
-            ValueError: several processes are to train this agent. Lightning has started them by now: it asks neither
-                agent nor data module earlier. They have not met yet.
+            ValueError: several processes are to train this agent. Lightning has already started them, since it calls
+                neither agent nor data module earlier, but they have not communicated yet.
         """
         if self._trainer is not None:
             check_one_rank(self.trainer)
         return [Fitting()]
 
     def validation_step(self, evaluation: Callable[[Any], dict[str, Tensor]], batch_idx: int) -> None:
-        """Score the policy as it stands, and log the means over seeds, at the steps played.
+        """Evaluate the current policy, and log the means over seeds at the steps played.
 
         Raises:
-            ValueError: `Trainer.validate` before any play, of a game whose scores are means over training.
+            ValueError: `Trainer.validate` was called before any play, for a game whose scores are means over training.
         """
         if self._trainer is None:  # a loop without Lightning
             self.scores = evaluation(self)
             return
-        if self.trainer.sanity_checking:  # nothing has been played yet, and an evaluation has draws of its own
+        if self.trainer.sanity_checking:  # nothing has been played yet, and an evaluation would consume draws
             return
         if self.trainer.state.fn == TrainerFn.VALIDATING:
             self.scores |= measured(evaluation, self)
             if not self.scores:
                 raise ValueError("datamodule: got one that has played nothing, but its scores are means over training")
-            # Lightning returns what it logs, at the `step` that is among it.
+            # Lightning returns the logged values, and uses the value named `step` as the step.
             means = {name: values.mean() for name, values in self.scores.items()}
             self.log_dict({**means, "step": float(self.steps_played)}, batch_size=1)
             return
         self.scores = evaluation(self)
         means = {name: values.mean() for name, values in self.scores.items()}
-        # To callbacks through Lightning; to loggers by hand, for Lightning would call the number of the round the step.
+        # Callbacks get them through Lightning, loggers directly, since Lightning would use the round as the step.
         self.log_dict(means, batch_size=1, logger=False)
         for logger in self.loggers:
             logger.log_metrics({name: float(mean) for name, mean in means.items()}, self.steps_played)
 
     @property
     def steps_played(self) -> int:
-        """By the data module so far."""
+        """Number of steps that the data module has played."""
         played: int = self.trainer.datamodule.steps_played  # type: ignore[attr-defined]
         return played
 
     def raw_optimizers(self) -> list[Optimizer]:
-        """Those of `configure_optimizers`, without Lightning's wrapper: it costs a third of a small gradient step."""
+        """The optimizers without Lightning's wrapper, which would cost a third of a small gradient step."""
         optimizers = self.optimizers(use_pl_optimizer=False)
         return cast(list[Optimizer], optimizers if isinstance(optimizers, list) else [optimizers])
 
     @property
     def is_custom(self) -> bool:
-        """Whether its class is not of this package."""
+        """Whether its class is not part of this package."""
         return not is_ours(type(self))
 
     def count_steps(self, steps: int) -> None:
-        """Count towards `global_step` what was learned without an optimizer."""
+        """Add to `global_step` gradient steps made without an optimizer."""
         if self._trainer is not None:
             count_steps(self.trainer, steps)
 
     def described(self) -> dict[str, Any]:
-        """The arguments as plain data; one that is not plain is None, and its text is under `not_plain`."""
+        """The arguments as plain data; one that cannot be converted is None, and its text is under `not_plain`."""
         plain: dict[str, Any] = {"not_plain": {}}
         for name, value in {**self.arguments, "environment": self.environment, "seeds": self.seeds}.items():
             try:
@@ -148,15 +149,15 @@ class Agent(pl.LightningModule):
         return plain
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the arguments as plain data: a checkpoint loads without unpickling; and of what it is."""
+        """Add the arguments, as plain data so that a checkpoint loads without unpickling, and `goes_with`."""
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self.described()
         checkpoint[_OF] = self.goes_with()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on from another's checkpoint.
+        """Check that training can resume from a checkpoint.
 
         Raises:
-            ValueError: one of another class, game, seeds, temperatures or neighbourhood.
+            ValueError: the checkpoint has another class, game, seeds, temperatures or neighbourhood.
         """
         saved = checkpoint.get(_OF, {})
         for name, own in self.goes_with().items():
@@ -164,7 +165,7 @@ class Agent(pl.LightningModule):
                 raise ValueError(f"ckpt_path must be of the same {name}, got one of {saved[name]} for {own}")
 
     def goes_with(self) -> dict[str, str]:
-        """What whoever goes on from its checkpoint must have as it has, as text."""
+        """What must be equal when training resumes from this agent's checkpoint, as text."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         shared = {name: getattr(self, name) for name in self.shared_with_data}
         if hasattr(data, "neighbourhood"):
@@ -176,17 +177,17 @@ class Agent(pl.LightningModule):
     def load_from_checkpoint(  # type: ignore[override]
         cls, checkpoint_path: Any, map_location: Any = None, *, classes: Sequence[type] = (), **changes: Any
     ) -> Any:
-        """The agent of a checkpoint. Nothing is unpickled, and no code is run that a checkpoint names.
+        """Load an agent from a checkpoint. Nothing is unpickled, and no code named in the checkpoint is run.
 
         Args:
-            checkpoint_path: as Lightning saved it.
-            map_location: the device; None: where it was, or the CPU.
-            classes: custom ones of its arguments, of which the checkpoint holds the name alone.
-            **changes: arguments of the constructor in place of those it was built by.
+            checkpoint_path: a checkpoint saved by Lightning.
+            map_location: device of the agent. None: the CPU.
+            classes: custom classes in its arguments; the checkpoint holds only their names.
+            **changes: constructor arguments that replace the saved ones.
 
         Raises:
-            ValueError: the checkpoint is of no agent or of another class, or an argument that built it is no plain data
-                or needs a class that is not among `classes`.
+            ValueError: the checkpoint is not of an agent of this class, or a saved argument is not plain data or needs
+                a class that is not among `classes`.
         """
         check_classes(classes)
         checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
@@ -206,7 +207,7 @@ class Agent(pl.LightningModule):
         """The arguments as plain data.
 
         Raises:
-            ValueError: one is none.
+            ValueError: an argument cannot be converted.
         """
         described = self.described()
         for name, text in described.pop("not_plain").items():
@@ -214,14 +215,14 @@ class Agent(pl.LightningModule):
         return described
 
     def check_saved(self) -> None:
-        """Raise ValueError unless the agent could be saved, before it is trained."""
+        """Raise ValueError, before training, unless the agent can be saved."""
         self.check_plain()
 
     def save(self, directory: str | Path) -> None:
-        """Write the trained agent, as agent.safetensors in a folder that is made; `load_agent` reads it.
+        """Write the trained agent to agent.safetensors in `directory`, created if needed; `load_agent` reads it.
 
         Raises:
-            ValueError: it was built by an argument that is no plain data.
+            ValueError: a constructor argument cannot be stored as plain data.
         """
         described = self.check_plain()
         cls = type(self)
@@ -232,7 +233,7 @@ class Agent(pl.LightningModule):
 @torch.inference_mode(False)
 @torch.no_grad()
 def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> dict[str, Tensor]:
-    """The scores of an evaluation, but for means over training since the last one where there was none."""
+    """The scores of an evaluation, without means over training since the last one if there was no training."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The ``compute`` method of metric", category=UserWarning)
         scores = evaluation(agent)
@@ -240,7 +241,7 @@ def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> di
 
 
 def check_overrides(cls: type) -> None:
-    """Raise ValueError if a custom class defines what its family calls by another name, and so would never call."""
+    """Raise ValueError if a custom class defines a method that its family never calls, as it has another name there."""
     own = {name for base in takewhile(lambda base: not is_ours(base), cls.__mro__) for name in vars(base)}
     ours = next(base for base in cls.__mro__ if is_ours(base))
     for name, called in _SIBLINGS.items():
@@ -249,18 +250,18 @@ def check_overrides(cls: type) -> None:
 
 
 def _tells(value: object) -> bool:
-    """Whether the text of a value tells it from others, in another process too."""
+    """Whether the text of a value identifies it, also in another process."""
     return is_dataclass(value) or isinstance(value, tuple)
 
 
 def made(directory: str | Path) -> Path:
-    """The folder, which is made if need be."""
+    """Create the folder if needed, and return it."""
     Path(directory).mkdir(parents=True, exist_ok=True)
     return Path(directory)
 
 
 def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """A constructor's arguments by name; none if they do not fit it, which it will say itself."""
+    """A constructor's arguments by name; empty if they do not fit, in which case the constructor itself raises."""
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         bound = signature.bind(None, *arguments, **named).arguments
@@ -281,10 +282,15 @@ def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> di
 def arguments_of(
     described: Mapping[str, Any], changes: Mapping[str, Any], custom: Callable[[str], type]
 ) -> dict[str, Any]:
-    """The arguments that `Agent.described` told, with the changes; `custom` gives custom classes by name.
+    """Restore the arguments saved by `Agent.described`.
+
+    Args:
+        described: the saved arguments.
+        changes: arguments that replace saved ones.
+        custom: returns the custom class of a name.
 
     Raises:
-        ValueError: one was no plain data, and is not among the changes; or `custom` raises it.
+        ValueError: an argument was not plain data and is not among `changes`, or `custom` raises ValueError.
     """
     plain = dict(described)
     for name, text in plain.pop("not_plain", {}).items():
@@ -294,10 +300,10 @@ def arguments_of(
 
 
 def checked_values(values: Any, shape: list[int]) -> Tensor:
-    """What a network gave, if it has this shape.
+    """Return the outputs of a network if they have the right shape.
 
     Raises:
-        ValueError: it has not.
+        ValueError: they have another shape.
     """
     if not isinstance(values, Tensor) or list(values.shape) != shape:
         got = str(list(values.shape)) if isinstance(values, Tensor) else type(values).__name__

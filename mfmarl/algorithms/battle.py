@@ -1,15 +1,15 @@
-"""The four methods of Battle: IL, MF-Q, AC and MF-AC on a convolutional network that the whole army shares (C.3).
+"""The four methods of Battle: IL, MF-Q, AC and MF-AC, with a convolutional network shared by the whole army (C.3).
 
-A method plays army 0 and learns from its replayed transitions (o, a, r, o'); army 1 is played by a copy of it that
-follows when it wins. A mean field method differs from its baseline by one input, the mean action: the frequencies
-of the 21 actions that its own army's living agents took at the previous step, the agent's own included (Eq. 11 is over
-the neighbours; with 64 agents in one army and no neighbourhood in the paper's Battle the released code does the same).
+A method plays army 0 and learns from its replayed transitions (o, a, r, o'). Army 1 is played by a copy, which is moved
+towards the learner when the learner wins. A mean field method differs from its baseline by one input, the mean action:
+the frequencies of the 21 actions that the living agents of its own army, itself included, took at the previous step.
+(Eq. 11 is over neighbours, but the paper's Battle has none; the released code also uses the whole army.)
 
     IL, MF-Q    `(y - Q(o, a, abar))^2`,  `y = r + gamma v(o')`, v of Eq. 10 (max at T = 0)
     AC, MF-AC   `0.1 (y - Q(o, a, abar))^2 - sum_a pi(a | o') Q_target(o', a, abar') - 0.08 H(pi(. | o'))`,
-                v(o') of Eq. 10 under the target actor: Algorithm 2, whose actor gradient is taken at o' with Q_target;
-                in expectation over the actor's action, where it prints one drawn from the target actor; where o' ends
-                an agent's experience the last two terms are left out
+                v(o') of Eq. 10 under the target actor. This is Algorithm 2, whose actor gradient is taken at o' with
+                Q_target, but in expectation over the actor's action instead of for one drawn from the target actor.
+                The last two terms are left out if the transition is terminal.
 """
 
 from collections.abc import Sequence
@@ -45,10 +45,10 @@ class BattleAgent(Agent):
     Args:
         environment: the game.
         seeds: one seed; `agent_of_seeds` stacks several.
-        learning_rate: Adam's. 1e-4: appendix C.3.
+        learning_rate: Adam's learning rate. 1e-4: appendix C.3.
         discount: gamma, in [0, 1). 0.95: appendix C.3.
-        opponent_rate: the share of the learner that the opponent's copy takes over at a time. 0.99: released code.
-        neighbourhood: that it learns and fights under, the same as that of its data module. Army(): released code.
+        opponent_rate: weight of the learner in an update of the opponent's copy, in (0, 1]. 0.99: released code.
+        neighbourhood: definition of the mean action, equal to that of the data module. Army(): released code.
 
     Raises:
         ValueError: an argument out of its range, or several seeds.
@@ -61,7 +61,7 @@ class BattleAgent(Agent):
     always_saved = True
     shared_with_data = (*Agent.shared_with_data, "neighbourhood")
     environment: Battle
-    network: nn.Module  #: acts: a Q-network or an actor, called with view, feature and mean action.
+    network: nn.Module  #: Q-network or actor, called with view, feature and mean action.
     opponent: nn.Module
 
     def __init__(
@@ -89,72 +89,72 @@ class BattleAgent(Agent):
 
     @classmethod
     def can_be_stacked(cls) -> bool:
-        """Whether several seeds can be trained as one: methods of this package that learn from replay."""
+        """Whether several seeds can be stacked: only for methods of this package that learn from replay."""
         return False
 
     @classmethod
     def files_of(cls, seeds: Sequence[int]) -> tuple[str, ...]:
-        """One a seed, in the order of seeds: of a stack each in a folder of its own."""
+        """Paths of the files, one per seed, in the order of seeds; those of a stack are in separate folders."""
         return (cls.file,) if len(seeds) == 1 else tuple(f"seed-{seed}/{cls.file}" for seed in seeds)
 
     def make_network(self) -> nn.Module:
-        """A network with the inputs of the method. It is called with view, feature and mean action, see `act`.
+        """Create a network with the inputs of the method. It is called with view, feature and mean action, see `act`.
 
-        Plain torch layers made here start from this run's generator.
+        Plain torch layers created here start from this run's generator.
         """
         return BattleNetwork(self.uses_mean_action, self.start_generator)
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions in training of army 0, the learner, or 1, its copy: here as `acting` says.
+        """Choose the actions of an army in training, by default according to `acting`.
 
         Args:
-            army: 0 or 1.
-            view: `[agents, 13, 13, 7]` of its living agents.
-            feature: `[agents, 34]`.
-            mean_action: `[agents, 21]`.
-            uniform: `[agents]` draws in [0, 1).
+            army: 0, the learner, or 1, its copy.
+            view: views of its living agents, `[agents, 13, 13, 7]`.
+            feature: features, `[agents, 34]`.
+            mean_action: mean actions, `[agents, 21]`.
+            uniform: uniform draws in [0, 1), `[agents]`.
             step: rounds of self-play so far.
 
         Returns:
-            `[agents]` int64.
+            Actions `[agents]` int64.
         """
         return self.choose(self.action_values(self.player(army), view, feature, mean_action), uniform, step)
 
     def choose(self, outputs: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions in training `[...]` int64 by the network's outputs `[..., 21]` and one draw `[...]` each."""
+        """Choose actions `[...]` int64 in training from outputs `[..., 21]` and uniform draws `[...]` in [0, 1)."""
         return self.acting.choose(outputs, uniform)
 
     def action_values(self, network: nn.Module, view: Tensor, feature: Tensor, mean_action: Tensor) -> Tensor:
-        """What a network gives, `[batch, 21]` float32: action values, or logits of an actor.
+        """Outputs of a network, `[batch, 21]` float32: action values, or logits of an actor.
 
         Raises:
-            ValueError: a custom network gives another shape.
+            ValueError: a custom network returns another shape.
         """
         return checked_values(network(view, feature, mean_action), [len(view), ACTIONS]).float()
 
     def player(self, army: int) -> nn.Module:
-        """The network that an army acts by."""
+        """The network that chooses an army's actions."""
         return self.opponent if army else self.network
 
     @property
     def acting(self) -> Acting:
-        """How the army acts when not greedily, in training and afterwards."""
+        """How the army acts when it does not act greedily, in training and afterwards."""
         raise NotImplementedError
 
     @property
     def acts_itself(self) -> bool:
-        """Whether a custom class overrides `act` or `player`: its armies then always act by it, greedily or not."""
+        """Whether a custom class overrides `act` or `player`; its armies then always act by `act`, greedily or not."""
         return self._overrides("act", "player")
 
     @property
     def chooses_itself(self) -> bool:
-        """Whether a custom class overrides `choose`: by it its armies then act when not greedily."""
+        """Whether a custom class overrides `choose`; its armies then use it when they do not act greedily."""
         return self._overrides("choose")
 
     @property
     def kept_whole(self) -> bool:
-        """Whether a file must hold the whole agent, for its class to let it act: not only one of our networks."""
+        """Whether a saved army needs the whole agent and its class to act, not only one of this package's networks."""
         ours = type(self.network) in NETWORKS.values() and type(self.acting) is Acting
         return self._overrides("act", "player", "choose", "action_values", "make_network") or not ours
 
@@ -162,7 +162,7 @@ class BattleAgent(Agent):
         return any(not is_ours(getattr(self, name)) for name in names)
 
     def check_saved(self) -> None:
-        """Raise ValueError unless the army could be stored and made again, before hours of training."""
+        """Raise ValueError, before hours of training, unless the army can be saved and loaded again."""
         if not self.kept_whole:
             try:
                 encode(self.neighbourhood)
@@ -179,13 +179,13 @@ class BattleAgent(Agent):
             raise ValueError(f"algorithm: an army of {type(self).__name__} cannot be stored: {told(error)}") from error
 
     def save(self, directory: str | Path) -> None:
-        """Write the trained army, as policy.safetensors; `Policy.load` reads it.
+        """Write the trained army to policy.safetensors; `Policy.load` reads it.
 
-        Of a class that overrides `act`, `player`, `choose`, `action_values` or `make_network` the file holds all
+        If the class overrides `act`, `player`, `choose`, `action_values` or `make_network`, the file holds all
         parameters and buffers, the constructor's arguments, and the name of the class, which must be given to load it.
 
         Raises:
-            ValueError: an argument that no file can hold, or such a class that no Trainer has trained.
+            ValueError: no file can hold an argument, or an agent of such a class was not trained by a Trainer.
         """
         about = {"algorithm": type(self).__name__, "agents": self.environment.agents, "seed": self.seeds[0]}
         if self.kept_whole:
@@ -203,7 +203,7 @@ class BattleAgent(Agent):
         policy.save(made(directory) / self.file)
 
     def playing(self) -> AbstractContextManager[None]:
-        """What a round is played in: nobody learns meanwhile."""
+        """Context in which a round is played, without learning."""
         if self._overrides("act", "player", "action_values"):
             return nullcontext()
         return weights_cast([self.network, self.opponent])
@@ -219,8 +219,8 @@ class ReplayingAgent(BattleAgent):
     Args:
         environment: the game.
         seeds: one seed.
-        target_rate: of the soft target update, in (0, 1]. 0.005: released code, C.3 gives none.
-        **general: see BattleAgent.
+        target_rate: rate of the soft target update, in (0, 1]. 0.005: released code, as C.3 gives none.
+        **general: arguments of BattleAgent.
 
     Raises:
         ValueError: an argument out of its range.
@@ -240,7 +240,7 @@ class ReplayingAgent(BattleAgent):
         return is_ours(cls)
 
     def loss(self, batch: BattleBatch) -> Tensor:
-        """What a gradient step lowers, a scalar."""
+        """Loss of a minibatch, a scalar."""
         raise NotImplementedError
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -248,28 +248,27 @@ class ReplayingAgent(BattleAgent):
         raise NotImplementedError
 
     def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
-        """One round of self-play, and a gradient step for each minibatch that it yields."""
+        """Play a round of self-play, and make a gradient step for each minibatch that it yields."""
         follow = follower(self.networks(), self.target_rate)
         optimizers = self.raw_optimizers()
         descend(experience(self), by_autograd(lambda batch: [self.loss(batch)], optimizers), optimizers, follow)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over all that is trained."""
+        """Adam over the parameters of all networks except targets."""
         return adam((p for network, _ in self.networks() for p in network.parameters()), self.learning_rate)
 
 
 class BattleIL(ReplayingAgent):
-    """Independent Q-learning with epsilon-greedy play, each agent for itself.
+    """Independent Q-learning with epsilon-greedy play, in which each agent learns for itself.
 
     Args:
         environment: the game.
         seeds: one seed.
-        exploration: epsilon over the rounds. From 1 to 0.05 over 2000 rounds: appendix C.3.
-        double_q: the network, in place of its target copy, picks the action of v(o'). False: our choice; the
-            released code does.
-        learns_terminal: True: the equations. False: samples with no next state are left out of the loss (released
-            code).
-        **general: see ReplayingAgent.
+        exploration: schedule of epsilon over rounds. From 1 to 0.05 over 2000 rounds: appendix C.3.
+        double_q: whether the network, instead of its target copy, selects the action in v(o'). False: our choice; True:
+            the released code.
+        learns_terminal: whether terminal samples enter the loss. True: the equations; False: the released code.
+        **general: arguments of ReplayingAgent.
     """
 
     called = "il"
@@ -292,11 +291,12 @@ class BattleIL(ReplayingAgent):
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Epsilon-greedy by the schedule; a class that overrides `acting` or `choose` acts by that from the start.
+        """Act epsilon-greedily by the schedule, unless a class overrides `acting` or `choose`, which are then used.
 
-        Exploring agents need no action values, and early in training nearly all explore: a CPU does not compute them.
+        Action values of exploring agents are not needed, and early in training nearly all explore, so that a CPU does
+        not compute them.
         """
-        # On a GPU it takes longer to find out who explores than to compute all values.
+        # On a GPU it takes longer to find out which agents explore than to compute all values.
         by_schedule = type(self).acting is BattleIL.acting and not self.chooses_itself
         if not by_schedule or view.device.type != "cpu":
             return super().act(army, view, feature, mean_action, uniform, step)
@@ -321,7 +321,7 @@ class BattleIL(ReplayingAgent):
         with torch.no_grad():
             after = (batch.next_view, batch.next_feature, batch.next_mean_action)
             next_values = self.action_values(self.target, *after)
-            if self.double_q:  # the network chooses, the target network values
+            if self.double_q:  # the network selects the action, the target network gives its value
                 value = chosen(next_values, self.action_values(self.network, *after).argmax(-1))
             else:
                 value = boltzmann_value(next_values, 0.0)
@@ -350,10 +350,10 @@ class BattleAC(ReplayingAgent):
     Args:
         environment: the game.
         seeds: one seed.
-        temperature: of the actor's softmax, positive. 0.1: appendix C.3.
-        entropy_weight: at least 0. 0.08: appendix C.3.
-        value_weight: of the critic's error in the one loss, positive. 0.1: appendix C.3.
-        **general: see ReplayingAgent.
+        temperature: temperature of the actor's softmax, positive. 0.1: appendix C.3.
+        entropy_weight: weight of the entropy in the loss, at least 0. 0.08: appendix C.3.
+        value_weight: weight of the critic's squared error in the loss, positive. 0.1: appendix C.3.
+        **general: arguments of ReplayingAgent.
 
     Raises:
         ValueError: an argument out of its range.
@@ -411,7 +411,7 @@ class BattleMFAC(BattleAC):
 
 
 def check_weights(entropy_weight: float, value_weight: float) -> None:
-    """Raise ValueError unless these arguments of an actor-critic are in their ranges."""
+    """Raise ValueError unless the weights in an actor-critic's loss are in their ranges."""
     if not value_weight > 0:
         raise ValueError(f"value_weight must be positive, got {value_weight}")
     if not entropy_weight >= 0:

@@ -1,11 +1,11 @@
 """The actor-critics of the released code: on-policy, for comparison with Algorithm 2 (`mfmarl.algorithms.battle`).
 
-After a round of self-play there is one gradient step, on all transitions of the round at once:
+Each round of self-play is followed by one gradient step on all transitions of the round at once:
 
     `-(G - V) log(pi(a) + 1e-6) + 0.1 (G - V)^2 - 0.08 H(pi)`,  `G_t = r_t + gamma G_{t+1}`
 
-where no gradient flows through V in the first term, and past an agent's last transition, its death or the time-out,
-G is V of what it saw last.
+No gradient flows through V in the first term. After an agent's last transition, which ends in its death or the end of
+the round, G is the V of its last observation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from mfmarl.mean_field import chosen
 from mfmarl.networks.battle_released import ActorCriticPerceptron
 from mfmarl.policies import Acting
 
-AT_ONCE = 2048  # transitions whose gradient is computed together: bounds memory, changes only the rounding
+AT_ONCE = 2048  # transitions whose gradients are computed together, to bound memory; affects only rounding
 SMALLEST = 1e-6  # added to probabilities under the logarithm: released code
 
 
@@ -33,9 +33,9 @@ class ReleasedAC(BattleAgent):
     Args:
         environment: the game.
         seeds: one seed.
-        entropy_weight: at least 0. 0.08: released code and appendix C.3.
-        value_weight: of the critic's error in the one loss, positive. 0.1: released code and appendix C.3.
-        **general: see BattleAgent.
+        entropy_weight: weight of the entropy in the loss, at least 0. 0.08: released code and appendix C.3.
+        value_weight: weight of the critic's squared error in the loss, positive. 0.1: released code and appendix C.3.
+        **general: arguments of BattleAgent.
 
     Raises:
         ValueError: an argument out of its range.
@@ -66,7 +66,7 @@ class ReleasedAC(BattleAgent):
         return Acting("temperature", 1.0)
 
     def loss(self, batch: BattleBatch, returns: Tensor) -> Tensor:
-        """What a gradient step lowers, a scalar, given `returns` `[B]`."""
+        """Loss of a batch, a scalar, given the `returns` G `[B]`."""
         logits, values = self.network.both(batch.view, batch.feature, batch.mean_action)
         policy, advantage = logits.float().softmax(-1), returns - values.float()
         log_policy = (policy + SMALLEST).log()
@@ -75,7 +75,7 @@ class ReleasedAC(BattleAgent):
         return (self.value_weight * advantage.square() - gain).mean()
 
     def training_step(self, experience: Callable[[BattlePolicy], Iterator[PlayedRound]], batch_idx: int) -> None:
-        """One round of self-play, and one gradient step on all of it."""
+        """Play a round of self-play, and make one gradient step on all of it."""
         (optimizer,) = self.raw_optimizers()
         for played in experience(self):
             last = played.transitions(played.last)
@@ -89,12 +89,12 @@ class ReleasedAC(BattleAgent):
             optimizer.step()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over actor and critic."""
+        """Adam over the parameters of actor and critic."""
         return adam(self.network.parameters(), self.learning_rate)
 
 
 class ReleasedMFAC(ReleasedAC):
-    """The released code's MF-AC: its critic also sees the mean action, its actor does not."""
+    """The released code's MF-AC, whose critic also sees the mean action, but whose actor does not."""
 
     called = "released-mf-ac"
     uses_mean_action = True

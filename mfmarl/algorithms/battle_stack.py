@@ -1,8 +1,8 @@
-"""Several seeds of a method of Battle, trained as one: networks are called for all at once, battles go in lock step.
+"""Several seeds of a method of Battle trained as one, with stacked networks and battles in lock step.
 
-Each seed is an agent of its own, whose loss is the equation in `mfmarl.algorithms.battle`. For a gradient step their
-parameters are stacked, `[seeds, ...]`, and torch.func.vmap takes that loss over them, so that a GPU launches about as
-many kernels for all as for one. A seed learns what it learns alone, to rounding.
+Each seed has its own agent, whose loss is the equation in `mfmarl.algorithms.battle`. For a gradient step their
+parameters are stacked, `[seeds, ...]`, and torch.func.vmap maps the loss over them, so that a GPU launches about as
+many kernels for all seeds as for one. A seed learns the same as alone, up to rounding.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,16 +26,16 @@ Runs = Callable[["BattleStack"], Sequence[Iterator[BattleBatch]]]
 
 
 class BattleStack(Agent):
-    """Agents of one method and of several seeds. `agent_of_seeds` makes it.
+    """Agents of one method and several seeds, created by `agent_of_seeds`.
 
     Args:
         algorithm: a method of this package that learns from replay.
         environment: the game.
-        seeds: of the agents.
-        **arguments: of the method.
+        seeds: seeds, one per agent.
+        **arguments: further arguments of the method.
 
     Raises:
-        ValueError: another method, or what the method raises.
+        ValueError: the method cannot be stacked, or refuses its arguments.
     """
 
     kind = "battle"
@@ -54,27 +54,27 @@ class BattleStack(Agent):
         self.members = nn.ModuleList(algorithm(environment, (seed,), **arguments) for seed in self.seeds)
         first = self.agents[0]
         self.uses_mean_action, self.neighbourhood = first.uses_mean_action, first.neighbourhood
-        self._players: dict[int, dict[str, Tensor]] = {}  # of each army, while a round is played
+        self._players: dict[int, dict[str, Tensor]] = {}  # parameters of each army while a round is played
 
     @property
     def agents(self) -> list[ReplayingAgent]:
-        """One a seed."""
+        """One agent per seed."""
         return cast(list[ReplayingAgent], list(self.members))
 
     @torch.no_grad()
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions in training of one army of each seed, see `BattleAgent.act`.
+        """Choose the actions in training of one army of each seed, see `BattleAgent.act`.
 
         Args:
             army: 0 or 1.
-            view: `[seeds, agents, 13, 13, 7]` of all its agents, the dead too.
-            feature: `[seeds, agents, 34]`.
-            mean_action: `[seeds, agents, 21]`.
-            uniform: `[seeds, agents]` draws in [0, 1).
+            view: views of all its agents, including the dead, `[seeds, agents, 13, 13, 7]`.
+            feature: features, `[seeds, agents, 34]`.
+            mean_action: mean actions, `[seeds, agents, 21]`.
+            uniform: uniform draws in [0, 1), `[seeds, agents]`.
             step: rounds of self-play so far.
 
         Returns:
-            `[seeds, agents]` int64.
+            Actions `[seeds, agents]` int64.
         """
         players = [agent.player(army) for agent in self.agents]
         if army not in self._players:
@@ -85,7 +85,7 @@ class BattleStack(Agent):
         return self.agents[0].choose(outputs.float(), uniform, step)
 
     def training_step(self, experience: Runs, batch_idx: int) -> None:
-        """One round of self-play of each seed, and the gradient steps that are due to it."""
+        """Play a round of self-play of each seed, and make its due gradient steps."""
         self._players = {}
         runs = experience(self)
         self._players = {}
@@ -95,7 +95,7 @@ class BattleStack(Agent):
             learn(batches)
 
     def configure_optimizers(self) -> Optimizer:
-        """The method's, over the parameters of all seeds; each keeps its own state."""
+        """The method's optimizer over the parameters of all seeds; each parameter keeps its own state."""
         optimizers = [agent.configure_optimizers() for agent in self.agents]
         for other in optimizers[1:]:
             for group, more in zip(optimizers[0].param_groups, other.param_groups, strict=True):
@@ -103,22 +103,22 @@ class BattleStack(Agent):
         return optimizers[0]
 
     def check_saved(self) -> None:
-        """As of each agent."""
+        """Raise ValueError, before training, unless every agent can be saved."""
         for agent in self.agents:
             agent.check_saved()
 
     def save(self, directory: str | Path) -> None:
-        """Write each seed's trained army, as seed-<seed>/policy.safetensors."""
+        """Write each seed's trained army to seed-<seed>/policy.safetensors."""
         for agent, file in zip(self.agents, BattleAgent.files_of(self.seeds), strict=True):
             agent.save((Path(directory) / file).parent)
 
 
 class _Learning:
-    """Gradient steps of all seeds at once.
+    """Makes gradient steps of all seeds at once.
 
     Args:
-        agents: one a seed.
-        optimizer: over what all of them train.
+        agents: agents, one per seed.
+        optimizer: optimizer over the parameters of all agents.
     """
 
     def __init__(self, agents: Sequence[ReplayingAgent], optimizer: Optimizer) -> None:
@@ -134,8 +134,8 @@ class _Learning:
         self.all_follow = follower([pair for agent in agents for pair in agent.networks()], agents[0].target_rate)
 
     def __call__(self, batches: Sequence[BattleBatch | None]) -> None:
-        """A step of those seeds that have a minibatch."""
-        filler = next(batch for batch in batches if batch is not None)  # of the others, whose loss is not asked for
+        """Make a gradient step for each seed that has a minibatch."""
+        filler = next(batch for batch in batches if batch is not None)  # for the others, whose loss is not used
         fields = zip(*(filler if batch is None else batch for batch in batches), strict=True)
         batch = BattleBatch(*(torch.stack(values) for values in fields))
         stacked = {f"agent.{name}": values for name, values in _stacked(self.parameters).items()}
@@ -144,10 +144,10 @@ class _Learning:
         check_losses([losses], 1, [len(self.agents)])
         gradients = torch.autograd.grad(losses.sum(), list(trained.values()))
         for name, gradient in zip(trained, gradients, strict=True):
-            of_each = gradient.contiguous()  # so that no seed's part has to be copied
+            of_each = gradient.contiguous()  # so that the parts of seeds need no copies
             for own, part, its in zip(self.parameters, of_each, batches, strict=True):
                 parameter = own[name.removeprefix("agent.")]
-                # Who has no gradient is left alone.
+                # The optimizer skips parameters without a gradient.
                 parameter.grad = None if its is None else laid_out_as(parameter, part)
         self.optimizer.step()
         if all(its is not None for its in batches):
@@ -159,7 +159,7 @@ class _Learning:
 
 
 class _Loss(nn.Module):
-    """An agent's loss as a module, whose parameters torch.func can replace."""
+    """An agent's loss as a module, so that torch.func can replace its parameters."""
 
     def __init__(self, agent: ReplayingAgent) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The loop of gradient steps: losses to gradients to optimizers, after which target networks follow."""
+"""The loop of gradient steps, from losses to gradients, optimizers and target networks."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -19,14 +19,15 @@ def descend(
     optimizers: Sequence[Optimizer],
     follow: Callable[[], None],
 ) -> None:
-    """A gradient step for each minibatch, after which target networks follow.
+    """Make a gradient step for each minibatch, and then update the target networks.
 
     Args:
-        batches: the minibatches; each is asked for after the step on the one before.
-        gradients: of a minibatch, for each optimizer those of its `trained` parameters, see `by_autograd`. All are
-            found before the first step: an actor's loss may depend on the critic as it was.
-        optimizers: in the order of the gradients.
-        follow: moves the target networks.
+        batches: minibatches; each is requested after the step on the previous one.
+        gradients: function from a minibatch to gradients, for each optimizer those of its `trained` parameters, see
+            `by_autograd`. All are computed before the first optimizer steps, since an actor's loss may depend on the
+            critic before its step.
+        optimizers: optimizers in the order of the gradients.
+        follow: function that updates the target networks.
     """
     parameters = [trained(optimizer) for optimizer in optimizers]
     steps = [step_of(optimizer) for optimizer in optimizers]
@@ -44,18 +45,18 @@ def by_autograd(
     shape: Sequence[int] = (),
     check: Callable[[Sequence[Tensor]], None] = lambda losses: None,
 ) -> Callable[[BatchT], list[Sequence[Tensor | None]]]:
-    """The gradients of losses, for `descend`; None of parameters that they do not depend on.
+    """Gradients of losses for `descend`; None for parameters that a loss does not depend on.
 
     Args:
-        losses: of a minibatch, one an optimizer, a scalar or `[seeds]`: stacked runs share no parameter, so that the
-            gradient of the sum is that of each run.
-        optimizers: in the order of the losses.
-        shape: that each loss must have: `[seeds]`, or none for a scalar.
-        check: looks at the losses of the first minibatch too.
+        losses: function from a minibatch to one loss per optimizer, a scalar or `[seeds]`. Stacked runs share no
+            parameters, so that the gradient of the sum is that of each run.
+        optimizers: optimizers in the order of the losses.
+        shape: required shape of each loss: `[seeds]`, or empty for a scalar.
+        check: additional check of the losses of the first minibatch.
 
     Returns:
-        A function of the minibatch, which raises ValueError if the first one's losses are not one an optimizer of this
-        shape.
+        A function from a minibatch to its gradients. At the first minibatch it raises ValueError unless there is one
+        loss of this shape per optimizer.
     """
     parameters = [trained(optimizer) for optimizer in optimizers]
     checked = False
@@ -75,7 +76,7 @@ def by_autograd(
 
 
 def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
-    """Raise ValueError unless `losses` is a list of one tensor of this shape an optimizer, each with a gradient."""
+    """Raise ValueError unless `losses` is a list with one differentiable tensor of this shape per optimizer."""
     allowed = f"a list of {optimizers}, one tensor {list(shape)} an optimizer"
     if not isinstance(losses, list | tuple):
         got = f"a tensor {list(losses.shape)}" if isinstance(losses, Tensor) else type(losses).__name__
@@ -92,11 +93,11 @@ def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
 
 
 def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> None:
-    """Raise ValueError if the losses `[seeds]` of two seeds depend on the same numbers.
+    """Raise ValueError if the losses of two seeds depend on the same numbers.
 
     Args:
-        losses: of two seeds or more, of which the first two are looked at.
-        parameters: all that are trained, by name. A seed's own is a whole one, or its part of `[seeds, ...]`.
+        losses: losses `[seeds]` of at least two seeds, of which the first two are compared.
+        parameters: all trained parameters by name. A seed owns whole parameters, or its part of a `[seeds, ...]`.
     """
     seeds, values = len(losses[0]), list(parameters.values())
     for loss in losses:
@@ -112,18 +113,18 @@ def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]
 
 
 def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the parameter's order of memory, along which Adam's fused kernel goes through both."""
+    """The gradient in the memory layout of the parameter, which Adam's fused kernel assumes."""
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
 
 
 def follower(networks: Iterable[tuple[nn.Module, nn.Module]], rate: float) -> Callable[[], None]:
-    """What moves target copies towards their networks: `target <- rate source + (1 - rate) target`.
+    """Return a function that moves targets towards their networks: `target <- rate source + (1 - rate) target`.
 
     Args:
         networks: pairs of a network and its target.
-        rate: in (0, 1].
+        rate: rate of the update, in (0, 1].
     """
     targets: list[Tensor] = []
     sources: list[Tensor] = []

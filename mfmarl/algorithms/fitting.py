@@ -1,8 +1,9 @@
-"""What Lightning does by itself only under automatic optimization, done for our agents under any Trainer.
+"""Services that Lightning offers only under automatic optimization, provided for our agents under any Trainer.
 
-Before a fit it is checked that agent, data module and Trainer go together. During it `global_step` counts gradient
-steps, and learning rate schedulers step as Lightning documents for automatic optimization: `interval` `step` after
-every `frequency` gradient steps, `epoch` at the epoch's last round, `ReduceLROnPlateau` after its evaluation.
+Before a fit, agent, data module and Trainer are checked for compatibility. During a fit, `global_step` counts gradient
+steps, and learning rate schedulers step as Lightning documents for automatic optimization: with `interval` `step` after
+every `frequency` gradient steps, with `epoch` after the epoch's last round, and `ReduceLROnPlateau` after the
+evaluation.
 """
 
 import inspect
@@ -24,7 +25,7 @@ from mfmarl.values import not_finite
 
 
 class Fitting(pl.Callback):
-    """Comes with every agent, see `Agent.configure_callbacks`; Lightning lets it act before any ModelCheckpoint."""
+    """Callback of every agent, see `Agent.configure_callbacks`. Lightning calls it before any ModelCheckpoint."""
 
     def __init__(self) -> None:
         self.schedulers: list[LRSchedulerConfig] = []
@@ -32,23 +33,23 @@ class Fitting(pl.Callback):
         self.steps_before = 0  # `global_step` before this round
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Check what is put together, and have schedulers understood as under automatic optimization."""
+        """Check agent and data module, and let schedulers be configured as under automatic optimization."""
         check_together(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
         if stage == "fit":
             check_start(pl_module)
             if pl_module.always_saved:
                 pl_module.check_saved()  # type: ignore[operator]
             if not trainer.datamodule.steps_played:  # type: ignore[attr-defined]
-                limit_epochs(trainer)  # before optimizers and schedulers are made: they may ask how long training is
-            # Lightning drops `monitor` under manual optimization, and asks the module for its optimizers just once.
+                limit_epochs(trainer)  # before schedulers are created, which may depend on the length of training
+            # Lightning drops `monitor` under manual optimization, and calls `configure_optimizers` only once.
             pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]
 
     def configured(self, configure: Callable[[], Any]) -> Any:
-        """What `configure_optimizers` returns, with its schedulers as Lightning takes them here; kept as it meant them.
+        """Call `configure_optimizers`, record its schedulers, and return it all as manual optimization requires.
 
         Raises:
-            ValueError: no optimizer, one that needs a closure, or a scheduler that monitors a score, but would step
-                after each gradient step.
+            ValueError: there is no optimizer, one needs a closure, or a scheduler that monitors a score would step
+                after gradient steps.
         """
         returned = configure()
         check_optimizers(returned)
@@ -61,11 +62,11 @@ class Fitting(pl.Callback):
         return list(optimizers), [{name: getattr(config, name) for name in kept} for config in self.schedulers]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Limit the epochs to those that are left, now that a checkpoint, if there is one, says what was played."""
+        """Limit the epochs to those that are left, now that a checkpoint, if there is one, has been loaded."""
         limit_epochs(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Watch the optimizers, whoever calls `step`; say so if rounds are left out."""
+        """Hook into the optimizers, so that all calls of `step` count; warn if rounds are left out."""
         warn_of_rounds_left_out(trainer)
         for number, optimizer in enumerate(trainer.optimizers):
             own = [each for each in self.schedulers if each.scheduler.optimizer is optimizer]
@@ -82,20 +83,20 @@ class Fitting(pl.Callback):
         optimizer: Optimizer,
         *_: Any,
     ) -> None:
-        """After an optimizer's step: count it, once however many optimizers there are, then its schedulers step."""
+        """After an optimizer's step, count it if `counts` is set, and step the optimizer's schedulers."""
         total = progress.total
-        if counts and total.ready == total.completed:  # else a LightningOptimizer is at it, and counts itself
+        if counts and total.ready == total.completed:  # else a LightningOptimizer is stepping, and counts itself
             advance(progress, 1)
         for config in schedulers:
             if total.ready % config.frequency == 0:
                 module.lr_scheduler_step(config.scheduler, None)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Note where the round begins."""
+        """Record the gradient steps before the round."""
         self.steps_before = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """After a round what is learned is finite; after an epoch's last its schedulers step; checkpoints are saved.
+        """After a round, check that parameters are finite, step schedulers if the epoch ends, and save checkpoints.
 
         Raises:
             FloatingPointError: a parameter or table is NaN or infinite.
@@ -109,7 +110,7 @@ class Fitting(pl.Callback):
                 save_if_passed(trainer, checkpoint, self.steps_before)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """After the evaluation that ends an epoch the schedulers step that monitor a score.
+        """After the evaluation that ends an epoch, step the schedulers that monitor a score.
 
         Raises:
             ValueError: there is no such score.
@@ -125,7 +126,7 @@ class Fitting(pl.Callback):
                 raise ValueError(f"monitor of ReduceLROnPlateau must be one of {allowed}, got {config.monitor!r}")
 
     def of_epoch(self, trainer: pl.Trainer, *, monitoring: bool) -> list[LRSchedulerConfig]:
-        """The schedulers to step at the end of this epoch."""
+        """The schedulers to step at the end of this epoch, which do or do not monitor a score."""
         return [
             config
             for config in self.schedulers
@@ -135,19 +136,19 @@ class Fitting(pl.Callback):
         ]
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave the agent and its optimizers as they were."""
+        """Restore the agent and its optimizers."""
         vars(pl_module).pop("configure_optimizers", None)
         for handle in self.handles:
             handle.remove()
         self.handles, self.schedulers = [], []
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Likewise."""
+        """Restore the agent and its optimizers."""
         self.teardown(trainer, pl_module, "fit")
 
 
 def step_progress(trainer: pl.Trainer) -> Any:
-    """Where Lightning counts the steps under manual optimization: `global_step` reads it, checkpoints hold it."""
+    """Lightning's counter of steps under manual optimization, read by `global_step` and saved in checkpoints."""
     return trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
 
 
@@ -157,7 +158,7 @@ def count_steps(trainer: pl.Trainer, steps: int) -> None:
 
 
 def advance(progress: Any, steps: int) -> None:
-    """Count steps in what `step_progress` gives."""
+    """Advance the counter returned by `step_progress`."""
     for tracker in (progress.total, progress.current):
         tracker.ready += steps
         tracker.completed += steps
@@ -166,7 +167,8 @@ def advance(progress: Any, steps: int) -> None:
 def save_if_passed(trainer: pl.Trainer, checkpoint: ModelCheckpoint, before: int) -> None:
     """Save if `global_step` has reached or passed a multiple of `every_n_train_steps` since `before`.
 
-    ModelCheckpoint itself, which comes after this and saves nothing twice, asks for a multiple, which rounds miss.
+    ModelCheckpoint itself saves only at an exact multiple, which rounds skip. It runs after this, and does not save the
+    same step twice.
     """
     every = checkpoint._every_n_train_steps
     if every < 1 or trainer.global_step // every == before // every:
@@ -182,7 +184,7 @@ def save_if_passed(trainer: pl.Trainer, checkpoint: ModelCheckpoint, before: int
 
 
 def warn_of_rounds_left_out(trainer: pl.Trainer) -> None:
-    """Warn if `limit_train_batches` makes epochs shorter than the data module's: training then plays fewer steps."""
+    """Warn if `limit_train_batches` shortens the data module's epochs, so that training plays fewer steps."""
     data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
     rounds, played = len(data.rounds()), int(trainer.num_training_batches)
     if played < rounds and not trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -194,7 +196,7 @@ def warn_of_rounds_left_out(trainer: pl.Trainer) -> None:
 
 
 def check_optimizers(configured: Any) -> None:
-    """Raise ValueError unless there are optimizers, or a list of none, all of which step without a closure."""
+    """Raise ValueError unless `configured` gives optimizers, perhaps an empty list, that all step without a closure."""
     allowed = "an optimizer, or a list of them"
     if configured is None:
         raise ValueError(f"configure_optimizers must give {allowed}, got None")
@@ -207,7 +209,7 @@ def check_optimizers(configured: Any) -> None:
 
 
 def check_learned(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    """Raise FloatingPointError if training made a parameter or table NaN or infinite, as a loss that is one does."""
+    """Raise FloatingPointError if training made a parameter or table NaN or infinite, e.g. by such a loss."""
     if (name := not_finite(module)) is not None:
         played = trainer.datamodule.steps_played  # type: ignore[attr-defined]
         raise FloatingPointError(
@@ -225,7 +227,7 @@ def check_one_rank(trainer: pl.Trainer) -> None:
 
 
 def check_together(agent: Any, data: object) -> None:
-    """Raise ValueError unless the data module plays the agent's game with its seeds, and its neighbourhood is read."""
+    """Raise ValueError if the data module has a wrong type, game or seeds, or a neighbourhood the agent ignores."""
     if not isinstance(data, agent.data_module):
         got = type(data).__name__ if data is not None else "none"
         raise ValueError(
@@ -244,8 +246,8 @@ def check_together(agent: Any, data: object) -> None:
 
 
 def check_start(agent: Any) -> None:
-    """Raise ValueError if a custom agent, made again, starts elsewhere when torch's global generator does."""
-    if not agent.is_custom or torch.equal(agent.made_at, torch.default_generator.get_state()):  # nobody drew from it
+    """Raise ValueError if the initial weights of a custom agent depend on torch's global generator."""
+    if not agent.is_custom or torch.equal(agent.made_at, torch.default_generator.get_state()):  # nothing drew from it
         return
     starts = []
     for seed in (0, 1):
@@ -262,10 +264,10 @@ def check_start(agent: Any) -> None:
 
 
 def limit_epochs(trainer: pl.Trainer) -> None:
-    """Let a Trainer without a limit of epochs end with the data module's evaluations.
+    """Limit a Trainer without a limit on epochs to the data module's evaluations.
 
     Raises:
-        ValueError: its limit is beyond them.
+        ValueError: the Trainer's limit exceeds them, or no steps are left.
     """
     data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
     epochs_played = 0 if trainer.ckpt_path else -(-data.steps_played * data.evaluations // data.steps)

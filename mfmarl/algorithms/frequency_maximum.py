@@ -1,8 +1,8 @@
-"""The Frequency Maximum Q-value heuristic: FMQ, and its recursive form Rec-FMQ under it.
+"""The Frequency Maximum Q-value heuristic: FMQ, and its recursive form Rec-FMQ.
 
 FMQ: Kapetanakis & Kudenko, *Reinforcement Learning of Coordination in Cooperative Multi-agent Systems*, AAAI 2002.
 Rec-FMQ: Matignon, Laurent & Le Fort-Piat 2012 (see environments/matrix_game.py). Both are defined for games that end
-with each joint step, so they learn with discount 0.
+after each joint step, so they learn with discount 0.
 """
 
 from collections.abc import Sequence
@@ -16,32 +16,32 @@ from mfmarl.algorithms.q_learning import IL
 from mfmarl.environments import Environment
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 
-_LOWEST = -3.0e38  # stands in for -inf, whose product with frequency 0 is undefined
+_LOWEST = -3.0e38  # replaces -inf, whose product with frequency 0 is undefined
 
 
 class FMQ(IL):
     """IL that explores by `EV(a) = Q(a) + c * freq(a) * best(a)`.
 
-    best(a) is the largest reward that the agent ever received for a, freq(a) the share of its plays of a that
+    best(a) is the largest reward that the agent has received for a, and freq(a) is the fraction of its plays of a that
     received it. Temperatures and EV are in units of the unscaled reward.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
+        seeds: seeds whose runs are stacked.
         heuristic_weight: c, at least 0 and finite. 5: appendix C.1.
-        exploration: the schedule of the Boltzmann policy. max_temp 1000 and s 0.006: appendix C.1; min_temp 1: the
+        exploration: schedule of the Boltzmann policy. max_temp 1000 and s 0.006: appendix C.1; min_temp 1: the
             FMQ paper.
-        **like_il: see IL; `discount` is 0 and cannot be given.
+        **like_il: arguments of IL, except `discount`, which is 0.
 
     Raises:
         ValueError: a weight out of range, or a discount.
     """
 
     called = "fmq"
-    refuses: ClassVar = ("discount",)  #: of the arguments of IL.
-    best: Tensor  #: `[seeds, agents, D]` the largest reward of each action, -inf before its first play.
-    best_count: Tensor  #: `[seeds, agents, D]` how often it was received.
-    count: Tensor  #: `[seeds, agents, D]` how often the action was played.
+    refuses: ClassVar = ("discount",)  #: arguments of IL that are not allowed.
+    best: Tensor  #: `[seeds, agents, D]`, largest reward of each action, -inf before its first play.
+    best_count: Tensor  #: `[seeds, agents, D]`, how often this reward was received.
+    count: Tensor  #: `[seeds, agents, D]`, how often each action was played.
 
     def __init__(
         self,
@@ -77,26 +77,26 @@ class FMQ(IL):
 
 
 class RecFMQ(IL):
-    """IL that explores by `E(a) = (1 - F(a)) Q(a) + F(a) Qmax(a)`, F a running estimate of the frequency.
+    """IL that explores by `E(a) = (1 - F(a)) Q(a) + F(a) Qmax(a)`, with F a running estimate of the frequency.
 
-    On reward r after action a: r > Qmax(a) sets Qmax(a) to r and F(a) to 1; r = Qmax(a) moves F(a) towards 1 by
-    alpha_f, a smaller r towards 0. Qmax and E are in units of the unscaled reward.
+    After action a with reward r: if r > Qmax(a), Qmax(a) becomes r and F(a) becomes 1; if r = Qmax(a), F(a) moves
+    towards 1 at rate alpha_f; otherwise F(a) moves towards 0. Qmax and E are in units of the unscaled reward.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
+        seeds: seeds whose runs are stacked.
         frequency_rate: alpha_f, in (0, 1]. 0.01: appendix C.1.
-        exploration: as IL: epsilon-greedy, appendix C.1; from 0.1 to 0.01 at once: our choice.
-        **like_il: see IL; `discount` is 0 and cannot be given.
+        exploration: as in IL: epsilon-greedy, appendix C.1; from 0.1 to 0.01 at once: our choice.
+        **like_il: arguments of IL, except `discount`, which is 0.
 
     Raises:
         ValueError: a rate out of range, or a discount.
     """
 
     called = "rec-fmq"
-    refuses: ClassVar = ("discount",)  #: of the arguments of IL.
-    best: Tensor  #: `[seeds, agents, D]` Qmax, -inf before the action's first play.
-    frequency: Tensor  #: `[seeds, agents, D]` F.
+    refuses: ClassVar = ("discount",)  #: arguments of IL that are not allowed.
+    best: Tensor  #: `[seeds, agents, D]`, Qmax, -inf before the action's first play.
+    frequency: Tensor  #: `[seeds, agents, D]`, F.
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class RecFMQ(IL):
 
 
 def without_discount(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with discount 0.
+    """Add discount 0 to the arguments.
 
     Raises:
-        ValueError: one is among them: the heuristic values no next state.
+        ValueError: they already have a discount; the heuristic does not use values of next states.
     """
     if "discount" in arguments:
         raise ValueError(f"discount: got {arguments['discount']}, but FMQ and Rec-FMQ are defined with 0: leave it out")

@@ -1,13 +1,13 @@
-"""Methods for lattices: tabular mean field Q-learning (Eq. 32), and Metropolis sampling (Algorithm 3) beside it.
+"""Methods for lattices: tabular mean field Q-learning (Eq. 32), and Metropolis sampling (Algorithm 3) for comparison.
 
-MF-Q is stateless and has a table of its own for every spin, `Q^j(a^j, abar^j)`, where abar^j, the mean of four
-neighbours at the last time step, has five values:
+MF-Q is stateless and has a separate table `Q^j(a^j, abar^j)` for every spin, where abar^j, the mean of four neighbours
+at the last time step, takes five values:
 
 `Q^j(a^j, abar^j) <- Q^j(a^j, abar^j) + alpha [r^j - Q^j(a^j, abar^j)]`                                        (32)
 
-Spins are chosen by Eq. 12, `pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)`, with T falling to tau. With the reward of
-Eq. 33 paid against the neighbours that were seen, `Q(1) - Q(-1) = 2 h + lambda sum_k a^k` once it is learned, so
-that `pi(1) = 1 / (1 + exp(-(2 h + lambda sum_k a^k) / tau))`: the heat bath at the physical temperature 2 tau.
+Spins are chosen by Eq. 12, `pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)`, with T falling to tau. If the reward of
+Eq. 33 is paid against the neighbours that were seen, the learned Q has `Q(1) - Q(-1) = 2 h + lambda sum_k a^k`, so that
+`pi(1) = 1 / (1 + exp(-(2 h + lambda sum_k a^k) / tau))`, which is the heat bath at the physical temperature 2 tau.
 """
 
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ from mfmarl.environments.ising_arguments import temperature_tuple
 
 
 class LatticeAgent(Agent):
-    """Whatever sets the spins of lattices `[temperatures, seeds, L, L]`, and measures them.
+    """Base class of methods that set the spins of lattices `[temperatures, seeds, L, L]`, and measure them.
 
     A method defines `act` of SpinPolicy, and `learn` if it learns.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
-        temperatures: tau, one run of every seed at each, in the paper's convention.
+        seeds: seeds whose runs are stacked.
+        temperatures: temperatures tau in the paper's convention, with one run of every seed at each.
 
     Raises:
-        ValueError: a temperature that is not positive.
+        ValueError: a temperature is not positive.
     """
 
     kind = "lattice"
@@ -56,15 +56,15 @@ class LatticeAgent(Agent):
         raise NotImplementedError(f"{type(self).__name__} must define act")
 
     def learn(self, transition: Transition) -> None:
-        """Learn from what spins that acted together were paid."""
+        """Learn from a transition of spins that acted together."""
 
     def observe(self, *colours: Tensor) -> None:
-        """Measure the lattices: see SpinPolicy."""
+        """Measure the lattices, see SpinPolicy."""
         self.order_parameter.update(*colours)
         self.energy.update(*colours)
 
     def measured(self) -> dict[str, Tensor]:
-        """Means since they were last asked for: name to `[temperatures, seeds]` float64."""
+        """Means of the measurements since the last call: name to `[temperatures, seeds]` float64."""
         runs = (len(self.temperatures), len(self.seeds))
         means = self.order_parameter.compute().view(-1, *runs)
         scores = {
@@ -76,7 +76,7 @@ class LatticeAgent(Agent):
         return scores
 
     def training_step(self, sweeps: Sweeps, batch_idx: int) -> None:
-        """One round; each transition counts as a gradient step."""
+        """Play a round and learn from it; each transition counts as a gradient step."""
         learned = 0
         for transition in sweeps(self):
             self.learn(transition)
@@ -84,35 +84,35 @@ class LatticeAgent(Agent):
         self.count_steps(learned)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """None: a table needs no gradient."""
+        """No optimizers, since a table needs no gradient."""
         return []
 
     def by_temperature(self, values: Tensor, like: Tensor) -> Tensor:
-        """`values` `[temperatures, 1]` with as many dimensions as `like` `[temperatures, seeds, ...]`."""
+        """Reshape `values` `[temperatures, 1]` to as many dimensions as `like` `[temperatures, seeds, ...]`."""
         return values.view(-1, *[1] * (like.dim() - 1))
 
 
 class TabularIL(LatticeAgent):
     """Independent Q-learning with a table for every spin: Eq. 32 without the mean action, a control for MF-Q.
 
-    `Q^j(a^j) <- Q^j(a^j) + alpha [r^j - Q^j(a^j)]`: a spin learns what each action is paid on average, whatever its
-    neighbours do.
+    `Q^j(a^j) <- Q^j(a^j) + alpha [r^j - Q^j(a^j)]`: a spin learns the average reward of each action, regardless of what
+    its neighbours do.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
-        temperatures: tau.
+        seeds: seeds whose runs are stacked.
+        temperatures: temperatures tau.
         learning_rate: alpha, in (0, 1]. 0.1: our choice.
-        start_temperature: what the temperature T of exploration starts above tau, at least 0. 2: our choice.
-        decay: per sweep, positive: `T = tau + start_temperature exp(-decay t)`. 1e-3: our choice.
+        start_temperature: initial excess of the temperature T of exploration over tau, at least 0. 2: our choice.
+        decay: rate per sweep in `T = tau + start_temperature exp(-decay t)`, positive. 1e-3: our choice.
 
     Raises:
         ValueError: an argument out of its range.
     """
 
     called = "il"
-    mean_actions: int = 1  #: how many the table tells apart.
-    q_table: Tensor  #: `[temperatures, seeds, L, L, mean_actions, 2]`: of the actions -1 and 1.
+    mean_actions: int = 1  #: number of mean actions in the table.
+    q_table: Tensor  #: `[temperatures, seeds, L, L, mean_actions, 2]`; the last dimension is the actions -1 and 1.
 
     def __init__(
         self,
@@ -138,12 +138,12 @@ class TabularIL(LatticeAgent):
         self.q_error = QError(*runs)
 
     def row(self, site: Tensor, neighbours: Tensor) -> Tensor:
-        """Number of the row `Q(.)` of a site, of all rows of the table: int64."""
+        """Index of a site's row `Q(.)` among all rows of the table, int64."""
         return site
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Boltzmann exploration, Eq. 12."""
-        # As complex numbers both actions' values are one lookup, and index_select is three times as fast as take.
+        """Choose spins by Boltzmann exploration, Eq. 12."""
+        # As a complex number, both actions' values take one lookup, and index_select is three times as fast as take.
         both = torch.view_as_complex(self.q_table).view(-1).index_select(0, self.row(site, neighbours).view(-1))
         advantage = (both.imag - both.real).view(site.shape)
         temperature = self.tau + self.start_temperature * exp(-self.decay * step)
@@ -151,7 +151,7 @@ class TabularIL(LatticeAgent):
         return up.to(torch.int8).mul_(2).sub_(1)
 
     def learn(self, transition: Transition) -> None:
-        """Eq. 32."""
+        """Update the table by Eq. 32."""
         table, reward = self.q_table.view(-1), transition.reward.view(-1)
         row = self.row(transition.site, transition.neighbours)
         entry = torch.add(transition.action > 0, row, alpha=2).view(-1)
@@ -161,7 +161,7 @@ class TabularIL(LatticeAgent):
         table.scatter_(0, entry, value.add_(error, alpha=self.learning_rate))
 
     def measured(self) -> dict[str, Tensor]:
-        """As for all lattices, and `q_error`, the mean of `(r - Q)^2` before the update."""
+        """Means as in LatticeAgent, and `q_error`, the mean of `(r - Q)^2` before the update."""
         scores = super().measured()
         scores["q_error"] = self.q_error.compute().view(scores["energy"].shape)
         self.q_error.reset()
@@ -175,29 +175,29 @@ class TabularMFQ(TabularIL):
     """
 
     called = "mf-q"
-    mean_actions = 5  #: sums of the neighbours -4, -2, 0, 2, 4.
+    mean_actions = 5  #: for the sums -4, -2, 0, 2, 4 of the neighbours.
 
     def row(self, site: Tensor, neighbours: Tensor) -> Tensor:
-        """Number of the row `Q(., abar)` of a site, of all rows of the table: int64, new."""
+        """Index of a site's row `Q(., abar)` among all rows of the table, int64, in a new tensor."""
         return torch.add((neighbours + 4) >> 1, site, alpha=5)
 
 
 class Metropolis(LatticeAgent):
     """Algorithm 3: a flip is accepted with probability `min(1, exp(-(2 h + lambda sum_k a^k) a^j / tau))`.
 
-    It learns nothing. As printed the algorithm flips one site at a time (order `random-site`); the sites of one
-    colour may as well flip together (`checkerboard`), since none is another's neighbour: the equilibrium is the same.
+    It learns nothing. As printed, the algorithm flips one site at a time (order `random-site`). The sites of one colour
+    may also flip together (`checkerboard`), since none is another's neighbour; the equilibrium is the same.
     """
 
     called = "mcmc"
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Spins flipped or not."""
+        """Flip each spin or not."""
         if self.environment.field:
             aligned = spin * (2 * self.environment.field + self.environment.coupling * neighbours)
             flip = uniform < aligned.neg_().div_(self.by_temperature(self.tau, aligned)).exp_()
             return torch.where(flip, -spin, spin)
-        # Only flips against two or four of four neighbours can be refused: spin * neighbours is then 2 or 4.
+        # A flip can be refused only if spin * neighbours is 2 or 4, i.e. if most of the four neighbours are aligned.
         cost = self.environment.coupling / self.tau
         two, four = (self.by_temperature((-cost * count).exp(), uniform) for count in (2, 4))
         bearable = (uniform < two).view(torch.int8) + (uniform < four).view(torch.int8)

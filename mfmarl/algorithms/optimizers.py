@@ -1,4 +1,4 @@
-"""Optimizers: Adam with less to do around its kernel, and plain gradient descent."""
+"""Optimizers: Adam with less overhead around its kernel, and plain gradient descent."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str
     """Adam (appendix C.1) as one fused kernel, four times as fast as the default on a CPU.
 
     Args:
-        parameters: those without gradient are left out.
-        learning_rate: positive.
-        argument: what the agent's constructor calls the learning rate.
+        parameters: parameters to train; those that require no gradient are left out.
+        learning_rate: learning rate, positive.
+        argument: name of the learning rate in the agent's constructor, for error messages.
 
     Raises:
-        ValueError: a learning rate that is not positive.
+        ValueError: the learning rate is not positive.
     """
     return Adam(_trainable(parameters), positive(learning_rate, argument))
 
@@ -26,21 +26,22 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str
 def gradient_descent(
     parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate"
 ) -> Optimizer:
-    """Plain gradient descent, which on half the squared error of a table is Eq. 9 with alpha the learning rate.
+    """Plain gradient descent. On half the squared error of a table it is Eq. 9, with alpha the learning rate.
 
-    Arguments and errors as of `adam`.
+    Arguments and errors are those of `adam`.
     """
     return torch.optim.SGD(_trainable(parameters), lr=positive(learning_rate, argument))
 
 
 class Adam(torch.optim.Adam):
-    """torch's fused Adam, whose kernel is called without a search for what to call.
+    """torch's fused Adam, whose kernel is called directly, without torch's dispatching code.
 
-    For the small networks of the stateless games the search takes longer than the kernel. Numbers and state are those
-    of `torch.optim.Adam(..., fused=True)`, bit for bit.
+    For the small networks of the stateless games that code takes longer than the kernel. Numbers and state are bitwise
+    those of `torch.optim.Adam(..., fused=True)`.
 
     Args:
-        parameters: to be trained, or groups of them as dictionaries, with lr, betas, eps and weight_decay of their own.
+        parameters: parameters to train, or dictionaries of parameter groups, which may set lr, betas, eps and
+            weight_decay.
         lr: the learning rate.
     """
 
@@ -49,7 +50,7 @@ class Adam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One gradient step of all parameters that have a gradient; returns the closure's loss."""
+        """Make a gradient step of all parameters that have a gradient, and return the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -58,7 +59,7 @@ class Adam(torch.optim.Adam):
         return loss
 
     def quick_step(self) -> None:
-        """`step()`, hooks and all, without the label for torch's profiler that torch puts around it at a cost."""
+        """Do the same as `step()`, including hooks, without the cost of torch's profiler label around it."""
         if self._optimizer_step_pre_hooks or _global_optimizer_pre_hooks or _global_optimizer_post_hooks:
             self.step()
             return
@@ -76,7 +77,7 @@ class Adam(torch.optim.Adam):
                 self._step(group, alike)
 
     def _step(self, group: Mapping[str, Any], parameters: list[Tensor]) -> None:
-        """One gradient step of parameters of one device and type."""
+        """Make a gradient step of parameters with the same device and dtype."""
         states = [self.state[each] for each in parameters]
         for parameter, state in zip(parameters, states, strict=True):
             if not state:
@@ -102,16 +103,16 @@ class Adam(torch.optim.Adam):
 
 
 def step_of(optimizer: Optimizer) -> Callable[[], object]:
-    """What makes an optimizer's step: `quick_step` where it is an Adam as written, else `step`."""
-    if type(optimizer) is Adam and "step" not in vars(optimizer):  # a scheduler of learning rates puts its own there
+    """The function that makes an optimizer's step: `quick_step` for an unmodified Adam, else `step`."""
+    if type(optimizer) is Adam and "step" not in vars(optimizer):  # a learning rate scheduler replaces `step`
         return optimizer.quick_step
     return optimizer.step
 
 
 def counted(states: Sequence[dict[str, Any]]) -> list[Tensor]:
-    """The step counters of these states, each one further.
+    """Increment the step counters of these states, and return them.
 
-    They are parts of one tensor, so that they take one addition; what was loaded from a checkpoint is brought together.
+    They are parts of one tensor, so that one addition suffices; separate ones, as from a checkpoint, are merged first.
     """
     whole = states[0]["step"]._base if states else None
     if whole is None or whole.shape != (len(states),) or any(state["step"]._base is not whole for state in states):
@@ -132,10 +133,10 @@ def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 
 def positive(value: float, argument: str = "learning_rate") -> float:
-    """The value of an argument, as which an agent's constructor knows it.
+    """Return `value` if it is positive.
 
     Raises:
-        ValueError: it is not positive.
+        ValueError: it is not positive; the message names `argument`.
     """
     if not value > 0:
         raise ValueError(f"{argument} must be positive, got {value}")

@@ -1,7 +1,7 @@
-"""Independent Q-learning (IL), and mean field Q-learning (MF-Q) of Yang et al. 2018, Algorithm 1, under it.
+"""Independent Q-learning (IL), and mean field Q-learning (MF-Q), Algorithm 1 of Yang et al. 2018.
 
-Both minimise `(1/K) sum (y - Q(a^j, abar^j))^2` with `y = r^j + gamma v(s')`, where v is the value of Eq. 10
-under the policy of Eq. 12; IL is the same without abar^j.
+MF-Q minimises `(1/K) sum (y - Q(a^j, abar^j))^2` with `y = r^j + gamma v(s')`, where v is the value of Eq. 10 under the
+policy of Eq. 12. IL is the same without abar^j.
 """
 
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ from mfmarl.networks.stacked import AgentNetwork, Embedding
 
 
 class IL(StatelessAgent):
-    """Independent Q-learning: one Q-network that all agents share, told the agent's id, blind to the others.
+    """Independent Q-learning: all agents share one Q-network, which sees the agent's id but not the other agents.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
-        learning_rate: Adam's, or alpha of Eq. 9 for a table. 1e-5: appendix C.1.
+        seeds: seeds whose runs are stacked.
+        learning_rate: Adam's learning rate, or alpha of Eq. 9 for a table. 1e-5: appendix C.1.
         hidden: widths of the hidden layers; two of them make the three-layer MLP of appendix C.1, 32: our choice.
             None: a table, learned by Eq. 9.
         embedding: how the id enters, see AgentNetwork. `one-hot`: our choice.
-        start_bias: added to the value of action 0 at the start. 0: our choice.
-        exploration: how to explore, and with it the temperature T of Eq. 12 that acts and values. Epsilon-greedy:
-            appendix C.1; from 0.1 to 0.01 at once: our choice.
-        **general: see StatelessAgent.
+        start_bias: initial bias of the value of action 0. 0: our choice.
+        exploration: exploration strategy, which also sets the temperature T of Eq. 12 for acting and for v.
+            Epsilon-greedy: appendix C.1; from 0.1 to 0.01 at once: our choice.
+        **general: arguments of StatelessAgent.
     """
 
     called = "il"
@@ -60,9 +60,9 @@ class IL(StatelessAgent):
         self.is_table = hidden is None
 
     def make_network(self, hidden: Sequence[int] | None, embedding: Embedding, start_bias: float) -> nn.Module:
-        """The Q-network of all seeds, and through `uses_mean_action` whether it sees the mean action.
+        """Create the Q-network of all seeds, with the mean action as an input if `uses_mean_action` is set.
 
-        A custom one of plain torch layers is made by Copies, see there.
+        To use plain torch layers in a subclass, return a Copies.
         """
         return AgentNetwork(
             self.environment.agents,
@@ -84,19 +84,19 @@ class IL(StatelessAgent):
         return self.preferences(mean_action).argmax(-1)
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
-        """What exploration chooses by, `[seeds, agents, D]`: the action values."""
+        """Values `[seeds, agents, D]` by which exploration chooses: by default the action values."""
         return self.action_values(self.network, None, mean_action)
 
     def losses(self, batch: Batch) -> list[Tensor]:
         values = self.action_values(self.network, batch.agent, batch.mean_action)
         td_error = self.td_target(batch) - chosen(values, batch.action)
-        # Of a table, the gradient of half the squared error is the TD error itself: gradient descent is Eq. 9.
+        # For a table, the gradient of half the squared error is minus the TD error, so gradient descent is Eq. 9.
         return [td_error.square().sum(-1) / 2 if self.is_table else td_error.square().mean(-1)]
 
     @torch.no_grad()
     def td_target(self, batch: Batch) -> Tensor:
         """`y = r^j + gamma v(s')`, `[seeds, batch]`."""
-        # The game has no state: what follows the transition is valued where it began, by the target network.
+        # The game has no state, so the target network's next values are those where the transition began.
         next_values = self.action_values(self.target, batch.agent, batch.mean_action)
         # v(s') of Eq. 10 under the policy of Eq. 12; with epsilon-greedy play T = 0 and this is the maximum.
         value = boltzmann_value(next_values, self.exploration.temperature(self.step))
@@ -130,16 +130,16 @@ class MFQ(IL):
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked.
-        fixed_point: how the mean action that the agents act under is found. Eqs. 11 and 12 define each other:
-            `one-shot` takes Eq. 11 from the actions of the last joint step, as Algorithm 1 does; `iterated`
-            goes on from there to the mean of the policies that answer it, until they agree.
+        seeds: seeds whose runs are stacked.
+        fixed_point: how to find the mean action that the agents see, as Eqs. 11 and 12 depend on each other. `one-shot`
+            applies Eq. 11 to the actions of the last joint step, as in Algorithm 1. `iterated` starts there, and
+            repeatedly replaces the mean action by the mean of the policies that respond to it.
         damping: weight of the new mean action in an iteration, in (0, 1]. 0.5: our choice.
-        iterations: of `iterated`, at least 1. 10: our choice.
-        **like_il: see IL.
+        iterations: number of iterations of `iterated`, at least 1. 10: our choice.
+        **like_il: arguments of IL.
 
     Raises:
-        ValueError: an unknown fixed point, or a damping or iterations out of range.
+        ValueError: the fixed point is unknown, or the damping or number of iterations is out of range.
     """
 
     called = "mf-q"
@@ -166,10 +166,10 @@ class MFQ(IL):
         self.damping = damping
 
     def setup(self, stage: str) -> None:
-        """Refuse to iterate over other neighbours than those that `mean_policy` has.
+        """Check that an iterated fixed point is used only with Eq. 11 over all others, which `mean_policy` assumes.
 
         Raises:
-            ValueError: `iterated` with a neighbourhood that is not Eq. 11.
+            ValueError: the fixed point is `iterated`, and the neighbourhood is another one.
         """
         neighbourhood = self.trainer.datamodule.neighbourhood  # type: ignore[attr-defined]
         if self.iterations and not neighbourhood.is_of_all_others:
@@ -179,7 +179,7 @@ class MFQ(IL):
         assert mean_action is not None
         temperature = self.exploration.temperature(self.step)
         for _ in range(self.iterations):
-            # Eq. 12 at the mean action so far, then Eq. 11 of the policies; damped, so that the two settle.
+            # Eq. 12 at the current mean action, then Eq. 11 of the policies; damped, so that the iteration converges.
             policy = boltzmann_policy(super().preferences(mean_action), temperature)
             mean_action = torch.lerp(mean_action, mean_policy(policy), self.damping)
         return super().preferences(mean_action)

@@ -1,4 +1,4 @@
-"""Trained agents of stateless games and lattices, loaded again. Battle's armies are policies: `mfmarl.policies`.
+"""Load trained agents of stateless games and lattices. For armies of Battle see `mfmarl.policies`.
 
 from mfmarl.algorithms.saved import load_agent
 agent = load_agent("agent.safetensors")
@@ -17,15 +17,15 @@ from mfmarl.values import check_finite, decode, read_weights, understood
 
 
 def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Agent:
-    """Read what `Agent.save` wrote. Nothing is unpickled, and no code is run that a file names.
+    """Load an agent written by `Agent.save`. Nothing is unpickled, and no code named in the file is run.
 
     Args:
-        path: of the file.
-        device: for the agent.
-        classes: custom ones, of the agent and of its arguments, of which the file holds the name alone.
+        path: the file to read.
+        device: device of the agent.
+        classes: custom classes of the agent and its arguments; the file holds only their names.
 
     Raises:
-        ValueError: no such file, one that is no agent, or one that needs a class that is not among `classes`.
+        ValueError: the file is missing, is not an agent, or needs a class that is not among `classes`.
     """
     check_classes(classes)
     about, weights = read_weights(path, "agent", device)
@@ -43,7 +43,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Se
 
 
 def our_class(name: str) -> type[Agent] | None:
-    """The class of this package that a file calls by its name alone, if it is one."""
+    """The class of this package with this name; None if there is none."""
     keys = (key for places in ALGORITHMS.values() for key, place in places.items() if place.endswith(f":{name}"))
     key = next(keys, None)
     return None if key is None else algorithm_class(key)

@@ -13,20 +13,20 @@ from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.seeds import generators
 
-Gradients = Callable[[Batch], Sequence[Sequence[Tensor | None]]]  #: of each optimizer's parameters.
+Gradients = Callable[[Batch], Sequence[Sequence[Tensor | None]]]  #: from a minibatch to gradients for each optimizer.
 
 
 class StatelessAgent(Agent):
-    """All agents of S independent runs, learning a stateless game from minibatches.
+    """All agents of S independent runs, which learn a stateless game from minibatches.
 
-    A method defines `act`, `act_greedily`, `losses` and `configure_optimizers`; the rest is here.
+    A method defines `act`, `act_greedily`, `losses` and `configure_optimizers`.
 
     Args:
         environment: the game.
-        seeds: the seeds whose runs are stacked in this module.
+        seeds: seeds whose runs are stacked in this module.
         discount: gamma, in [0, 1). 0.95: appendix C.1.
-        target_rate: tau of the soft target update, in (0, 1]. 0.01: appendix C.1.
-        reward_scale: rewards are multiplied by it before they are learned from, positive. 1: our choice.
+        target_rate: rate tau of the soft target update, in (0, 1]. 0.01: appendix C.1.
+        reward_scale: positive factor of rewards in learning. 1: our choice.
 
     Raises:
         ValueError: an argument out of its range.
@@ -37,7 +37,7 @@ class StatelessAgent(Agent):
     environment: Environment
     uses_mean_action = False
     uses_joint_action = False
-    step: int  #: joint steps played when it last acted, where a method's policy depends on it.
+    step: int  #: joint steps played when it last acted, if the method's policy depends on it.
 
     def __init__(
         self,
@@ -61,45 +61,46 @@ class StatelessAgent(Agent):
         self._is_checked = False
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions.
+        """Choose exploring actions.
 
         Args:
-            mean_action: `[seeds, agents, D]` Eq. 11 at the last joint step, where `uses_mean_action`; else None.
-            uniform: `[seeds, agents]` draws in [0, 1).
+            mean_action: mean action at the last joint step (Eq. 11), `[seeds, agents, D]`; None unless
+                `uses_mean_action`.
+            uniform: uniform draws in [0, 1), `[seeds, agents]`.
             step: joint steps played so far.
 
         Returns:
-            `[seeds, agents]` int64.
+            Actions `[seeds, agents]` int64.
         """
         raise NotImplementedError
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
-        """Actions `[seeds, agents]` int64 with learning and exploration off (appendix C.1).
+        """Choose actions `[seeds, agents]` int64 with learning and exploration off (appendix C.1).
 
-        The headline score, `greedy_reward`, plays these, not `act`'s: a class that overrides `act` alone is scored
-        by what it inherits here. `sampled_reward` and `training_reward` play `act`.
+        The main score, `greedy_reward`, uses these actions, so a class that overrides only `act` is scored by the
+        inherited method. `sampled_reward` and `training_reward` use `act`.
         """
         raise NotImplementedError
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step as it is played.
+        """See each joint step as it is played.
 
         Args:
-            actions: `[seeds, agents]` int64.
-            reward: unscaled, `[seeds]` float64, or `[seeds, agents]` of a game that pays each agent its own.
+            actions: actions, `[seeds, agents]` int64.
+            reward: unscaled rewards, `[seeds]` float64, or `[seeds, agents]` if the game pays each agent its own.
         """
 
     def action_values(self, network: nn.Module, agent: Tensor | None, mean_action: Tensor | None) -> Tensor:
-        """What a network gives, `[seeds, batch, D]`, for agents `[seeds, batch]`, or None for all.
+        """Outputs `[seeds, batch, D]` of a network for the agents `[seeds, batch]`, or for all if None.
 
         Raises:
-            ValueError: a custom network gives another shape.
+            ValueError: a custom network returns another shape.
         """
         batch = self.environment.agents if agent is None else agent.shape[1]
         return checked_values(network(agent, mean_action), [len(self.seeds), batch, self.environment.actions])
 
     def losses(self, batch: Batch) -> list[Tensor]:
-        """One loss `[seeds]` an optimizer, in the order of `configure_optimizers`."""
+        """One loss `[seeds]` per optimizer, in the order of `configure_optimizers`."""
         raise NotImplementedError
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -107,15 +108,15 @@ class StatelessAgent(Agent):
         return []
 
     def get_extra_state(self) -> Tensor:
-        """The joint steps played when it last acted, on which exploration depends."""
+        """The number of joint steps played when it last acted, on which exploration depends."""
         return torch.tensor(self.step)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Continue from `get_extra_state`'s return."""
+        """Restore the state returned by `get_extra_state`."""
         self.step = int(state)
 
     def training_step(self, experience: Round, batch_idx: int) -> None:
-        """One round."""
+        """Play a round and learn from it."""
         self.learn(experience, self.raw_optimizers())
 
     def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
@@ -127,15 +128,15 @@ class StatelessAgent(Agent):
         descend(experience(self), gradients, optimizers, follow)
 
     def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
-        """Those of `losses` at a minibatch, without autograd and bit for bit the same; None: autograd finds them."""
+        """A function that computes the gradients of `losses` without autograd, bitwise the same; None: use autograd."""
         return None
 
     def inherits(self, cls: type, *names: str) -> bool:
-        """Whether these methods of the agent are those of `cls`: neither a subclass nor somebody replaced one."""
+        """Whether these methods of the agent are those of `cls`, i.e. not overridden or replaced."""
         return all(getattr(getattr(self, name), "__func__", None) is getattr(cls, name) for name in names)
 
     def check_independent(self, losses: Sequence[Tensor]) -> None:
-        """Once, of a custom class: raise ValueError if the seeds of a stack share parameters."""
+        """Raise ValueError if the seeds of a custom class share parameters; checked only once."""
         if self.is_custom and len(self.seeds) > 1 and not self._is_checked:
             check_independent(losses, {name: each for name, each in self.named_parameters() if each.requires_grad})
         self._is_checked = True

@@ -1,1 +1,1 @@
-"""Data modules: they play the games, store what happened, and yield what is learned from."""
+"""Data modules, which play the games, store the experience, and yield training data."""

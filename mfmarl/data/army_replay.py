@@ -1,8 +1,8 @@
 """Experience of one army in Battle: transitions of its agents, stored as states of the whole battle.
 
-A transition is an agent's (o, a, r, o') with o the view, the features and the mean action (Yang et al. 2018, Eq. 11
-with the agent's own army for its neighbours, Section 5.3, or another neighbourhood). What 64 agents observe takes
-300 kB a step; the state they observe it in takes 1.4 kB, from which a sample is rebuilt bit by bit
+A transition is an agent's (o, a, r, o'), where o consists of view, features and mean action (Yang et al. 2018, Eq. 11
+over the agent's own army, Section 5.3, or over another neighbourhood). The observations of 64 agents take 300 kB per
+step. The state of the battle takes 1.4 kB, from which samples are rebuilt exactly
 (`mfmarl.environments.battle.observation`).
 """
 
@@ -38,36 +38,36 @@ class BattleBatch(NamedTuple):
 
     view: Tensor  #: `[B, 13, 13, 7]` float32.
     feature: Tensor  #: `[B, 34]` float32.
-    mean_action: Tensor  #: `[B, 21]` float32, acted under: of the step before; zero in the first of a round.
+    mean_action: Tensor  #: `[B, 21]` float32, of the previous step, which the agent saw; zero in a round's first step.
     action: Tensor  #: `[B]` int64.
     reward: Tensor  #: `[B]` float32, unscaled.
     next_view: Tensor  #: `[B, 13, 13, 7]` float32, zero where terminal.
     next_feature: Tensor  #: `[B, 34]` float32, zero where terminal.
-    next_mean_action: Tensor  #: `[B, 21]` float32, of this step, where terminal too.
-    terminal: Tensor  #: `[B]` bool: the agent died in this step or the enemy was annihilated. Not the time-out.
+    next_mean_action: Tensor  #: `[B, 21]` float32, of this step, also where terminal.
+    terminal: Tensor  #: `[B]` bool: the agent died in this step or the enemy was annihilated; False at the time-out.
 
 
 class ArmyReplay:
-    """The last transitions of one army, stored in joint steps: of one battle in one step, those of all living agents.
+    """Replay buffer of one army. It stores joint steps: the transitions of all living agents in a step of a battle.
 
-    An agent's transition ends its experience if it died in the step or the enemy was annihilated, which ends the
-    battle. At the time-out it does not: the state after the last step is kept to bootstrap from.
+    A transition is terminal if the agent died in the step, or the enemy was annihilated, which ends the battle. It is
+    not terminal at the time-out: the state after the last step is stored, to bootstrap from.
 
     A round of several battles in lock step is stored by `push` after every step and `end` after the last; its
-    transitions can be sampled once it has ended. It leaves one joint step for every step of every battle, and the
-    state that the battle ended in. When there are more than `capacity` transitions the oldest joint steps go; of
-    battles in one round, the first counts as the older.
+    transitions can be sampled once it has ended. The round adds one joint step for every step of every battle, and
+    the final state of each battle. When there are more than `capacity` transitions, the oldest joint steps are
+    dropped; battles of one round count as older the lower their index.
 
-    Memory grows with what is stored, by a quarter at a time. With 64 agents a side a joint step takes 1.8 kB, whoever
-    lives: 5 x 10^5 transitions are 18 MB while all do, and 60 MB where a quarter does.
+    Memory grows with the number of stored steps, by a quarter at a time. With 64 agents per army a joint step takes
+    1.8 kB, however many live: 5 x 10^5 transitions take 18 MB while all live, and 60 MB if a quarter lives.
 
     Args:
-        game: what is played.
-        capacity: in transitions, at least one joint step's. 5 x 10^5: appendix C.3.
-        army: whose transitions, 0 or 1.
-        device: where they are stored, and samples rebuilt.
-        stores_mean_actions: store the mean actions that `push` and `end` are given, 84 bytes an agent of a joint step.
-            False: they are counted again from the actions of the living, as the neighbourhood `Army()` finds them.
+        game: the game.
+        capacity: maximum number of transitions, at least those of one joint step. 5 x 10^5: appendix C.3.
+        army: the army whose transitions are stored, 0 or 1.
+        device: device that stores the steps and rebuilds samples.
+        stores_mean_actions: whether to store the mean actions given to `push` and `end`, 84 bytes per agent and joint
+            step. False: they are computed from the actions of living agents, as by the neighbourhood `Army()`.
 
     Raises:
         ValueError: a value outside its range.
@@ -92,31 +92,32 @@ class ArmyReplay:
         self.stores_mean_actions = stores_mean_actions
         self._entries = torch.empty(0, dtype=torch.int64, device=device)  # number of the joint step * agents + slot
         self._steps = _JointSteps(game.agents, device, stores_mean_actions)
-        self._round: list[_Step] = []  # of the round that is played
+        self._round: list[_Step] = []  # steps of the current round
         shapes = {"views": VIEW, "features": (FEATURES,), "alive": (), "ids": ()}
-        self._shapes = {field: (2, game.agents, *shape) for field, shape in shapes.items()}  # of a battle
+        self._shapes = {field: (2, game.agents, *shape) for field, shape in shapes.items()}  # of one battle
 
     def __len__(self) -> int:
-        """How many transitions can be sampled."""
+        """Number of transitions that can be sampled."""
         return len(self._entries)
 
     @property
     def nbytes(self) -> int:
-        """Memory that is held for what is stored, in bytes."""
+        """Memory allocated for the stored steps, in bytes."""
         return self._entries.nbytes + self._steps.nbytes
 
     def push(self, observed: Observation, actions: Tensor, rewards: Tensor, mean_action: Tensor | None = None) -> None:
-        """Add a step of the round that is played, copied.
+        """Add a copy of a step of the current round.
 
         Args:
-            observed: what both armies observed before the step.
-            actions: `[battles, 2, agents]` int64, as `Battles.step` took them.
-            rewards: `[battles, 2, agents]` float32, as it gave them.
-            mean_action: `[battles, agents, 21]` float32, what the army acted under; given if it is to be stored.
+            observed: observations of both armies before the step.
+            actions: actions as given to `Battles.step`, `[battles, 2, agents]` int64.
+            rewards: rewards as returned by it, `[battles, 2, agents]` float32.
+            mean_action: mean actions that the army saw, `[battles, agents, 21]` float32; given if and only if they
+                are stored.
 
         Raises:
-            ValueError: a tensor of another shape or type; an action out of 0 .. 20 of who observes; a round that is
-                not stored from its first step on; or one that begins before `end`.
+            ValueError: a tensor has another shape or type, an action of a living agent is outside 0 .. 20, the first
+                step of a round is missing, or a round begins before `end`.
         """
         seen = self._excerpt(observed, "push")
         shape = observed.alive.shape
@@ -125,7 +126,7 @@ class ArmyReplay:
                 raise ValueError(f"{name} must be {dtype} {list(shape)}, got {entry.dtype} {list(entry.shape)}")
         mean = self._checked(mean_action, len(observed.alive), "push")
         action = np.where(seen.features[:, self.army, :, -1] > 0, actions.cpu().numpy()[:, self.army], 0)
-        if action.view(np.uint64).max() >= ACTIONS:  # of a negative one it is past all others
+        if action.view(np.uint64).max() >= ACTIONS:  # negative actions become larger than all others
             outside = action[(action < 0) | (action >= ACTIONS)]
             raise ValueError(f"actions must be in 0 .. {ACTIONS - 1}, got {outside[0]}")
         self._round.append(_Step(*seen, action.astype(np.uint8), rewards.cpu().numpy()[:, self.army].copy(), *mean))
@@ -134,11 +135,12 @@ class ArmyReplay:
         """End the round and store it. Battles in which both armies live in `observed` have timed out.
 
         Args:
-            observed: what both armies observe after the last step.
-            mean_action: `[battles, agents, 21]` float32, what the army would act under; given if it is to be stored.
+            observed: observations of both armies after the last step.
+            mean_action: mean actions that the army would see next, `[battles, agents, 21]` float32; given if and only
+                if they are stored.
 
         Raises:
-            ValueError: an observation of another shape, or before the first `push`.
+            ValueError: an observation has another shape, or there was no `push`.
         """
         seen = self._excerpt(observed, "end")
         mean = self._checked(mean_action, len(observed.alive), "end")
@@ -150,29 +152,30 @@ class ArmyReplay:
         self._store({**state._asdict(), **{name: torch.from_numpy(column) for name, column in columns.items()}})
 
     def sample(self, uniform: Tensor) -> BattleBatch:
-        """Transitions drawn with equal probability, with replacement.
+        """Draw transitions with equal probability, with replacement.
 
         Args:
-            uniform: `[B]` floats in [0, 1): u takes transition floor(u * len) of all, the oldest first.
+            uniform: uniform draws in [0, 1), `[B]` floats; u selects transition floor(u * len), the oldest being 0.
 
         Raises:
-            ValueError: draws of another shape or out of range, or nothing is stored.
+            ValueError: the draws have another shape or are out of range, or nothing is stored.
         """
         if uniform.dim() != 1 or not uniform.is_floating_point():
             raise ValueError(f"uniform must be floats [B], got {uniform.dtype} {list(uniform.shape)}")
         return self.transitions(self.numbers(uniform))
 
     def numbers(self, uniform: Tensor) -> Tensor:
-        """Numbers of transitions drawn with equal probability, with replacement.
+        """Draw numbers of transitions with equal probability, with replacement.
 
         Args:
-            uniform: `[...]` floats in [0, 1), on the CPU: u takes transition floor(u * len) of all, the oldest first.
+            uniform: uniform draws in [0, 1), `[...]` floats on the CPU; u selects transition floor(u * len), counted
+                from the oldest.
 
         Returns:
-            `[...]` int64, where the transitions are stored.
+            Numbers `[...]` int64, on the device of the buffer.
 
         Raises:
-            ValueError: draws out of range, or nothing is stored.
+            ValueError: the draws are out of range, or nothing is stored.
         """
         if not ((uniform >= 0) & (uniform < 1)).all():
             raise ValueError(f"uniform must be in [0, 1), got {uniform.min():g} .. {uniform.max():g}")
@@ -183,16 +186,16 @@ class ArmyReplay:
 
     @property
     def slots(self) -> Tensor:
-        """Whose each transition is, the oldest first: `[len]` int64, places in the army."""
+        """The agent of each transition, oldest first: `[len]` int64, its place in the army."""
         return self._entries % self.game.agents
 
     @property
     def rewards(self) -> Tensor:
-        """Reward of each transition, the oldest first: `[len]` float32."""
+        """Reward of each transition, oldest first: `[len]` float32."""
         return self._steps.rewards(self._entries // self.game.agents).gather(1, self.slots.unsqueeze(1)).squeeze(1)
 
     def transitions(self, numbers: Tensor) -> BattleBatch:
-        """Transitions by number, `[B]` int64: 0 is the oldest that is stored."""
+        """Look up transitions by their numbers `[B]` int64; 0 is the oldest that is stored."""
         device, samples = self._entries.device, len(numbers)
         entry = self._entries[numbers.to(device)]
         step, slot = entry // self.game.agents, (entry % self.game.agents).repeat(2)
@@ -218,16 +221,17 @@ class ArmyReplay:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What is stored, and what `push` left of an unfinished round."""
+        """All stored steps, including those of an unfinished round."""
         columns = _columns(self._round)
         unfinished = {f"round.{name}": torch.from_numpy(np.stack(column)) for name, column in columns.items()}
         return {"entries": self._entries, **self._steps.state_dict(), **unfinished}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from `state_dict`'s return: the same draws give the same samples.
+        """Restore the state returned by `state_dict`: the same draws then give the same samples.
 
         Raises:
-            ValueError: a state of more transitions than `capacity`, of other armies, or with other mean actions.
+            ValueError: the state has more transitions than `capacity`, armies of another size, or mean actions where
+                this buffer has none, or the reverse.
         """
         if len(state["entries"]) > self.capacity:
             raise ValueError(f"state must be of at most {self.capacity} transitions, got {len(state['entries'])}")
@@ -237,13 +241,13 @@ class ArmyReplay:
         self._round = [_Step(*(entry.numpy().copy() for entry in step)) for step in zip(*columns, strict=True)]
 
     def _excerpt(self, observed: Observation, name: str) -> Excerpt:
-        """Check that `observed` may come next in the round, and copy what is stored of it."""
+        """Check that `observed` may come next in the round, and copy the parts to be stored."""
         battles = len(self._round[0].action) if self._round else len(observed.alive)
         for field, entry in zip(observed._fields, observed, strict=True):
             if entry.shape != (battles, *self._shapes[field]):
                 raise ValueError(f"observed.{field} must be {[battles, *self._shapes[field]]}, got {list(entry.shape)}")
         seen = excerpt(observed)
-        # The all-dead state of a round whose battles all ended in annihilation looks like a start, but is no `push`.
+        # Once all battles have ended in annihilation the state looks like a start, but it is given to `end`.
         starts = not seen.features[..., ID_BITS:LAST_REWARD].any()
         if name == "push" and self._round and starts:
             raise ValueError("push: another round begins, end the last one first")
@@ -252,7 +256,7 @@ class ArmyReplay:
         return seen
 
     def _checked(self, mean_action: Tensor | None, battles: int, name: str) -> list[NDArray[np.float32]]:
-        """What is stored of a mean action: nothing, or a copy."""
+        """Check a mean action; return a copy to be stored, or nothing if mean actions are not stored."""
         shape = [battles, self.game.agents, ACTIONS]
         allowed = f"torch.float32 {shape}" if self.stores_mean_actions else "none"
         got = "none" if mean_action is None else f"{mean_action.dtype} {list(mean_action.shape)}"
@@ -261,7 +265,7 @@ class ArmyReplay:
         return [] if mean_action is None else [mean_action.cpu().numpy().copy()]
 
     def _store(self, played: dict[str, Tensor]) -> None:
-        """Store a whole round: columns `[battles, steps + 1, ...]`, the last step not acted in."""
+        """Store a whole round: columns `[battles, steps + 1, ...]`; there are no actions in the last step."""
         alive = played["cells"][..., 0] > 0
         own = alive[:, :, self.army]
         playing = alive.any(-1).all(-1)
@@ -271,7 +275,7 @@ class ArmyReplay:
             counts = torch.zeros(*playing.shape, ACTIONS, dtype=torch.int16)
             counts[:, 1:] = action_counts(played["action"].long(), ACTIONS, acting, counts.dtype)[:, :-1]
             played = {**played, "counts": counts}
-        kept = playing.clone()  # and the state after the last step
+        kept = playing.clone()  # includes the state after the last step
         kept[:, 1:] |= playing[:, :-1]
         added = acting[kept].flatten().nonzero().squeeze(-1) + self._steps.end * self.game.agents
         self._entries = self._newest(torch.cat([self._entries, added.to(self._entries.device)]))
@@ -279,7 +283,7 @@ class ArmyReplay:
         self._steps.append({name: column[kept] for name, column in played.items()}, first)
 
     def _newest(self, entries: Tensor) -> Tensor:
-        """The newest of `entries`, which ascend: whole joint steps and at most `capacity`."""
+        """The newest of the ascending `entries`: whole joint steps, at most `capacity` transitions."""
         excess = len(entries) - self.capacity
         if excess <= 0:
             return entries
@@ -288,23 +292,23 @@ class ArmyReplay:
 
 
 class _Step(NamedTuple):
-    """A step of the round that is played."""
+    """A step of the current round."""
 
-    features: NDArray[np.float32]  #: `[battles, 2, agents, 34]`, and
-    hp: NDArray[np.float32]  #: `[battles, 2, agents]`, of the `Excerpt`.
-    action: NDArray[np.uint8]  #: `[battles, agents]`, of the army whose transitions these are; 0 of its dead.
-    reward: NDArray[np.float32]  #: `[battles, agents]`, of that army.
-    mean_action: NDArray[np.float32] | None = None  #: `[battles, agents, 21]`, of that army, if it is stored.
+    features: NDArray[np.float32]  #: `[battles, 2, agents, 34]`, as in `Excerpt`.
+    hp: NDArray[np.float32]  #: `[battles, 2, agents]`, as in `Excerpt`.
+    action: NDArray[np.uint8]  #: `[battles, agents]`, actions of the stored army, 0 for the dead.
+    reward: NDArray[np.float32]  #: `[battles, agents]`, rewards of the stored army.
+    mean_action: NDArray[np.float32] | None = None  #: `[battles, agents, 21]`, of the stored army, if stored.
 
 
 def _columns(steps: Sequence[_Step]) -> dict[str, list[NDArray[Any]]]:
-    """What the steps hold, by name; nothing of no steps."""
+    """The fields of steps as lists, by name; empty if there are no steps."""
     columns = zip(_Step._fields, zip(*steps, strict=True), strict=False)
     return {name: list(column) for name, column in columns if column[0] is not None}
 
 
 class _JointSteps:
-    """Joint steps `begin` .. `end` - 1, counted from the first ever stored: a ring that grows as it must."""
+    """Ring buffer of the joint steps `begin` .. `end` - 1, numbered from the first ever stored. It grows as needed."""
 
     def __init__(self, agents: int, device: torch.device | str, stores_mean_actions: bool) -> None:
         shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
@@ -334,7 +338,7 @@ class _JointSteps:
         return len(self._columns["left"])
 
     def append(self, rows: Mapping[str, Tensor], begin: int) -> None:
-        """Add `rows`, columns `[n, ...]`, and forget all before joint step `begin`."""
+        """Add `rows`, columns `[n, ...]`, and drop all joint steps before `begin`."""
         end, device = self.end + len(rows["left"]), self._columns["left"].device
         if not end:
             return

@@ -1,4 +1,4 @@
-"""How a round of Battle is played, whoever plays it: self-play and duels alike."""
+"""Play of a round of Battle, in self-play as in duels."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,15 +22,15 @@ def play_round(
     neighbourhoods: Sequence[Neighbourhood],
     generators: Sequence[Generator],
 ) -> tuple[Tensor, Tensor]:
-    """Play a round that has begun to its end.
+    """Play a round, which has already been reset, to its end.
 
     Args:
-        battles: where it is played.
-        act: from what both armies observe, and the mean actions `[battles, 2, agents, 21]` that they act under (zero in
-            the first step), to actions `[battles, 2, agents]` int64.
-        watch: is shown each step: what was observed, the actions, their outcome, the mean actions acted under.
-        neighbourhoods: of the two armies.
-        generators: one a battle; a neighbourhood with draws takes them after those of `act`, army 0 first.
+        battles: the battles.
+        act: function from the observations of both armies and the mean actions `[battles, 2, agents, 21]` that they
+            see (zero in the first step) to actions `[battles, 2, agents]` int64.
+        watch: function called after each step with observations, actions, outcome, and the mean actions seen.
+        neighbourhoods: the neighbourhoods of the two armies.
+        generators: one generator per battle, from which a neighbourhood draws after `act`, army 0 first.
 
     Returns:
         Total rewards of the armies, `[battles, 2]` float64, and the mean actions after the last step.
@@ -54,7 +54,7 @@ def play_round(
             for army, neighbourhood in enumerate(neighbourhoods)
         ]
         now = torch.stack(found, 1)
-        # A battle that is over keeps the mean action that it ended with.
+        # A battle that has ended keeps its last mean action.
         mean_actions = now if all(playing) else now.where(torch.tensor(playing).view(-1, 1, 1, 1), mean_actions)
         played = True
     return total, mean_actions
@@ -67,17 +67,17 @@ def next_mean_action(
     before: Tensor | None,
     generators: Sequence[Generator | None],
 ) -> Tensor:
-    """The mean action that each agent of an army acts under next.
+    """The mean action that each agent of an army sees next.
 
     Args:
-        neighbourhood: of the army.
-        actions: `[battles, agents]` int64, of the step just played.
-        alive: `[battles, agents]` bool, who acted in it.
-        before: `[battles, agents, 21]`, what they acted under in it; None in the first step of a round.
-        generators: one a battle, None of one that is over; none draws unless the neighbourhood does.
+        neighbourhood: neighbourhood of the army.
+        actions: actions of the step just played, `[battles, agents]` int64.
+        alive: whether each agent acted in it, `[battles, agents]` bool.
+        before: mean actions seen in it, `[battles, agents, 21]`; None in the first step of a round.
+        generators: one generator per battle, None if the battle is over; used only if the neighbourhood draws.
 
     Returns:
-        `[battles, agents, 21]` float32.
+        Mean actions `[battles, agents, 21]` float32.
     """
     battles, agents = actions.shape
     draws = neighbourhood.draws(agents, ACTIONS)

@@ -1,4 +1,4 @@
-"""torchmetrics Metrics of lattices: order parameter, energy, and the error of Q, means of every stacked run."""
+"""torchmetrics Metrics of lattices for stacked runs: mean order parameter, energy, and error of Q."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from mfmarl.environments.ising import Ising, magnetisation
 
 
 class QError(MeanByRun):
-    """Mean squared error between Q and the reward it is to predict, over agents and time: `[*runs]` float64."""
+    """Mean squared error of Q as a prediction of the reward, over agents and time: `[*runs]` float64."""
 
     def update(self, error: Tensor) -> None:
         """Add the errors `r - Q`, `[*runs, ...]`."""
@@ -16,7 +16,7 @@ class QError(MeanByRun):
 
 
 class Energy(MeanByRun):
-    """Energy per site of lattices (Eq. 28 over N), a mean over time: `[*runs]` float64."""
+    """Energy per site of lattices (Eq. 28 divided by N), averaged over time: `[*runs]` float64."""
 
     def __init__(self, environment: Ising, *runs: int) -> None:
         super().__init__(*runs)
@@ -28,11 +28,11 @@ class Energy(MeanByRun):
 
 
 class OrderParameter(MeanByRun):
-    """Order parameter `xi = |N_up - N_down| / N = |m|` of lattices and related moments, means over time.
+    """Order parameter `xi = |N_up - N_down| / N = |m|` of lattices and related moments, averaged over time.
 
-    `compute` gives `[4, *runs]` float64, in the order of `names`: `|m|`; the mean of `|m|` of the two
-    colours, which is blind to how they stand to each other (`|m|` again where there are no two colours); and m^2 and
-    m^4, which make the Binder cumulant.
+    `compute` returns `[4, *runs]` float64, in the order of `names`: `|m|`; the mean of the `|m|` of the two colours,
+    which does not depend on their relative sign (`|m|` again if there are no two colours); and m^2 and m^4, for the
+    Binder cumulant.
     """
 
     names = ("order_parameter", "sublattice_order_parameter", "squared_magnetisation", "fourth_magnetisation")

@@ -1,7 +1,7 @@
-"""A torchmetrics Metric: means of every stacked run, the same on one process and, gathered, on several.
+"""A torchmetrics Metric of means for each stacked run, which may be gathered from several processes.
 
-`runs` says how runs are stacked: `(seeds,)`, or `(temperatures, seeds)`. A mean is NaN before the first update,
-and torchmetrics drops the dimensions of a single number.
+`runs` is the shape of the stack: `(seeds,)` or `(temperatures, seeds)`. A mean is NaN before the first update.
+torchmetrics drops the dimensions of a single number.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 
 class MeanByRun(Metric):
-    """Mean of a quantity over time, agents, and whatever else is not a run: `[*runs]` float64."""
+    """Mean of a quantity for each run, over time, agents and all other dimensions: `[*runs]` float64."""
 
     full_state_update = False
     total: Tensor
@@ -21,12 +21,12 @@ class MeanByRun(Metric):
     def __init__(self, *runs: int) -> None:
         super().__init__()
         self.runs = runs
-        # Persistent: a checkpoint in the midst of an epoch holds what was seen of it.
+        # Persistent, so that a checkpoint within an epoch contains the values so far.
         self.add_state("total", torch.zeros(runs, dtype=torch.float64), dist_reduce_fx="sum", persistent=True)
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum", persistent=True)
 
     def update(self, values: Tensor) -> None:
-        """Add `values` `[*runs, ...]`, the same number for each run."""
+        """Add `values` `[*runs, ...]`, equally many for each run."""
         self._add(values)
 
     def compute(self) -> Tensor:
@@ -35,8 +35,8 @@ class MeanByRun(Metric):
 
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
-        self.total, self.count = self.total.clone(), self.count.clone()  # else updates would write into what was loaded
-        self._update_count = int(self.count > 0)  # torchmetrics warns if it seems that there was no update
+        self.total, self.count = self.total.clone(), self.count.clone()  # else updates would change the loaded state
+        self._update_count = int(self.count > 0)  # else torchmetrics warns that there was no update
 
     def _add(self, values: Tensor) -> None:
         values = values.reshape(*self.runs, -1)

@@ -1,9 +1,9 @@
-"""Whose actions count in the mean action that an agent acts under and learns from, and how: Eq. 11 and beyond.
+"""Neighbourhoods, which define the mean action that an agent sees and learns from: Eq. 11 and beyond.
 
-A neighbourhood is a small frozen dataclass that is handed to a data module, which asks it in play, for what it stores,
-and in evaluation alike. It holds no state: what it gave at the joint step before is handed back to it, and is saved
-in checkpoints. In Battle each army has its own, which the army's file holds: it acts under it wherever it fights, and
-begins each round with a mean action of zero. An average over time is this:
+A neighbourhood is a small frozen dataclass passed to a data module, which uses it in play, for replay, and in
+evaluation. It has no state: its previous mean action is passed back to it, and is saved in checkpoints. In Battle each
+army has its own neighbourhood, which is saved with the army and used wherever it fights; each round begins with a mean
+action of zero. For example, an average over time:
 
     @dataclass(frozen=True)
     class ExponentialAverage(Neighbourhood):
@@ -27,28 +27,28 @@ from mfmarl.mean_field import action_counts, frequencies, mean_action
 
 
 class JointStep(NamedTuple):
-    """What a mean action is made of. Leading dimensions are seeds, in Battle battles."""
+    """Input of a mean action. Leading dimensions are seeds, or battles in Battle."""
 
     actions: Tensor  #: `[..., N]` int64, the last joint action.
     action_count: int  #: D, the number of actions.
-    uniform: Tensor  #: `[..., draws]`, draws in [0, 1) from each seed's own generator.
-    before: Tensor | None  #: `[..., N, D]`, the mean action that was found a joint step ago; None at the first.
-    alive: Tensor | None = None  #: `[..., N]` bool, who acted. None: all; they do not die but in Battle.
+    uniform: Tensor  #: `[..., draws]`, uniform draws in [0, 1) from each seed's own generator.
+    before: Tensor | None  #: `[..., N, D]`, the previous joint step's mean action; None at the first step.
+    alive: Tensor | None = None  #: `[..., N]` bool, whether each agent acted. None: all did, as in all other games.
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Eq. 11 with all others for neighbours, in Battle all living others of the army.
+    """Eq. 11 over all other agents, or in Battle all other living agents of the army.
 
-    A subclass overrides what is special about it.
+    A subclass overrides the methods in which it differs.
 
-    A data module keeps the last `capacity` joint steps. Of a class that overrides `mean_action` it stores mean actions,
-    N D numbers a joint step; of one that does not, what `total` gives, N + D numbers. In Battle it stores N D numbers
-    of any class but `Army`, of which D are enough.
+    The class affects the memory of a replay buffer. If it overrides `mean_action`, a joint step takes N D numbers for
+    the mean actions, otherwise N + D for the actions and their `total`. In Battle it takes N D numbers for any class
+    except `Army`, which needs D.
 
     Args:
-        same_step: learn from the mean action of the joint step itself, in place of the one that was acted under. In
-            stateless games alone.
+        same_step: learn from the mean action of the joint step itself instead of the one that agents saw when they
+            acted. Only in stateless games.
     """
 
     same_step: bool = field(default=False, kw_only=True)
@@ -58,24 +58,24 @@ class Neighbourhood:
 
     @property
     def follows_from_total(self) -> bool:
-        """Whether the mean action is that of Eq. 11, with `total` for the sum: a subclass did not override it."""
+        """Whether the mean action is that of Eq. 11 with `total` as the sum, i.e. `mean_action` is not overridden."""
         return type(self).mean_action is Neighbourhood.mean_action
 
     @property
     def is_of_all_others(self) -> bool:
-        """Whether the mean action is that of all others as they acted: a subclass changed neither it nor `total`."""
+        """Whether the mean action is that of all other agents, i.e. neither `mean_action` nor `total` is overridden."""
         return self.follows_from_total and type(self).total is Neighbourhood.total
 
     def draws(self, agents: int, actions: int) -> int:
-        """How many uniform draws a joint step takes."""
+        """Number of uniform draws per joint step."""
         return 0
 
     def total(self, step: JointStep) -> Tensor:
-        """The one-hot actions of all agents added up, `[..., D]`."""
+        """Sum of the one-hot actions of all agents, `[..., D]`."""
         return action_counts(step.actions, step.action_count, step.alive)
 
     def mean_action(self, step: JointStep) -> Tensor:
-        """The mean action of each agent's neighbours, `[..., N, D]` float32, or `[..., 1, D]` if it is one for all."""
+        """Mean action of each agent's neighbours, `[..., N, D]` float32, or `[..., 1, D]` if it is the same for all."""
         total = self.total(step).unsqueeze(-2)
         if step.alive is None:
             return mean_action(step.actions, total, step.actions.shape[-1])
@@ -86,14 +86,14 @@ class Neighbourhood:
 
 @dataclass(frozen=True)
 class Noise(Neighbourhood):
-    """A control: random numbers in place of the mean action.
+    """A control that replaces the mean action by random numbers.
 
-    N times a point p drawn evenly from the simplex stands for the sum of all actions. Each agent's own action a is
-    taken off, as in Eq. 11: it is given (N p - a) / (N - 1), whose entries add up to 1 and are at least -1 / (N - 1).
+    The sum of all actions is replaced by N p, with p drawn uniformly from the simplex. As in Eq. 11, each agent's own
+    action a is subtracted: it sees (N p - a) / (N - 1), whose entries add up to 1 and are at least -1 / (N - 1).
     """
 
     def draws(self, agents: int, actions: int) -> int:
-        """One an action."""
+        """One draw per action."""
         return actions
 
     def total(self, step: JointStep) -> Tensor:
@@ -104,13 +104,13 @@ class Noise(Neighbourhood):
 
 @dataclass(frozen=True)
 class Graph(Neighbourhood):
-    """Eq. 11 over the neighbours in a graph, of those that act: in Battle the living, by their places in the army.
+    """Eq. 11 over an agent's neighbours in a graph; in Battle, over the living ones, numbered by place in the army.
 
     Args:
-        neighbours: of each agent, the numbers of the agents that count for it; a graph may be directed.
+        neighbours: for each agent, the numbers of its neighbours; the graph may be directed.
 
     Raises:
-        ValueError: an agent without neighbours, one that has one twice, or a number that is no agent's.
+        ValueError: an agent has no neighbours or the same one twice, or a number is not that of an agent.
     """
 
     neighbours: tuple[tuple[int, ...], ...]
@@ -125,11 +125,11 @@ class Graph(Neighbourhood):
 
     @cached_property
     def edges(self) -> Tensor:
-        """Every pair of an agent and its neighbour: `[2, edges]` int64."""
+        """All pairs of an agent and one of its neighbours: `[2, edges]` int64."""
         return torch.tensor([(agent, other) for agent, own in enumerate(self.neighbours) for other in own]).T
 
     def mean_action(self, step: JointStep) -> Tensor:
-        """Of each agent's neighbours, `[..., N, D]`; zero where none of them acts."""
+        """Mean action of each agent's neighbours, `[..., N, D]`; zero if none of them acted."""
         agents, count = len(self.neighbours), step.action_count
         if step.actions.shape[-1] != agents:
             raise ValueError(f"neighbours must be of {step.actions.shape[-1]} agents, got those of {agents}")
@@ -143,25 +143,25 @@ class Graph(Neighbourhood):
 
 @dataclass(frozen=True)
 class Army(Neighbourhood):
-    """Battle's: the mean action of the agent's own army, of its living, itself among them; one for all."""
+    """The default of Battle: the mean action of all living agents of the army, itself included; the same for all."""
 
     def total(self, step: JointStep) -> Tensor:
-        """As whole numbers."""
+        """Sum of the one-hot actions as whole numbers, `[..., D]` int64."""
         return action_counts(step.actions, step.action_count, step.alive, torch.int64)
 
     def mean_action(self, step: JointStep) -> Tensor:
-        """Of the army, `[..., 1, D]`; zero if none of it acts."""
+        """Mean action of the army, `[..., 1, D]`; zero if no agent acted."""
         return frequencies(self.total(step)).unsqueeze(-2)
 
 
 def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int, *, mortal: bool = False) -> None:
-    """Raise ValueError unless a neighbourhood gives mean actions of so many agents and actions.
+    """Raise ValueError unless a neighbourhood returns finite mean actions of the right shape and type.
 
     Args:
-        neighbourhood: of an army, or of all.
-        agents: N, of the army.
-        actions: D.
-        mortal: agents may die, as in Battle.
+        neighbourhood: the neighbourhood of all agents, or of an army.
+        agents: N, the number of agents, or of those in the army.
+        actions: D, the number of actions.
+        mortal: whether agents may die, as in Battle.
     """
     if not isinstance(neighbourhood, Neighbourhood):
         raise ValueError(f"neighbourhood must be a Neighbourhood such as Graph(...), got {neighbourhood!r}")

@@ -1,4 +1,4 @@
-"""What the data modules of all games share: rounds of play as training batches, counted and evenly evaluated."""
+"""Base of the data modules of all games: rounds of play as training batches, with evenly spread evaluations."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
@@ -12,20 +12,20 @@ from mfmarl.custom import check_types, is_ours
 from mfmarl.environments import Game
 from mfmarl.seeds import generators, seed_numbers
 
-MOST = 10**12  # of anything that is counted: steps, minibatches, what a buffer holds
+MOST = 10**12  # of anything that is counted: steps, minibatches, entries of a buffer
 
 
 def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: Sequence[int]) -> None:
-    """Check what the policy of a custom class chose; ours are tested.
+    """Check the actions of a policy of a custom class; those of this package are covered by tests.
 
     Args:
-        policy: what chose.
-        choice: whole numbers of this shape.
-        shape: of them.
-        allowed: the numbers, from the least to the largest.
+        policy: the policy.
+        choice: its actions.
+        shape: required shape of the actions.
+        allowed: allowed actions, ascending.
 
     Raises:
-        ValueError: something else.
+        ValueError: the actions are not allowed whole numbers of this shape.
     """
     if is_ours(type(policy)):
         return
@@ -39,17 +39,17 @@ def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: 
 
 
 class RoundsDataModule(pl.LightningDataModule):
-    """Rounds of play, evenly evaluated.
+    """Rounds of play with evenly spread evaluations.
 
-    A training batch is a round: a callable that is handed a policy, plays with it, and yields what is to be learned
-    from. An epoch lies between two evaluations. A subclass defines `rounds` and `evaluate`, and saves what else its
+    A training batch is a round: a callable that takes a policy, plays with it, and yields training data. An epoch ends
+    with an evaluation. A subclass defines `rounds` and `evaluate`, and extends the state by anything else that its
     play depends on.
 
     Args:
         environment: the game.
-        seeds: one generator each, so that a seed's stream does not depend on the others.
-        steps: in all, in the game's unit: joint steps, sweeps, or rounds of self-play.
-        evaluations: how many, evenly spread; divides `steps`.
+        seeds: seeds. Each has its own generator, so that its stream does not depend on the others.
+        steps: total number of steps in the game's unit: joint steps, sweeps, or rounds of self-play.
+        evaluations: number of evaluations, evenly spread; must divide `steps`.
 
     Raises:
         ValueError: an argument out of its range.
@@ -58,7 +58,7 @@ class RoundsDataModule(pl.LightningDataModule):
     environment: Any  #: the game; a subclass names its type.
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
-        """Check the types of the arguments; of the seeds `seed_numbers` does."""
+        """Check the types of all arguments except the seeds, which `seed_numbers` checks."""
         check_types(cls, {**dict(zip(("environment",), arguments, strict=False)), **named})
         return super().__new__(cls)
 
@@ -90,14 +90,14 @@ class RoundsDataModule(pl.LightningDataModule):
         return Calls([self.evaluate])
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: generators, steps played."""
+        """Everything that play depends on: generators and steps played."""
         return {
             "steps_played": self.steps_played,
             "generators": {stream: [one.get_state() for one in own] for stream, own in self.generators.items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         self.steps_played = state_dict["steps_played"]
         for stream, own in self.generators.items():
             for generator, state in zip(own, state_dict["generators"][stream], strict=True):
@@ -105,15 +105,15 @@ class RoundsDataModule(pl.LightningDataModule):
 
 
 class Calls(Sequence[Any]):
-    """Rounds or evaluations as a sized sequence that is no DataLoader: Lightning neither prefetches nor shards it.
+    """Rounds or evaluations as a sized sequence. Since it is not a DataLoader, Lightning neither prefetches nor shards.
 
-    Lightning saves how many were handed out, and an epoch that was stopped in its midst goes on with the next one.
+    Lightning saves how many were handed out, so that an interrupted epoch resumes with the next one.
     """
 
     def __init__(self, calls: Sequence[Any]) -> None:
         self._calls = calls
         self._handed_out = 0
-        self._first = 0  # of the next iteration
+        self._first = 0  # where the next iteration starts
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -128,32 +128,32 @@ class Calls(Sequence[Any]):
             yield self._calls[number]
 
     def state_dict(self) -> dict[str, int]:
-        """How many were handed out in this epoch."""
+        """The number of calls handed out in this epoch."""
         return {"handed_out": self._handed_out}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Begin the next iteration where `state_dict` was called; a new epoch if that was at its end."""
+        """Start the next iteration where the saved one stopped, or from the beginning if it was complete."""
         self._first = state_dict["handed_out"] % len(self)
 
 
 class OnDevice(Protocol):
-    """A policy, of which only this is asked here."""
+    """A policy that computes on a device."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device of the policy."""
         ...
 
 
 class Buffer(Protocol):
-    """What stores experience and can be saved."""
+    """A store of experience that can be saved."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What is stored."""
+        """The stored experience."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         ...
 
 
@@ -162,10 +162,12 @@ BufferT = TypeVar("BufferT", bound=Buffer)
 
 
 class LateBuffer(Generic[PolicyT, BufferT]):
-    """A replay buffer that is made once a policy tells what it needs and where; a saved state waits for it.
+    """A replay buffer created once the policy is known, which determines its columns and device.
+
+    A state loaded earlier is kept and restored then.
 
     Args:
-        make: makes the buffer of a policy.
+        make: function that creates the buffer for a policy.
     """
 
     def __init__(self, make: Callable[[PolicyT], BufferT]) -> None:
@@ -174,7 +176,7 @@ class LateBuffer(Generic[PolicyT, BufferT]):
         self._saved: dict[str, Any] | None = None
 
     def of(self, policy: PolicyT) -> BufferT:
-        """The buffer of the policy, the same at every call."""
+        """The buffer, created for `policy` at the first call."""
         if self._buffer is None:
             self._buffer = self._make(policy)
             if self._saved is not None:
@@ -183,16 +185,16 @@ class LateBuffer(Generic[PolicyT, BufferT]):
         return self._buffer
 
     def state_dict(self) -> dict[str, Any] | None:
-        """What is stored; None before the buffer is there."""
+        """The state of the buffer; None if nothing is stored yet."""
         return self._saved if self._buffer is None else self._buffer.state_dict()
 
     def load_state_dict(self, state: dict[str, Any] | None) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         self._buffer, self._saved = None, state
 
 
 def check_positive(**arguments: Any) -> None:
-    """Raise ValueError, naming the argument, unless all are whole numbers from 1 to `MOST`."""
+    """Raise ValueError, with the argument's name, unless all arguments are whole numbers from 1 to `MOST`."""
     for name, value in arguments.items():
         if not isinstance(value, Integral):
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
@@ -203,6 +205,6 @@ def check_positive(**arguments: Any) -> None:
 
 
 def cut(steps: int, length: int) -> list[int]:
-    """`steps` in pieces of `length`, the last one perhaps shorter."""
+    """Divide `steps` into pieces of `length`; the last one may be shorter."""
     whole, rest = divmod(steps, length)
     return [length] * whole + [rest] * bool(rest)

@@ -1,7 +1,7 @@
 """The data modules of Battle: rounds of self-play, with and without a replay buffer.
 
-A training batch is a round: called with a policy, it plays a battle to its end, army 0 the learner and army 1 its copy,
-stores what army 0 saw and did, and then yields what is to be learned from: minibatches, or the round itself.
+A training batch is a round: called with a policy, it plays a battle to its end, with the learner as army 0 and its copy
+as army 1, stores the transitions of army 0, and then yields the training data: minibatches, or the round itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,21 +26,21 @@ SCORES = ("reward", "opponent_reward", "kills", "deaths", "wins", "steps")
 
 
 class BattlePolicy(Protocol):
-    """What the data module asks of the agents it lets play."""
+    """Interface of the agents that play."""
 
     uses_mean_action: bool
 
     @property
     def device(self) -> torch.device:
-        """Where the policy computes."""
+        """The device of the policy."""
         ...
 
     def act(self, army: int, view: Tensor, feature: Tensor, mean_action: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """Actions of an army's living agents, see BattleAgent."""
+        """Choose actions of an army's living agents, see BattleAgent."""
         ...
 
     def playing(self) -> AbstractContextManager[None]:
-        """What a round is played in."""
+        """Context in which a round is played."""
         ...
 
     def opponent_follows(self) -> None:
@@ -49,25 +49,24 @@ class BattlePolicy(Protocol):
 
 
 class SelfPlay(RoundsDataModule):
-    """Rounds of self-play. What a round leaves to be learned from is for subclasses to say.
+    """Base of the data modules of self-play. Subclasses define the training data that a round yields.
 
     Args:
         environment: the game.
-        seeds: one seed, whose generator draws starts, exploration and minibatches.
-        steps: rounds in all. 2000: appendix C.3.
-        evaluations: how many rows of the learning curve, evenly spread; divides `steps`.
-        neighbourhood: whose actions count in the mean action, and how, in both armies and in what is learned from; the
-            agent must have the same. Its draws come from the seed's generator. `Army()`: our choice, as the released
-            code does.
-        opponent_follows: when the opponent's copy follows the learner: after rounds that the learner wins by the
-            total reward of its army (`higher-reward`, the released code), or after every round (`always`).
+        seeds: one seed, whose generator draws initial states, exploration and minibatches.
+        steps: total number of rounds. 2000: appendix C.3.
+        evaluations: number of rows of the learning curve, evenly spread; must divide `steps`.
+        neighbourhood: definition of the mean action, for both armies and for training; the agent must have the same.
+            Its draws come from the seed's generator. `Army()`: our choice, as in the released code.
+        opponent_follows: when the opponent's copy is moved towards the learner: after rounds in which the learner's
+            army has the higher total reward (`higher-reward`, the released code), or after every round (`always`).
 
     Raises:
         ValueError: an argument out of its range.
     """
 
     usual_neighbourhood: ClassVar[Neighbourhood] = Army()
-    stacked: ClassVar[bool] = False  #: whether it plays several seeds in lock step.
+    stacked: ClassVar[bool] = False  #: whether several seeds play in lock step.
 
     def __init__(
         self,
@@ -96,29 +95,29 @@ class SelfPlay(RoundsDataModule):
         return [self.play] * (self.steps // self.evaluations)
 
     def play(self, policy: BattlePolicy) -> Iterator[Any]:
-        """Play a round with `policy` and its copy, then yield what is to be learned from."""
+        """Play a round with `policy` and its copy, then yield the training data."""
         raise NotImplementedError
 
     def evaluate(self, policy: BattlePolicy) -> dict[str, Tensor]:
-        """Means `[seeds]` over the rounds since the last call: rewards are totals of an army over a round."""
+        """Mean scores `[seeds]` over the rounds since the last call; rewards are an army's total over a round."""
         means = {name: metric.compute().view(-1) for name, metric in self._metrics.items()}
         for metric in self._metrics.values():
             metric.reset()
         return means
 
     def state_dict(self) -> dict[str, Any]:
-        """What play depends on, and the scores so far."""
+        """Everything that play depends on, and the scores since the last evaluation."""
         scores = {name: metric.state_dict() for name, metric in self._metrics.items()}
         return {**super().state_dict(), "scores": scores}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         super().load_state_dict(state_dict)
         for name, metric in self._metrics.items():
             metric.load_state_dict(state_dict["scores"][name])
 
     def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
-        """Play a round to its end and store it; how many transitions of army 0 it had."""
+        """Play a round to its end, store it, and return its number of transitions of army 0."""
         battles, agents, transfer = self.battles, self.environment.agents, Transfer(policy.device)
         neighbourhood = self._neighbourhood_of(policy)
         battles.reset([self._generator])
@@ -155,16 +154,16 @@ class SelfPlay(RoundsDataModule):
         return stored
 
     def make_replay(self, policy: BattlePolicy, capacity: int) -> ArmyReplay:
-        """An empty buffer of so many transitions, for what the policy learns from."""
+        """Create an empty buffer of `capacity` transitions for the policy."""
         stores = type(self._neighbourhood_of(policy)) is not Army
         return ArmyReplay(self.environment, capacity, device=policy.device, stores_mean_actions=stores)
 
     def _neighbourhood_of(self, policy: BattlePolicy) -> Neighbourhood:
-        """Who does not use the mean action needs neither another's draws nor its memory."""
+        """The neighbourhood, or `Army()`, without draws and with little memory, if the policy uses no mean action."""
         return self.neighbourhood if policy.uses_mean_action else Army()
 
     def _conclude(self, policies: Sequence[BattlePolicy], rewards: Tensor) -> None:
-        """Note what a round brought, total `rewards` `[seeds, 2]` of the armies, and let the opponents follow."""
+        """Record the scores of a round, given the armies' total `rewards` `[seeds, 2]`, and update the opponents."""
         for policy, (own, other) in zip(policies, rewards.tolist(), strict=True):
             if self.opponent_follows == "always" or own > other:
                 policy.opponent_follows()
@@ -180,15 +179,15 @@ SelfPlayRound = Callable[[BattlePolicy], Iterator[BattleBatch]]
 
 
 class SelfPlayDataModule(SelfPlay):
-    """Self-play with replay: a round leaves a minibatch for each gradient step that has fallen due.
+    """Self-play with replay: a round yields a minibatch for each gradient step that is due.
 
     Args:
         environment: the game.
         seeds: one seed.
-        batch_size: samples a gradient step; a sample is one agent's transition. 128: appendix C.3.
-        samples_per_update: one gradient step for so many transitions stored. 128: our choice.
-        capacity: of the replay buffer in transitions. 5 x 10^5: appendix C.3.
-        **general: see SelfPlay.
+        batch_size: samples per gradient step; a sample is one agent's transition. 128: appendix C.3.
+        samples_per_update: stored transitions per gradient step. 128: our choice.
+        capacity: capacity of the replay buffer in transitions. 5 x 10^5: appendix C.3.
+        **general: arguments of SelfPlay.
 
     Raises:
         ValueError: an argument out of its range.
@@ -209,23 +208,23 @@ class SelfPlayDataModule(SelfPlay):
         self.batch_size, self.samples_per_update = batch_size, samples_per_update
         self.capacity = capacity
         self._replay = LateBuffer(self._make_replay)
-        self.owed = 0  # transitions stored that no gradient step has been made for
+        self.owed = 0  # stored transitions towards the next gradient step
 
     def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
         """Play a round with `policy` and its copy, then yield a minibatch for each gradient step that is due."""
         replay = self._replay.of(policy)
         due, self.owed = divmod(self.owed + self.fight(policy, replay), self.samples_per_update)
-        if due:  # drawn together: a GPU is waited for once
+        if due:  # drawn together, so that a GPU is waited for only once
             draws = [torch.rand(self.batch_size, generator=self._generator) for _ in range(due)]
             for numbers in replay.numbers(torch.stack(draws)):
                 yield replay.transitions(numbers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: the buffer too."""
+        """Everything that play depends on, including the buffer."""
         return {**super().state_dict(), "owed": self.owed, "replay": self._replay.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         super().load_state_dict(state_dict)
         self.owed = state_dict["owed"]
         self._replay.load_state_dict(state_dict["replay"])
@@ -235,23 +234,23 @@ class SelfPlayDataModule(SelfPlay):
 
 
 class PlayedRound:
-    """A round of army 0, to be learned from as a whole."""
+    """The transitions of army 0 in a whole round, as training data."""
 
     def __init__(self, replay: ArmyReplay) -> None:
         self._replay = replay
         self._slots, self._rewards = replay.slots, replay.rewards
 
     def __len__(self) -> int:
-        """How many transitions."""
+        """Number of transitions."""
         return len(self._slots)
 
     def transitions(self, numbers: Tensor) -> BattleBatch:
-        """Transitions by number, `[B]` int64, in the order that they were played."""
+        """Look up transitions by their numbers `[B]` int64, in the order of play."""
         return self._replay.transitions(numbers)
 
     @property
     def last(self) -> Tensor:
-        """The last transition of each agent: `[agents]` int64."""
+        """The number of each agent's last transition: `[agents]` int64."""
         numbers = torch.arange(len(self), device=self._slots.device)
         agents = numbers.new_zeros(self._replay.game.agents)
         return agents.scatter_reduce_(0, self._slots, numbers, "amax")
@@ -260,7 +259,7 @@ class PlayedRound:
         """`G_t = r_t + gamma G_{t+1}` of each transition: `[len]` float32.
 
         Args:
-            last_values: `[agents]`, G past the last transition of each.
+            last_values: value of G after each agent's last transition, `[agents]`.
             discount: gamma.
         """
         after, returns = last_values.to(torch.float32).clone(), torch.empty_like(self._rewards)
@@ -271,12 +270,12 @@ class PlayedRound:
         return returns
 
     def _step_ends(self) -> Tensor:
-        """Where a joint step's transitions end and the next one's begin: places do not rise."""
+        """Indices where the transitions of a new joint step begin, i.e. where the place in the army does not rise."""
         return (self._slots.diff() <= 0).nonzero().squeeze(-1).cpu() + 1
 
 
 class OnPolicyDataModule(SelfPlay):
-    """Self-play without replay: a round leaves itself, and is then forgotten. The released actor-critics learn so."""
+    """Self-play without replay: a round yields itself, and is then dropped, as for the released actor-critics."""
 
     def play(self, policy: BattlePolicy) -> Iterator[PlayedRound]:
         """Play a round with `policy` and its copy, then yield it."""

@@ -1,4 +1,4 @@
-"""Self-play of several seeds in lock step: a battle, a generator and a replay buffer for each."""
+"""Self-play of several seeds in lock step, each with its own battle, generator and replay buffer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -14,27 +14,27 @@ from mfmarl.data.transfer import Transfer
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.observation import Observation, Outcome
 
-AT_ONCE = 16  # minibatches of a seed that a GPU rebuilds together: 20 MB of 128 samples each
+AT_ONCE = 16  # minibatches of a seed that a GPU rebuilds together; with 128 samples each they take 20 MB
 
 
 class StackedPolicy(BattlePolicy, Protocol):
-    """What acts for all seeds: `act` as of BattlePolicy with `[seeds, agents, ...]`, the dead too."""
+    """Policy for all seeds: `act` is as in BattlePolicy, but with `[seeds, agents, ...]` and including the dead."""
 
     @property
     def agents(self) -> Sequence[BattlePolicy]:
-        """One a seed."""
+        """One agent per seed."""
         ...
 
 
 class StackedSelfPlayDataModule(SelfPlayDataModule):
     """Self-play with replay, of several seeds in lock step.
 
-    A seed draws, plays and stores what it does alone; a battle that is over waits for the others.
+    Each seed draws, plays and stores the same as if it were alone; a battle that is over waits for the others.
 
     Args:
         environment: the game.
-        seeds: one independent run each.
-        **general: see SelfPlayDataModule.
+        seeds: seeds, with one independent run each.
+        **general: arguments of SelfPlayDataModule.
 
     Raises:
         ValueError: an argument out of its range.
@@ -52,7 +52,7 @@ class StackedSelfPlayDataModule(SelfPlayDataModule):
         return [self.play_all] * (self.steps // self.evaluations)
 
     def play_all(self, policy: StackedPolicy) -> list[Iterator[BattleBatch]]:
-        """Play a round of each seed with `policy` and its copy; the minibatches that are due to each."""
+        """Play a round of each seed with `policy` and its copy, and return the due minibatches of each seed."""
         replays = [late.of(policy) for late in self._replays]
         stored = self._fight_all(policy, replays)
         runs = []
@@ -63,7 +63,7 @@ class StackedSelfPlayDataModule(SelfPlayDataModule):
         return runs
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: the buffers too."""
+        """Everything that play depends on, including the buffers."""
         return {
             **super().state_dict(),
             "owed": list(self._owed),
@@ -71,19 +71,19 @@ class StackedSelfPlayDataModule(SelfPlayDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         super().load_state_dict({**state_dict, "owed": 0, "replay": None})
         self._owed = list(state_dict["owed"])
         for late, state in zip(self._replays, state_dict["replay"], strict=True):
             late.load_state_dict(state)
 
     def _fight_all(self, policy: StackedPolicy, replays: Sequence[ArmyReplay]) -> list[int]:
-        """Play a round of each seed to its end and store it; how many transitions of army 0 each had."""
+        """Play a round of each seed to its end, store it, and return the numbers of transitions of army 0."""
         battles, agents, generators = self.battles, self.environment.agents, self.generators["training"]
         neighbourhood, transfer = self._neighbourhood_of(policy), Transfer(policy.device)
         battles.reset(generators)
         stored = [0] * len(replays)
-        playing: list[int] = []  # whose battles are not over
+        playing: list[int] = []  # seeds whose battles are not over
 
         def act(observed: Observation, mean_actions: Tensor) -> Tensor:
             playing[:] = (~battles.done).nonzero().flatten().tolist()
@@ -118,12 +118,12 @@ class StackedSelfPlayDataModule(SelfPlayDataModule):
 
 
 def part(observed: Observation, battle: int) -> Observation:
-    """What is observed in one of the battles."""
+    """The observation of one of the battles."""
     return Observation(*(each[battle : battle + 1] for each in observed))
 
 
 def minibatches(replay: ArmyReplay, numbers: Tensor) -> Iterator[BattleBatch]:
-    """A minibatch for each row of `numbers` `[steps, B]`; on a GPU many are rebuilt together, to launch less."""
+    """Yield a minibatch for each row of `numbers` `[steps, B]`; on a GPU many are rebuilt together to save launches."""
     for some in numbers.split(1 if numbers.device.type == "cpu" else AT_ONCE):  # type: ignore[no-untyped-call]
         together = replay.transitions(some.flatten())
         for batch in zip(*(field.view(*some.shape, *field.shape[1:]) for field in together), strict=True):

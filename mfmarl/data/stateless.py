@@ -1,4 +1,4 @@
-"""The data module of stateless games: plays with the policy it is handed, stores what happened, yields minibatches."""
+"""The data module of stateless games, which plays with a policy, stores the joint steps, and yields minibatches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,74 +18,74 @@ from mfmarl.seeds import generators
 StoredMeanAction = Literal["previous", "same", "noise"]
 Round = Callable[["Policy"], Iterator[Batch]]
 
-NAMED: dict[str, Neighbourhood] = {  # what settings name, see `stored_mean_action`
+NAMED: dict[str, Neighbourhood] = {  # neighbourhoods by their names in settings, see `stored_mean_action`
     "previous": Neighbourhood(),
     "same": Neighbourhood(same_step=True),
     "noise": Noise(),
 }
 BLOCKS_A_ROUND = 4
-_UNIFORMS_A_BLOCK = 1 << 21  # bounds a block of uniform draws to 8 MB a seed
+_UNIFORMS_A_BLOCK = 1 << 21  # bounds a block of uniform draws to 8 MB per seed
 
 
 class Policy(Protocol):
-    """What the data module asks of the agents it lets play."""
+    """Interface of the agents that play."""
 
     uses_mean_action: bool
     uses_joint_action: bool
 
     @property
     def device(self) -> torch.device:
-        """Where the policy computes."""
+        """The device of the policy."""
         ...
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
-        """Exploring actions `[seeds, agents]` int64, given a mean action `[seeds, agents, D]` and a draw an agent."""
+        """Choose exploring actions `[seeds, agents]` int64 from mean actions `[seeds, agents, D]` and uniform draws."""
         ...
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
-        """Actions `[seeds, agents]` int64 with learning and exploration off."""
+        """Choose actions `[seeds, agents]` int64 with learning and exploration off."""
         ...
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
-        """See one joint step: `[seeds, agents]` int64, and `[seeds]` float64 or `[seeds, agents]`."""
+        """See one joint step: actions `[seeds, agents]` int64, rewards `[seeds]` float64 or `[seeds, agents]`."""
         ...
 
 
 class Samples(NamedTuple):
-    """What minibatches are of, `[seeds, n]` int64 each: n samples, or the joint steps that they come from."""
+    """Indices of minibatches, `[seeds, n]` int64 each, with n the number of samples or, for `steps`, of joint steps."""
 
     agent: Tensor  #: the agent j.
-    steps: Tensor  #: where in the replay buffer each joint step lies.
-    rows: Tensor  #: where in the replay buffer each sample's joint step lies.
-    places: Tensor  #: where each sample's agent is in a column of one an agent.
+    steps: Tensor  #: row of each joint step in the replay buffer.
+    rows: Tensor  #: row of each sample's joint step in the replay buffer.
+    places: Tensor  #: index of each sample's agent in a column with one entry per agent.
 
 
 class ReplayDataModule(RoundsDataModule):
     """Rounds of play of a stateless game, with replay.
 
-    A training batch is a round: called with a policy it plays up to 4 `block_steps` joint steps and yields a
-    minibatch for each gradient step that falls due. An epoch lies between two evaluations.
+    A training batch is a round: called with a policy, it plays up to 4 `block_steps` joint steps and yields a
+    minibatch for each gradient step that is due. An epoch ends with an evaluation.
 
     Args:
         environment: the game.
-        seeds: the seeds that train side by side. Each has a generator of its own, so that its stream does not
-            depend on the others.
-        steps: joint steps in all.
-        evaluations: how many times to evaluate, evenly spread; divides `steps`.
-        batch_size: samples a gradient step; a sample is one agent's transition. 200: appendix C.1. None: no replay,
+        seeds: seeds that train side by side. Each has its own generator, so that its stream does not depend on the
+            others.
+        steps: total number of joint steps.
+        evaluations: number of evaluations, evenly spread; must divide `steps`.
+        batch_size: samples per gradient step; a sample is one agent's transition. 200: appendix C.1. None: no replay;
             each joint step is learned from once, just after it is played.
-        samples_per_update: one gradient step for so many samples played. 500: appendix C.1.
-        capacity: of the replay buffer in samples. 10^6: appendix C.1.
-        agents_per_joint_step: how many of the samples come from one joint step; divides `batch_size`. 1: our
-            choice; more make a critic of joint actions cheaper.
-        neighbourhood: whose actions count in the mean action, and how, in play, in what is learned from, and in
-            evaluation. None: as `stored_mean_action` names it.
-        stored_mean_action: the name of a neighbourhood. `previous`: Eq. 11, all others; learned from is the mean
-            action of the joint step before, which the choice started from; `same`: that of the same joint step;
-            `noise`: a control, random numbers in place of the mean action in play and in learning.
-        block_steps: joint steps whose random numbers are drawn together, 50: our choice; four such blocks make a round,
-            so that Lightning's cost is below a tenth.
-        evaluation_steps: joint steps of greedy and of sampled play at an evaluation, 10: our choice.
+        samples_per_update: samples played per gradient step. 500: appendix C.1.
+        capacity: capacity of the replay buffer in samples. 10^6: appendix C.1.
+        agents_per_joint_step: samples drawn from one joint step; must divide `batch_size`. 1: our choice; more make a
+            critic of joint actions cheaper.
+        neighbourhood: definition of the mean action in play, training and evaluation. None: the neighbourhood named by
+            `stored_mean_action`.
+        stored_mean_action: name of a neighbourhood. `previous`: Eq. 11 over all others, learning from the mean action
+            of the previous joint step, which the agents saw when they acted; `same`: learning from that of the same
+            joint step instead; `noise`: a control, with random numbers as the mean action in play and in learning.
+        block_steps: joint steps whose random numbers are drawn together. 50: our choice; four such blocks make a round,
+            so that Lightning's overhead is below a tenth.
+        evaluation_steps: joint steps of greedy play, and of sampled play, in an evaluation. 10: our choice.
 
     Raises:
         ValueError: an argument out of its range.
@@ -143,22 +143,22 @@ class ReplayDataModule(RoundsDataModule):
         self.training_reward = MeanByRun(len(seeds))
         self.generators["evaluation"] = generators(seeds, "evaluation")
         self._previous = (self._uniforms("training", environment.agents) * environment.actions).long()
-        self._mean: Tensor | None = None  # the mean action last acted under
+        self._mean: Tensor | None = None  # the mean action last seen
         self._buffer = LateBuffer(self._make_buffer)
 
     def rounds(self) -> list[Round]:
-        """The rounds of one epoch, each up to `BLOCKS_A_ROUND` blocks of joint steps."""
+        """The rounds of one epoch, each of up to `BLOCKS_A_ROUND` blocks of joint steps."""
         blocks = cut(self.steps // self.evaluations, self.block_steps)
         starts = range(0, len(blocks), BLOCKS_A_ROUND)
         return [partial(self.play_blocks, blocks=blocks[first : first + BLOCKS_A_ROUND]) for first in starts]
 
     def play_blocks(self, policy: Policy, blocks: Sequence[int]) -> Iterator[Batch]:
-        """One round: play so many joint steps, block by block."""
+        """Play one round, in blocks of so many joint steps."""
         for steps in blocks:
             yield from self.play(policy, steps)
 
     def play(self, policy: Policy, steps: int) -> Iterator[Batch]:
-        """Play `steps` joint steps with `policy`, yielding a minibatch whenever a gradient step is due."""
+        """Play `steps` joint steps with `policy`, and yield a minibatch whenever a gradient step is due."""
         buffer = self._buffer.of(policy)
         agents = self.environment.agents
         self._previous = self._previous.to(policy.device)
@@ -202,9 +202,8 @@ class ReplayDataModule(RoundsDataModule):
     def evaluate(self, policy: Policy) -> dict[str, Tensor]:
         """Mean reward `[seeds]` of greedy play, of sampled play, and of training since the last evaluation.
 
-        Of a game that pays each agent its own reward, the mean over agents.
-
-        Greedy and sampled play both go on from the last joint action of training, learning switched off.
+        If a game pays each agent its own reward, this is the mean over agents. Greedy and sampled play both start from
+        the last joint action of training, with learning switched off.
         """
         agents = self.environment.agents
         noise = self._noise(policy, "evaluation", self.evaluation_steps)
@@ -228,7 +227,7 @@ class ReplayDataModule(RoundsDataModule):
         return scores
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: buffer, generators, last actions and mean action, steps, rewards so far."""
+        """Everything that play depends on: buffer, generators, steps, last actions and mean action; and the rewards."""
         return {
             **super().state_dict(),
             "previous": self._previous,
@@ -238,17 +237,17 @@ class ReplayDataModule(RoundsDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         super().load_state_dict(state_dict)
         self._previous, self._mean = state_dict["previous"], state_dict["mean_action"]
         self._buffer.load_state_dict(state_dict["buffer"])
         self.training_reward.load_state_dict(state_dict["training_reward"])
 
     def _make_buffer(self, policy: Policy) -> ReplayBuffer:
-        """An empty buffer with the columns that the policy learns from.
+        """Create an empty buffer with the columns that the policy learns from.
 
-        With the mean action these are the two that Eq. 11 is rebuilt from, the agents' actions `before` and their
-        `total`; or, of a neighbourhood with a mean action of its own, that.
+        For the mean action these are the agents' previous actions `before` and their `total`, from which Eq. 11 is
+        computed, or the mean action itself if the neighbourhood overrides it.
         """
         agents, actions = self.environment.agents, self.environment.actions
         kind = torch.uint8 if actions <= 256 else torch.int64
@@ -264,7 +263,7 @@ class ReplayDataModule(RoundsDataModule):
 
     @property
     def gradient_steps(self) -> int:
-        """How many minibatches all steps yield."""
+        """Total number of minibatches that all steps yield."""
         if self.batch_size is None:
             return self.steps
         return self.steps * self.environment.agents // self.samples_per_update
@@ -277,10 +276,10 @@ class ReplayDataModule(RoundsDataModule):
         return step * agents // self.samples_per_update - (step - 1) * agents // self.samples_per_update
 
     def _samples(self, buffer: ReplayBuffer, due: Sequence[int], device: torch.device) -> Iterator[Samples]:
-        """What the minibatches are of that fall due after each of the next joint steps, found together to save time."""
+        """Sample the minibatches that will be due after each of the next joint steps, together to save time."""
         agents, size = self.environment.agents, self.batch_size or 0
         groups = size // self.agents_per_joint_step
-        # Draws pick the joint steps, of those that will be stored by then, then the agents.
+        # Draw first the joint steps, among those that will be stored by then, and then the agents.
         uniform = self._uniforms("training", sum(due), groups + size)
         stored = [buffer.length_after(step) for step, updates in enumerate(due, start=1) for _ in range(updates)]
         uniform[..., :groups] *= torch.tensor(stored).unsqueeze(-1)
@@ -300,7 +299,7 @@ class ReplayDataModule(RoundsDataModule):
         return (Samples(*parts) for parts in zip(*split, strict=True))
 
     def _minibatches(self, policy: Policy, buffer: ReplayBuffer, samples: Samples, updates: int) -> Iterator[Batch]:
-        """So many minibatches, looked up together to save time."""
+        """Yield `updates` minibatches, looked up together to save time."""
         agent, steps, rows, places = samples
         mean = None
         if policy.uses_mean_action and self.neighbourhood.follows_from_total:
@@ -323,12 +322,12 @@ class ReplayDataModule(RoundsDataModule):
             yield Batch(*fields)
 
     def _seen(self, actions: Tensor, uniform: Tensor, before: Tensor | None) -> JointStep:
-        """What the neighbourhood makes a mean action of."""
+        """The input of the neighbourhood."""
         before = None if before is None else before.to(actions.device)
         return JointStep(actions, self.environment.actions, uniform, before)
 
     def _mean_action(self, policy: Policy, seen: JointStep) -> tuple[dict[str, Tensor], Tensor | None]:
-        """What the buffer stores of a mean action, and it itself `[seeds, agents, D]`; nothing if it is not used."""
+        """The buffer's entries for a mean action, and the mean action `[seeds, agents, D]`, or None if unused."""
         if not policy.uses_mean_action:
             return {}, None
         if self.neighbourhood.follows_from_total:
@@ -339,10 +338,10 @@ class ReplayDataModule(RoundsDataModule):
         return {"mean_action": mean}, mean
 
     def _noise(self, policy: Policy, stream: str, steps: int) -> Tensor:
-        """The draws that the neighbourhood takes, `[seeds, steps, draws]`."""
+        """The neighbourhood's uniform draws, `[seeds, steps, draws]`."""
         draws = self.neighbourhood.draws(self.environment.agents, self.environment.actions)
         return self._uniforms(stream, steps, draws * policy.uses_mean_action).to(policy.device)
 
     def _uniforms(self, stream: str, *shape: int) -> Tensor:
-        """Draws in [0, 1), `[seeds, *shape]`, each seed's from its own generator."""
+        """Uniform draws in [0, 1), `[seeds, *shape]`, each seed's from its own generator."""
         return torch.stack([torch.rand(*shape, generator=generator) for generator in self.generators[stream]])

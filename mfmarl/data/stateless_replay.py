@@ -1,4 +1,4 @@
-"""Experience: what a gradient step sees, and the buffer it is drawn from."""
+"""Experience in stateless games: minibatches, and the replay buffer from which they are drawn."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,8 +10,8 @@ from torch import Tensor
 class Batch(NamedTuple):
     """Samples for one gradient step; a sample is one agent's transition in a stateless game.
 
-    Samples come in groups, one a joint step: with B samples from G joint steps, samples
-    `[g * B / G, (g + 1) * B / G)` are of joint step g.
+    Samples are grouped by joint step: of B samples from G joint steps, samples `[g * B / G, (g + 1) * B / G)` are from
+    joint step g.
     """
 
     agent: Tensor  #: `[seeds, B]` int64, the agent j.
@@ -22,13 +22,13 @@ class Batch(NamedTuple):
 
 
 class ReplayBuffer:
-    """The last `capacity` joint steps of every seed, one named tensor `[seeds, capacity, ...]` a column.
+    """Replay buffer of the last `capacity` joint steps of every seed, with columns `[seeds, capacity, ...]`.
 
     Args:
-        capacity: in joint steps, at least 1.
-        seeds: S.
-        columns: name to the shape of one step's entry and its type.
-        device: where the columns lie.
+        capacity: number of joint steps, at least 1.
+        seeds: S, the number of seeds.
+        columns: for each column's name, shape and type of the entry of one step.
+        device: device of the columns.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class ReplayBuffer:
         return self.length_after(0)
 
     def length_after(self, pushes: int) -> int:
-        """How many joint steps it holds once so many more are stored."""
+        """Number of joint steps in the buffer after `pushes` more."""
         return min(self.added + pushes, self.capacity)
 
     def push(self, **entries: Tensor) -> None:
-        """Store one joint step, in place of the oldest when full: an entry `[seeds, ...]` for each column."""
+        """Store one joint step, with an entry `[seeds, ...]` for each column; it replaces the oldest when full."""
         position = self.added % self.capacity
         for name, column in self._columns.items():
             column[:, position] = entries[name]
         self.added += 1
 
     def rows(self, step: Tensor) -> Tensor:
-        """Where joint steps `step` `[seeds, n]` int64, in 0 .. len - 1, of each seed lie in the columns."""
+        """Rows, counted over all seeds, of each seed's joint steps `step` `[seeds, n]` int64 in 0 .. len - 1."""
         return step if self.seeds == 1 else step + self._first
 
     def steps(self, column: str, rows: Tensor) -> Tensor:
@@ -73,16 +73,16 @@ class ReplayBuffer:
         return values.index_select(0, rows.reshape(-1)).view(*rows.shape, *values.shape[1:])
 
     def elements(self, column: str, places: Tensor) -> Tensor:
-        """Entries `[seeds, n, ...]` of a column of one an agent, at `places` `[seeds, n]`: agents * row + agent."""
+        """Entries `[seeds, n, ...]` of a column with one per agent, at `places` `[seeds, n]`, agents * row + agent."""
         values = self._columns[column].flatten(0, 2)
         return values.index_select(0, places.reshape(-1)).view(*places.shape, *values.shape[1:])
 
     def state_dict(self) -> dict[str, Any]:
-        """What is stored so far, as tensors and ints."""
+        """All stored joint steps, as tensors and ints."""
         return {"added": self.added, **{name: column[:, : len(self)] for name, column in self._columns.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         self.added = state["added"]
         for name, column in self._columns.items():
             column[:, : len(self)] = state[name]

@@ -1,16 +1,17 @@
-"""The data module of lattices: it lets every spin act once a sweep, in a given order, and says what each was paid.
+"""The data module of lattices, in which every spin acts once per sweep, in a given order, and is paid a reward.
 
-The order decides what mean field Q-learning converges to:
+The order determines what mean field Q-learning converges to:
 
-`checkerboard`    the sites of one colour act while the other stands still: a spin is paid against the very neighbours
-                    that it saw. With Q learned this is the heat bath, whose equilibrium is that of the Ising model.
-`simultaneous`    all spins act at once and are paid against the neighbours that they saw: the synchronous heat bath.
+`checkerboard`    The sites of one colour act while those of the other stay fixed, so a spin is paid against the same
+                    neighbours that it saw. Once Q is learned, this is the heat bath, whose equilibrium is that of the
+                    Ising model.
+`simultaneous`    All spins act at once and are paid against the neighbours that they saw: the synchronous heat bath.
                     The two colours are then independent of each other, and so are their magnetisations.
-`released-code`   all spins act at once and are paid against the neighbours as they are after the move, as in the
-                    authors' published code: a spin is paid for what nobody could have known, and learns a mean field.
-`random-site`     one site at a time, drawn evenly from all N, N times a sweep: Algorithm 3, slow.
-`three-colours`   as on a checkerboard, with the three colours that a torus of odd size takes: (row + column) mod 3 if
-                    L is a multiple of 3. A checkerboard is one of even size only.
+`released-code`   All spins act at once and are paid against their neighbours after the move, as in the authors'
+                    published code. The reward then depends on moves that a spin cannot know, so it learns a mean field.
+`random-site`     One site at a time acts, drawn uniformly from all N, N times per sweep: Algorithm 3, slow.
+`three-colours`   As `checkerboard`, with the three colours that a torus of odd size needs: (row + column) mod 3 if L is
+                    a multiple of 3. A checkerboard needs an even size.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,50 +30,52 @@ Start = Literal["random", "up"]
 
 
 class Transition(NamedTuple):
-    """What spins that acted together saw, did and were paid; each field `[temperatures, seeds, ...]`."""
+    """Experience of spins that acted together; each field is `[temperatures, seeds, ...]`."""
 
-    site: Tensor  #: int64 number of the site in `[temperatures, seeds, L, L]`, flattened.
-    neighbours: Tensor  #: int8 sum of the four neighbours that the spin saw; a quarter of it is the mean action.
+    site: Tensor  #: int64, index of the site in the flattened `[temperatures, seeds, L, L]`.
+    neighbours: Tensor  #: int8, sum of the four neighbours that the spin saw, four times the mean action.
     action: Tensor  #: int8, -1 or 1.
     reward: Tensor  #: float32, Eq. 33.
 
 
 class SpinPolicy(Protocol):
-    """What the data module asks of whoever sets the spins."""
+    """Interface of the policy that sets the spins."""
 
     @property
     def device(self) -> torch.device:
-        """Where the policy computes."""
+        """The device of the policy."""
         ...
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
-        """New spins.
+        """Choose new spins. All tensors have the same shape `[temperatures, seeds, ...]`.
 
         Args:
-            site: int64, as in Transition.
-            neighbours: int8, as in Transition.
-            spin: int8, the spins as they are.
-            uniform: float32, a draw in [0, 1) for each.
+            site: sites, int64, as in Transition.
+            neighbours: sums of neighbours, int8, as in Transition.
+            spin: current spins, int8.
+            uniform: uniform draws in [0, 1), float32.
             step: sweeps so far.
 
         Returns:
-            int8, -1 or 1; all of one shape `[temperatures, seeds, ...]`.
+            New spins, int8, -1 or 1.
         """
         ...
 
     def observe(self, *colours: Tensor) -> None:
-        """See the lattices after a sweep: even and odd sites, each `[temperatures, seeds, L, L/2]` int8.
+        """See the lattices after a sweep.
 
-        Lattices of odd size come whole, as one tensor `[temperatures, seeds, L, L]`.
+        Args:
+            *colours: even and odd sites, each `[temperatures, seeds, L, L/2]` int8; for odd L one tensor
+                `[temperatures, seeds, L, L]`.
         """
         ...
 
 
 class Measuring(Protocol):
-    """A policy that measures what it sees."""
+    """A policy that measures the lattices that it observes."""
 
     def measured(self) -> dict[str, Tensor]:
-        """Means of what was observed since the last call: name to `[temperatures, seeds]` float64."""
+        """Means of the measurements since the last call: name to `[temperatures, seeds]` float64."""
         ...
 
 
@@ -82,19 +85,20 @@ Sweeps = Callable[[SpinPolicy], Iterator[Transition]]
 class SweepDataModule(RoundsDataModule):
     """Sweeps over a batch of lattices `[temperatures, seeds, L, L]`.
 
-    A training batch is a round: called with a policy it makes up to `round_steps` sweeps and yields a transition for
-    all spins that acted together. An epoch lies between two evaluations.
+    A training batch is a round: called with a policy, it makes up to `round_steps` sweeps and yields a transition for
+    each group of spins that act together. An epoch ends with an evaluation.
 
     Args:
         environment: the game.
-        seeds: one generator each, so that a seed's stream does not depend on the others; it does on the temperatures.
-        temperatures: how many there are counts here; the policy knows what they mean.
-        steps: sweeps in all; every spin acts once a sweep.
-        evaluations: how many times to evaluate, evenly spread; divides `steps`.
-        order: who acts when, and what it is paid. `checkerboard`: our choice.
-        start: `random` spins, or all `up`, which is ordered already. `random`: our choice.
-        measure_every: sweeps from one measurement to the next. 1: our choice.
-        round_steps: sweeps of a round, 100: our choice.
+        seeds: seeds. Each has its own generator, so that its stream does not depend on the other seeds; it does depend
+            on the number of temperatures.
+        temperatures: temperatures; only their number matters here, the policy uses the values.
+        steps: total number of sweeps; every spin acts once per sweep.
+        evaluations: number of evaluations, evenly spread; must divide `steps`.
+        order: order in which spins act and are paid, see above. `checkerboard`: our choice.
+        start: `random` spins, or all `up`, an ordered state. `random`: our choice.
+        measure_every: sweeps between two measurements. 1: our choice.
+        round_steps: sweeps per round. 100: our choice.
 
     Raises:
         ValueError: an argument out of its range.
@@ -144,11 +148,11 @@ class SweepDataModule(RoundsDataModule):
         return [partial(self.play, steps=steps) for steps in cut(self.steps // self.evaluations, self.round_steps)]
 
     def evaluate(self, policy: Measuring) -> dict[str, Tensor]:
-        """Means `[temperatures, seeds]` of what the policy measured since the last call."""
+        """Means `[temperatures, seeds]` of the policy's measurements since the last call."""
         return policy.measured()
 
     def play(self, policy: SpinPolicy, steps: int) -> Iterator[Transition]:
-        """Make `steps` sweeps with `policy`, yielding what the spins that acted together saw, did and were paid."""
+        """Make `steps` sweeps with `policy`, and yield a transition for each group of spins that act together."""
         if not self._sites:
             self._to(policy.device)
         sweeps = {
@@ -164,11 +168,11 @@ class SweepDataModule(RoundsDataModule):
                 policy.observe(*self._colours)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that play depends on: the spins too."""
+        """Everything that play depends on, including the spins."""
         return {**super().state_dict(), "spins": self.spins}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         super().load_state_dict(state_dict)
         self._colours = self._split(state_dict["spins"])
 
@@ -219,7 +223,7 @@ class SweepDataModule(RoundsDataModule):
         self._colours = self._split(spins.view(*self._lattices, size, size))
 
     def _beside(self, site: Tensor) -> Tensor:
-        """The four neighbours of sites `[...]` of a lattice: `[..., 4]`."""
+        """The four neighbours `[..., 4]` of sites `[...]` of a lattice."""
         size = self.environment.size
         row, column = site // size, site % size
         around = [row * size + (column + 1) % size, row * size + (column - 1) % size]
@@ -234,23 +238,24 @@ class SweepDataModule(RoundsDataModule):
 
     @property
     def _is_whole(self) -> bool:
-        """Whether the lattices, of odd size, have no two colours: `_colours` is then one tensor."""
+        """Whether the lattices have an odd size, hence no two colours; `_colours` then has one tensor."""
         return self.environment.size % 2 == 1
 
     def _split(self, spins: Tensor) -> list[Tensor]:
         return [spins] if self._is_whole else list(split(spins))
 
     def draws(self, device: torch.device | None = None) -> Tensor:
-        """A draw a spin, by colour: `[2, temperatures, seeds, L, L/2]`, each seed's from its own generator.
+        """One uniform draw per spin, each seed's from its own generator.
 
-        Of lattices of odd size `[1, temperatures, seeds, L, L]`.
+        Returns:
+            Draws by colour `[2, temperatures, seeds, L, L/2]`; for odd L `[1, temperatures, seeds, L, L]`.
         """
         size = self.environment.size
         shape = (1, self._lattices[0], size, size) if self._is_whole else (2, self._lattices[0], size, size // 2)
         return torch.stack([torch.rand(shape, generator=one) for one in self.generators["training"]], 2).to(device)
 
     def _flat_draws(self, device: torch.device) -> Tensor:
-        """The same `[temperatures, seeds, N]`."""
+        """Draws as of `draws`, as `[temperatures, seeds, N]`."""
         return self.draws(device).movedim(0, 2).reshape(*self._lattices, -1)
 
     def _to(self, device: torch.device) -> None:
@@ -261,9 +266,9 @@ class SweepDataModule(RoundsDataModule):
 
 
 def three_colours(size: int) -> list[Tensor]:
-    """Sites of an L x L torus in three colours without neighbours of one colour: their numbers, each int64.
+    """Colour an L x L torus with three colours such that neighbours differ; return the sites of each colour, int64.
 
-    The colours 0, 1, 2 of a ring of L sites that wear three of them, added up over row and column, mod 3.
+    A site's colour is the sum of the colours of its row and its column in a 3-coloured ring of L sites, mod 3.
     """
     ring = torch.arange(size)
     ring = ring % 3 if size % 3 == 0 else torch.where(ring == size - 1, 2 * (size % 2) + (1 - size % 2), ring % 2)

@@ -1,4 +1,4 @@
-"""What a step of play moves between the host and a GPU: one copy each way, and one wait."""
+"""Transfers between the host and a GPU in a step of play: one copy each way, and one wait."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class Transfer:
-    """Moves several tensors at once, through pinned memory where the device is a GPU; on a CPU it moves nothing.
+    """Moves several tensors at once through pinned memory if the device is a GPU; on a CPU it moves nothing.
 
     Args:
-        device: where a policy computes.
+        device: device of a policy.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -18,12 +18,13 @@ class Transfer:
         self._pinned: dict[torch.dtype, Tensor] = {}
 
     def to_device(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors on the device, by one copy that the host does not wait for.
+        """Copy tensors to the device at once, without waiting.
 
-        Not again before something that was computed from them has come back by `to_host`: they lie in the same memory.
+        All calls use the same pinned memory, so do not call this again before `to_host` has returned something computed
+        from these tensors.
 
         Args:
-            tensors: on the host, of one dtype.
+            tensors: tensors on the host, of one dtype.
         """
         if self.device.type == "cpu":
             return list(tensors)
@@ -35,10 +36,10 @@ class Transfer:
         return [part.view(each.shape) for part, each in zip(torch.split(there, sizes), tensors, strict=True)]
 
     def to_host(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors on the host, by one copy that the host waits for once; good until the next call.
+        """Copy tensors to the host at once, and wait for the copy. The result is valid until the next call.
 
         Args:
-            tensors: on the device.
+            tensors: tensors on the device.
         """
         if self.device.type == "cpu":
             return list(tensors)
@@ -50,7 +51,7 @@ class Transfer:
         return [part.view(each.shape) for part, each in zip(torch.split(packed, sizes), tensors, strict=True)]
 
     def _memory(self, size: int, dtype: torch.dtype) -> Tensor:
-        """So many numbers of pinned memory, the same at every call."""
+        """Pinned memory for `size` numbers, the same memory in every call."""
         if dtype not in self._pinned or len(self._pinned[dtype]) < size:
             self._pinned[dtype] = torch.empty(size, dtype=dtype, pin_memory=True)
         return self._pinned[dtype][:size]

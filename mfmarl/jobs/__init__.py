@@ -1,1 +1,1 @@
-"""A job: described, done, resumed, and spread over processes or a cluster."""
+"""Jobs: their description, execution and resumption, in one process, several processes or on a cluster."""

@@ -1,4 +1,4 @@
-"""What a training job's checkpoint must be, to go on from it."""
+"""Check that a training job can resume from a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
-LAYOUT = 4  #: of checkpoints; one of another layout is refused.
+LAYOUT = 4  #: version of the checkpoints' layout; checkpoints with another one are refused.
 
 
 class EarlierVersionError(ValueError):
-    """A checkpoint of another layout, from which this version cannot go on."""
+    """A checkpoint has another layout, from which this version cannot resume."""
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raise some exception unless `path` is a whole checkpoint of this layout that loads without unpickling."""
+    """Raise an exception of any kind unless `path` is an intact checkpoint of this layout, loadable without pickle."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

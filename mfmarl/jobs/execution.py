@@ -1,4 +1,4 @@
-"""How jobs run, apart from what they do: where, on what hardware, how often they save."""
+"""How jobs run: where, on what hardware, and how often they save checkpoints."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed", "tf32"]
 LoggerName = Literal["none", "csv", "tensorboard", "wandb"]
-TIMES = ("wall_seconds", "cpu_seconds")  # of a job, in job.json
-MOST_PROCESSES = 4096  # of one machine, threads and GPUs too; more is a slip
-MOST_TASKS = 4_000_000  # Slurm's own bound of an array, nearly
+TIMES = ("wall_seconds", "cpu_seconds")  # keys of a job's times in job.json
+MOST_PROCESSES = 4096  # on one machine, also of threads and GPUs; more is a mistake
+MOST_TASKS = 4_000_000  # nearly Slurm's own limit for an array
 MOST_MINUTES = 5_256_000  # ten years
 MOST_MEMORY = 2**20  # GiB
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How jobs run; changes no result but by rounding.
+    """How jobs run. Results depend on it only through rounding.
 
     Raises:
-        ValueError: a value that is not allowed.
+        ValueError: a value is not allowed.
     """
 
     launcher: Literal["local", "slurm"] = "local"
-    """Run the jobs on this machine, or submit them to Slurm as tasks of an array, see --slurm-*."""
+    """Run the jobs on this machine, or submit them to Slurm as an array of tasks; see --slurm-*."""
     workers: int | Literal["auto"] = "auto"
-    """How many processes, of each task on Slurm; auto takes one for each core, or one for each GPU, and on Slurm 1."""
+    """Number of worker processes, per task on Slurm. auto: one per GPU; without GPUs one per core, or 1 on Slurm."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where networks are trained; auto takes CUDA GPUs if there are any. On Slurm it must be named."""
+    """Hardware that trains the networks. auto: CUDA GPUs if there are any. Slurm needs cpu or gpu."""
     devices: int | Literal["auto"] = "auto"
-    """How many GPUs, which the workers share evenly; auto takes all, and on Slurm 1 for each task."""
+    """Number of GPUs, shared evenly by the workers. auto: all GPUs, or 1 per task on Slurm."""
     precision: Precision = "32"
-    """Floating point precision of the networks, as Lightning names it. 32 is float32 everywhere; tf32 lets a GPU round
-    factors to 10 bits in products and convolutions."""
+    """Floating-point precision of the networks, named as in Lightning. 32 is float32 everywhere; tf32 lets a GPU round
+    the factors of products and convolutions to 10 bits."""
     threads: int | None = None
-    """CPU threads in all, of each task on Slurm, divided among the workers; without it one for each, fastest for small
-    networks."""
+    """Total number of CPU threads, per task on Slurm, divided among the workers. Default: one per worker, which is
+    fastest for small networks."""
     fresh: bool = False
-    """Start over instead of resuming what an earlier call left."""
+    """Start over instead of resuming the jobs of an earlier call."""
     checkpoint_seconds: float = 30.0
-    """Least time between two checkpoints of a job; 0 saves one at every evaluation."""
+    """Minimum number of seconds between two checkpoints of a job; 0 saves one at every evaluation."""
     logger: LoggerName = "none"
-    """Lightning's logger, in each job's folder; wandb sends a run a job to the project mfmarl."""
+    """Lightning's logger, which writes to each job's folder; wandb sends one run per job to the project mfmarl."""
     shard: str | None = None
-    """I/N: do the I-th of N shares of the jobs and end, under another scheduler or by hand; the same call without it
-    then gathers the results."""
+    """I/N: run only the I-th of N shares of the jobs, e.g. one per machine. Afterwards the same call without --shard
+    collects the results."""
     slurm_partition: str | None = None
-    """Partition of Slurm. Without it, as for the next three, its SBATCH_* variables or its own default decide."""
+    """Slurm partition. Default, also for the account and the memory: Slurm's SBATCH_* variables or its own default."""
     slurm_account: str | None = None
-    """Account of Slurm that pays."""
+    """Slurm account that is charged."""
     slurm_minutes: int | None = None
-    """Time limit of a task, 2 or more, after which it is queued again and goes on; without it and SBATCH_TIMELIMIT a
-    day."""
+    """Time limit of a task in minutes, at least 2; a task that reaches it is requeued and resumes. Default:
+    SBATCH_TIMELIMIT, or one day."""
     slurm_memory: float | None = None
-    """Memory of a task, GiB."""
+    """Memory of a task in GiB."""
     slurm_tasks: int = 256
-    """How many tasks share the jobs, at most; with fewer jobs than that each has its own."""
+    """Maximum number of tasks that share the jobs; fewer if they suffice to give each job its own worker."""
     slurm_requeues: int = 20
-    """How often a task may be queued again when it is preempted, loses its node, or its time is over."""
+    """Maximum number of times that a task is requeued after preemption, loss of its node, or its time limit."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -98,11 +98,11 @@ class Execution:
 
     @property
     def uses_gpus(self) -> bool:
-        """Whether jobs run on GPUs: by `accelerator`, or where this machine has some."""
+        """Whether jobs run on GPUs: `accelerator` is gpu, or it is auto and this machine has GPUs."""
         return self.accelerator == "gpu" or (self.accelerator == "auto" and torch.cuda.device_count() > 0)
 
     def _check_slurm(self) -> None:
-        """Raise ValueError for what other launchers allow."""
+        """Raise ValueError for options that Slurm does not allow but other launchers do."""
         if self.shard is not None:
             raise ValueError(f"shard: got {self.shard} with launcher slurm, which deals out the jobs itself")
         if self.accelerator == "auto":
@@ -114,12 +114,13 @@ class Execution:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a job runs on.
+    """The hardware and precision of a job.
 
-    accelerator  "cpu" or "gpu"
-    device       index of the GPU; without meaning on a CPU
-    precision    "32", "64" or "bf16-mixed", as Lightning names it, or "tf32"; another precision is another job
-    threads      of torch, on the CPU
+    Attributes:
+        accelerator: "cpu" or "gpu".
+        device: index of the GPU; ignored on a CPU.
+        precision: "32", "64" or "bf16-mixed", as in Lightning, or "tf32". Another precision makes another job.
+        threads: number of torch's CPU threads.
     """
 
     accelerator: str = "cpu"
@@ -129,17 +130,17 @@ class Hardware:
 
     @property
     def torch_device(self) -> torch.device:
-        """The same for torch."""
+        """The torch device."""
         return torch.device("cuda", self.device) if self.accelerator == "gpu" else torch.device("cpu")
 
     @property
     def rounds_factors(self) -> bool:
-        """Whether products and convolutions of float32 may take their factors in TF32."""
+        """Whether float32 products and convolutions may round their factors to TF32."""
         return self.precision == "tf32"
 
     @property
     def lightning_precision(self) -> str:
-        """The precision for a Trainer, who knows no TF32: its tensors are float32."""
+        """The precision for a Lightning Trainer, which has no TF32: its tensors are float32."""
         return "32" if self.rounds_factors else self.precision
 
 
@@ -149,15 +150,16 @@ def _clocks() -> dict[str, float]:
 
 @dataclass
 class Attempt:
-    """What a job is done with, by one call: where, on what, and what an earlier call left.
+    """The circumstances in which one call runs a job.
 
-    directory           the job's folder
-    hardware            what it runs on
-    report              is told how much is done, of how much in all, calls before this one included
-    checkpoint          where the job saves its state
-    resume              whether the checkpoint is there, to go on from
-    checkpoint_seconds  least time between two checkpoints
-    logger              of Lightning
+    Attributes:
+        directory: the job's folder.
+        hardware: hardware that the job runs on.
+        report: called with the work done so far, earlier calls included, and the total.
+        checkpoint: file to which the job saves its state.
+        resume: whether to resume from an existing checkpoint.
+        checkpoint_seconds: minimum number of seconds between two checkpoints.
+        logger: Lightning's logger.
     """
 
     directory: Path
@@ -172,31 +174,34 @@ class Attempt:
     _started: dict[str, float] = field(init=False, default_factory=_clocks)
 
     def save_is_due(self) -> bool:
-        """Whether it is time for a checkpoint."""
+        """Whether the next checkpoint is due."""
         return time.monotonic() - self._last_save >= self.checkpoint_seconds
 
     @contextmanager
     def saving(self) -> Iterator[Path]:
-        """Yield a temporary path; what is written there becomes the checkpoint."""
+        """Yield a temporary path; the file written there becomes the checkpoint."""
         with atomic(self.checkpoint) as temporary:
             yield temporary
         self._last_save = time.monotonic()
 
     def times(self) -> dict[str, float]:
-        """Seconds that the job took so far; a checkpoint holds them, so what a kill loses is not counted."""
+        """Seconds that the job has taken so far.
+
+        They are saved in checkpoints, so work that is lost when a process is killed does not count.
+        """
         now = _clocks()
         return {kind: self._earlier[kind] + now[kind] - self._started[kind] for kind in now}
 
     def go_on_from(self, times: dict[str, float]) -> None:
-        """Count from the `times` of a checkpoint on."""
+        """Continue counting from the `times` in a checkpoint."""
         self._earlier = {kind: float(times[kind]) for kind in self._earlier}
 
 
 def share_of(shard: str) -> tuple[int, int]:
-    """The numbers of "I/N".
+    """The numbers I and N of "I/N".
 
     Raises:
-        ValueError: I is not from 1 to N.
+        ValueError: `shard` has another form, or I is not in 1 .. N.
     """
     number, slash, count = shard.partition("/")
     if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
@@ -205,7 +210,7 @@ def share_of(shard: str) -> tuple[int, int]:
 
 
 def check_named(name: str, value: object, kind: Any) -> None:
-    """Raise ValueError unless a value is one of those that a Literal in its type names, or the number it may be."""
+    """Raise ValueError if the type `kind` has a Literal and `value` is neither in it nor an allowed whole number."""
     kinds = (kind, *get_args(kind))
     named = [each for one in kinds if get_origin(one) is Literal for each in get_args(one)]
     is_number = int in kinds and isinstance(value, int)
@@ -215,10 +220,10 @@ def check_named(name: str, value: object, kind: Any) -> None:
 
 
 def plain_number(name: str, value: Any, kind: Any) -> Any:
-    """A number of numpy or torch as one of Python, anything else as it is.
+    """Convert a number of numpy or torch to one of Python; return anything else unchanged.
 
     Raises:
-        ValueError: a fraction where the type has whole numbers.
+        ValueError: the type `kind` allows only whole numbers, and `value` is not one.
     """
     own = next((each for each in (bool, int, float) if each in (kind, *get_args(kind))), None)
     if own is None or value is None or isinstance(value, str):

@@ -1,12 +1,12 @@
-"""A job's folder: the job is done there, resumed where an earlier call stopped, and its rows lie there.
+"""Run a job in its folder, resuming where an earlier call stopped. The folder holds:
 
-job.json          what the job is (fingerprint, precision) and, once it is done, the time it took
-checkpoint.*      the whole state, replay and generators included; gone when done
-rows.csv          the result; there only once the job is done
-log.txt           what the job printed, warnings and tracebacks included
-policy.safetensors  the trained army, of Battle; of seeds that were stacked each in seed-<seed>/
-agent.safetensors  the trained agent of another game, if it was to be kept
-metrics/          of Lightning's logger, if one was asked for
+job.json            identity of the job (fingerprint, precision) and, once it is done, the time it took
+checkpoint.*        whole state, including replay buffers and generators; removed when the job is done
+rows.csv            the results; exists only once the job is done
+log.txt             output of the job, including warnings and tracebacks
+policy.safetensors  trained army of Battle; for stacked seeds one in each seed-<seed>/
+agent.safetensors   trained agent of another game, if requested
+metrics/            output of Lightning's logger, if requested
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from mfmarl.jobs.execution import TIMES, Attempt, Execution, Hardware, LoggerNam
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import HOLDER, LOCK, locked
 
-SAVED = ("policy.safetensors", "agent.safetensors")  # what agents leave, see Agent.file
+SAVED = ("policy.safetensors", "agent.safetensors")  # files of trained agents, see Agent.file
 
 
 class CorruptCheckpointError(ValueError):
-    """A file that an earlier call left in a job's folder cannot be read."""
+    """A file left in a job's folder by an earlier call cannot be read."""
 
 
 def folder(job: Job, out: Path, precision: str) -> Path:
-    """The folder of `job` in `out`: with other settings or precision it is another one, and both are kept."""
+    """The folder of `job` in `out`. Different settings or precisions have different folders."""
     own = hashlib.sha256(f"{job.fingerprint} {precision}".encode()).hexdigest()
     return out / "jobs" / f"{job.name}-{own[:8]}"
 
@@ -54,28 +54,28 @@ def run(
     checkpoint_seconds: float = Execution.checkpoint_seconds,
     logger: LoggerName = "none",
 ) -> None:
-    """Do `job`, or what is left of it, in its folder `directory`; `read_rows` reads what it gave.
+    """Run `job`, or the rest of it, in its folder `directory`. Its rows can then be read by `read_rows`.
 
-    A run that is killed at any moment and called again gives the rows of an uninterrupted one, bit for bit on
-    a CPU. Rows of this very job that lie in the folder are left as they are; those of another are removed.
+    A run that is killed at any moment and called again gives the rows of an uninterrupted run, bit for bit on a CPU.
+    Existing rows of the same job are kept; those of another job are removed.
 
     Args:
-        job: what is to be done.
-        directory: where.
-        hardware: on what; None: one thread of the CPU.
-        progress: is told the work done so far, earlier calls included.
-        checkpoint_seconds: least time between two checkpoints.
-        logger: of Lightning.
+        job: the job to run.
+        directory: the job's folder.
+        hardware: hardware to run on. None: one thread of the CPU.
+        progress: called with the work done so far, including earlier calls.
+        checkpoint_seconds: minimum number of seconds between two checkpoints.
+        logger: Lightning's logger.
 
     Raises:
-        ValueError: a precision in which the job is not done.
-        CorruptCheckpointError: files of an earlier call cannot be read; they are left as they are.
-        HeldError: another process does this job.
-        Exception: what the job raised; its traceback is in the log.
+        ValueError: the job does not support the precision.
+        CorruptCheckpointError: files of an earlier call cannot be read; they are left unchanged.
+        HeldError: another process runs this job.
+        Exception: any exception of the job itself; its traceback is in the log.
     """
     hardware = hardware or Hardware()
     job.check_precision(hardware.precision)
-    directory = directory.absolute()  # a custom method may go elsewhere
+    directory = directory.absolute()  # a custom method may change the working directory
     with locked(directory):
         left = found(job, directory, hardware)
         if left == "rows":
@@ -84,7 +84,7 @@ def run(
             return
         if left == "nothing":
             clear(job, directory)
-            progress(0)  # what a job reports first counts as done by earlier calls
+            progress(0)  # the first report counts as work of earlier calls
         remove_partial(directory)
         finish(
             job,
@@ -101,13 +101,13 @@ def run(
 
 
 def finish(job: Job, attempt: Attempt) -> None:
-    """Do what is left of `job`, and write its rows."""
+    """Run the rest of `job` and write its rows."""
     directory, hardware = attempt.directory, attempt.hardware
     record = {"fingerprint": job.fingerprint, "precision": hardware.precision}
     write_json(record, directory / "job.json")
     with logged(directory / "log.txt"), computing(hardware), staying_here():
         frame = job.do(attempt)
-        if job.rows is not None and len(frame) != job.rows:  # a method may have told its Trainer to stop, say
+        if job.rows is not None and len(frame) != job.rows:  # e.g. a custom method stopped its Trainer
             raise RuntimeError(f"{job.name} ended early: it gave {len(frame)} rows of {job.rows}")
     rows = directory / "rows.csv"
     with atomic(rows) as draft:
@@ -117,9 +117,9 @@ def finish(job: Job, attempt: Attempt) -> None:
 
 
 def check_place(directory: Path) -> None:
-    """Raise ValueError, one line, if something else has the name of a job's folder, or of a file that is written there.
+    """Raise ValueError if a job's folder is not a folder, or a file written in it is not a file.
 
-    Of those that are read `found` says more.
+    Files that are also read are checked by `found`.
     """
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"out: {directory} is no folder: remove it, or name another --out")
@@ -129,14 +129,14 @@ def check_place(directory: Path) -> None:
 
 
 def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
-    """What an earlier call left of this very job in `directory`; touches nothing.
+    """Determine what an earlier call left of the same job in `directory`. Changes nothing.
 
     Raises:
-        CorruptCheckpointError: a file cannot be read; one line that says what to do.
+        CorruptCheckpointError: a file cannot be read; the message says what to do.
     """
     try:
         return _found(job, directory, hardware)
-    except FileNotFoundError:  # whoever does the job now has just finished it
+    except FileNotFoundError:  # another process has just finished the job
         return _found(job, directory, hardware)
 
 
@@ -154,7 +154,7 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
         with readable(rows):
             if content.get("rows") not in (None, digest(rows)):
                 raise ValueError("it is not as it was written")
-            count = rows.read_bytes().count(b"\n") - 1  # the launcher reads the rows, once
+            count = rows.read_bytes().count(b"\n") - 1  # only the launcher parses the rows
             if job.rows is not None and count != job.rows:
                 raise ValueError(f"got {count} rows where {job.rows} were written")
         return "rows"
@@ -166,17 +166,17 @@ def _found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", 
 
 
 def read_rows(job: Job, directory: Path) -> pd.DataFrame:
-    """The rows of a job that is done. Labels come from the job: a file takes the text "100" for a number."""
+    """The rows of a finished job. Labels are taken from the job, since the text "100" is read as a number."""
     return read_csv(directory / "rows.csv").assign(**job.labels)
 
 
 def tidy(job: Job, directory: Path) -> None:
-    """Remove the checkpoint of a job that is done: a kill may have come between its rows and this."""
+    """Remove the checkpoint of a finished job, which remains if a process was killed just after it wrote the rows."""
     (directory / job.checkpoint_name).unlink(missing_ok=True)
 
 
 def clear(job: Job, directory: Path) -> None:
-    """Remove what a job left in its folder, and nothing else; half-written files go when it begins again."""
+    """Remove a job's files from its folder, and nothing else. Partial files are removed when the job starts again."""
     for name in ("rows.csv", job.checkpoint_name, *SAVED, "log.txt", "job.json"):
         remove(directory / name)
     for inner in (directory / "metrics", *directory.glob("seed-*")):
@@ -185,7 +185,7 @@ def clear(job: Job, directory: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder that has its place."""
+    """Remove a file, or a folder in its place."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -194,9 +194,9 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while `path` is read into one line that says what to do."""
+    """Turn any error while `path` is read into a CorruptCheckpointError that says what to do."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise ValueError("it is no file")
         yield
     except FileNotFoundError:
@@ -210,14 +210,14 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """Append to `path` what is printed, warned and logged meanwhile, and the traceback of a failure."""
+    """Append all output, warnings, log messages and the traceback of a failure inside to `path`."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     with (
         open(path, "a", encoding="utf-8", errors="backslashreplace", buffering=1) as log,
         redirect_stdout(log),
         redirect_stderr(log),
     ):
-        # Lightning's own handlers hold the stderr that there was when it was imported.
+        # Lightning's own handlers keep the stderr of the time when it was imported.
         earlier = [(logger.handlers, logger.propagate) for logger in loggers]
         for logger in loggers:
             logger.handlers, logger.propagate = [logging.StreamHandler(log)], False

@@ -1,4 +1,4 @@
-"""Jobs: each is described by values, and does itself."""
+"""Jobs, which are described by values and can run themselves."""
 
 from __future__ import annotations
 
@@ -27,90 +27,92 @@ if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
 Label = str | int | float
-LONGEST_NAME = 200  # bytes; a file system takes 255, of which a folder's digest needs some
+LONGEST_NAME = 200  # bytes; file systems allow 255, of which the digest in a folder's name takes some
 
 
 class Job(ABC):
-    """Something that is done once, by one process, and gives rows.
+    """A piece of work that is done once, by one process, and returns rows.
 
-    name    of the job's folder, e.g. "calibrated-mf-q-1000-seeds-0-7"
-    labels  leading columns of its rows, e.g. {"settings": "appendix", "algorithm": "il", "agents": 100}
+    Attributes:
+        name: name of the job's folder, e.g. "calibrated-mf-q-1000-seeds-0-7".
+        labels: leading columns of its rows, e.g. {"settings": "appendix", "algorithm": "il", "agents": 100}.
     """
 
     name: str
     labels: Mapping[str, Label]
     checkpoint_name: ClassVar[str] = "checkpoint.ckpt"
-    precisions: ClassVar[tuple[str, ...]] = get_args(Precision)  #: in which it can be done.
+    precisions: ClassVar[tuple[str, ...]] = get_args(Precision)  #: precisions that the job supports.
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What it is asked to leave in its folder besides the rows; without them it is not done."""
+        """Files besides the rows that must exist in the job's folder for it to count as done."""
         return ()
 
     @property
     @abstractmethod
     def unit(self) -> str:
-        """What `work` is counted in, e.g. agent-steps."""
+        """The unit of `work`, e.g. agent-steps."""
 
     @property
     @abstractmethod
     def work(self) -> int:
-        """How much there is to do, in `unit`: for progress, and to do the largest jobs first."""
+        """Amount of work in `unit`, used to show progress and to run the largest jobs first."""
 
     @property
     @abstractmethod
     def rows(self) -> int | None:
-        """How many rows it gives; None if only doing it tells."""
+        """Number of rows; None if it is not known in advance."""
 
     @property
     @abstractmethod
     def keys(self) -> list[str]:
-        """The columns by which its rows are sorted, which tell them apart."""
+        """The columns that sort and identify the rows."""
 
     @abstractmethod
     def description(self) -> dict[str, object]:
-        """What determines the rows: numbers, text, tensors, dataclasses, and lists and mappings of them."""
+        """Everything that determines the rows: numbers, text, tensors, dataclasses, and lists and mappings of these."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of `description` and our version.
+        """SHA-256 of `description` and this package's version.
 
-        Of the package's own code only the version counts, so that results outlive the edit of a comment.
+        The package's source code does not count, so that results stay valid when a comment is edited.
         """
         content = {**self.description(), "version": __version__}
         return hashlib.sha256(json.dumps(canonical(content), sort_keys=True).encode()).hexdigest()
 
     def check(self) -> None:  # noqa: B027 - most jobs can be done
-        """Raise ValueError if the job cannot be done; called before any job begins."""
+        """Raise ValueError if the job cannot be run; called before any job starts."""
 
     def check_precision(self, precision: str) -> None:
-        """Raise ValueError if the job is not done in this precision; called before any job begins."""
+        """Raise ValueError if the job does not support this precision; called before any job starts."""
         if precision not in self.precisions:
             raise ValueError(f"precision: got {precision}, allowed for {self.name} is {' or '.join(self.precisions)}")
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless `path` is a whole checkpoint of such a job."""
+        """Raise an exception of any kind unless `path` is an intact checkpoint of such a job."""
         raise ValueError("such a job saves none")
 
     @abstractmethod
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Do the job, or what is left of it, and return its rows."""
+        """Run the job, or the rest of it, and return its rows."""
 
 
 @dataclass(frozen=True)
 class TrainingJob(Job):
-    """Some seeds of one setting, trained together.
+    """Several seeds of one setting, trained together.
 
-    algorithm   a key of ALGORITHMS, or "path/to/file.py:Class"
-    environment the game, a frozen dataclass
-    seeds       one independent run each
-    agent       keyword arguments of the algorithm's class
-    data        keyword arguments of its data module, `steps` and `evaluations` among them
-    conditions  what differs within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}):
-                columns of the rows, one run for each condition and seed
-    keep        leave the trained agent in the job's folder; it changes no row
+    Attributes:
+        algorithm: a key of ALGORITHMS, or "path/to/file.py:Class".
+        environment: the game, a frozen dataclass.
+        seeds: seeds, with one independent run each.
+        agent: keyword arguments of the algorithm's class.
+        data: keyword arguments of its data module, including `steps` and `evaluations`.
+        conditions: differences within the stack besides the seed, e.g. ({"temperature": 0.8}, {"temperature": 1.2}).
+            They are columns of the rows; there is one run for each condition and seed.
+        keep: whether to save the trained agent in the job's folder; the rows do not depend on it.
 
-    The other fields are described in Job.
+    Job describes the other fields.
     """
 
     name: str
@@ -125,46 +127,46 @@ class TrainingJob(Job):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The trained agent, if it is to be kept; of Battle the army of each seed."""
+        """The file of the trained agent, or of each seed's army in Battle, if `keep` is set."""
         return self.load().files_of(self.seeds) if self.keep else ()
 
     @property
     def runs(self) -> list[dict[str, float]]:
-        """What names each run of the stack: its condition and its seed."""
+        """The condition and seed of each run of the stack."""
         return [{**condition, "seed": seed} for condition in self.conditions for seed in self.seeds]
 
     @property
     def steps(self) -> int:
-        """Steps of each run."""
+        """Number of steps of each run."""
         return int(self.data["steps"])  # type: ignore[call-overload,no-any-return]
 
     @property
     def evaluations(self) -> int:
-        """Evaluations of each run."""
+        """Number of evaluations of each run."""
         return int(self.data["evaluations"])  # type: ignore[call-overload,no-any-return]
 
     @property
     def unit(self) -> str:
-        """What the algorithm's class calls a step of one of its agents."""
+        """The name that the algorithm's class gives to one step of one agent."""
         return self.load().unit
 
     @property
     def work(self) -> int:
-        """The steps of every agent of every run."""
+        """Total number of steps over all agents and runs."""
         return self.steps * len(self.runs) * self.environment.agents
 
     @property
     def rows(self) -> int:
-        """One an evaluation of each run."""
+        """Number of rows: one per evaluation and run."""
         return self.evaluations * len(self.runs)
 
     @property
     def keys(self) -> list[str]:
-        """Run, then step."""
+        """The columns that name the run, then the step."""
         return [*self.runs[0], "step"]
 
     def description(self) -> dict[str, object]:
-        """All fields that determine the rows, and the file of a custom class with the modules beside it."""
+        """All fields that determine the rows and, for a custom class, digests of its file and modules it imports."""
         names = [each.name for each in fields(self) if each.name not in ("name", "keep")]
         content = {name: getattr(self, name) for name in names}
         if is_in_file(self.algorithm):
@@ -178,7 +180,7 @@ class TrainingJob(Job):
         return content
 
     def check(self) -> None:
-        """Raise ValueError unless the algorithm loads, and what it learns can be stored if it is to be."""
+        """Raise ValueError unless the algorithm loads and, if its trained agent is to be saved, a file can hold it."""
         cls = self.load()
         if self.keep or cls.always_saved:
             agent_of_seeds(cls, self.environment, self.seeds, **self.agent).check_saved()
@@ -188,12 +190,13 @@ class TrainingJob(Job):
         return algorithm_class(self.algorithm)
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless `path` is a whole checkpoint."""
+        """Raise an exception of any kind unless `path` is an intact checkpoint."""
         check_checkpoint(path)
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Train; the rows are those of every evaluation."""
-        # Lightning takes seconds to import: whoever only describes jobs, or hands them to workers, need not wait.
+        """Train, and return the rows of all evaluations."""
+        # Lightning takes seconds to import, and a process that only describes jobs, or sends them to workers, has no
+        # use for it.
         from mfmarl.jobs.training import train  # noqa: PLC0415
 
         curves = train(self.load(), self.environment, self.seeds, self.agent, self.data, attempt, keep=self.keep)
@@ -201,16 +204,16 @@ class TrainingJob(Job):
 
 
 def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:
-    """Name of a job: its labels, its lowest and its highest seed if it has any, in letters all file systems take.
+    """Name of a job, made of its labels and its lowest and highest seed, if any, in characters all file systems allow.
 
-    Of a very long one the middle is left out.
+    The middle of a very long name is left out.
     """
     words = "-".join([*map(str, labels), *(["seeds", str(min(seeds)), str(max(seeds))] if seeds else [])])
     return shortened("".join(letter if letter.isalnum() or letter in "-." else "_" for letter in words), LONGEST_NAME)
 
 
 def shortened(name: str, longest: int) -> str:
-    """A name without its middle if it has more bytes than `longest`, which is at least 103."""
+    """`name`, without its middle if it has more than `longest` bytes, which must be at least 103."""
     written = name.encode()
     if len(written) <= longest:
         return name
@@ -218,10 +221,10 @@ def shortened(name: str, longest: int) -> str:
 
 
 def canonical(value: object) -> object:
-    """`value` as JSON that is equal exactly if the values are."""
+    """`value` as JSON that is equal if and only if the values are equal."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, Integral):  # of numpy, as below
+    if isinstance(value, Integral):  # a number of numpy, as below
         return int(value)
     if isinstance(value, Real):
         return float(value)

@@ -1,7 +1,7 @@
-"""Run a list of jobs: in this process, on worker processes (one for each GPU, if there are any), or on Slurm.
+"""Run a list of jobs in this process, on worker processes (one per GPU, if there are any), or on Slurm.
 
-The results do not depend on which. A script whose jobs hold something that it defines itself, a game say, must launch
-them under `if __name__ == "__main__":`, since workers then import it. Linux and macOS.
+The results do not depend on this choice. If jobs contain something that the script itself defines, e.g. a game, the
+workers import the script, so it must launch the jobs under `if __name__ == "__main__":`. Runs on Linux and macOS.
 """
 
 from __future__ import annotations
@@ -28,42 +28,42 @@ from mfmarl.jobs.shares import shares
 from mfmarl.jobs.signals import terminable
 from mfmarl.jobs.workers import Place
 
-Runner = Callable[[Sequence[Job], Progress], dict[str, str]]  # does jobs; returns why some failed, by name
+Runner = Callable[[Sequence[Job], Progress], dict[str, str]]  # runs jobs; returns reasons of failures by job name
 
-LOGS = 3  # that are shown when jobs fail: jobs often fail for one reason
-LOG_LINES = 12  # of each: enough for the exception and the calls that led to it
+LOGS = 3  # number of logs shown when jobs fail, often all for one reason
+LOG_LINES = 12  # lines shown of each: enough for the exception and the calls that led to it
 
 
-class ShareDone(Exception):  # noqa: N818 - no error: nothing more is to be done here
-    """The share of the jobs that --shard names is done. The message says so."""
+class ShareDone(Exception):  # noqa: N818 - not an error: this call has nothing more to do
+    """The share of the jobs named by --shard is done, as the message says."""
 
 
 class JobsFailedError(RuntimeError):
-    """Some jobs failed; the others are done. The message names each, the end of its log, and what to do."""
+    """Some jobs failed; the others are done. The message lists them, ends of their logs, and what to do."""
 
 
 def launch(
     jobs: Sequence[Job], out: Path, execution: Execution = Execution(), *, interactive: bool = False
 ) -> list[pd.DataFrame]:
-    """Do `jobs`, each in its folder in `out`/jobs, resuming what earlier calls left.
+    """Run `jobs`, each in its folder in `out`/jobs, and resume those that earlier calls left unfinished.
 
-    Largest jobs go first. Progress goes to stderr.
+    The largest jobs run first. Progress is shown on stderr.
 
     Args:
-        jobs: with different names.
-        out: where.
-        execution: how.
-        interactive: for somebody at a prompt or in a notebook: progress is shown of long work alone, and an
-            exception in this process is raised as it is.
+        jobs: jobs with different names.
+        out: results folder.
+        execution: how to run the jobs.
+        interactive: whether this is a call from a prompt or notebook. If so, only long work shows progress, and an
+            exception in this process is raised unchanged.
 
     Returns:
-        The rows of each job, in order.
+        The rows of each job, in the order of `jobs`.
 
     Raises:
-        ValueError: a job that cannot be done, unreadable files of an earlier call, a directory that cannot be
-            written to, hardware or packages that are not there. No job has then begun, no file has changed.
-        JobsFailedError: some jobs failed; the others were done first.
-        ShareDone: with --shard, in place of the rows of all jobs.
+        ValueError: a job cannot be run, files of an earlier call cannot be read, `out` cannot be written to, or
+            hardware or packages are missing. No job has started and no file has changed.
+        JobsFailedError: some jobs failed; the others are done.
+        ShareDone: the share named by --shard is done; raised instead of returning rows.
     """
     places = available(out, execution)
     place = places[0]
@@ -73,7 +73,7 @@ def launch(
     check_writable(out)
     if execution.shard is not None:
         number, count = share_of(execution.shard)
-        dealt = shares(jobs, min(count, max(len(jobs), 1)))  # further ones are empty
+        dealt = shares(jobs, min(count, max(len(jobs), 1)))  # further shares are empty
         jobs = dealt[number - 1] if number <= len(dealt) else []
     for job in jobs:
         check_place(place.folder(job))
@@ -101,10 +101,10 @@ def launch(
 
 
 def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *, reraise: bool) -> Runner:
-    """What does these jobs: Slurm, this process, or workers.
+    """The function that runs the jobs: on Slurm, in this process, or on workers.
 
     Raises:
-        ValueError: it is not there.
+        ValueError: Slurm or the workers cannot be used.
     """
     if execution.launcher == "slurm":
         limits = slurm.check(jobs, places[0], execution)
@@ -116,10 +116,10 @@ def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *
 
 
 def available(out: Path, execution: Execution) -> list[Place]:
-    """One place for each worker.
+    """The places of all workers, one each.
 
     Raises:
-        ValueError: hardware or packages that are not there.
+        ValueError: hardware or packages are missing.
     """
     if execution.logger == "tensorboard" and not (find_spec("tensorboard") or find_spec("tensorboardX")):
         raise ValueError("logger: tensorboard needs the package tensorboard: pip install tensorboard")
@@ -154,10 +154,10 @@ def available(out: Path, execution: Execution) -> list[Place]:
 
 
 def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
-    """Make the folder of all jobs, tidy up what killed calls left anywhere, and clear the jobs' folders if `fresh`.
+    """Create the folder of all jobs, remove leftovers of killed calls, and clear the jobs' folders if `fresh`.
 
     Raises:
-        ValueError: it cannot be made, or another call is doing one of the jobs that are to start over.
+        ValueError: the folder cannot be created or locked, or another call is running a job that should start over.
     """
     try:
         (place.out / "jobs").mkdir(parents=True, exist_ok=True)
@@ -189,5 +189,5 @@ def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> st
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

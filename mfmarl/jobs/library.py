@@ -1,4 +1,4 @@
-"""`train`: jobs from Python, in a script, in a notebook, or at the prompt.
+"""Train from Python with `train`: in a script, in a notebook, or at the prompt.
 
 from mfmarl import GaussianSqueeze, MFQ, train
 curves = train(MFQ, GaussianSqueeze(agents=100), seeds=range(8), steps=8000, evaluations=40, learning_rate=1e-3)
@@ -47,7 +47,7 @@ from mfmarl.values import class_name, classes_in, encode
 if TYPE_CHECKING:
     from mfmarl.algorithms.agent import Agent
 
-SEEDS_TOGETHER = 8  # trained as one stack; however many workers there are, so that jobs stay the same
+SEEDS_TOGETHER = 8  # trained as one stack, for any number of workers, so that jobs stay the same
 
 
 @overload
@@ -94,30 +94,33 @@ def train(
 ) -> pd.DataFrame | tuple[pd.DataFrame, list[Any]]:
     """Train an algorithm on a game, and return its learning curves.
 
-    The numbers are those of a `TrainingJob`: the same seed gives the same rows however seeds are stacked or spread.
+    Results are those of a `TrainingJob`: a seed gives the same rows however seeds are stacked or distributed.
 
     Args:
-        algorithm: a class, of this package or a custom one, also of this very script or notebook; or a name: `mf-q`,
-            which is MFQ, TabularMFQ or BattleMFQ by the game, or `path/to/file.py:Class`.
+        algorithm: a class, either of this package or a custom one, which may be defined in the calling script or
+            notebook; or a name, either `path/to/file.py:Class` or one like `mf-q`, which means MFQ, TabularMFQ or
+            BattleMFQ depending on the game.
         environment: the game, a dataclass.
-        seeds: one independent run each, which train side by side. On a CPU Battle trains one after the other; on a GPU
-            16 of a method of this package are stacked, which changes their rounding; of a custom one each is a job.
-        steps: of each run: joint steps, sweeps of an Ising lattice, or rounds of Battle.
-        evaluations: of each run, evenly spread over the steps, which they divide.
-        out: where to keep what is done, so that the same call goes on where it was stopped, and returns at once when
-            all is done. Each job has its folder and log in `out`/jobs; armies of Battle are copied to `out`/policies.
-            Of a class in a notebook its own code tells jobs apart, not what it calls. None: nothing is kept.
+        seeds: seeds, with one independent run each; the runs train side by side. On a CPU, seeds of Battle train one
+            after the other. On a GPU, 16 seeds of a Battle method of this package are stacked, which changes rounding;
+            with a custom method each seed is a job of its own.
+        steps: length of each run in joint steps, sweeps of an Ising lattice, or rounds of Battle.
+        evaluations: number of evaluations of each run, evenly spread; must divide `steps`.
+        out: folder that keeps results, so that the same call resumes where it stopped, and returns at once when all
+            is done. Each job has its folder and log in `out`/jobs; armies of Battle are copied to `out`/policies. A
+            class in a notebook is identified by its own code, not by code that it calls. None: nothing is kept.
         execution: how to run: workers, device, precision. None: in this process.
-        keep: return the trained agents too, which changes no row. With `out` their files stay in the jobs' folders.
-        **arguments: keyword arguments of the algorithm or of its data module, as their constructors name them.
+        keep: return the trained agents too; the rows do not change. With `out` their files stay in the jobs' folders.
+        **arguments: keyword arguments of the constructors of the algorithm and its data module.
 
     Returns:
-        A row an evaluation of each run: algorithm, agents, temperature (of Ising), seed, step, and the scores. With
-        `keep` the rows and the trained agents, one for each eight seeds, which its `seeds` names; of Battle one a seed.
+        One row per evaluation and run: algorithm, agents, temperature (Ising only), seed, step, and scores. With
+        `keep`, the rows and the trained agents: one for every eight seeds, listed in its `seeds`; in Battle one per
+        seed.
 
     Raises:
-        ValueError: an argument that is not allowed; one line that says what is.
-        JobsFailedError: a job failed on a worker. In this process its exception is raised as it is.
+        ValueError: an argument is not allowed; the message is one line that says what is.
+        JobsFailedError: a job failed on a worker. If it failed in this process, its exception is raised unchanged.
     """
     kind = check_game(environment)
     cls, name = found(algorithm, kind)
@@ -133,7 +136,7 @@ def train(
     agent, data = divided(cls, {**arguments, "steps": steps, "evaluations": evaluations})
     conditions: tuple[Mapping[str, float], ...] = ({},)
     if kind == "lattice":
-        # One value may be a number.
+        # A single temperature may be given as a number.
         temperatures = temperature_tuple(np.atleast_1d(agent["temperatures"]))
         if len(set(temperatures)) < len(temperatures):
             raise ValueError(f"temperatures must be distinct, got {list(temperatures)}")
@@ -170,10 +173,11 @@ def train(
 
 @dataclass(frozen=True)
 class CustomJob(TrainingJob):
-    """A TrainingJob of which something is defined outside this package.
+    """A TrainingJob that depends on code outside this package.
 
-    cls      the algorithm, where it is none of a named file
-    sources  what is defined outside, and a digest of it: edited, it is another job
+    Attributes:
+        cls: the algorithm's class, unless it is named as path/to/file.py:Class.
+        sources: digests of the outside code by name; edited code makes another job.
     """
 
     cls: type[Agent] | None = None
@@ -185,10 +189,10 @@ class CustomJob(TrainingJob):
 
 
 def check_game(environment: object) -> Kind:
-    """The kind of a game.
+    """The kind of a game: stateless, lattice or battle.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `environment` is not a game.
     """
     if isinstance(environment, type) or not is_dataclass(environment):
         got = f"the class {environment.__name__}" if isinstance(environment, type) else repr(environment)
@@ -208,10 +212,10 @@ def check_game(environment: object) -> Kind:
 
 
 def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
-    """The class of an algorithm and its name.
+    """The class and the name of an algorithm.
 
     Raises:
-        ValueError: it does not play such games.
+        ValueError: there is no such algorithm, or it does not play such games.
     """
     if isinstance(algorithm, str):
         called = {label_of(algorithm_class(name)): name for name in ALGORITHMS[kind]}
@@ -231,15 +235,15 @@ def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
 
 
 def label_of(cls: type[Agent]) -> str:
-    """What rows call an algorithm: the paper's name, or the name of a custom class."""
+    """Label of an algorithm in the rows: the paper's name, or the name of a custom class."""
     return str(vars(cls).get("called", cls.__name__))
 
 
 def divided(cls: type[Agent], values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values that the algorithm takes and those that its data module takes, some of which both take.
+    """Divide arguments into those of the algorithm and those of its data module; an argument of both is in both.
 
     Raises:
-        ValueError: one that neither takes, or one that is lacking.
+        ValueError: neither takes an argument, or a required one is missing.
     """
     agent, data = constructor_keywords(cls), constructor_keywords(cls.data_module)
     known = {**agent, **data}
@@ -262,7 +266,11 @@ def check_made(
     agent: Mapping[str, Any],
     data: Mapping[str, Any],
 ) -> None:
-    """Make the agent and its data module once, before there are folders or workers, for what they refuse."""
+    """Create the agent and its data module once, so that bad arguments are refused before any folder or worker exists.
+
+    Raises:
+        ValueError: an argument is not allowed, or training would make no gradient step.
+    """
     cls(environment, seeds, **agent)
     module = cls.data_module(environment, seeds, **data)
     if isinstance(module, ReplayDataModule) and not module.gradient_steps:
@@ -274,9 +282,10 @@ def check_made(
 
 
 def checked_execution(execution: Execution, classes: Iterable[type]) -> Execution:
-    """How to run jobs that hold such classes: in this process where workers could not find one, as of a notebook.
+    """Return `execution`, with a single worker if other processes cannot import one of `classes`, e.g. of a notebook.
 
-    Raises ValueError if workers are asked for all the same.
+    Raises:
+        ValueError: several workers, or Slurm, are requested in this case.
     """
     stray = [cls.__qualname__ for cls in classes if not findable(cls)]
     if not stray:
@@ -291,7 +300,7 @@ def checked_execution(execution: Execution, classes: Iterable[type]) -> Executio
 
 
 def findable(cls: type) -> bool:
-    """Whether another process can import a class: not if this script, a notebook or a function defines it."""
+    """Whether other processes can import a class, i.e. it is not defined in this script, a notebook or a function."""
     module = cls.__module__
     return module != "__main__" and not module.startswith(FILE_MODULE) and "<locals>" not in cls.__qualname__
 
@@ -307,8 +316,8 @@ def check_kept(cls: type[Agent], arguments: Mapping[str, Any]) -> None:
 
 
 def trained_by(job: TrainingJob, out: Path, precision: str, classes: Sequence[type]) -> list[Any]:
-    """What a job kept: a Policy of Battle for each seed, an Agent of other games."""
-    # As in `TrainingJob.do`: Lightning takes seconds to import.
+    """Load the trained agents of a job: a Policy for each seed of Battle, one Agent for other games."""
+    # Imported here since Lightning takes seconds to import, as in `TrainingJob.do`.
     from mfmarl.algorithms.saved import load_agent  # noqa: PLC0415
     from mfmarl.policies import Policy  # noqa: PLC0415
 
@@ -318,7 +327,7 @@ def trained_by(job: TrainingJob, out: Path, precision: str, classes: Sequence[ty
 
 @contextmanager
 def kept(out: str | Path | None) -> Iterator[Path]:
-    """The directory `out`, or a temporary one."""
+    """Yield the directory `out`, or a temporary one if it is None."""
     if out is not None:
         yield Path(out)
         return
@@ -327,10 +336,10 @@ def kept(out: str | Path | None) -> Iterator[Path]:
 
 
 def sources_of(classes: Iterable[type]) -> dict[str, str]:
-    """What these classes and those they extend hold from outside the packages in KNOWN: name to digest.
+    """Digests by name of the code of classes and their base classes, except those of the packages in KNOWN.
 
-    It is the file of a class and the modules beside it that it imports, or, in a notebook or at the prompt, the own
-    code of the class.
+    The code is the file of a class and the modules that it imports from beside it, or, for a class defined in a
+    notebook or at the prompt, the code of the class itself.
     """
     bases = {base for cls in classes for base in cls.__mro__}
     found: dict[str, str] = {}
@@ -348,7 +357,7 @@ def sources_of(classes: Iterable[type]) -> dict[str, str]:
 
 
 def code_of(value: object) -> object:
-    """What tells functions, methods and plain values apart, equal in every process."""
+    """An identification of functions, methods and plain values that is the same in every process."""
     if isinstance(value, FunctionType):
         return [code_of(value.__code__), code_of(value.__defaults__), code_of(value.__kwdefaults__)]
     if isinstance(value, CodeType):

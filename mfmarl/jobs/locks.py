@@ -1,4 +1,4 @@
-"""One call at a time in a folder: others see who works there. The lock of a process that is gone binds nobody."""
+"""Locks that let only one process work in a folder, and show which. A lock ends with its process."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from mfmarl.jobs.console import say
 
 WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EISDIR, errno.ELOOP)
 LOCK, HOLDER = ".lock", ".holder"
-SAID_SECONDS = 3.0  # of waiting, after which it is said for whom: a table is written sooner
+SAID_SECONDS = 3.0  # of waiting until a message names the holder; writing a table takes less
 
 
 class HeldError(ValueError):
-    """Another process works in the folder. The message says which."""
+    """Another process is working in the folder. The message says which."""
 
 
 @contextmanager
 def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
-    """Keep other processes out of `directory` meanwhile.
+    """Hold the lock of `directory` inside the block.
 
     Args:
-        directory: the folder, which is made if need be. The file .lock stays there: to remove it would be a race.
-        wait: until whoever holds it is done; who that is is said if it takes long.
+        directory: the folder, created if needed. The file .lock stays there, since removing it would be a race.
+        wait: wait until the lock is free, with a message that names its holder if this takes long.
 
     Raises:
-        HeldError: another process holds it.
+        HeldError: another process holds the lock, and `wait` is False.
     """
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / LOCK)
@@ -54,12 +54,12 @@ def locked(directory: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def check_lockable(directory: Path) -> None:
-    """Raise ValueError, one line, if `directory`, which is there, lies on a file system without locks."""
+    """Raise ValueError if the existing folder `directory` is on a file system without locks."""
     path = directory / LOCK
     try:
         with open(path, "a", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:  # somebody holds it
+    except BlockingIOError:  # another process holds it
         return
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
@@ -68,7 +68,7 @@ def check_lockable(directory: Path) -> None:
 
 
 def holder(directory: Path) -> str:
-    """Which process holds the lock of `directory`, as far as it has said so."""
+    """A description of the process that holds the lock of `directory`, if it has written one."""
     try:
         return (directory / HOLDER).read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Progress of all jobs together: a bar on a terminal, else a line now and then, which `share_done` reads back."""
+"""Progress of all jobs together: a bar on a terminal, otherwise occasional lines, which `share_done` can parse."""
 
 from __future__ import annotations
 
@@ -15,39 +15,44 @@ from tqdm import tqdm
 from mfmarl.jobs.console import say
 
 LINE_SECONDS = 10.0
-SCALED = 1000  # from so much work on, counts are shown as 1.2k or 3.4M
-PATIENCE_SECONDS = 2.0  # work that ends sooner is not shown to the patient
+SCALED = 1000  # amount of work from which counts are shown as 1.2k or 3.4M
+PATIENCE_SECONDS = 2.0  # with `patient`, shorter work shows no bar
 AnyProgress = TypeVar("AnyProgress", bound="Progress")
 
 
 class Counted(Protocol):
-    """Something to do, a job say."""
+    """Something to be done, e.g. a job."""
 
     @property
     def name(self) -> str:
-        """What tells it apart."""
+        """Unique name."""
 
     @property
     def work(self) -> int:
-        """How much there is to do."""
+        """Total amount of work."""
 
     @property
     def unit(self) -> str:
-        """What that is counted in."""
+        """Unit of `work`."""
 
 
 class Progress:
-    """Counts the work of `jobs` on stderr, in their unit. `done` names those that earlier calls did.
+    """Shows the progress of jobs on stderr.
 
-    Work of earlier calls fills the bar but not the rate, so that the time left is that of this call.
-    For the `patient` the bar comes late and goes at the end, a notebook gets one too, and lines are of long work alone.
+    Work of earlier calls counts in the bar but not in the rate, so that the time left is right for this call.
+
+    Args:
+        jobs: all jobs; work is counted in the unit of the first.
+        done: names of jobs that earlier calls finished.
+        patient: show a bar only after 2 seconds, also in a notebook, and remove it at the end; write lines only if
+            the work takes long.
     """
 
     line: ClassVar[str] = "{percentage:3.0f}%  {n_fmt} of {total_fmt}{unit}  {rate_fmt}  {remaining} left"
     bar_format: ClassVar[str | None] = None  #: tqdm's own
 
     def __init__(self, jobs: Sequence[Counted], done: Collection[str], *, patient: bool = False) -> None:
-        # Work done of each job that has begun.
+        # Work done so far of each job that has started.
         self.work = {job.name: job.work for job in jobs if job.name in done}
         self.total = sum(job.work for job in jobs)
         self.jobs = len(jobs)
@@ -56,7 +61,7 @@ class Progress:
         self.initial = sum(self.work.values())
         self.started = time.monotonic()
         self.patient = patient
-        self.last_line = self.started if patient else -math.inf  # else the first steps get a line
+        self.last_line = self.started if patient else -math.inf  # else the first report prints a line
         self.stream = sys.stderr
         self.bar: tqdm[NoReturn] | None = None
         in_notebook = type(self.stream).__module__.startswith("ipykernel.")
@@ -86,7 +91,7 @@ class Progress:
             self.bar.close()
 
     def update(self, job: Counted, work: int) -> None:
-        """`job` has done so much work in all; its first report tells what earlier calls did."""
+        """Note that `work` of `job` is done in total; its first report counts as work of earlier calls."""
         if job.name not in self.work:
             self.initial += work
         self.work[job.name] = work
@@ -95,23 +100,23 @@ class Progress:
             self.show()
 
     def finish(self, job: Counted) -> None:
-        """`job` is over, done or failed."""
+        """Note that `job` is over, either done or failed."""
         self.finished += 1
         self.update(job, self.work.get(job.name, 0))
 
     def say(self, text: str) -> None:
-        """A line about something else, above the bar."""
+        """Print a message above the bar."""
         if self.bar is not None:
             self.bar.write(text, file=self.stream)
         else:
             say(text, self.stream)
 
     def state(self) -> str:
-        """How many jobs are over."""
+        """Text that says how many jobs are over."""
         return f"{self.finished} of {self.jobs} jobs"
 
     def show(self) -> None:
-        """Bring bar or lines up to date."""
+        """Update the bar, or print a line."""
         done = sum(self.work.values())
         if self.bar is not None:
             self.bar.initial = self.initial
@@ -131,6 +136,6 @@ class Progress:
 
 
 def share_done(line: str) -> float | None:
-    """The share of the work that a line of `Progress` says is done, from 0 to 1; None for any other line."""
+    """Fraction of the work that is done, in [0, 1], according to a line of `Progress`; None for any other line."""
     found = re.fullmatch(r" *(\d+)%  .* left  \d+ of \d+ jobs\s*", line)
     return int(found[1]) / 100 if found else None

@@ -1,4 +1,4 @@
-"""Shares of a list of jobs, for calls or tasks that work apart."""
+"""Division of a list of jobs into shares for separate calls or tasks."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from mfmarl.jobs.job import Job
 
 
 def shares(jobs: Sequence[Job], count: int) -> list[list[Job]]:
-    """Deal jobs out: the largest first, each to the share with the least work so far.
+    """Divide jobs into shares: each, starting with the largest, goes to the share with the least work so far.
 
-    The same jobs give the same shares, in whatever order they come.
+    The result does not depend on the order of the jobs.
 
     Args:
-        jobs: with different names.
-        count: of shares; with fewer jobs some are empty.
+        jobs: jobs with different names.
+        count: number of shares; if there are fewer jobs, some shares are empty.
 
     Returns:
-        The jobs of each share, the largest first.
+        The jobs of each share, largest first.
     """
     dealt: list[list[Job]] = [[] for _ in range(count)]
-    least = [(0, number) for number in range(count)]  # a heap of work and share
+    least = [(0, number) for number in range(count)]  # heap of (work, number of the share)
     for job in sorted(jobs, key=lambda job: (-job.work, job.name)):
         work, number = heapq.heappop(least)
         dealt[number].append(job)

@@ -1,4 +1,4 @@
-"""SIGTERM, as of `kill`, `timeout` or a scheduler: work stops at once, and resumes from its last checkpoint."""
+"""Handling of SIGTERM from `kill`, `timeout` or a scheduler: work stops at once and can resume from a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ANNOUNCEMENTS = (signal.SIGTERM, signal.SIGUSR2)  # of Slurm, that it will end a task: see `slurm_task`
+ANNOUNCEMENTS = (signal.SIGTERM, signal.SIGUSR2)  # by which Slurm announces that it will end a task, see `slurm_task`
 
 
 class Terminated(SystemExit):
-    """SIGTERM arrived. Unless somebody catches it, the process ends with the exit code that shells give it."""
+    """SIGTERM arrived. If not caught, the process exits with the code that shells use for this signal."""
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
@@ -21,14 +21,14 @@ class Terminated(SystemExit):
 
 @contextmanager
 def passed_on(to: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Hand what would stop this process to `to` meanwhile, and stop after it. A signal that is ignored stays so.
+    """Pass signals that would stop this process to `to` inside the block, and stop at its end.
 
-    It is for a process that waits for another, which is to stop first; SIGHUP, of a terminal that closes, is handed
-    on as SIGTERM.
+    For a process that waits for another one, which should stop first. SIGHUP, sent when a terminal closes, is passed on
+    as SIGTERM. Ignored signals stay ignored.
 
     Raises:
-        KeyboardInterrupt: SIGINT arrived, and `to` and what is done meanwhile have ended.
-        Terminated: so did SIGTERM or SIGHUP.
+        KeyboardInterrupt: SIGINT arrived; raised at the end of the block.
+        Terminated: SIGTERM or SIGHUP arrived; raised at the end of the block.
     """
     arrived: list[signal.Signals] = []
 
@@ -52,9 +52,9 @@ def passed_on(to: Callable[[signal.Signals], None]) -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise Terminated where SIGTERM arrives meanwhile. A handler that somebody else has set stays.
+    """Raise Terminated when SIGTERM arrives inside the block, unless another handler is already set.
 
-    Lightning's own handler, which would let the process end with code 0, calls the one that was there before.
+    Lightning's own handler would let the process exit with code 0, but calls the handler that was set before it.
     """
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -68,7 +68,7 @@ def terminable() -> Iterator[None]:
 
 
 def die_of_sigterm() -> None:
-    """Let SIGTERM end this process at once, also while Lightning has a handler of its own."""
+    """Let SIGTERM kill this process at once, even while Lightning's own handler is set."""
     signal.signal(signal.SIGTERM, _die)
 
 

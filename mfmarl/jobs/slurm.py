@@ -1,7 +1,8 @@
-"""Jobs as an array on a Slurm cluster, by submitit: submitted, watched, and found again by a later call.
+"""Run jobs as an array on a Slurm cluster, by submitit: submit it, watch it, and find it again in a later call.
 
-out/jobs/slurm/mfmarl-*.json names an array that may still run, by which `squeue` finds it, and the jobs of each task.
-It is written before the array is submitted. Beside it lie submitit's files and what the tasks printed.
+The name of out/jobs/slurm/mfmarl-*.json is that of an array that may still be running, by which `squeue` finds it; the
+file lists the jobs of each task. It is written before the array is submitted. The same folder holds submitit's files
+and the output of the tasks.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from mfmarl.jobs.shares import shares
 from mfmarl.jobs.slurm_task import Share, reported
 from mfmarl.jobs.workers import Place, needs_main
 
-POLL_SECONDS = 5.0  # between looks at the tasks
-LOST_SECONDS = 20.0  # after which a task that is over has failed unless its files are there: shared ones come late
-NOTICE_SECONDS = 30  # before the end of the time at which a task is queued again; enough for scontrol
-LINES = 3  # of what a task printed that are shown when it is lost
-MINUTES = 24 * 60  # of a task, if neither the option nor SBATCH_TIMELIMIT says how many
-# States of a task that has ended, and reasons to wait that pass by themselves.
+POLL_SECONDS = 5.0  # between two looks at the tasks
+LOST_SECONDS = 20.0  # after its end, a task without its files has failed; shared file systems show files late
+NOTICE_SECONDS = 30  # a task is requeued so long before its time limit; enough for scontrol
+LINES = 3  # of a lost task's output that are shown
+MINUTES = 24 * 60  # time limit of a task without the option and without SBATCH_TIMELIMIT
+# States of a task that has ended, and reasons for pending that pass by themselves.
 ENDED = (
     "BOOT_FAIL",
     "CANCELLED",
@@ -51,7 +52,7 @@ ENDED = (
     "TIMEOUT",
 )
 USUAL = ("None", "Priority", "Resources", "Dependency", "JobArrayTaskLimit", "BeginTime", "Cleaning")
-# Variables of sbatch that go before what the script of a job says, each beside the option that goes before them.
+# Variables of sbatch that override the job script, under the option that overrides them.
 VARIABLES = {
     "slurm_partition": ("SBATCH_PARTITION",),
     "slurm_account": ("SBATCH_ACCOUNT",),
@@ -66,16 +67,17 @@ OURS = (
     "SBATCH_SIGNAL",
     "SBATCH_WAIT",
 )
-# Options of a user's other calls of Slurm's commands: which jobs they show, and whether they ask before they cancel.
+# Prefixes of variables that set a user's defaults for Slurm's commands, e.g. which jobs are shown.
 HABITS = ("SQUEUE_", "SACCT_", "SCANCEL_")
-# A task does not hear what Slurm announces before submitit listens: to be ended by it would be a failure. It starts in
-# the root folder, as Python would take modules of any other before all else: see `workers.start_servers`.
+# A task ignores Slurm's announcements until submitit handles them, since being ended by one would count as a failure.
+# It starts in the root folder, since Python would look for modules in any other folder first, see
+# `workers.start_servers`.
 BEGINNING = """sh -c 'trap "" TERM USR2; cd /; exec "$0" "$@"' """
-UNFIT = "%\\\n"  # in the name of a folder: Slurm replaces them, or what stands beside them
+UNFIT = "%\\\n"  # not allowed in paths: Slurm replaces these characters, or those next to them
 
 
 class SilentError(ValueError):
-    """Slurm does not answer, or refuses."""
+    """A command of Slurm fails or does not answer."""
 
 
 class Seen(NamedTuple):
@@ -88,14 +90,15 @@ class Seen(NamedTuple):
 
 @dataclass
 class Task:
-    """A task that is watched.
+    """A task that is being watched.
 
-    array    the name of its array
-    index    of the task there
-    waiting  its jobs that are not done
-    task     its id, once Slurm has said it
-    state    its last state
-    over     when it was first seen to be over, seconds of the monotonic clock
+    Attributes:
+        array: name of its array.
+        index: index of the task in the array.
+        waiting: jobs of the task that are not done.
+        task: id of the task, once Slurm has given it.
+        state: state of the task when last seen.
+        over: time at which it was first seen to be over, in seconds of the monotonic clock.
     """
 
     array: str
@@ -107,14 +110,14 @@ class Task:
 
 
 def check(jobs: Sequence[Job], place: Place, execution: Execution) -> dict[str, str]:
-    """Check that the jobs can be submitted; touches nothing.
+    """Check that the jobs can be submitted. Changes nothing.
 
     Returns:
-        What the controller says of the cluster.
+        The configuration of the cluster, see `configuration`.
 
     Raises:
-        ValueError: submitit or Slurm is not there or does not answer, the folder cannot be named to it, a job needs
-            the script that launches it, or jobs that are to start over are in an array that runs.
+        ValueError: submitit or Slurm is missing, Slurm does not answer or does not allow the folder's name, a job
+            needs the script that launches it, or jobs that should start over are in a running array.
     """
     if find_spec("submitit") is None:
         raise ValueError("launcher: slurm needs the package submitit: pip install submitit")
@@ -138,26 +141,26 @@ def run(
     execution: Execution,
     limits: Mapping[str, str],
 ) -> dict[str, str]:
-    """Have jobs done on Slurm and wait for them; return why jobs failed, by name.
+    """Run jobs on Slurm, wait for them, and return the reasons of failures by job name.
 
-    Jobs that an array of an earlier call still does are waited for, the others submitted. Ctrl-C cancels them all; if
-    this process ends in another way they go on, and the same call finds them.
+    Jobs in a running array of an earlier call are waited for; the others are submitted. Ctrl-C cancels all of them. If
+    this process ends in another way they continue, and the same call finds them again.
 
     Args:
-        jobs: these.
-        progress: is told what becomes of them.
-        places: one for each worker of a task.
-        execution: how.
-        limits: of the cluster, see `check`.
+        jobs: the jobs to run.
+        progress: display of their progress.
+        places: one place for each worker of a task.
+        execution: how to run the jobs.
+        limits: configuration of the cluster, see `check`.
 
     Raises:
-        ValueError: sbatch refuses.
+        ValueError: sbatch refuses, or Slurm does not answer.
     """
     place = places[0]
     folder = records(place)
     arrays: set[str] = set()
     with cancelling(arrays):
-        with locked(folder, wait=True):  # whoever else submits here
+        with locked(folder, wait=True):  # other calls that submit jobs of this folder
             tasks = settled(jobs, progress, place)
             arrays |= {task.array for task in tasks}
             for name in sorted(arrays):
@@ -174,7 +177,7 @@ def run(
 
 
 def settled(jobs: Sequence[Job], progress: Progress, place: Place) -> list[Task]:
-    """The tasks of earlier calls, as `alive`, once none of them is about to end: it may be cancelled.
+    """The running tasks of earlier calls, see `alive`, after waiting for those that are just ending, e.g. cancelled.
 
     Raises:
         SilentError: Slurm does not answer.
@@ -199,9 +202,9 @@ def submit(
     execution: Execution,
     limits: Mapping[str, str],
 ) -> list[Task]:
-    """Submit an array of this name; each task does a share of the jobs on a worker for each place.
+    """Submit an array named `name`; each task runs a share of the jobs on one worker per place.
 
-    For the other arguments see `run`.
+    `run` describes the other arguments.
 
     Raises:
         ValueError: sbatch refuses.
@@ -217,13 +220,13 @@ def submit(
     record = records(place) / f"{name}.json"
     folders = [[place.folder(job).name for job in share] for share in dealt]
     write_json({"tasks": folders}, record)
-    path = os.pathsep.join(os.path.abspath(each) for each in sys.path)  # a task finds what this process finds
+    path = os.pathsep.join(os.path.abspath(each) for each in sys.path)  # tasks can import what this process can import
     python = f"env PYTHONPATH={shlex.quote(path)} {BEGINNING}{shlex.quote(sys.executable)}"
     executor = submitit.SlurmExecutor(records(place), max_num_timeout=execution.slurm_requeues, python=python)
     executor.update_parameters(**parameters(name, places, execution))
     given = [variable for option in VARIABLES if getattr(execution, option) for variable in VARIABLES[option]]
     try:
-        # Submitit prints what it then raises.
+        # Submitit prints the error that it raises.
         with without([*OURS, *given, *of_this_job()]), redirect_stderr(StringIO()), executor.batch():
             submitted = [executor.submit(Share(tuple(each), tuple(places), execution.slurm_requeues)) for each in dealt]
     except submitit.core.utils.FailedJobError as error:
@@ -235,7 +238,7 @@ def submit(
 
 
 def of_this_job() -> list[str]:
-    """Variables that Slurm has set if this process is in a job itself: those that the tasks will have are others."""
+    """Names of the variables that Slurm sets if this process is itself in a job; the tasks get their own values."""
     if "SLURM_JOB_ID" not in os.environ:
         return []
     return [name for name in os.environ if name.startswith(("SLURM_", "SLURMD_")) and name != "SLURM_CONF"]
@@ -243,7 +246,7 @@ def of_this_job() -> list[str]:
 
 @contextmanager
 def cancelling(arrays: Collection[str]) -> Iterator[None]:
-    """Cancel the arrays that are named by then if Ctrl-C is pressed meanwhile.
+    """If Ctrl-C is pressed inside the block, cancel the arrays whose names are then in `arrays`.
 
     Raises:
         SilentError: scancel fails.
@@ -257,7 +260,7 @@ def cancelling(arrays: Collection[str]) -> Iterator[None]:
 
 
 def parameters(name: str, places: Sequence[Place], execution: Execution) -> dict[str, Any]:
-    """Those of submitit's executor; what is not among them is left to Slurm's SBATCH_* variables."""
+    """Parameters of submitit's executor. Anything else is left to Slurm's SBATCH_* variables."""
     threads = sum(place.hardware.threads for place in places)
     gpus = {place.hardware.device for place in places if place.hardware.accelerator == "gpu"}
     given = {
@@ -270,7 +273,7 @@ def parameters(name: str, places: Sequence[Place], execution: Execution) -> dict
         "job_name": name,
         "time": execution.slurm_minutes or MINUTES,
         "cpus_per_task": threads,
-        "srun_args": [f"--cpus-per-task={threads}"],  # since 22.05 srun does not take it from sbatch
+        "srun_args": [f"--cpus-per-task={threads}"],  # since Slurm 22.05 srun does not inherit it from sbatch
         "signal_delay_s": NOTICE_SECONDS,
         "array_parallelism": execution.slurm_tasks,
         "additional_parameters": {"requeue": True},
@@ -279,7 +282,7 @@ def parameters(name: str, places: Sequence[Place], execution: Execution) -> dict
 
 
 def watch(tasks: Sequence[Task], progress: Progress, place: Place) -> dict[str, str]:
-    """Wait until all jobs of the tasks are done or failed; return why jobs failed, by name."""
+    """Wait until all jobs of the tasks are done or failed; return the reasons of failures by job name."""
     failures: dict[str, str] = {}
     said: set[str] = set()
 
@@ -305,11 +308,11 @@ def watch(tasks: Sequence[Task], progress: Progress, place: Place) -> dict[str, 
 
 
 def look_at(task: Task, seen: Seen | None, progress: Progress, place: Place) -> dict[str, str]:
-    """Bring a task up to date; return why jobs of it failed, by name."""
+    """Update a task, given what `squeue` shows of it, and return the reasons of failures by job name."""
     if seen is not None:
         task.task, task.state = seen.task, seen.state
     over = seen is None or seen.state in ENDED
-    ended = result(task, place)  # before the rows are looked at: what it was done with is there by now
+    ended = result(task, place)  # read before the rows: if it is there, so are all the rows
     work = reported(place.out, task.task) if task.task else {}
     for job in list(task.waiting):
         if (place.folder(job) / "rows.csv").exists() and place.found(job) == "rows":
@@ -324,7 +327,7 @@ def look_at(task: Task, seen: Seen | None, progress: Progress, place: Place) -> 
         task.over = time.monotonic()
     lost = task.over is not None and time.monotonic() - task.over >= LOST_SECONDS
     if not lost and (ended is None or any(job.name not in ended for job in task.waiting)):
-        return {}  # it runs, or its files may come late
+        return {}  # it is running, or its files may show late
     failures = {job.name: (ended or {}).get(job.name) or fate(task, place) for job in task.waiting}
     for job in task.waiting:
         progress.finish(job)
@@ -333,7 +336,7 @@ def look_at(task: Task, seen: Seen | None, progress: Progress, place: Place) -> 
 
 
 def result(task: Task, place: Place) -> dict[str, str] | None:
-    """Why jobs of a task failed, by name, as it has said itself; None if it has not ended so."""
+    """The reasons of failures, by job name, that a task itself returned; None if it has not returned."""
     if task.task is None:
         return None
     import submitit  # noqa: PLC0415 - an optional package
@@ -342,13 +345,13 @@ def result(task: Task, place: Place) -> dict[str, str] | None:
     if not submitted.paths.result_pickle.exists():
         return None
     if (error := submitted.exception()) is not None:
-        _, *trace = re.split(r"^-{9,}$", str(error), flags=re.MULTILINE)  # which submitit sets between two lines
+        _, *trace = re.split(r"^-{9,}$", str(error), flags=re.MULTILINE)  # submitit puts it between two such lines
         return {job.name: last_line(trace[0] if trace else str(error)) for job in task.waiting}
     return submitted.result()
 
 
 def fate(task: Task, place: Place) -> str:
-    """What became of a task that left no result: its state, and the end of what it printed."""
+    """A description of a task that ended without a result: its state and the end of its output."""
     state = task.state
     if state not in ENDED and task.task:
         try:
@@ -364,12 +367,12 @@ def fate(task: Task, place: Place) -> str:
 
 
 def alive(jobs: Sequence[Job], place: Place, *, tidy: bool = False) -> list[Task]:
-    """The tasks of earlier calls that Slurm has not ended and that do some of these jobs.
+    """The tasks of earlier calls that have not ended and that run some of these jobs.
 
     Args:
-        jobs: these.
-        place: where.
-        tidy: remove the records of arrays that Slurm has ended; nobody may submit meanwhile.
+        jobs: jobs to look for.
+        place: where the jobs run.
+        tidy: also remove the records of arrays that have ended; no other call may submit at the same time.
 
     Raises:
         SilentError: Slurm does not answer.
@@ -391,7 +394,7 @@ def alive(jobs: Sequence[Job], place: Place, *, tidy: bool = False) -> list[Task
 
 
 def look(arrays: set[str]) -> dict[tuple[str, int], Seen]:
-    """The tasks of arrays that Slurm remembers, by array and index.
+    """The tasks of the given arrays that Slurm still knows, by array and index.
 
     Raises:
         SilentError: squeue fails.
@@ -405,20 +408,20 @@ def look(arrays: set[str]) -> dict[tuple[str, int], Seen]:
 
 
 def configuration() -> dict[str, str]:
-    """What the controller says of the cluster.
+    """The configuration of the cluster, name to value, as `scontrol show config` prints it.
 
     Raises:
-        SilentError: it does not answer.
+        SilentError: Slurm does not answer.
     """
     lines = ask("scontrol", "show", "config").splitlines()
     return {name.strip(): value.strip() for name, equals, value in (line.partition("=") for line in lines) if equals}
 
 
 def ask(*command: str) -> str:
-    """What one of Slurm's commands prints.
+    """Run one of Slurm's commands and return its output.
 
     Raises:
-        SilentError: it fails.
+        SilentError: the command fails.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(HABITS)}
     try:
@@ -440,7 +443,7 @@ def ask(*command: str) -> str:
 
 @contextmanager
 def without(variables: Sequence[str]) -> Iterator[None]:
-    """Hide environment variables meanwhile."""
+    """Hide environment variables inside the block."""
     hidden = {name: os.environ.pop(name) for name in variables if name in os.environ}
     try:
         yield
@@ -449,15 +452,15 @@ def without(variables: Sequence[str]) -> Iterator[None]:
 
 
 def records(place: Place) -> Path:
-    """The folder of what is submitted."""
+    """The folder of the records of arrays."""
     return place.out / "jobs" / "slurm"
 
 
 def last_line(text: str) -> str:
-    """The last line that says something."""
+    """The last line that is not blank."""
     return "".join(last_lines(text, 1))
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """The last so many lines that say something."""
+    """The last `count` lines that are not blank."""
     return [line.strip() for line in text.splitlines() if line.strip()][-count:]

@@ -1,8 +1,8 @@
-"""What one task of an array on Slurm does: a share of the jobs, on workers of its own.
+"""One task of an array on Slurm, which runs a share of the jobs on its own workers.
 
-Slurm announces with SIGTERM that it will take the node away, and with SIGUSR2 that the time is nearly over. Workers
-hear neither. After the first the task goes on until it is killed, and Slurm queues it again if it is preempted, not if
-it is cancelled: to end by itself would look like having done all. At the second submitit queues the task again.
+Slurm announces by SIGTERM that it will take away the node, and by SIGUSR2 that the time limit is near. Workers block
+both. After SIGTERM the task continues until it is killed, since ending by itself would look like success; Slurm then
+requeues it if it was preempted, but not if it was cancelled. After SIGUSR2 submitit requeues the task.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from mfmarl.jobs.job import Job
 from mfmarl.jobs.progress import Counted, Progress
 from mfmarl.jobs.workers import Place
 
-REPORT_SECONDS = 5.0  # between two reports of a task: file systems that machines share are slow
+REPORT_SECONDS = 5.0  # between two reports of a task: shared file systems are slow
 
 
 @dataclass(frozen=True)
 class Share:
-    """Jobs of one task.
+    """The share of the jobs that one task runs.
 
-    jobs      what is to be done, the first first
-    places    one for each worker
-    requeues  how often the task may be queued again
-    directory where it works: that of whoever submits it, whose paths may be relative
+    Attributes:
+        jobs: the jobs, in the order in which they start.
+        places: one place for each worker.
+        requeues: maximum number of times that the task may be requeued.
+        directory: working directory, that of the submitting process, since paths may be relative to it.
     """
 
     jobs: tuple[Job, ...]
@@ -43,11 +44,11 @@ class Share:
     directory: str = field(default_factory=os.getcwd)
 
     def __call__(self) -> dict[str, str]:
-        """Do the jobs, or what is left of them; return why some failed, by name.
+        """Run the jobs, or the rest of them, and return the reasons of failures by job name.
 
         Raises:
-            ValueError: the task was queued again too often, has fewer GPUs than it asked for, or its folder of
-                temporary files does not do.
+            ValueError: the task was requeued too often, has fewer GPUs than requested, or the path of its folder of
+                temporary files is too long.
         """
         os.chdir(self.directory)
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
@@ -61,14 +62,14 @@ class Share:
             return workers.run(self.jobs, progress, self.places)
 
     def checkpoint(self) -> Any:
-        """What submitit runs when the task is queued again: the same, for jobs go on from their own checkpoints."""
+        """What submitit runs after a requeue: the same task, since jobs resume from their own checkpoints."""
         from submitit.helpers import DelayedSubmission  # noqa: PLC0415 - an optional package
 
         return DelayedSubmission(self)
 
 
 class TaskProgress(Progress):
-    """Progress that is also written to a file, where whoever waits for the task reads it."""
+    """Progress that is also written to a file, for the process that waits for the task."""
 
     def __init__(self, jobs: Sequence[Job], path: Path) -> None:
         self.path = path
@@ -76,7 +77,7 @@ class TaskProgress(Progress):
         super().__init__(jobs, set())
 
     def update(self, job: Counted, work: int) -> None:
-        """As of Progress; written, if it is time."""
+        """As in Progress; also write the file if the next report is due."""
         super().update(job, work)
         if time.monotonic() - self.last_report >= REPORT_SECONDS:
             self.last_report = time.monotonic()
@@ -84,19 +85,19 @@ class TaskProgress(Progress):
 
 
 def own_id() -> str:
-    """The id of this task, as Slurm writes it: 7_2 is the third of array 7."""
+    """The id of this task as Slurm writes it, e.g. 7_2 for the third task of array 7."""
     array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{index}" if array else os.environ["SLURM_JOB_ID"]
 
 
 def task_file(out: Path, task: str) -> Path:
-    """Where a task writes how much of each job is done."""
+    """The file to which a task writes how much of each job is done."""
     return out / "jobs" / "slurm" / f"{task}_progress.json"
 
 
 def reported(out: Path, task: str) -> dict[str, int]:
-    """The work that a task says it has done of each job, by name."""
+    """The work done of each job, by name, according to its task."""
     try:
         return dict(json.loads(task_file(out, task).read_text(encoding="utf-8")))
-    except FileNotFoundError:  # it has not begun
+    except FileNotFoundError:  # it has not started
         return {}

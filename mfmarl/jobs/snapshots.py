@@ -1,4 +1,4 @@
-"""Pictures of lattices as a job: the spins as text, a row for each line of a lattice."""
+"""A job that records snapshots of lattices: the spins as text, one row for each line of a lattice."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from mfmarl.jobs.job import TrainingJob
 
 
 class SnapshotJob(TrainingJob):
-    """Trains on lattices, and at each evaluation writes the spins down: of several seeds those of the median run.
+    """Trains on lattices and records the spins at each evaluation; with several seeds, those of the median run.
 
-    The fields are those of TrainingJob; a condition is a temperature. It is short and saves no checkpoint: a job that
-    was stopped begins again, and gives the same rows.
+    The fields are those of TrainingJob; a condition is a temperature. The job is short and saves no checkpoint: if
+    stopped it starts again, and gives the same rows.
     """
 
     @property
     def rows(self) -> int:
-        """One a line of the lattice of each condition and evaluation."""
+        """Number of rows: one per line of the lattice, condition and evaluation."""
         return self.evaluations * len(self.conditions) * self.environment.size  # type: ignore[attr-defined,no-any-return]
 
     @property
     def keys(self) -> list[str]:
-        """Temperature, step, then the line of the lattice."""
+        """The columns temperature, step, and row, the line of the lattice."""
         return ["temperature", "step", "row"]
 
     def description(self) -> dict[str, object]:
-        """As of TrainingJob, and what is written down."""
+        """The description of TrainingJob, and what is recorded."""
         return {**super().description(), "rows": "spins" if len(self.seeds) == 1 else "spins of the median run"}
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Train; the rows are those of snapshots.csv. Of several seeds they name the one that is shown."""
+        """Train, and return the rows of snapshots.csv. With several seeds, they name the seed that is shown."""
         cls: Any = self.load()
         agent = cls(self.environment, self.seeds, **self.agent).to(attempt.hardware.torch_device)
         data = cls.data_module(self.environment, self.seeds, **self.data)
@@ -57,10 +57,10 @@ class SnapshotJob(TrainingJob):
 
 
 def median_runs(spins: Tensor) -> list[int]:
-    """For each condition the run whose order parameter is the median, of two in the middle the smaller.
+    """For each condition, the index of the run with the median order parameter; the lower of two in the middle.
 
     Args:
-        spins: +-1, [conditions, seeds, L, L].
+        spins: spins, -1 or 1, `[conditions, seeds, L, L]`.
     """
     orders = spins.double().mean((2, 3)).abs()
     return orders.argsort(dim=1, stable=True)[:, (spins.shape[1] - 1) // 2].tolist()

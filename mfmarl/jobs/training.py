@@ -1,4 +1,4 @@
-"""Training on one Lightning Trainer: scores are recorded, state saved, progress reported."""
+"""Training by a Lightning Trainer, with recording of scores, checkpoints and progress reports."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def train(
     *,
     keep: bool,
 ) -> CurveRecorder:
-    """Train some seeds together, from the attempt's checkpoint on if there is one.
+    """Train several seeds together, resuming from the attempt's checkpoint if there is one.
 
     Args:
-        algorithm: what learns.
+        algorithm: class of the agent.
         environment: the game.
-        seeds: one independent run each.
+        seeds: seeds, with one independent run each.
         agent: keyword arguments of `algorithm`.
         data: keyword arguments of its data module.
-        attempt: where and on what.
-        keep: write the trained agent too; Battle's armies are written always.
+        attempt: folder and hardware.
+        keep: save the trained agent to the attempt's folder; armies of Battle are always saved.
 
     Returns:
-        The scores of every evaluation. What is worth keeping besides is in the attempt's directory.
+        The recorder with the scores of all evaluations.
     """
     module = agent_of_seeds(algorithm, environment, seeds, **agent)
     for step in (module.training_step, module.validation_step):
@@ -67,21 +67,21 @@ def train(
         logger=lightning_logger(attempt.logger, attempt.directory),
         log_every_n_steps=1,
         default_root_dir=attempt.directory,
-        plugins=[LightningEnvironment()],  # else a job on Slurm gets Lightning's own requeueing
+        plugins=[LightningEnvironment()],  # else Lightning requeues jobs on Slurm itself
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
     fit(trainer, module, rounds, attempt.checkpoint if attempt.resume else None)
     if attempt.logger == "wandb":
-        trainer.logger.experiment.finish()  # type: ignore[union-attr] # else the next job's run is this one
+        trainer.logger.experiment.finish()  # type: ignore[union-attr] # else the next job continues this run
     if keep or module.always_saved:
         module.save(attempt.directory)
     return recorder
 
 
 def as_told(**arguments: Any) -> pl.Trainer:
-    """A Trainer of these arguments and Lightning's defaults, whatever PL_TRAINER_MAX_STEPS and its like say."""
+    """A Trainer with these arguments, ignoring environment variables such as PL_TRAINER_MAX_STEPS."""
     said = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PL_TRAINER_")}
     try:
         return pl.Trainer(**arguments)
@@ -90,9 +90,9 @@ def as_told(**arguments: Any) -> pl.Trainer:
 
 
 def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
-    """`Trainer.fit`, but Ctrl-C stays a KeyboardInterrupt: Lightning exits and ignores the next one."""
+    """Call `Trainer.fit`, but raise KeyboardInterrupt on Ctrl-C: Lightning would exit, and ignore the next Ctrl-C."""
     on_interrupt = signal.getsignal(signal.SIGINT)
-    # RANK or SLURM_PROCID may say that this is another rank, and loggers would keep quiet.
+    # RANK or SLURM_PROCID may give this process another rank, on which loggers write nothing.
     rank, rank_zero_only.rank = rank_zero_only.rank, 0  # type: ignore[attr-defined]
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -107,10 +107,9 @@ def fit(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataM
 
 
 def to_its_end(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A step of training or evaluation that raises RuntimeError for StopIteration, which ends it in silence elsewhere.
+    """Wrap a step so that a stray StopIteration, e.g. from `next` in a custom method, becomes a RuntimeError.
 
-    As of `next` in a custom method: Lightning takes it for the end of the data, and what was not learned or measured
-    would be missing in the rows.
+    Lightning would take it for the end of the data, and the rest of the training or evaluation would be missing.
     """
 
     @wraps(step)
@@ -124,17 +123,17 @@ def to_its_end(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class CurveRecorder(pl.Callback):
-    """Keeps the scores of every evaluation, seed by seed; the agent logs their means.
+    """Records the scores of every evaluation by seed; the agent logs their means.
 
-    The state is tensors, ints, lists and dicts alone, so that a checkpoint loads without unpickling.
+    The state consists of tensors, ints, lists and dicts, so that a checkpoint loads without unpickling.
     """
 
     def __init__(self) -> None:
         self.steps: list[int] = []  # joint steps played at each evaluation
-        self.scores: dict[str, list[Tensor]] = {}  # float64 [seeds], of lattices [conditions, seeds]
+        self.scores: dict[str, list[Tensor]] = {}  # float64 [seeds], or [conditions, seeds] for lattices
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record an evaluation; validation is over by now.
+        """Record an evaluation; validation has already ended.
 
         Raises:
             FloatingPointError: a score is NaN or infinite.
@@ -148,7 +147,7 @@ class CurveRecorder(pl.Callback):
             self.scores.setdefault(column, []).append(values.detach().to("cpu", torch.float64).clone())
 
     def frame(self, labels: Mapping[str, object], runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
-        """The rows of the job: the labels, what names the run, step and the scores, ordered by run, then step."""
+        """The rows of the job, ordered by run, then step: labels, keys of the run, step, and scores."""
         index = {name: [run[name] for run in runs for _ in self.steps] for name in runs[0]}
         scores = {name: torch.stack(values, dim=-1).flatten().tolist() for name, values in self.scores.items()}
         steps = self.steps * len(runs)
@@ -159,37 +158,37 @@ class CurveRecorder(pl.Callback):
         return {"steps": list(self.steps), "scores": {k: torch.stack(v) for k, v in self.scores.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         self.steps = list(state_dict["steps"])
         self.scores = {column: list(values) for column, values in state_dict["scores"].items()}
 
 
 class Checkpointer(pl.Callback):
-    """Saves all state at the end of an epoch, if it is time.
+    """Saves a checkpoint at the end of an epoch, if one is due.
 
-    It comes after `CurveRecorder`, whose rows of the epoch must be in the checkpoint.
+    It must come after `CurveRecorder`, so that the checkpoint contains the scores of the epoch.
     """
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, if it is time."""
+        """Save a checkpoint if one is due."""
         if self.attempt.save_is_due():
             with self.attempt.saving() as temporary:
                 trainer.save_checkpoint(temporary)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time so far, and by what layout the checkpoint is to be read."""
+        """The times so far, and the layout of the checkpoint."""
         return {**self.attempt.times(), "layout": LAYOUT}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from `state_dict`'s return."""
+        """Restore the state returned by `state_dict`."""
         self.attempt.go_on_from(state_dict)
 
 
 class ProgressReporter(pl.Callback):
-    """Calls `report` with the steps so far and in all: at the start, every `seconds` at most, and at the end."""
+    """Calls `report` with the steps done and their total: at the start, at the end, and at most every `seconds`."""
 
     def __init__(self, report: Callable[[int, int], None], seconds: float = 0.5) -> None:
         self.report = report
@@ -197,17 +196,17 @@ class ProgressReporter(pl.Callback):
         self.last_report = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report what earlier calls did."""
+        """Report the work of earlier calls."""
         self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        """Report, if it is time."""
+        """Report if the last report is long enough ago."""
         if time.monotonic() - self.last_report >= self.seconds:
             self.last_report = time.monotonic()
             self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report that all is done."""
+        """Report the end."""
         self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 
 
@@ -217,7 +216,7 @@ def rounds_of(trainer: pl.Trainer) -> RoundsDataModule:
 
 
 def lightning_logger(name: LoggerName, directory: Path) -> Any:
-    """Lightning's logger of that name, writing to `directory`/metrics, a new version for each call."""
+    """Lightning's logger of that name, which writes to `directory`/metrics, as a new version in each call."""
     if name == "wandb":
         (directory / "metrics").mkdir(exist_ok=True)
         return WandbLogger(name=directory.name, project="mfmarl", save_dir=directory / "metrics")

@@ -1,6 +1,6 @@
-"""Jobs in this process, or on processes of their own.
+"""Run jobs in this process, or on worker processes.
 
-The processes are forked from a server that imports Lightning once, for that takes seconds. It runs nothing
+Workers are forked from a server that imports Lightning once, since the import takes seconds. The server runs nothing
 else, so that no thread or GPU is in use when it forks.
 """
 
@@ -34,31 +34,31 @@ from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.signals import ANNOUNCEMENTS, Terminated, die_of_sigterm
 
-LONGEST_TEMPORARY = 70  # letters: a socket's path has 107 at most, of which multiprocessing adds 33
-HELD_SECONDS = 1.0  # between looks at a job that another call is doing
-PRELOADED = "mfmarl.jobs.training"  # Lightning with it; the server of workers ignores one that it cannot import
+LONGEST_TEMPORARY = 70  # bytes: a socket's path may have 107, of which multiprocessing adds 33
+HELD_SECONDS = 1.0  # between two looks at a job that another call is running
+PRELOADED = "mfmarl.jobs.training"  # imports Lightning; the workers' server ignores a module that it cannot import
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how jobs run: what a worker must know besides the job. See `folder.run`."""
+    """Where and how a worker runs jobs, see `folder.run`."""
 
     out: Path
     hardware: Hardware
     checkpoint_seconds: float
     logger: LoggerName
-    on_slurm: bool  #: whose announcements workers do not hear, see `slurm_task`.
+    on_slurm: bool  #: whether workers block Slurm's announcements, see `slurm_task`.
 
     def folder(self, job: Job) -> Path:
         """The folder of `job`."""
         return folder(job, self.out, self.hardware.precision)
 
     def found(self, job: Job) -> str:
-        """What an earlier call left of `job`, see `folder.found`."""
+        """Determine what an earlier call left of `job`, see `folder.found`."""
         return found(job, self.folder(job), self.hardware)
 
     def run(self, job: Job, progress: Callable[[int], None]) -> None:
-        """Do `job`, see `folder.run`."""
+        """Run `job`, see `folder.run`."""
         run_job(
             job,
             self.folder(job),
@@ -70,7 +70,11 @@ class Place:
 
 
 def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: bool) -> dict[str, str]:
-    """Do one job after the other in this process; return why jobs failed, by name, or raise the first exception."""
+    """Run jobs one after the other in this process.
+
+    Returns:
+        The reasons of failures by job name. With `reraise` the first exception is raised instead.
+    """
     failures = {}
     waiting = Waiting(jobs, progress)
     while waiting:
@@ -91,25 +95,25 @@ def run_here(jobs: Sequence[Job], progress: Progress, place: Place, *, reraise: 
 
 
 class Waiting:
-    """Jobs that wait to be done, the first first. Those that another call is doing come last, and are waited for."""
+    """Queue of jobs, first in first out. Jobs that another call is running are put back at the end and tried again."""
 
     def __init__(self, jobs: Sequence[Job], progress: Progress) -> None:
         self.jobs = deque(jobs)
         self.progress = progress
-        self.held: set[str] = set()  # what was said to be held by others
+        self.held: set[str] = set()  # jobs reported as held by other calls
 
     def __bool__(self) -> bool:
         return bool(self.jobs)
 
     def next(self) -> Job:
-        """The next job; some time passes first if it was held when last tried."""
+        """Return the next job, after a pause if it was held when last tried."""
         job = self.jobs.popleft()
         if job.name in self.held:
             time.sleep(HELD_SECONDS)
         return job
 
     def put_back(self, job: Job, held: HeldError) -> None:
-        """Try this job again later."""
+        """Put a held job back at the end of the queue."""
         self.jobs.append(job)
         if job.name not in self.held:
             self.progress.say(f"{held}; waiting for it after the other jobs")
@@ -117,7 +121,7 @@ class Waiting:
 
 
 def reason(error: BaseException) -> str:
-    """Why a job failed. A ValueError says all itself."""
+    """The reason of a failure as text: the message of a ValueError, otherwise type and message."""
     try:
         return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     except Exception:
@@ -126,7 +130,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def started(places: Sequence[Place], *, need_main: bool) -> Iterator[list[Worker]]:
-    """A worker for each place; those in the list at the end are ended."""
+    """Start a worker for each place, yield them, and kill those that are in the list at the end."""
     workers: list[Worker] = []
     try:
         for place in places:
@@ -134,12 +138,12 @@ def started(places: Sequence[Place], *, need_main: bool) -> Iterator[list[Worker
         yield workers
     finally:
         for worker in workers:
-            worker.process.kill()  # at any moment: the files of a job are whole
+            worker.process.kill()  # safe at any moment: files of jobs are written atomically
             worker.process.join()
 
 
 def check_temporary_folder() -> None:
-    """Raise ValueError unless workers can have their socket in the folder of temporary files."""
+    """Raise ValueError if the path of the folder of temporary files is too long for the workers' socket."""
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > LONGEST_TEMPORARY:
         raise ValueError(
@@ -149,16 +153,16 @@ def check_temporary_folder() -> None:
 
 
 def run(jobs: Sequence[Job], progress: Progress, places: Sequence[Place]) -> dict[str, str]:
-    """Do jobs, the first first, on a worker for each place; return why jobs failed, by name."""
+    """Run jobs in order on one worker per place; return the reasons of failures by job name."""
     need_main = any(needs_main(job) for job in jobs)
     with started(places[: len(jobs)], need_main=need_main) as workers:
         return share_out(jobs, workers, progress)
 
 
 def share_out(jobs: Sequence[Job], workers: list[Worker], progress: Progress) -> dict[str, str]:
-    """Send jobs to workers, the next one to whoever is free; return why jobs failed, by name.
+    """Send each job to the next free worker; return the reasons of failures by job name.
 
-    A worker that was killed costs the job it was doing, and is replaced in the list.
+    If a worker is killed, its current job fails and another worker replaces it in the list.
     """
     waiting = Waiting(jobs, progress)
     failures = {}
@@ -190,12 +194,12 @@ def share_out(jobs: Sequence[Job], workers: list[Worker], progress: Progress) ->
 
 
 class Worker:
-    """A process that does the jobs it is sent, and ends when this process does.
+    """A process that runs the jobs sent to it, and ends when this process ends.
 
-    Each has a pipe of its own: a queue that all share could be left locked by a worker that is killed.
+    Each worker has its own pipe, since a worker that is killed could leave a shared queue locked.
 
     Args:
-        place: where and how it does them.
+        place: where and how it runs jobs.
         need_main: whether it must import the script first, see `needs_main`.
     """
 
@@ -206,8 +210,8 @@ class Worker:
         self.job: Job | None = None
         self.connection, other_end = context.Pipe()
         self.process = context.Process(target=serve, args=(other_end, place), daemon=True)
-        start_servers()  # to start that of resources below would end the blocking
-        # Ctrl-C on a terminal reaches workers too. They are not to see it: this process ends them.
+        start_servers()  # starting the resource tracker further down would unblock signals
+        # Ctrl-C on a terminal reaches workers too. They block it, since this process ends them.
         unheard = {signal.SIGINT, *(ANNOUNCEMENTS if place.on_slurm else ())}
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, unheard)
         try:
@@ -215,16 +219,21 @@ class Worker:
                 self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        other_end.close()  # the worker alone holds it now, so its death ends our reading
+        other_end.close()  # now only the worker holds it, so `recv` ends if the worker dies
 
     def start(self, job: Job) -> None:
-        """Send it a job."""
+        """Send a job to the worker."""
         self.job = job
         with suppress(BrokenPipeError):  # `receive` notices a dead worker, and how it ended
             self.connection.send(job)
 
     def receive(self) -> tuple[Job, int | str | HeldError | None]:
-        """The job, with the work done so far, or None when it is done, or why it failed or could not begin."""
+        """Wait for the next message.
+
+        Returns:
+            The job, and either the work done so far, None if it is done, the reason of its failure, or the HeldError
+            because of which it could not start.
+        """
         assert self.job is not None
         try:
             return self.job, self.connection.recv()
@@ -239,10 +248,10 @@ class Worker:
 
 
 def start_servers() -> None:
-    """Start the server that workers are forked from, and the tracker of its resources, unless they run.
+    """Start the server from which workers are forked, and multiprocessing's resource tracker, unless they are running.
 
-    They import what lies where they start before anything else: another checkout, or a file that is called as a
-    module is. In the root folder lies nothing. A worker gets the path and the working directory of this process.
+    They start in the root folder, since Python looks for modules in the starting folder first, and might find another
+    checkout there or a file named like a module. Workers get `sys.path` and working directory of this process.
     """
     with staying_here():
         os.chdir("/")
@@ -251,13 +260,13 @@ def start_servers() -> None:
 
 
 def needs_main(job: Job) -> bool:
-    """Whether a process that is sent the job must have imported the script: it holds something defined there."""
+    """Whether a job contains something defined in the script, so that a worker must import the script first."""
     return b"__main__" in pickle.dumps(job)
 
 
 @contextmanager
 def main_hidden() -> Iterator[None]:
-    """Let processes that are started meanwhile not import the script, which then needs no guard."""
+    """Keep processes started inside from importing the script, which then needs no `__main__` guard."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -267,13 +276,13 @@ def main_hidden() -> Iterator[None]:
 
 
 def serve(connection: Connection[Any, Any], place: Place) -> None:
-    """A worker's main loop: do the jobs that arrive on the connection, and answer with progress and outcome."""
+    """A worker's main loop: run the jobs that arrive on the connection, and answer with progress and outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if place.on_slurm:  # as the server of workers may not have been told
+    if place.on_slurm:  # the workers' server may have been started without
         signal.pthread_sigmask(signal.SIG_BLOCK, ANNOUNCEMENTS)
     die_of_sigterm()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    with suppress(EOFError, ConnectionError):  # the other process is gone
+    with suppress(EOFError, ConnectionError):  # the other process has ended
         while True:
             job: Job = connection.recv()
             outcome: str | HeldError | None = None
@@ -287,7 +296,7 @@ def serve(connection: Connection[Any, Any], place: Place) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process as soon as the one that spawned it is gone, however that was."""
+    """End this process as soon as its parent process has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

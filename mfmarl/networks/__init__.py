@@ -1,1 +1,1 @@
-"""Networks, their parameters stacked over seeds where they are small."""
+"""Networks; those of small games have parameters stacked over seeds."""

@@ -1,8 +1,8 @@
-"""The network of Battle: what an agent sees, knows of itself, and of its army's mean action, to a number an action.
+"""The network of Battle, from an agent's view, features and mean action to one number per action.
 
-Widths follow the released code (its Q-network; the appendix gives none): two 3 x 3 convolutions of 32 channels and a
-layer of 256 for the view, 32 for the features, 64 and 32 for the mean action, and 128 and 64 on top of them all. Actors
-and critics have the same form, where the released ones are MLPs (our choice).
+Widths follow the Q-network of the released code, since the appendix gives none: two 3 x 3 convolutions of 32 channels
+and a layer of 256 for the view, 32 for the features, 64 and 32 for the mean action, and joint layers of 128 and 64.
+Actors and critics have the same form (our choice; the released ones are MLPs).
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,18 +16,18 @@ from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 
 class BattleNetwork(nn.Module):
-    """View, features and perhaps the mean action to one output an action, ReLU between.
+    """Maps view, features and optionally the mean action to one output per action, with ReLU between layers.
 
     Weights and biases start uniform in `+-1 / sqrt(fan in)`, as in torch.nn.Linear.
 
     Args:
-        uses_mean_action: whether the mean action of the army is an input: all that a mean field method adds.
-        generator: draws the start.
+        uses_mean_action: whether the mean action is an input, the only difference of a mean field method.
+        generator: generator of the initial weights.
     """
 
     def __init__(self, uses_mean_action: bool, generator: torch.Generator) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # torch draws a start of its own from the global generator
+        with torch.random.fork_rng(devices=[]):  # torch first initializes layers from the global generator
             self._build(uses_mean_action)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -37,15 +37,15 @@ class BattleNetwork(nn.Module):
                     nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
     def forward(self, view: Tensor, feature: Tensor, mean_action: Tensor | None = None) -> Tensor:
-        """Outputs for agents.
+        """Compute the outputs for a batch of agents.
 
         Args:
-            view: `[batch, 13, 13, 7]`.
-            feature: `[batch, 34]`.
-            mean_action: `[batch, 21]`, needed if it is an input and ignored if it is not.
+            view: views, `[batch, 13, 13, 7]`.
+            feature: features, `[batch, 34]`.
+            mean_action: mean actions, `[batch, 21]`; required if they are an input, else ignored.
 
         Returns:
-            `[batch, 21]`, one an action.
+            Outputs `[batch, 21]`, one per action.
         """
         parts = [self.eye(view.permute(0, 3, 1, 2)), self.feature(feature)]
         if self.mean_action is not None:
@@ -70,10 +70,10 @@ class BattleNetwork(nn.Module):
 
 @contextmanager
 def weights_cast(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Meanwhile hold the weights of those that are BattleNetworks in autocast's type, if it is on.
+    """Inside the block, hold the weights of BattleNetworks in autocast's dtype, if autocast is on.
 
-    Autocast casts them at every call, a fifth of the time of a call with 64 agents. Cast before, the outputs are the
-    same, bit for bit. No gradient may be taken meanwhile.
+    Otherwise autocast converts them in every call, which takes a fifth of the time of a call with 64 agents. The
+    outputs are bitwise the same. No gradient may be taken inside the block.
     """
     parameters = [each for network in networks if type(network) is BattleNetwork for each in network.parameters()]
     held = [(each, each.data) for each in parameters if torch.is_autocast_enabled(each.device.type)]

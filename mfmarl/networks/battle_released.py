@@ -1,6 +1,6 @@
-"""The network of the released actor-critics of Battle: dense layers alone, actor and critic on one trunk.
+"""The network of the released actor-critics of Battle: dense layers only, with a trunk shared by actor and critic.
 
-It is there for the `released-code` settings; the package's own actor-critics use `mfmarl.networks.battle`.
+It serves the `released-code` settings; the package's own actor-critics use `mfmarl.networks.battle`.
 """
 
 import torch
@@ -12,22 +12,22 @@ TEMPERATURE = 0.1  # divides the actor's last hidden layer: released code
 
 
 class ActorCriticPerceptron(nn.Module):
-    """View and features to logits and a value, ReLU between.
+    """Maps view and features to logits and a value, with ReLU between layers.
 
-    256 units each for the flattened view and the features; the actor's 512 on both, divided by a temperature of 0.1
-    before the layer of logits (its bias is not divided). The value of AC comes from the same 512; that of MF-AC from
-    256 units on the first two and 32 of the mean action, which the actor never sees. Weights start Glorot uniform and
-    biases at zero, as in TensorFlow.
+    The flattened view and the features have 256 units each. The actor has 512 units on both, which are divided by a
+    temperature of 0.1 before the layer of logits (its bias is not divided). The value of AC is computed from the same
+    512 units. The value of MF-AC is computed from 256 units on the first two layers and on 32 units of the mean action,
+    which the actor never sees. Weights start Glorot uniform and biases at zero, as in TensorFlow.
 
     Args:
-        uses_mean_action: whether the value sees the mean action.
-        generator: draws the start.
+        uses_mean_action: whether the value depends on the mean action.
+        generator: generator of the initial weights.
     """
 
     def __init__(self, uses_mean_action: bool, generator: torch.Generator) -> None:
         super().__init__()
         rows, columns, planes = VIEW
-        with torch.random.fork_rng(devices=[]):  # torch draws a start of its own from the global generator
+        with torch.random.fork_rng(devices=[]):  # torch first initializes layers from the global generator
             self.view = nn.Linear(rows * columns * planes, 256)
             self.feature = nn.Linear(FEATURES, 256)
             self.hidden = nn.Linear(512, 512)
@@ -48,19 +48,19 @@ class ActorCriticPerceptron(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, view: Tensor, feature: Tensor, mean_action: Tensor | None = None) -> Tensor:
-        """Logits `[batch, 21]`; arguments as of `both`, but that the mean action is ignored."""
+        """Compute logits `[batch, 21]`; arguments are as in `both`, but the mean action is ignored."""
         return self._act(self._see(view, feature))[1]
 
     def both(self, view: Tensor, feature: Tensor, mean_action: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and values for agents.
+        """Compute logits and values for a batch of agents.
 
         Args:
-            view: `[batch, 13, 13, 7]`.
-            feature: `[batch, 34]`.
-            mean_action: `[batch, 21]`, ignored if the value does not see it.
+            view: views, `[batch, 13, 13, 7]`.
+            feature: features, `[batch, 34]`.
+            mean_action: mean actions, `[batch, 21]`; ignored if the value does not depend on them.
 
         Returns:
-            `[batch, 21]` and `[batch]`.
+            Logits `[batch, 21]` and values `[batch]`.
         """
         seen = self._see(view, feature)
         hidden, logits = self._act(seen)

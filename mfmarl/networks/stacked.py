@@ -1,8 +1,8 @@
 """Networks whose parameters are stacked over seeds, so that S independent runs train as one.
 
-Every parameter is `[seeds, ...]`, each seed's part drawn from that seed's own generator and touched by that seed's
-gradient alone: seed s trained in a stack is bit for bit seed s trained alone (CPU). For this each seed's part is a
-multiple of 16 numbers long: the fused Adam rounds the rest beyond whole vectors differently.
+Every parameter is `[seeds, ...]`. Each seed's part is drawn from that seed's own generator and depends only on that
+seed's gradient, so a seed trained in a stack is bitwise the same as trained alone (on a CPU). For this, the length of
+each seed's part is a multiple of 16, since the fused Adam rounds the remainder beyond whole vectors differently.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from mfmarl.seeds import plain_layers_from
 Embedding = Literal["one-hot", "diverse", "none"]
 
 VECTOR = 16  # float32 numbers in the widest vector of a CPU
-# What autograd calls behind relu and embedding.
+# The functions that autograd calls for the gradients of relu and embedding.
 _behind_relu = torch.ops.aten.threshold_backward.default
 _added_up_in_rows = torch.ops.aten.embedding_dense_backward.default
 
@@ -31,18 +31,18 @@ class AgentNetwork(nn.Module):
 
     Args:
         agents: N, the number of ids.
-        features: F, the size of what is fed in beside the id; 0 for nothing.
-        outputs: size of the output.
-        hidden: widths of the hidden layers. None: `outputs` is a table over ids, which starts within 1e-6 of zero
-            so that ties break at random, and takes no features.
-        generators: one a seed, drawn from in a fixed order.
-        embedding: how an id enters. `one-hot`: as said, nearly invisible at first among many agents; `diverse`:
-            its row starts standard normal, as in torch.nn.Embedding; `none`: the agents cannot be told apart.
-        start_bias: added to output 0 at the start, so that the start prefers it.
+        features: F, the number of inputs besides the id; may be 0.
+        outputs: number of outputs.
+        hidden: widths of the hidden layers. None: the network is a table of outputs over ids, which takes no features
+            and starts within 1e-6 of zero so that ties break at random.
+        generators: generators of the initial weights, one per seed.
+        embedding: how the id enters. `one-hot`: as above, with small initial weights if there are many agents;
+            `diverse`: the id's row starts standard normal, as in torch.nn.Embedding; `none`: the id is not an input.
+        start_bias: initial bias of output 0, so that it is preferred at first.
 
     Raises:
-        ValueError: no list of widths, a table with features, a hidden width that is no multiple of 16, or an unknown
-            embedding.
+        ValueError: `hidden` is not a list of widths, a width is not a multiple of 16, a table has features, or the
+            embedding is unknown.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class AgentNetwork(nn.Module):
         self.outputs = outputs
         self.identity = nn.Parameter(rows, requires_grad=embedding != "none")
         self.features = nn.Parameter(stacked_uniform((features, widths[0]), bound, generators)) if features else None
-        self._layers: list[nn.Parameter] = []  # biases and weights in turn; a ParameterList costs a tenth of a step
+        self._layers: list[nn.Parameter] = []  # alternately biases and weights; a ParameterList costs a tenth of a step
         if hidden is not None:
             self._add_layer("bias_0", stacked_uniform((1, widths[0]), bound, generators))
             for layer, (inputs, width) in enumerate(pairwise(widths), start=1):
@@ -91,14 +91,14 @@ class AgentNetwork(nn.Module):
                 self._layers[-1][..., 0] += float(start_bias)
 
     def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
-        """Outputs for the agents asked for.
+        """Compute the outputs for a batch of agents.
 
         Args:
-            agent: `[seeds, batch]` int64 ids, or None for all agents in order.
-            features: `[seeds, batch, F]`, or None.
+            agent: ids, `[seeds, batch]` int64, or None for all agents in order.
+            features: features, `[seeds, batch, F]`, or None.
 
         Returns:
-            `[seeds, batch, outputs]`.
+            Outputs `[seeds, batch, outputs]`.
         """
         rows = self.rows(agent)
         if features is not None and self.features is not None:
@@ -106,11 +106,11 @@ class AgentNetwork(nn.Module):
         return self.output(rows)
 
     def rows(self, agent: Tensor | None) -> Tensor:
-        """What the id adds to the first layer, `[seeds, batch, width]`; a table's rows are its outputs."""
+        """Contribution of the id to the first layer, `[seeds, batch, width]`; for a table, its outputs."""
         return self.identity if agent is None else gather_rows(self.identity, agent)
 
     def output(self, rows: Tensor) -> Tensor:
-        """Outputs `[seeds, batch, outputs]` of a first layer fed with `rows` `[seeds, batch, width]`."""
+        """Outputs `[seeds, batch, outputs]`, given the input `rows` `[seeds, batch, width]` of the first layer."""
         if not self._layers:
             return rows
         bias, *deeper = self._layers
@@ -120,28 +120,28 @@ class AgentNetwork(nn.Module):
         return layer[..., : self.outputs]
 
     def has_gradients_by_hand(self) -> bool:
-        """Whether `squared_error_gradients` may stand in for autograd: nobody has changed how outputs come about."""
+        """Whether `squared_error_gradients` may replace autograd, i.e. nothing changes how outputs are computed."""
         return computes_as_written(self, AgentNetwork)
 
     def squared_error_gradients(
         self, agent: Tensor, features: Tensor | None, action: Tensor, target: Tensor
     ) -> dict[Tensor, Tensor]:
-        """Gradients of `(1/K) sum_k (y_k - Q(agent_k, features_k)[a_k])^2`, bit for bit those of autograd.
+        """Gradients of `(1/K) sum_k (y_k - Q(agent_k, features_k)[a_k])^2`, bitwise equal to those of autograd.
 
-        In a small network the search for what to differentiate takes as long as all arithmetic: here is the same
-        arithmetic, in the same order, without it.
+        In a small network, autograd's bookkeeping takes as long as the arithmetic. This is the same arithmetic, in the
+        same order, without the bookkeeping.
 
         Args:
-            agent: `[seeds, K]` int64 ids.
-            features: `[seeds, K, F]`, or None.
-            action: `[seeds, K]` int64, which output counts.
-            target: `[seeds, K]`, y.
+            agent: ids, `[seeds, K]` int64.
+            features: features, `[seeds, K, F]`, or None.
+            action: actions a, `[seeds, K]` int64, which select the output.
+            target: targets y, `[seeds, K]`.
 
         Returns:
             The gradient of each parameter, by parameter.
         """
         with torch.no_grad():
-            # Forward, as `forward`; every layer's input is kept.
+            # Forward, as in `forward`, keeping every layer's input.
             layer = gather_rows(self.identity, agent)
             if self.features is not None and features is not None:
                 features = features.to(layer.dtype)
@@ -154,7 +154,7 @@ class AgentNetwork(nn.Module):
                 layer = torch.baddbmm(bias, inputs[-1], weight)
             chosen = action.unsqueeze(-1)
             error = target.unsqueeze(-1) - layer.gather(-1, chosen)
-            # Backward: the squared error reaches the chosen outputs alone.
+            # Backward: the squared error depends only on the chosen outputs.
             gradient = torch.zeros_like(layer).scatter_(-1, chosen, error * (-2 / error.shape[1]))
             found: dict[Tensor, Tensor] = {}
             for weight, bias, given in zip(reversed(weights), reversed(biases), reversed(inputs), strict=True):
@@ -172,32 +172,32 @@ class AgentNetwork(nn.Module):
 
 
 def computes_as_written(network: nn.Module, cls: type[nn.Module]) -> bool:
-    """Whether a network computes what `cls` says: it is no subclass, has no hooks, and no autocast is on."""
+    """Whether a network computes exactly what `cls` defines: not a subclass, without hooks, with autocast off."""
     hooks = network._forward_hooks, network._forward_pre_hooks, network._backward_hooks, network._backward_pre_hooks
     ours = type(network) is cls and not any(hooks) and "forward" not in vars(network)
     return ours and not torch.is_autocast_enabled(next(network.parameters()).device.type)
 
 
 def check_widths(hidden: object) -> None:
-    """Raise ValueError unless it is a list of whole numbers, or None."""
+    """Raise ValueError unless `hidden` is a list of whole numbers, or None."""
     if hidden is not None and not (isinstance(hidden, list | tuple) and all(isinstance(each, int) for each in hidden)):
         raise ValueError(f"hidden must be widths such as (32, 32), or None for a table, got {hidden!r}")
 
 
 class Copies(nn.Module):
-    """Plain torch layers in place of an AgentNetwork: one copy a seed, which starts from that seed's generator.
+    """A custom network of plain torch layers instead of an AgentNetwork: one copy per seed, started from its generator.
 
-    Seed s trained in a stack is bit for bit seed s trained alone, as everywhere; that the copies compute one after the
-    other makes a stack slower than an AgentNetwork's.
+    As everywhere, a seed trained in a stack is bitwise the same as trained alone. The copies compute one after the
+    other, so a stack is slower than with an AgentNetwork.
 
     Args:
-        make: the network of one seed, from `[batch, agents + F]`, one-hot ids and features side by side, to
-            `[batch, outputs]`. It is called once a seed.
+        make: function that creates the network of one seed, from `[batch, agents + F]`, the concatenated one-hot ids
+            and features, to `[batch, outputs]`. It is called once per seed.
         agents: N, the number of ids.
-        generators: one a seed.
+        generators: generators of the initial weights, one per seed.
 
     Raises:
-        ValueError: `make` returned one network twice.
+        ValueError: `make` returned the same network twice.
     """
 
     def __init__(self, make: Callable[[], nn.Module], agents: int, generators: Sequence[torch.Generator]) -> None:
@@ -212,7 +212,7 @@ class Copies(nn.Module):
             self.copies.append(made)
 
     def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
-        """Outputs for the agents asked for; arguments and return as of AgentNetwork."""
+        """Compute the outputs for a batch of agents; arguments and return value are as in AgentNetwork."""
         like = next(self.parameters())
         ids = torch.eye(self.agents, dtype=like.dtype, device=like.device)
         ids = ids.expand(len(self.copies), -1, -1) if agent is None else ids[agent]
@@ -221,10 +221,10 @@ class Copies(nn.Module):
 
 
 class JointActionLayer(nn.Module):
-    """A linear layer over the concatenated one-hot actions of all N agents: one row of weights an (agent, action).
+    """A linear layer over the concatenated one-hot actions of all N agents: a row of weights per agent and action.
 
-    Its output is the sum of N rows; changing one agent's action changes one row. Neither needs a product N D wide.
-    Rows start uniform in `+-1 / sqrt(N D)`, the fan in.
+    Its output is the sum of N rows; another action of one agent changes one row. Neither needs a product of width N D.
+    Rows start uniform in `+-1 / sqrt(N D)`, where N D is the fan in.
     """
 
     def __init__(self, agents: int, actions: int, width: int, generators: Sequence[torch.Generator]) -> None:
@@ -238,17 +238,17 @@ class JointActionLayer(nn.Module):
         return _SumOfRows.apply(self.rows, joint, self.actions)  # type: ignore[no-any-return, no-untyped-call]
 
     def own(self, agent: Tensor) -> Tensor:
-        """The rows of every action of `agent` `[seeds, batch]`: `[seeds, batch, actions, width]`."""
+        """The rows of all actions of the agents `[seeds, batch]`: `[seeds, batch, actions, width]`."""
         seeds, _, width = self.rows.shape
         rows = self.rows.view(seeds, -1, self.actions * width)
         return gather_rows(rows, agent).view(*agent.shape, self.actions, width)
 
 
 class _SumOfRows(torch.autograd.Function):
-    """Sum of the rows that a joint action selects, forward and backward as bags of rows.
+    """Sum of the rows selected by a joint action, with embedding bags for both the forward and the backward pass.
 
-    Backward, the gradient of row (k, a) is the sum over the steps in which agent k chose a: again bags, found by
-    sorting each agent's actions. Scattering the same additions one by one took three times as long.
+    The gradient of row (k, a) is a sum over the steps in which agent k chose a. These form bags as well, found by
+    sorting each agent's actions. Adding up by scatter took three times as long.
     """
 
     @staticmethod
@@ -287,7 +287,7 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
 
 
 class _Rows(torch.autograd.Function):
-    """An embedding, whose gradient is added up in half the time on a CPU."""
+    """An embedding whose gradient takes half the time on a CPU."""
 
     @staticmethod
     def forward(context: Any, table: Tensor, index: Tensor) -> Tensor:
@@ -301,7 +301,7 @@ class _Rows(torch.autograd.Function):
 
 
 def added_up(gradient: Tensor, table: Tensor, index: Tensor) -> Tensor:
-    """Gradient of a table from that of the rows that `gather_rows` gave, or of their first columns, in their order."""
+    """Gradient of a table, given the gradient of the rows returned by `gather_rows`, or of their first columns."""
     columns, width = gradient.shape[-1], table.shape[-1]
     gradient, index = gradient.view(-1, columns), _among_all(table, index).view(-1)
     if table.device.type == "cpu":  # the same sums as below in half the time
@@ -314,18 +314,18 @@ def added_up(gradient: Tensor, table: Tensor, index: Tensor) -> Tensor:
 
 
 def _among_all(table: Tensor, index: Tensor) -> Tensor:
-    """The numbers of a stacked table's rows where those of all seeds are counted on."""
+    """Indices of a stacked table's rows, counted over all seeds."""
     seeds, rows, _ = table.shape
     return index if seeds == 1 else index + torch.arange(0, seeds * rows, rows, device=index.device).unsqueeze(-1)
 
 
 def pad(values: Tensor) -> Tensor:
-    """`values` with zeros behind, up to a multiple of 16 in the last dimension."""
+    """Pad the last dimension of `values` with zeros to a multiple of 16."""
     return nn.functional.pad(values, (0, -values.shape[-1] % VECTOR))
 
 
 def stacked_uniform(shape: Sequence[int], bound: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """`[seeds, *shape]` uniform in +-`bound`, each seed's part from its own generator."""
+    """Draw `[seeds, *shape]` uniformly in +-`bound`, each seed's part from its own generator."""
     return _stack(generators, lambda generator: (torch.rand(*shape, generator=generator) * 2 - 1) * bound)
 
 

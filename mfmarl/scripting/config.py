@@ -1,4 +1,4 @@
-"""YAML files of options, read as the words of a command line: a file takes what the command line takes, and no more."""
+"""YAML files of options, converted to command-line arguments, so that both allow exactly the same options."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 
 import yaml
 
-DEEPEST = 50  # brackets within each other: what reads them calls itself for each
-MOST_BYTES = 1_000_000  # of a file: a device such as /dev/zero never ends
+DEEPEST = 50  # nesting depth of brackets, since the parser is recursive
+MOST_BYTES = 1_000_000  # size of a file, since a device such as /dev/zero never ends
 TRUE, FALSE, NULL = {"true", "yes", "on"}, {"false", "no", "off"}, {"null", "~", ""}
 
 
 class AsItStands(yaml.SafeDumper):
-    """Writes each text as it stood in a file, where quotes would make texts of numbers."""
+    """Writes each scalar as in the file, without quotes, which would turn numbers into text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
@@ -27,16 +27,19 @@ class AsItStands(yaml.SafeDumper):
 def spelled_out(
     options: type, arguments: Sequence[str], types: Mapping[str, Any], allowed: Callable[[Any], str]
 ) -> list[str]:
-    """The arguments with those of their --config files before them, so that what is written out wins.
+    """Insert the options of --config files before the other arguments, which therefore override them.
 
     Args:
-        options: a dataclass.
-        arguments: of a command line.
-        types: of its fields.
-        allowed: says a type in words.
+        options: dataclass of the options.
+        arguments: command-line arguments.
+        types: types of the fields of `options`, by name.
+        allowed: function that describes a type in words.
+
+    Returns:
+        The command-line arguments without --config.
 
     Raises:
-        ValueError: a file that cannot be read, or something in it that no option takes; one line.
+        ValueError: a file cannot be read, or contains an unknown option or a value that is not allowed.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config", action="append", default=[])
@@ -60,10 +63,10 @@ def spelled_out(
 
 
 def content(file: Path) -> dict[str, Any]:
-    """What a YAML file holds, each scalar as the text that stands there; nothing of an empty file.
+    """Read a YAML file as a mapping, with each scalar as the text in the file. An empty file gives an empty mapping.
 
     Raises:
-        ValueError: it cannot be read, is too long, no YAML, or no mapping of names.
+        ValueError: the file cannot be read, is too long, is not YAML, or is not a mapping.
     """
     try:
         with open(file, "rb") as opened:
@@ -77,7 +80,7 @@ def content(file: Path) -> dict[str, Any]:
         found = yaml.load(text.decode(), Loader=NamedOnce)
     except OSError as error:
         raise ValueError(f"config: cannot read {file}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also no UTF-8, or a path with a null byte
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also not UTF-8, or a path with a null byte
         raise ValueError(f"config: {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
     if found in (None, ""):
         return {}
@@ -87,13 +90,13 @@ def content(file: Path) -> dict[str, Any]:
 
 
 class NamedOnce(yaml.BaseLoader):
-    """Each scalar is the text that stands there, and each name of a mapping stands once."""
+    """Loads each scalar as text, and refuses mappings that contain a name twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping of a node.
+        """Construct the mapping of a node.
 
         Raises:
-            ValueError: a name stands twice, in whichever spelling.
+            ValueError: a name occurs twice, with either of - and _.
         """
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for name, count in Counter(name.replace("-", "_") for name in names).items():
@@ -104,23 +107,23 @@ class NamedOnce(yaml.BaseLoader):
 
 
 def depth(text: str) -> int:
-    """How many brackets are open at most."""
+    """Maximum nesting depth of the brackets in `text`."""
     return max(accumulate((letter in "[{") - (letter in "]}") for letter in text), default=0)
 
 
 def repeats(text: str) -> bool:
-    """Whether YAML repeats a part by an alias: some lines of them stand for more than any memory holds, or for ever."""
+    """Whether YAML text contains an alias. A few lines of aliases can expand beyond any memory, or endlessly."""
     try:
         return any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text))
-    except yaml.YAMLError:  # whoever reads it says so, or takes it for text
+    except yaml.YAMLError:  # its reader reports this, or takes it as text
         return False
 
 
 def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> list[str]:
-    """The words of one option.
+    """Convert one option to command-line arguments.
 
     Raises:
-        ValueError: no such words.
+        ValueError: the value is not allowed.
     """
     flag = f"--{name.replace('_', '-')}"
     if typing.get_origin(kind) is dict:
@@ -146,7 +149,7 @@ def spelled(name: str, value: Any, field: dataclasses.Field[Any], kind: Any) -> 
 
 
 def is_option(word: str) -> bool:
-    """Whether a command line would take a word for an option of its own; a negative number is none."""
+    """Whether a command line would read a word as an option; a negative number is not an option."""
     try:
         float(word)
     except ValueError:
@@ -155,10 +158,10 @@ def is_option(word: str) -> bool:
 
 
 def of_mapping(flag: str, value: Any) -> list[str]:
-    """The words of options below `flag`, as --method.slowness=0.3.
+    """Convert a mapping to command-line arguments below `flag`, such as --method.slowness=0.3.
 
     Raises:
-        ValueError: they are no mapping.
+        ValueError: `value` is not a mapping.
     """
     if not isinstance(value, dict):
         raise ValueError

@@ -1,4 +1,4 @@
-"""Passages of a Markdown page that are made from data: each stands between two comments that name it.
+"""Generated passages of a Markdown page, each between two comments with its name.
 
 <!-- begin: claims -->
 | claim | verdict |
@@ -15,7 +15,7 @@ def passages(page: str) -> dict[str, str]:
     """The passages of a page, by name.
 
     Raises:
-        ValueError: a name stands twice, or a passage does not end.
+        ValueError: a name occurs twice, or a passage does not end.
     """
     found = [(match["name"], match["text"].strip()) for match in PASSAGE.finditer(page)]
     begun = re.findall(r"<!-- begin: ([\w-]+) -->", page)
@@ -27,10 +27,10 @@ def passages(page: str) -> dict[str, str]:
 
 
 def fill(page: str, texts: Mapping[str, str]) -> str:
-    """The page with its passages replaced by the texts of their names; what is not named stays.
+    """Replace passages of a page by new texts, given by name; other passages stay.
 
     Raises:
-        ValueError: the page has no passage of such a name, or `passages` refuses it.
+        ValueError: the page has no passage of a given name, or its passages are malformed, see `passages`.
     """
     if missing := sorted(set(texts) - set(passages(page))):
         raise ValueError(f"page must have a passage of each text, got none named {missing}")

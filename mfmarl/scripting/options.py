@@ -1,6 +1,6 @@
-"""The options that all scripts share, their command line and YAML files, and their exit codes.
+"""Options common to all scripts, parsing of command lines and YAML files, and exit codes.
 
-A script adds its own options and defaults by a subclass:
+A script adds its own options and defaults in a subclass:
 
     @dataclass(frozen=True)
     class IsingOptions(Options):
@@ -18,7 +18,7 @@ A script adds its own options and defaults by a subclass:
     if __name__ == "__main__":
         raise SystemExit(main(run))
 
-What `train` and `draw` are made of is in `results`.
+`results` has the building blocks of `train` and `draw`.
 """
 
 from __future__ import annotations
@@ -54,37 +54,38 @@ from mfmarl.scripting.tables import check_places
 from mfmarl.seeds import MOST_SEEDS
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
-NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # what else becomes of disks while a script runs
+NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # other failures of disks while a script runs
 
-LAST_SEED = 2**60  # three streams of each fit into a generator's seed
+LAST_SEED = 2**60  # the three streams of every seed below fit into a generator's seed
 
 AnySettings = TypeVar("AnySettings")
 
 
 @dataclass(frozen=True)
 class Options(Execution):
-    """What every script offers. Raises ValueError, one line, for values that are not allowed."""
+    """Options of every script. Raises ValueError, with a message of one line, if a value is not allowed."""
 
     settings: list[str] = field(default_factory=lambda: ["appendix"])
-    """The settings to run, by name."""
+    """Names of the settings to run."""
     quick: bool = False
-    """All of it, or --settings, at a size that ends in a minute; without --out results go to results/quick/."""
+    """Run everything (or only --settings) at a reduced size that takes about a minute; without --out, results go to
+    results/quick/."""
     algorithms: list[str] = field(default_factory=list)
-    """Algorithms by name, or path/to/file.py:Class for a custom one; without it those of the paper."""
+    """Names of algorithms, or path/to/file.py:Class for a custom one. Default: the algorithms of the paper."""
     method: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the custom classes among --algorithms, e.g. --method.slowness 0.3; their constructors name them."""
+    """Constructor arguments of the custom classes among --algorithms, e.g. --method.slowness 0.3."""
     agents: list[int] = field(default_factory=list)
-    """Numbers of agents; without it those of the paper."""
+    """Numbers of agents. Default: those of the paper."""
     seeds: int | None = None
-    """How many seeds; without it as many as the settings say."""
+    """Number of seeds. Default: the number in the settings."""
     seed: int = 0
     """The first seed; the others count up from it."""
     out: Path = Path("results")
     """Directory of the results."""
     extend: bool = False
-    """Let committed results grow: settings, sizes, methods and rounds that they lack may join them."""
+    """Allow settings, sizes, methods and rounds that the committed tables do not have yet."""
     figures_only: bool = False
-    """Only draw the figures again, from the tables in --out."""
+    """Only redraw the figures from the tables in --out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,15 +107,15 @@ class Options(Execution):
 
     @property
     def committed(self) -> bool:
-        """Whether results go to the script's own folder, whose tables are committed: see `results.check_update`."""
+        """Whether results go to the script's own folder, whose tables are committed; see `results.check_update`."""
         own, out = self.home().resolve(), self.out.resolve()
         return out == own or own in out.parents
 
     @classmethod
     def home(cls) -> Path:
-        """The folder of the script's committed results, in the checkout that the script lies in.
+        """The folder of the script's committed results, in the checkout that contains the script.
 
-        Called from the checkout it is a relative path, and so is that of a script that does not lie in reproduce/.
+        The path is relative if the working directory is the checkout, or if the script is not in reproduce/.
         """
         file = sys.modules[cls.__module__].__file__
         checkout = Path(file).resolve().parents[1] if file and Path(file).parent.name == "reproduce" else Path.cwd()
@@ -126,15 +127,15 @@ class Options(Execution):
         quick: AnySettings,
         quick_sizes: Mapping[str, AnySettings] = MappingProxyType({}),
     ) -> dict[str, AnySettings]:
-        """The settings to run, by name: those of --settings, or with --quick `quick`.
+        """The settings to run, by name: those of --settings, or the quick ones with --quick.
 
         Args:
-            settings: all there are.
-            quick: those of --quick alone.
-            quick_sizes: those of --quick and --settings together, by the name in --settings.
+            settings: all settings.
+            quick: settings for --quick without --settings.
+            quick_sizes: settings for --quick with --settings, by the name in --settings.
 
         Raises:
-            ValueError: settings that have no quick size.
+            ValueError: some of --settings have no quick size.
         """
         if not self.quick:
             return {name: settings[name] for name in self.settings}
@@ -151,12 +152,14 @@ AnyOptions = TypeVar("AnyOptions", bound=Options)
 
 
 def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> AnyOptions:
-    """Options from `arguments` (default: the command line's), --config FILE.yaml, and the class's defaults.
+    """Parse options from `arguments` (default: the command line), --config FILE.yaml, and the class's defaults.
 
     Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options. With
-    --quick the default of `out` is results/quick/NAME in place of results/NAME, both in the script's checkout.
-    Raises ValueError, one line, for an unknown option or YAML key and for a value that is not allowed; exits
-    with code 0 after --help and --print_config.
+    --quick the default of `out` is results/quick/NAME instead of results/NAME, both in the script's checkout.
+
+    Raises:
+        ValueError: an option or YAML key is unknown, or a value is not allowed; the message is one line.
+        SystemExit: with code 0, after --help and --print_config.
     """
     summary = (sys.modules[options.__module__].__doc__ or options.__doc__ or "").strip().split("\n\n")[0]
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=summary)
@@ -182,10 +185,15 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
 
 
 def parse_plain(options: type[PlainOptions], description: str, arguments: Sequence[str] | None = None) -> PlainOptions:
-    """Options of a script that trains nothing itself: `options`, a dataclass of its own, or of its --config files.
+    """Parse the options of a script that does not train itself, from the command line and --config files.
+
+    Args:
+        options: dataclass of the options.
+        description: description of the script for --help.
+        arguments: command-line arguments. None: those of the process.
 
     Raises:
-        ValueError: one line that says what was got and what is allowed.
+        ValueError: an option is unknown, or a value is not allowed; the message is one line.
     """
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=description)
     parser.add_argument("--config", action="config", help=CONFIG)
@@ -203,7 +211,7 @@ def parse_plain(options: type[PlainOptions], description: str, arguments: Sequen
 
 
 def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
-    """The values by name. What --help and --print_config print is printed as all else is: nobody has to listen."""
+    """Parse arguments to values by name. --help and --print_config print through `say`, so that a pipe may close."""
     printed = StringIO()
     try:
         with redirect_stdout(printed):
@@ -214,7 +222,7 @@ def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
 
 
 def by_option(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each word of a command line beside the option that it is of; of `--a=b` b alone."""
+    """Yield each argument with the name of the option that it belongs to; for `--a=b` yield only b."""
     option = "arguments"
     for word in words:
         flag, equals, value = word.partition("=")
@@ -224,7 +232,7 @@ def by_option(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def check_text(words: Sequence[str]) -> None:
-    """Raise ValueError for a word that no table could hold, as the name of a file may be bytes, or none could read."""
+    """Raise ValueError for an argument that is not UTF-8, nests brackets too deeply, or has an alias in --method."""
     for option, text in by_option(words):
         try:
             text.encode()
@@ -237,15 +245,15 @@ def check_text(words: Sequence[str]) -> None:
 
 
 def main(function: Callable[[], object]) -> int:
-    """Call a script's `function` and return its exit code.
+    """Call a script's `function` and return an exit code.
 
-    0 done, 1 a job failed or a disk is full or gone, 2 bad input, 130 Ctrl-C, 143 SIGTERM. Bad input is any ValueError:
-    one line on stderr.
+    The code is 0 on success, 1 if a job failed or a disk is full or gone, 2 for bad input, 130 after Ctrl-C, and 143
+    after SIGTERM. Any ValueError counts as bad input and is printed as one line on stderr.
     """
     open_streams()
     if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see jobs/startup.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ["MPLBACKEND"] = "agg"  # no window: what a notebook has set here may not even be installed
+    os.environ["MPLBACKEND"] = "agg"  # no window; a notebook's setting may need packages that are not installed
     try:
         with terminable():
             function()
@@ -271,7 +279,7 @@ def main(function: Callable[[], object]) -> int:
 
 
 def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str) -> None:
-    """One field as an option: --a-name, or --a_name as in YAML."""
+    """Add a field as an option, spelled --a-name or, as in YAML, --a_name."""
     flags = [f"--{name}" for name in dict.fromkeys([option.name.replace("_", "-"), option.name])]
     default = default_of(option)
     if kind is bool and default is False:
@@ -286,7 +294,7 @@ def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str
 
 
 def field_docs(options: type[object]) -> dict[str, str]:
-    """The docstring under each field, of the class itself and of those it extends."""
+    """The docstrings under the fields of a class and its base classes, by name."""
     docs: dict[str, str] = {}
     for one in reversed(options.__mro__):
         if dataclasses.is_dataclass(one):
@@ -295,7 +303,7 @@ def field_docs(options: type[object]) -> dict[str, str]:
 
 
 def in_our_words(message: str, types: dict[str, Any]) -> str:
-    """One line for jsonargparse's message; of a bad value, what was got and what is allowed."""
+    """Shorten jsonargparse's message to one line; for a bad value, say what was got and what is allowed."""
     line = " ".join(message.split())
     unknown = re.match(r"(?:error: )?[Uu]nrecognized arguments: --([\w-]+)", line)
     if unknown is not None:
@@ -308,7 +316,7 @@ def in_our_words(message: str, types: dict[str, Any]) -> str:
 
 
 def allowed(kind: Any) -> str:
-    """A field's type in words."""
+    """Describe a field's type in words."""
     if typing.get_origin(kind) is Literal:
         return " or ".join(str(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is list:
@@ -335,21 +343,21 @@ def named_once(name: str, values: Sequence[object]) -> None:
 
 
 def known_names(name: str, values: Sequence[str], known: Collection[str]) -> None:
-    """Raise ValueError for a value that is not known."""
+    """Raise ValueError for a value that is not in `known`."""
     if unknown := [value for value in values if value not in known]:
         allowed = f"allowed {'is' if len(known) == 1 else 'are'} {', '.join(known)}"
         raise ValueError(f"{name}: got {', '.join(unknown)}, {allowed}")
 
 
 def known_methods(name: str, values: Sequence[str], known: Collection[str]) -> None:
-    """Raise ValueError for a value that is neither known nor the name of a class in a file."""
+    """Raise ValueError for a value that is neither in `known` nor of the form path/to/file.py:Class."""
     for value in values:
         if value not in known and not is_in_file(value):
             raise ValueError(f"{name}: got {value}, allowed are {', '.join(known)} or path/to/file.py:Class")
 
 
 def not_used(options: Options, mode: str, *names: str) -> None:
-    """Raise ValueError if the option `mode` is on and one of `names`, which it does not use, is not its default."""
+    """Raise ValueError if the option `mode` is on and one of `names`, which it does not use, is not at its default."""
     for option in dataclasses.fields(options):
         value = getattr(options, option.name)
         if getattr(options, mode) and option.name in names and value != default_of(option):

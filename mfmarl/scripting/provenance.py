@@ -1,4 +1,4 @@
-"""Where results come from: what provenance.json says."""
+"""The file provenance.json, which records where results come from."""
 
 from __future__ import annotations
 
@@ -32,20 +32,26 @@ PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas")
 def write_provenance(
     jobs: Sequence[Job], options: Options, settings: Mapping[str, object], section: str = "run"
 ) -> None:
-    """Enter `jobs` in a section of provenance.json, after `launch` has done them with `options`.
+    """Record `jobs` in a section of provenance.json, after `launch` has run them with `options`.
 
-    A section is a list of calls, the oldest first, each with the jobs that it did. A job that an earlier call did
-    stays with that call; one that was done again, or whose name now stands for other settings, leaves it.
+    A section is a list of calls, oldest first, each with the jobs that it ran. A job that an earlier call ran stays
+    with that call, unless it was run again or its name now means other settings.
 
-    `settings` is what the numbers were and where each comes from, any JSON. Times are those of the jobs, the
-    calls that they were resumed in added up: of jobs side by side, more wall time than passed on the clock.
+    Times are added up over all calls that resumed a job; the total wall time of jobs that run side by side exceeds the
+    time that passed.
+
+    Args:
+        jobs: finished jobs.
+        options: options of this call.
+        settings: values of the settings with their sources, any JSON object.
+        section: name of the section.
     """
     with locked(options.out / "jobs", wait=True):
         enter(jobs, options, settings, section)
 
 
 def enter(jobs: Sequence[Job], options: Options, settings: Mapping[str, object], section: str) -> None:
-    """Write the file anew with these jobs in it."""
+    """Rewrite the file with these jobs added."""
     path = options.out / "provenance.json"
     sections = read_provenance(path)
     earlier = sections.get(section, [])
@@ -58,12 +64,12 @@ def enter(jobs: Sequence[Job], options: Options, settings: Mapping[str, object],
 
 
 def is_known(record: Mapping[str, object], earlier: Mapping[str, object] | None) -> bool:
-    """Whether an earlier record is of the same job, done once: records of earlier versions say less."""
+    """Whether an earlier record is of the same run of a job; records of earlier versions may have fewer keys."""
     return earlier is not None and all(record.get(name) == value for name, value in earlier.items())
 
 
 def this_call(settings: Mapping[str, object]) -> dict[str, object]:
-    """What all jobs of this call have in common."""
+    """The properties that all jobs of this call share."""
     return {
         "command": command(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -79,13 +85,13 @@ def this_call(settings: Mapping[str, object]) -> dict[str, object]:
 
 
 def with_jobs(call: Mapping[str, Any], jobs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The call with these jobs, sorted, and their times in all."""
+    """The record of a call with these jobs, sorted by name, and their total times."""
     total = {kind: round(sum(job.get(kind, 0.0) for job in jobs.values()), 1) for kind in TIMES}
     return {**call, "total": total, "jobs": dict(sorted(jobs.items()))}
 
 
 def job_record(job: Job, options: Options) -> dict[str, object]:
-    """Fingerprint, rows and times of a job that `launch` has done: by `labels` and `seeds` a row finds its commit."""
+    """The record of a finished job. By `labels` and `seeds` one finds the commit that a row comes from."""
     times = job_times(folder(job, options.out, options.precision))
     trained = {"seeds": list(job.seeds)} if isinstance(job, TrainingJob) else {}
     return {
@@ -98,14 +104,17 @@ def job_record(job: Job, options: Options) -> dict[str, object]:
 
 
 def command() -> str:
-    """The command line, the script's path relative to the working directory."""
+    """The command line, with the script's path relative to the working directory."""
     return shlex.join(["python", os.path.relpath(sys.argv[0]) if sys.argv[0] else "", *sys.argv[1:]])
 
 
 def commit() -> dict[str, object] | None:
-    """The commit of the checkout this package lies in, whoever owns it, and whether its code differs; else None."""
+    """The commit of the checkout that contains this package, and whether its code differs; None if there is none.
+
+    The checkout may belong to another user.
+    """
     checkout = Path(__file__).resolve().parents[2]
-    # A hook of git, or whoever calls us from one, names another repository in variables.
+    # Inside a hook of git, variables may name another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
@@ -118,7 +127,7 @@ def commit() -> dict[str, object] | None:
         ).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "mfmarl/__init__.py")  # else the checkout around us is not ours
+        git("ls-files", "--error-unmatch", "mfmarl/__init__.py")  # else the checkout is another project's
         return {
             "id": git("rev-parse", "HEAD"),
             "dirty": bool(git("status", "--porcelain", "mfmarl", "reproduce")),
@@ -128,7 +137,7 @@ def commit() -> dict[str, object] | None:
 
 
 def hardware() -> dict[str, object]:
-    """The machine: CPU model, cores that may be used, memory in GiB, GPUs."""
+    """The machine: CPU model, number of usable cores, memory in GiB, GPUs and system."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu_model(),
@@ -140,7 +149,7 @@ def hardware() -> dict[str, object]:
 
 
 def cpu_model() -> str:
-    """The CPU's name where the system gives it, else its architecture."""
+    """The name of the CPU if the system gives it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -150,9 +159,9 @@ def cpu_model() -> str:
 
 
 def compute_seconds(out: Path) -> dict[str, float]:
-    """Time that each job took, by name, from `out`/provenance.json: of the CPU, or where there is a GPU, the clock's.
+    """Seconds that each job took, by name, from `out`/provenance.json: CPU time, or wall time if there was a GPU.
 
-    The clock says little on a CPU, where jobs share cores with each other and with whatever else runs.
+    Wall time says little on a CPU, where jobs share the cores with each other and with other programs.
     """
     sections = read_provenance(out / "provenance.json").values()
     return {
@@ -164,7 +173,7 @@ def compute_seconds(out: Path) -> dict[str, float]:
 
 
 def job_times(directory: Path) -> dict[str, float]:
-    """Seconds that a job took, in all calls; empty if it is not done."""
+    """Seconds that a job took, added up over all calls; empty if it is not done."""
     path = directory / "job.json"
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return {kind: record[kind] for kind in TIMES if kind in record}

@@ -1,6 +1,6 @@
-"""From jobs to results: do the jobs, bring a table up to date, read it again, report.
+"""From jobs to results: run jobs, update a table, read it again, and report.
 
-A script trains, then draws. Only what stands in the middle of each step is its own:
+A script first trains, then draws. This example shows both steps:
 
     def train(options: ToyOptions) -> None:
         section = Section("appendix", [job(options, seed) for seed in range(5)], sources(APPENDIX))
@@ -44,11 +44,11 @@ class Section(NamedTuple):
 
     name: str
     jobs: Sequence[Job]
-    settings: Mapping[str, object]  #: the numbers with their sources, any JSON.
+    settings: Mapping[str, object]  #: values of the settings with their sources, any JSON object.
 
 
 def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
-    """Do all jobs, enter each section in provenance.json, and return the rows of each."""
+    """Run all jobs, record each section in provenance.json, and return the rows of each section."""
     given = {name: {"value": value, "source": f"--method.{name}"} for name, value in options.method.items()}
     of_method = {"method": given} if given else {}
     read_provenance(options.out / "provenance.json")
@@ -59,13 +59,13 @@ def do(sections: Sequence[Section], options: Options) -> list[pd.DataFrame]:
 
 
 def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Sequence[str]) -> None:
-    """Write `rows` to the table at `path`, in place of its rows that agree with one of them in `replacing`.
+    """Write `rows` to the table at `path`; they replace earlier rows that agree with one of them in `replacing`.
 
     Args:
-        path: of the table.
-        rows: that are new.
-        replacing: columns.
-        keys: the columns that the rows are sorted by, which tell all rows apart.
+        path: the table.
+        rows: new rows.
+        replacing: columns to compare.
+        keys: columns that sort and identify all rows.
     """
     with locked(path.parent / "jobs", wait=True):
         if path.exists():
@@ -78,21 +78,22 @@ def update(path: Path, rows: pd.DataFrame, *, replacing: Sequence[str], keys: Se
 def check_update(
     path: Path, jobs: Sequence[Job], cell: Sequence[str], options: Options, numbers: Sequence[str] = ()
 ) -> None:
-    """Refuse jobs, before they begin, whose rows are no match for those that the table holds of the same cell.
+    """Refuse jobs whose rows do not match those already in the table for the same cell; called before the jobs start.
 
-    Seeds of a cell that were trained alike stand side by side, so that fewer seeds delete nothing; another budget or
-    precision is refused. A table that counts runs in place of naming seeds takes as many or more. What lies in the
-    script's own folder is committed: custom methods are refused there, and cells that it lacks without --extend.
+    Other seeds of a cell stay in the table, so fewer seeds delete nothing; another number of steps or evaluations and
+    another precision are refused. A table that counts runs instead of naming seeds needs at least as many runs as
+    before. The table in the script's own folder is committed: it refuses custom methods and, without --extend, new
+    cells.
 
     Args:
-        path: of the table.
-        jobs: whose rows are to go there.
-        cell: the columns that name what is trained alike, but for the seed.
-        options: of the call.
-        numbers: columns besides that the table has, see `read_result`; one of another script lacks them.
+        path: the table.
+        jobs: jobs whose rows will be written to the table.
+        cell: columns that identify runs that differ only in the seed.
+        options: options of the call.
+        numbers: further columns that the table must have, see `read_result`; a table of another script lacks them.
 
     Raises:
-        ValueError: such jobs, or a table of another script; one line that names --out as the way.
+        ValueError: jobs are refused, or the table is of another script; the message suggests another --out.
     """
     if not path.exists():
         return
@@ -133,7 +134,7 @@ def check_precision(path: Path, jobs: Sequence[Job], options: Options) -> None:
 
 
 def planned(jobs: Sequence[Job]) -> pd.DataFrame:
-    """A row a run of the jobs: what names it, how long it is, and whether its method is custom."""
+    """One row per run of the jobs: its labels, its length, and whether its method is custom."""
     rows = [
         {
             **job.labels,
@@ -152,18 +153,18 @@ def planned(jobs: Sequence[Job]) -> pd.DataFrame:
 def with_baselines(
     rows: pd.DataFrame, path: Path, options: Options, cell: Sequence[str], method: str = "algorithm"
 ) -> pd.DataFrame:
-    """The rows of a table and, where they hold custom methods, the committed rows of the baselines beside them.
+    """Add the committed rows of baselines to the rows of a table that contains custom methods.
 
     Args:
-        rows: of the table.
-        path: of the table, in --out.
-        options: of the call.
-        cell: the columns that name what is trained alike, but for the seed.
-        method: the one of them that names the method.
+        rows: rows of the table.
+        path: the table, in --out.
+        options: options of the call.
+        cell: columns that identify runs that differ only in the seed.
+        method: the column of `cell` that names the method.
 
     Returns:
-        `rows`, and the committed rows of methods that `rows` do not hold, where all other columns of `cell` and the
-        last step are those of a custom method. Rows of --quick stay alone: no committed ones are so short.
+        `rows`, and committed rows of other methods whose other columns of `cell` and last step equal those of a custom
+        method. With --quick nothing is added, since no committed runs are so short.
     """
     theirs = options.home() / path.relative_to(options.out)
     custom = rows[rows[method].map(lambda name: is_in_file(str(name)))]
@@ -184,15 +185,15 @@ def with_baselines(
 
 
 def read_result(path: Path, columns: Sequence[str], numbers: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows at `path`.
+    """Read the table at `path`.
 
     Args:
-        path: of the table.
-        columns: that it has.
-        numbers: columns besides that hold numbers, which are drawn.
+        path: the table.
+        columns: columns that it must have.
+        numbers: further columns, which must contain numbers since they are drawn.
 
     Raises:
-        ValueError: there are none yet, or they are not as they were written.
+        ValueError: the table does not exist yet, is empty, or is damaged.
     """
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
@@ -206,10 +207,10 @@ def read_result(path: Path, columns: Sequence[str], numbers: Sequence[str] = ())
 
 
 def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[str, Figure]) -> None:
-    """Save the figures in `out`, print the table, and name the files that were written."""
+    """Save the figures in `out`, print the table, and list the written files."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    remove_abandoned(out)  # with --figures-only nobody has yet
+    remove_abandoned(out)  # with --figures-only this has not been done yet
     for name, figure in drawn.items():
         figures.save(figure, out / name)
     say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format, na_rep=""))
@@ -219,7 +220,7 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """The table for a reader: `x`, `x_low` and `x_high` become one column, as `with_ends` has it to two digits."""
+    """Format a table for reading: `x`, `x_low` and `x_high` become one column, as `with_ends` has it to two digits."""
     shown = table.copy()
     for name in [column.removesuffix("_low") for column in table.columns if str(column).endswith("_low")]:
         rows = zip(table[name], table[f"{name}_low"], table[f"{name}_high"], strict=True)

@@ -1,11 +1,11 @@
-"""Settings of the scripts: numbers with their sources, and the arguments that an algorithm takes of them.
+"""Settings of the scripts, i.e. values with their sources, and their selection as arguments of an algorithm.
 
     @dataclass(frozen=True)
     class Settings:
         learning_rate: float = sourced(1e-4, "appendix C.3")
         seed_count: int = sourced(5, "ours", script=True)
 
-The learning rate is an argument of algorithms; the number of seeds is not, the script itself uses it.
+The learning rate is an argument of algorithms. The number of seeds is used by the script itself.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def sourced(value: Any, source: str, *, script: bool = False) -> Any:
-    """A field of a settings dataclass.
+    """Create a field of a settings dataclass.
 
     Args:
         value: the default.
-        source: where it comes from, e.g. "appendix C.1".
+        source: source of the default, e.g. "appendix C.1".
         script: whether the script itself uses the field. All others are arguments of algorithms or data modules.
     """
     return dataclasses.field(default=value, metadata={"source": source, "script": script})
@@ -41,7 +41,7 @@ def sources(settings: Any) -> dict[str, Any]:
 
 
 def values(settings: Any) -> dict[str, object]:
-    """The fields of a settings dataclass that are arguments, by name: all but those that the script itself uses."""
+    """Values of the fields of a settings dataclass, by name, without those that the script itself uses."""
     fields = dataclasses.fields(settings)
     return {field.name: getattr(settings, field.name) for field in fields if not field.metadata["script"]}
 
@@ -52,20 +52,23 @@ def arguments_of(
     kind: Kind = "stateless",
     method: Mapping[str, object] | None = None,
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """The keyword arguments of an algorithm, and those of its data module: the `values` that each of them names.
+    """Select from `values` the keyword arguments of an algorithm and those of its data module.
 
-    One settings serve all algorithms of a kind, so a value that another of them takes is left out. A value that none
+    Settings serve all algorithms of a kind, so a value that only other algorithms take is left out. A value that none
     takes is an error: a typo, or a field that should be marked `script=True`.
 
     Args:
         algorithm: a key of ALGORITHMS, or path/to/file.py:Class.
-        values: name to value.
-        kind: of games that the algorithm must play.
-        method: the option --method; a custom algorithm takes its values in place of the settings', another ignores it.
+        values: values by name.
+        kind: kind of games that the algorithm must play.
+        method: values of the option --method, which override `values` for a custom algorithm; others ignore it.
+
+    Returns:
+        The keyword arguments of the algorithm, and those of its data module.
 
     Raises:
-        ValueError: an unknown algorithm, one for other games, a value that nobody takes, or of `method` one that a
-            custom algorithm does not take or that has another type; or one that such an algorithm lacks.
+        ValueError: the algorithm is unknown or for other games, no algorithm takes one of `values`, or a custom
+            algorithm does not take one of `method`, takes it with another type, or lacks a required argument.
     """
     from mfmarl.algorithms import ALGORITHMS, algorithm_class  # noqa: PLC0415 - Lightning takes seconds to import
 
@@ -83,13 +86,13 @@ def arguments_of(
 
 
 def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
-    """`count` seeds from `first` on, in blocks of at most `together`, each to be one job."""
+    """Divide `count` seeds, starting at `first`, into blocks of at most `together`, one per job."""
     last = first + count
     return [tuple(range(start, min(start + together, last))) for start in range(first, last, together)]
 
 
 def _typed(cls: type[Agent], name: str, value: object) -> object:
-    """A value of the option --method as the constructor of a class or of its data module means it."""
+    """Convert a value of the option --method to the type declared by the constructor of a class or its data module."""
     for owner in (cls, cls.data_module):
         if name in set(constructor_keywords(owner)) - {"steps", "evaluations"}:
             break

@@ -1,8 +1,8 @@
-"""Scripts one after the other, each a process of its own: what runs, how far all of it is, what became of each.
+"""Run scripts one after the other, each in its own process, with overall progress and a summary.
 
-A script that fails stops no other. Steps of different scripts may run side by side, where they wait for a cluster.
-What stops this process is handed on to the scripts that run, which save what they can; the same call then goes on from
-there, since each script does.
+A script that fails does not stop the others. Steps of different scripts may run side by side if they only wait for a
+cluster. A signal that stops this process is passed on to the running scripts, which save what they can; the same call
+then resumes, as each script does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.jobs.signals import passed_on
 from mfmarl.jobs.startup import ENDS_WITH_STDIN
 
-LOOK_SECONDS = 0.5  # between looks at what a script says
+LOOK_SECONDS = 0.5  # between two looks at a script's output
 
 
 class Step(NamedTuple):
@@ -38,11 +38,11 @@ class Step(NamedTuple):
 
     script: Path
     words: tuple[str, ...]
-    makes: str  #: in words.
-    where: Path  #: that its results go to.
-    work: int = 100  #: that it is expected to be, e.g. in seconds of a CPU; only ratios count.
+    makes: str  #: description of the result.
+    where: Path  #: folder of the results.
+    work: int = 100  #: expected amount of work, e.g. in CPU seconds; only ratios matter.
     unit: str = ""
-    beside: bool = False  #: it may run beside steps of other scripts that may, too.
+    beside: bool = False  #: whether it may run side by side with steps of other scripts for which this is set.
 
     @property
     def name(self) -> str:
@@ -51,15 +51,15 @@ class Step(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What became of a step."""
+    """The outcome of a step."""
 
-    place: int  #: among the steps.
-    reason: str  #: why it failed, or nothing.
-    seconds: float  #: that it took.
+    place: int  #: index of the step.
+    reason: str  #: reason of its failure; empty on success.
+    seconds: float  #: its duration.
 
 
 def module_of(script: Path) -> ModuleType:
-    """A script of a checkout as a module of its folder, `reproduce.ising` say, though the checkout is not installed."""
+    """Import a script as a module of its folder, e.g. `reproduce.ising`, even if the checkout is not installed."""
     root = str(script.resolve().parents[1])
     if root not in sys.path:
         sys.path.append(root)
@@ -67,7 +67,7 @@ def module_of(script: Path) -> ModuleType:
 
 
 class StepProgress(Progress):
-    """Progress of all scripts: the share that is done, which script runs, the time that is gone and left."""
+    """Progress of all scripts: fraction done, running scripts, elapsed and remaining time."""
 
     line: ClassVar[str] = "{percentage:3.0f}%  {elapsed} gone, {remaining} left"
     bar_format: ClassVar[str | None] = "{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
@@ -77,20 +77,20 @@ class StepProgress(Progress):
         super().__init__(steps, ())
 
     def begin(self, step: Step) -> None:
-        """Show that it runs."""
+        """Show that a step is running."""
         self.running.append(step)
         self.show()
 
     def heard(self, step: Step, line: str) -> None:
-        """A line of a script: how far it is, or something else, which is told."""
+        """Process a line of a script's output: update the progress, or print any other line."""
         share = share_done(line)
         if share is None:
             self.say(f"{step.script.stem}: {line}")
-        else:  # of a script that trains first and then lets armies fight, of the first part
+        else:  # never goes back when a second part begins, e.g. fights after training
             self.update(step, max(round(share * step.work), self.work.get(step.name, 0)))
 
     def end(self, step: Step) -> None:
-        """All of a step is over, done or failed. One that said nothing of its progress was done by an earlier call."""
+        """Note that a step is over, done or failed. Without any report, its work counts as done by an earlier call."""
         if step.name not in self.work:
             self.initial += step.work
         self.work[step.name] = step.work
@@ -98,27 +98,27 @@ class StepProgress(Progress):
         self.running.remove(step)
 
     def tick(self) -> None:
-        """Let the clock of a bar go on."""
+        """Update the clock of the bar."""
         if self.bar is not None:
             self.bar.refresh()
 
     def state(self) -> str:
-        """How many scripts are over, and which run."""
+        """Text that says how many scripts are over and which are running."""
         now = ", ".join(f"{step.script.stem}: {step.makes}" for step in self.running)
         return f"{self.finished} of {self.jobs} scripts{f', now {now}' if now else ''}"
 
 
 def go_through(steps: Sequence[Step], out: Path, *, here: Callable[[Step], None] | None = None) -> None:
-    """Do all steps, and print what ran, how long, and where it lies. Progress goes to stderr.
+    """Run all steps, and print which ran, for how long, and where their results are. Progress is shown on stderr.
 
     Args:
-        steps: in this order, but for those that may run side by side.
-        out: directory of all results; what scripts say is kept in its folder jobs.
-        here: does a step in this process; without it each script is a process.
+        steps: the steps, run in this order except for those that may run side by side.
+        out: directory of all results; the output of scripts is kept in `out`/jobs.
+        here: function that runs a step in this process. None: each script runs in its own process.
 
     Raises:
-        ValueError: another call does the same in `out`.
-        JobsFailedError: some scripts failed; the others were done.
+        ValueError: another call is running in `out`.
+        JobsFailedError: some scripts failed; the others are done.
         KeyboardInterrupt, Terminated: SIGINT or SIGTERM arrived.
     """
     rows: dict[int, list[str]] = {}
@@ -140,13 +140,13 @@ def go_through(steps: Sequence[Step], out: Path, *, here: Callable[[Step], None]
 
 
 def shown(path: Path) -> str:
-    """A path as a reader would write it: relative to the working directory if it lies there."""
+    """A path for people to read: relative to the working directory if it is inside, else absolute."""
     absolute = path.absolute()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines of columns."""
+    """Format rows of cells as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -154,11 +154,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 class Running:
-    """A script that runs: its process, what it has said, and since when.
+    """A running script: its process, output and starting time.
 
-    It is a session of its own: the Ctrl-C of a terminal reaches it once, through this process. If this one is killed,
-    it ends too: see `mfmarl.jobs.startup`. What it says goes to `log`, a file, so that it never waits for a reader; its
-    tables lie in files.
+    The process has its own session, so that Ctrl-C on a terminal reaches it only once, through this process. It ends if
+    this process is killed, see `mfmarl.jobs.startup`. Its stderr goes to the file `log`, so that it never waits for a
+    reader; its stdout is dropped, since its tables are in files.
     """
 
     def __init__(self, step: Step, log: Path, files: ExitStack) -> None:
@@ -175,20 +175,20 @@ class Running:
                 env={**os.environ, ENDS_WITH_STDIN: "1"},
             )
         )
-        self.begun = ""  # a line whose end it has not said yet
+        self.begun = ""  # an unfinished line
 
     def look(self) -> tuple[list[str], int | None]:
-        """The lines that it has said since the last look, and its exit code once it has ended."""
-        code = self.child.poll()  # before the last lines are read
+        """The lines of output since the last look, and the exit code, or None while the script is running."""
+        code = self.child.poll()  # must come before reading the last lines
         *lines, self.begun = (self.begun + self.said.read()).split("\n")
         return (lines if code is None else [*lines, self.begun]), code
 
 
 def in_their_own(steps: Sequence[Step], logs: Sequence[Path], progress: StepProgress) -> Iterator[Ended]:
-    """Run each script as a process, and hand on to those that run what would stop this one.
+    """Run each script in its own process, and pass signals that would stop this process on to them.
 
     Raises:
-        KeyboardInterrupt, Terminated: SIGINT or SIGTERM arrived, and the scripts have ended.
+        KeyboardInterrupt, Terminated: SIGINT or SIGTERM arrived; raised after the scripts have ended.
     """
     waiting = list(range(len(steps)))
     running: dict[int, Running] = {}
@@ -206,7 +206,7 @@ def in_their_own(steps: Sequence[Step], logs: Sequence[Path], progress: StepProg
                     waiting.remove(place)
                     progress.begin(steps[place])
                     running[place] = Running(steps[place], logs[place], files)
-                    for number in arrived:  # while it began
+                    for number in arrived:  # that arrived while it started
                         running[place].child.send_signal(number)
             time.sleep(LOOK_SECONDS)
             for place, script in list(running.items()):
@@ -222,7 +222,10 @@ def in_their_own(steps: Sequence[Step], logs: Sequence[Path], progress: StepProg
 
 
 def may_begin(steps: Sequence[Step], place: int, unfinished: Collection[int]) -> bool:
-    """Whether a step waits for none before it: only for those of its own script if both may run beside others."""
+    """Whether a step need not wait for an unfinished earlier step.
+
+    It waits for all of them, except those of other scripts if both steps may run side by side.
+    """
     step = steps[place]
     before = (steps[each] for each in unfinished if each < place)
     return all(each.beside and step.beside and each.script != step.script for each in before)
@@ -231,7 +234,7 @@ def may_begin(steps: Sequence[Step], place: int, unfinished: Collection[int]) ->
 def in_this_process(
     steps: Sequence[Step], logs: Sequence[Path], progress: StepProgress, do: Callable[[Step], None]
 ) -> Iterator[Ended]:
-    """Do each step in this process. What went wrong goes to its log."""
+    """Run each step in this process. The traceback of a failure goes to the step's log."""
     for place, (step, log) in enumerate(zip(steps, logs, strict=True)):
         progress.begin(step)
         began, reason = time.monotonic(), ""
@@ -239,7 +242,7 @@ def in_this_process(
         progress.update(step, 0)
         try:
             do(step)
-        except Exception as error:  # whatever it is, the other steps are done
+        except Exception as error:  # the other steps still run
             log.write_text(traceback.format_exc(), encoding="utf-8")
             reason = " ".join(str(error).split())
         yield Ended(place, reason, time.monotonic() - began)

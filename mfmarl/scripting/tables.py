@@ -1,6 +1,6 @@
-"""Files of results that a later call reads again: written with a checksum, and read only as they were written.
+"""Result files that later calls read again. Tables are written with a checksum, and refused if it does not match.
 
-SHA256SUMS has a line a table, which `sha256sum -c SHA256SUMS` checks too.
+SHA256SUMS has one line per table, in the format of `sha256sum -c SHA256SUMS`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from mfmarl.files import atomic, digest, read_csv, told, write_csv, write_text
 
 SUMS = "SHA256SUMS"
 WRITTEN = (".csv", ".json", ".png", ".pdf", ".gif", ".md", ".safetensors")
-CALL = ("command", "date", "settings", "versions", "commit", "hardware", "total", "jobs")  # in provenance.json
+CALL = ("command", "date", "settings", "versions", "commit", "hardware", "total", "jobs")  # keys in provenance.json
 FOLDERS = ("jobs", "policies", "replays")
 
 
 def write_table(frame: pd.DataFrame, path: Path, keys: Sequence[str]) -> None:
-    """Write `frame` as `write_csv` does, and its checksum beside it.
+    """Write `frame` as `write_csv` does, and its checksum to SHA256SUMS.
 
-    A kill leaves the table as it was or as it is to be, and the checksums of both.
+    If the process is killed, the old or the new table remains, with the checksums of both.
     """
     sums = read_sums(path.parent)
     with atomic(path) as draft:
@@ -35,14 +35,14 @@ def write_table(frame: pd.DataFrame, path: Path, keys: Sequence[str]) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows at `path`.
+    """Read the table at `path`.
 
     Raises:
-        ValueError: they are not as they were written, or lack one of the columns; one line that says what to do.
+        ValueError: the table is damaged or lacks one of `columns`; the message says what to do.
     """
     before = read_sums(path.parent).get(path.name, [])
     try:
-        # Another call may write it meanwhile: first the checksums of both, then the table, then its own alone.
+        # Another call may be writing: first the checksums of both tables, then the table, then only its own checksum.
         found = digest(path)
         known = before + read_sums(path.parent).get(path.name, [])
         if known and found not in known:
@@ -58,16 +58,16 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The sections of provenance.json, each a list of calls; none if there is no such file.
+    """The sections of provenance.json by name, each a list of calls; empty if the file does not exist.
 
     Raises:
-        ValueError: it is something else; one line that says what to do.
+        ValueError: the file is damaged; the message says what to do.
     """
     if not path.exists():
         return {}
     try:
         sections: dict[str, list[dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(sections, allow_nan=False, ensure_ascii=False).encode()  # it is to be written again
+        json.dumps(sections, allow_nan=False, ensure_ascii=False).encode()  # it must be possible to write it again
         for call in (call for calls in sections.values() for call in calls):
             if absent := [name for name in CALL if name not in call]:
                 raise ValueError(f"a call lacks {', '.join(absent)}")
@@ -79,7 +79,7 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_places(out: Path) -> None:
-    """Raise ValueError if something that is no file has the name of a result, or no folder that of a folder."""
+    """Raise ValueError if a result file is not a file, or a result folder is not a folder."""
     for path in sorted(path for pattern in ("*.*", "*/*.*") for path in out.glob(pattern)):
         if path.suffix in WRITTEN and not path.is_file() and path.parent.name != "jobs":
             raise ValueError(f"out: {path} is no file: remove it, or name another --out")
@@ -90,10 +90,10 @@ def check_places(out: Path) -> None:
 
 
 def read_sums(directory: Path) -> dict[str, list[str]]:
-    """Checksums by name of file; two where a call was killed while it wrote.
+    """Checksums by file name; a file has two if a call was killed while writing it.
 
     Raises:
-        ValueError: the file is something else; one line that says what to do.
+        ValueError: SHA256SUMS is damaged; the message says what to do.
     """
     file = directory / SUMS
     sums: dict[str, list[str]] = {}
@@ -109,6 +109,6 @@ def read_sums(directory: Path) -> dict[str, list[str]]:
 
 
 def write_sums(sums: dict[str, list[str]], directory: Path) -> None:
-    """The file of `read_sums`."""
+    """Write SHA256SUMS."""
     lines = [f"{each}  {name}\n" for name, checksums in sorted(sums.items()) for each in dict.fromkeys(checksums)]
     write_text("".join(lines), directory / SUMS)
