@@ -270,6 +270,7 @@ PROVENANCE = {
     "Gaussian Squeeze": "gaussian_squeeze",
     "Gaussian Squeeze: which exploration": "gaussian_squeeze/exploration",
     "Gaussian Squeeze: started near action 0": "gaussian_squeeze/informed_start",
+    "Gaussian Squeeze: started near action 0, with the appendix's budget": "gaussian_squeeze/informed_start_long",
     "Gaussian Squeeze: budget, embedding, mean action": "gaussian_squeeze/sensitivity",
     "Gaussian Squeeze: as many joint steps": "gaussian_squeeze/joint_steps",
     "Gaussian Squeeze: where FMQ's temperature ends": "gaussian_squeeze/fmq_temperature",

@@ -19,6 +19,7 @@ TABLES = {  # where rows name the seed of their run, with the columns that name 
     "gaussian_squeeze/curves.csv": ("settings", "algorithm", "agents"),
     "gaussian_squeeze/exploration/study.csv": ("algorithm", "exploration", "discount", "agents"),
     "gaussian_squeeze/informed_start/study.csv": ("algorithm", "actor_rate", "agents"),
+    "gaussian_squeeze/informed_start_long/study.csv": ("algorithm", "updates", "agents"),
     "gaussian_squeeze/joint_steps/study.csv": ("algorithm", "steps", "agents"),
     "gaussian_squeeze/fmq_temperature/study.csv": ("algorithm", "min_temp", "agents"),
     "gaussian_squeeze/sensitivity/study.csv": ("algorithm", "schedule", "steps", "embedding", "stored", "agents"),

@@ -21,6 +21,7 @@ CALLS = {
     "gaussian_squeeze/sensitivity": "--study sensitivity",
     "gaussian_squeeze/exploration": "--study exploration",
     "gaussian_squeeze/informed_start": "--study informed-start",
+    "gaussian_squeeze/informed_start_long": "--study informed-start-long",
     "gaussian_squeeze/joint_steps": "--study joint-steps",
     "gaussian_squeeze/fmq_temperature": "--study fmq-temperature",
     "gaussian_squeeze/scaling": "--scale-target",

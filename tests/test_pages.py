@@ -255,6 +255,8 @@ CHANGES = {
     "results/gaussian_squeeze/curves.csv": ("greedy_reward", "findings"),
     "results/gaussian_squeeze/exploration/summary.csv": ("greedy", "exploration"),
     "results/gaussian_squeeze/informed_start/study.csv": ("sampled_reward", "informed-start"),
+    "results/gaussian_squeeze/informed_start_long/summary.csv": ("greedy", "informed-start-long"),
+    "results/gaussian_squeeze/informed_start_long/study.csv": ("sampled_reward", "informed-start-long"),
     "results/gaussian_squeeze/sensitivity/summary.csv": ("greedy", "sensitivity"),
     "results/gaussian_squeeze/sensitivity/study.csv": ("greedy_reward", "sensitivity"),
     "results/gaussian_squeeze/joint_steps/summary.csv": ("greedy", "joint-steps"),

@@ -33,6 +33,9 @@ def passages(results: Path) -> dict[str, str]:
         "first-touch": first_touch(summary),
         "findings": findings(summary, curves),
         "informed-start": informed_start(read_csv(results / "informed_start/study.csv")),
+        "informed-start-long": informed_start_long(
+            read_csv(results / "informed_start_long/study.csv"), read_csv(results / "informed_start_long/summary.csv")
+        ),
         "exploration": exploration(read_csv(results / "exploration/summary.csv")),
         "joint-steps": joint_steps(
             read_csv(results / "joint_steps/study.csv"), read_csv(results / "joint_steps/summary.csv")
@@ -153,6 +156,22 @@ def informed_start(study: pd.DataFrame) -> str:
         table(["N", "actors' rate", *played[0], "MF-AC v AC", "MF-AC v fed noise", *played[1][:3], "n"], rows)
         + f"\n\np: Mann-Whitney of sampled play, Holm's for all {len(compared)} comparisons."
     )
+
+
+def informed_start_long(study: pd.DataFrame, summary: pd.DataFrame) -> str:
+    """The same start with the appendix's budget: final sampled and greedy reward by N, MF-AC against AC and noise."""
+    scores = final_scores(study, OPTIMUM, by=["algorithm", "updates", "agents"])
+    names, others = ("ac", "mf-ac", "mf-ac-noise"), ("ac", "mf-ac-noise")
+    cases = [(agents, play) for agents in sorted(set(summary["agents"])) for play in ("sampled", "greedy")]
+    runs = [{name: only(scores, algorithm=name, agents=agents)[play] for name in names} for agents, play in cases]
+    p_values = map(p_of, holm([rank_test(ends["mf-ac"], ends[other]) for ends in runs for other in others]))
+    rows = []
+    for agents, play in cases:
+        ends = [one(summary, algorithm=name, agents=agents) for name in names]
+        shares = [with_interval(end, play) for end in ends]
+        rows.append([agents, play, *shares, *(next(p_values) for _ in others), span([end["n"] for end in ends], "d")])
+    header = ["N", "play", *(label(name) for name in names), "MF-AC v AC", "MF-AC v fed noise", "n"]
+    return table(header, rows) + f"\n\np: Mann-Whitney, Holm's for all {len(cases) * len(others)} comparisons."
 
 
 def exploration(summary: pd.DataFrame) -> str:

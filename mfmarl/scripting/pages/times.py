@@ -120,6 +120,14 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
+        "--study informed-start-long --seeds 8",
+        "the same start with the appendix's budget",
+        "informed_start_long",
+        quick="--study informed-start-long --agents 100",
+        claims="GS-2",
+    ),
+    Call(
+        "gaussian_squeeze",
         "--study exploration --seeds 24",
         "value methods explored alike",
         "exploration",
@@ -212,12 +220,13 @@ def of_task(results: Path, task: str) -> str:
 
 
 def of_all(results: Path) -> str:
-    """A line a task: its command, and the times of everything committed of it."""
+    """A line a task: a link to its commands, and the times of everything committed of it."""
     rows = []
     for task in dict.fromkeys(call.task for call in CALLS):
         folders = sorted({call.folder for call in CALLS if call.task == task})
         spent = [seconds(results, Call(task, "", "", folder)) for folder in folders]
-        rows.append([f"`python reproduce/{task}.py`", *(_time(sum(column)) for column in zip(*spent, strict=True))])
+        page = f"[{task.replace('_', ' ').title()}](results/{task}/README.md#make-it-again)"
+        rows.append([page, *(_time(sum(column)) for column in zip(*spent, strict=True))])
     return table(["all results of", "CPU time", "on the clock"], rows)
 
 
