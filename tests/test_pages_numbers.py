@@ -172,6 +172,34 @@ def test_pictures_of_gaussian_squeeze_are_described_as_they_are() -> None:
     assert scaling["mf-q", 100_000] < 0.005
 
 
+def test_what_the_page_says_of_the_start_near_action_0_with_the_appendixs_budget() -> None:
+    runs = table("gaussian_squeeze/informed_start_long/study.csv")
+    runs = runs.assign(
+        **{play: runs[f"{play}_reward"] / GaussianSqueeze(500).optimum()[1] for play in ("greedy", "sampled")}
+    )
+    text = page_of("gaussian_squeeze")
+    steps = runs.groupby("agents")["step"].max()
+    assert "15 times as many joint steps at N = 500 and 7.5 times at N = 1000" in text
+    assert {agents: steps[agents] / 8000 for agents in (500, 1000)} == {500: 15, 1000: 7.5}
+    ends = pd.concat([late(own) for _, own in runs.groupby("agents")])
+    ends = ends.groupby(["agents", "algorithm", "seed"])[["greedy", "sampled"]].mean()
+    means = ends.groupby(["agents", "algorithm"]).mean()
+    assert "Sampled play ends at 0.95 or more" in text
+    assert means["sampled"].min() >= 0.95
+    assert "sampled play near 0.96 for all; greedy play near 0.3 for AC and 0.1 for the two others with 500" in text
+    assert means["greedy"][500].round(1).to_dict() == {"ac": 0.3, "mf-ac": 0.1, "mf-ac-noise": 0.1}
+    assert means["greedy"][1000].max() < 0.02
+    last = runs[runs["step"] == 120_000].groupby("algorithm")["greedy"].mean()
+    assert "AC's rises to 0.4 and that of MF-AC, fed noise or not, to 0.2" in text
+    assert last.round(1).to_dict() == {"ac": 0.4, "mf-ac": 0.2, "mf-ac-noise": 0.2}
+    assert (
+        runs[runs["step"] <= 60_000].query("agents == 500").groupby(["algorithm", "step"])["greedy"].mean().max() < 0.01
+    )
+    own, critic_alone, noise = (ends.loc[500, name]["greedy"] for name in ("mf-ac", "ac", "mf-ac-noise"))
+    assert 8 * stats.mannwhitneyu(own, critic_alone).pvalue > 0.05
+    assert stats.mannwhitneyu(own, noise).pvalue > 0.2
+
+
 def test_what_the_page_of_battle_says_of_five_armies_and_of_ba_3() -> None:
     text = page_of("battle")
     exchanges = math.comb(10, 5)

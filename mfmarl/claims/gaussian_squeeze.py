@@ -10,7 +10,7 @@ import pandas as pd
 from mfmarl.claims.tables import OPTIMUM_SHARE, Measured, Tables, smaller
 from mfmarl.claims.wording import p_of, runs_of
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
-from mfmarl.evaluation.names import NAMES
+from mfmarl.evaluation.names import NAMES, in_words
 from mfmarl.evaluation.rounds import EVALUATIONS
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, Finding, share_within
@@ -31,10 +31,12 @@ def say_near_optimum(found: Measured, _: Tables) -> str:
     """The sentence of GS-1."""
     counts = "; ".join(f"{NAMES[name]} {of_both(found, name, 100)}" for name in METHODS)
     for_all = [each for each in SETTINGS if all(found[part_of(name, 100, each)].verdict == HOLDS for name in METHODS)]
+    alone = (
+        f"It holds for all six with {in_words(for_all)}" if for_all else "In neither setting does it hold for all six"
+    )
     return (
-        f"Runs that end at 0.9 G* or more, appendix / calibrated: {counts}. For all six it holds in "
-        f"{' and '.join(for_all) or 'neither'} alone. It says little: uniform play alone earns "
-        f"{uniform_share(100):.3f} G* there."
+        f"Runs that end at 0.9 G* or more, appendix / calibrated: {counts}. {alone}. It says little: "
+        f"uniform play alone earns {uniform_share(100):.3f} G* there."
     )
 
 

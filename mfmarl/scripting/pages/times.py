@@ -147,6 +147,7 @@ CALLS = (
         "1000 agents, with as many joint steps as 100 have",
         "joint_steps",
         quick="--study joint-steps --agents 100",
+        claims="GS-2 GS-3",
     ),
     Call(
         "gaussian_squeeze",
