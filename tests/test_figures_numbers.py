@@ -92,7 +92,7 @@ def test_final_rewards() -> None:
                 expected += runs_at(y + shift, runs[kind].to_list(), ends, 0.2)
         check(lines(axes), expected)
         assert axes.get_ylim() == (2.5, -0.5)
-        assert axes.get_xlim() == (-0.04, 1.08)
+        assert axes.get_xlim() == (-0.04, 1.16)  # room for the numbers of seeds
         faces = [mark.get_markerfacecolor() for mark in axes.get_lines() if len(mark.get_xdata()) == 1]  # type: ignore[arg-type]
         looks = style.looks(names)
         assert faces == [face for name in names for face in (looks[name].colour, "white")]

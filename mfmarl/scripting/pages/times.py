@@ -62,9 +62,9 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--settings appendix --algorithms il mf-q --agents 500 --seeds 48",
-        "appendix, 500 agents, IL and MF-Q to 48 seeds",
-        jobs="^appendix-(il|mf-q)-.*-seeds-(0-7|8-15|16-23|24-31|32-39|40-47)$",
+        "--settings appendix --algorithms il mf-q --agents 500 --seeds 96",
+        "appendix, 500 agents, IL and MF-Q to 96 seeds",
+        jobs=r"^appendix-(il|mf-q)-500-seeds-(0-7|8-15|16-23|24-31|32-39|40-47|48-55|56-63|64-71|72-79|80-87|88-95)$",
         claims="GS-2 GS-3 GS-4",
     ),
     Call(
