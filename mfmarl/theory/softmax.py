@@ -1,4 +1,4 @@
-"""TH-2: the Lipschitz constant K of Proposition 1 (appendix D of Yang et al. 2018), what it must measure, and why.
+"""TH-2: the meaning and consequences of the Lipschitz constant K of Proposition 1 (appendix D of Yang et al. 2018).
 
 The derivative of the policy of Eq. 12 in Q is `S(p) / T` with `S(p) = diag(p) - p p'`. The norms of S are at most 1/2.
 So the map abar -> policy contracts for T above K/2 to K, depending on what K measures, see SUFFICIENT. The paper's K
