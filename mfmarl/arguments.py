@@ -1,4 +1,4 @@
-"""Checks of arguments: numbers, whole numbers, arrays. Each returns the argument as one type, or raises ValueError."""
+"""Checks of numbers and arrays. Each returns the argument converted to one type, or raises ValueError."""
 
 from collections.abc import Callable
 from math import inf
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 def number(
     name: str, value: Any, asked: str = "a finite real number", holds: Callable[[float], bool] = lambda _: True
 ) -> float:
-    """One finite real number of which `holds`, or a ValueError: `name` must be `asked`."""
+    """Return `value` as a float. Raise ValueError ("`name` must be `asked`") unless it is finite and `holds` of it."""
     array = _as_array(name, value)
     if not array.ndim and array.dtype.kind in "iuf" and np.isfinite(array) and holds(float(array)):
         return float(array)
@@ -24,27 +24,27 @@ def number(
 
 
 def positive(name: str, value: Any) -> float:
-    """One positive and finite number, or a ValueError."""
+    """Return `value` as a float. Raise ValueError unless it is positive and finite."""
     return number(name, value, "positive and finite", lambda x: x > 0)
 
 
 def non_negative(name: str, value: Any) -> float:
-    """One finite number of at least 0, or a ValueError."""
+    """Return `value` as a float. Raise ValueError unless it is finite and at least 0."""
     return number(name, value, "at least 0", lambda x: x >= 0)
 
 
 def probability(name: str, value: Any) -> float:
-    """One number in [0, 1], or a ValueError."""
+    """Return `value` as a float. Raise ValueError unless it is in [0, 1]."""
     return number(name, value, "in [0, 1]", lambda x: 0 <= x <= 1)
 
 
 def rate(name: str, value: Any) -> float:
-    """One number in (0, 1], as of a damping or a learning rate, or a ValueError."""
+    """Return `value`, such as a damping or a learning rate, as a float. Raise ValueError unless it is in (0, 1]."""
     return number(name, value, "in (0, 1]", lambda x: 0 < x <= 1)
 
 
 def integer(name: str, value: Any, least: int, most: float = inf) -> int:
-    """A whole number of any type but bool, or a ValueError."""
+    """Return `value` as an int. Raise ValueError unless it is a whole number, no bool, from `least` to `most`."""
     asked = f"of at least {least}" if most == inf else f"from {least} to {most}"
     message = f"{name} must be an integer {asked}, got {value!r}"
     try:
@@ -57,7 +57,7 @@ def integer(name: str, value: Any, least: int, most: float = inf) -> int:
 
 
 def real_array(name: str, value: Any) -> Array:
-    """Finite real numbers as float64, or a ValueError."""
+    """Return `value` as an array of float64. Raise ValueError unless it consists of finite real numbers."""
     array = _of_real_numbers(name, value)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got an infinity or NaN")
@@ -65,7 +65,7 @@ def real_array(name: str, value: Any) -> Array:
 
 
 def real_tensor(name: str, value: Any) -> Tensor:
-    """Finite real numbers as a tensor of floats, or a ValueError.
+    """Return `value` as a tensor of floats. Raise ValueError unless it consists of finite real numbers.
 
     Integers, bools and floats of fewer than 32 bits become torch's default float.
     """
@@ -84,7 +84,7 @@ def real_tensor(name: str, value: Any) -> Tensor:
 
 
 def distributions(name: str, value: Any) -> Array:
-    """Distributions in the last dimension as float64, or a ValueError."""
+    """Return `value` as an array of float64. Raise ValueError unless its last dimension holds distributions."""
     array = real_array(name, value)
     if array.ndim < 1 or not array.size or (array < 0).any() or not np.allclose(array.sum(-1), 1):
         raise ValueError(f"{name} must be a distribution in the last dimension, got one that is not")
@@ -92,7 +92,7 @@ def distributions(name: str, value: Any) -> Array:
 
 
 def _of_real_numbers(name: str, value: Any) -> NDArray[Any]:
-    """An array of real numbers of any type, or a ValueError."""
+    """Return `value` as an array. Raise ValueError unless it consists of real numbers, of any type."""
     array = _as_array(name, value)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be of real numbers, got {array.dtype}")

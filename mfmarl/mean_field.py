@@ -1,6 +1,6 @@
 """The equations of mean field reinforcement learning as pure functions of tensors.
 
-Read this file first. The last dimension is always the action's, of size D; the one before it is the agents'.
+Read this file first. The last dimension always runs over the D actions; the one before it runs over the agents.
 Yang et al., *Mean Field Multi-Agent Reinforcement Learning*, ICML 2018, Eqs. 10 to 12.
 """
 
@@ -9,20 +9,20 @@ from torch import Tensor
 
 
 def mean_action(own: Tensor, total: Tensor, agents: int) -> Tensor:
-    """Mean action of the neighbours of each agent: Eq. 11, the neighbours of j being all other agents.
+    """Return the mean action of each agent's neighbours, Eq. 11. The neighbours of agent j are all other agents.
 
     `abar^j = (1 / N^j) sum_{k in N(j)} a^k = (total - a^j) / (N - 1)`
 
     Args:
-        own: `[..., n]` int64, the action a^j of each of n agents.
-        total: `[..., n or 1, D]`, the one-hot actions of all N agents added up.
-        agents: N, at least 2.
+        own: action a^j of each of n agents, `[..., n]` int64.
+        total: sum of the one-hot actions of all N agents, `[..., n or 1, D]`.
+        agents: number of all agents N, at least 2.
 
     Returns:
-        `[..., n, D]`, each row a distribution over actions.
+        Mean actions `[..., n, D]`; each row is a distribution over actions.
 
     Raises:
-        ValueError: fewer than 2 agents: a single one has no neighbours.
+        ValueError: there are fewer than 2 agents, and a single agent has no neighbours.
     """
     _check_agents(agents)
     others = total.expand(*own.shape, total.shape[-1]).clone()
@@ -31,41 +31,48 @@ def mean_action(own: Tensor, total: Tensor, agents: int) -> Tensor:
 
 
 def mean_action_of_others(actions: Tensor, count: int) -> Tensor:
-    """Eq. 11 of a whole joint action, the neighbours of each agent being all others.
+    """Return the mean action of Eq. 11 for every agent of a joint action. The neighbours of an agent are all others.
 
     Args:
-        actions: `[..., N]` int64, N at least 2.
-        count: D, the number of actions.
+        actions: joint action `[..., N]` int64, with N at least 2.
+        count: number of actions D.
 
     Returns:
-        `[..., N, D]`, as of `mean_action`.
+        Mean actions `[..., N, D]`, as in `mean_action`.
 
     Raises:
-        ValueError: fewer than 2 agents.
+        ValueError: there are fewer than 2 agents.
     """
     return mean_action(actions, action_counts(actions, count).unsqueeze(-2), actions.shape[-1])
 
 
 def mean_policy(policies: Tensor) -> Tensor:
-    """Expectation of Eq. 11 when agent k draws a^k from row k of `policies` `[..., N, D]`: `[..., N, D]`.
+    """Return the expected mean action, Eq. 11, when each agent k draws a^k from its own policy.
 
-    Raises ValueError for fewer than 2 agents.
+    Args:
+        policies: policies of N agents over D actions, `[..., N, D]`, with N at least 2.
+
+    Returns:
+        Expected mean action of each agent's neighbours, `[..., N, D]`.
+
+    Raises:
+        ValueError: there are fewer than 2 agents.
     """
     _check_agents(policies.shape[-2])
     return (policies.sum(-2, keepdim=True) - policies) / (policies.shape[-2] - 1)
 
 
 def action_counts(actions: Tensor, count: int, alive: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
-    """How many agents chose each action.
+    """Count the agents that chose each action.
 
     Args:
-        actions: `[..., N]` int64.
-        count: D, the number of actions.
-        alive: `[..., N]` bool, the agents that count. None: all.
-        dtype: of the counts. None: torch's default.
+        actions: actions of N agents, `[..., N]` int64.
+        count: number of actions D.
+        alive: agents to count, `[..., N]` bool. None: all.
+        dtype: type of the counts. None: torch's default.
 
     Returns:
-        `[..., D]`.
+        The counts, `[..., D]`.
     """
     counts = torch.zeros(*actions.shape[:-1], count, dtype=dtype, device=actions.device)
     if alive is None:
@@ -74,25 +81,34 @@ def action_counts(actions: Tensor, count: int, alive: Tensor | None = None, dtyp
 
 
 def frequencies(counts: Tensor) -> Tensor:
-    """Mean action of those whose `action_counts` are `[..., D]`, themselves included: zero if nobody acted.
+    """Return the mean action of a group from its `action_counts` `[..., D]`, or zeros if nobody in it acted.
 
-    Battle's mean action: Eq. 11 over the living of the agent's own army.
+    It is the mean action of Battle: Eq. 11 over all living agents of an agent's own army, the agent included.
     """
     return counts.to(torch.float32) / counts.sum(-1, keepdim=True).clamp(min=1)
 
 
 def simplex_points(uniform: Tensor) -> Tensor:
-    """Mean actions drawn evenly from the simplex, from `uniform` draws `[..., D]` in [0, 1): `[..., D]`."""
+    """Turn `uniform` draws `[..., D]` in [0, 1) into mean actions `[..., D]`, uniformly distributed on the simplex."""
     exponential = -torch.log1p(-uniform)
     return exponential / exponential.sum(-1, keepdim=True)
 
 
 def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
-    """Policy of Eq. 12, `pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)`, over `values` `[..., D]`.
+    """Return the Boltzmann policy of Eq. 12, `pi(a) = exp(Q(a) / T) / sum_b exp(Q(b) / T)`.
 
-    The printed equation has `exp(-beta Q)`, under which agents minimise reward. `temperature` T is in units of
-    Q; T = 0, or too small for the type of `values`, is the limit: greedy, with maximisers that tie equally likely.
-    Raises ValueError for a negative temperature.
+    The printed equation has `exp(-beta Q)`, under which agents would minimise their reward.
+
+    Args:
+        values: values Q(a) of the D actions, `[..., D]`.
+        temperature: T in units of Q, at least 0. If T is 0, or too small for the type of `values`, the policy is
+            greedy, and actions that tie for the largest value are equally likely.
+
+    Returns:
+        Probabilities of the actions, `[..., D]`.
+
+    Raises:
+        ValueError: the temperature is negative.
     """
     _check_temperature(temperature)
     best = values.amax(-1, keepdim=True)
@@ -104,14 +120,14 @@ def boltzmann_policy(values: Tensor, temperature: float) -> Tensor:
 
 
 def mean_field_value(policy: Tensor, values: Tensor) -> Tensor:
-    """Value of Eq. 10, `v = sum_a pi(a) Q(a)`: two tensors `[..., D]` to `[...]`."""
+    """Return the value of Eq. 10, `v = sum_a pi(a) Q(a)`, `[...]`, from `policy` and `values`, both `[..., D]`."""
     return (policy * values).sum(-1)
 
 
 def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
-    """Eq. 10 under the policy of Eq. 12: `[..., D]` to `[...]`. At T = 0 it is the maximum.
+    """Return the value of Eq. 10 under the policy of Eq. 12, `[...]`, from `values` `[..., D]`.
 
-    Raises ValueError for a negative temperature.
+    At temperature 0 it is the maximum. Raises ValueError if the temperature is negative.
     """
     _check_temperature(temperature)
     if temperature < torch.finfo(values.dtype).tiny:
@@ -120,7 +136,7 @@ def boltzmann_value(values: Tensor, temperature: float) -> Tensor:
 
 
 def chosen(values: Tensor, action: Tensor) -> Tensor:
-    """The values at the actions taken, `Q(a)`: `[..., D]` and `[...]` int64 to `[...]`."""
+    """Return the values Q(a) of the actions taken, `[...]`, from `values` `[..., D]` and `action` `[...]` int64."""
     return values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
 
 

@@ -1,4 +1,4 @@
-"""Games as batched tensors, without learning. Stateless ones are functions; Battle keeps its engine."""
+"""The games, played on batched tensors. Stateless games are pure functions; Battle runs an engine that has a state."""
 
 from inspect import signature
 from typing import Protocol
@@ -15,7 +15,7 @@ __all__ = ["Battle", "Environment", "Game", "GaussianSqueeze", "Ising", "MatrixG
 
 
 class Game(Protocol):
-    """What a job needs to know of any game."""
+    """What a job needs to know about any game."""
 
     @property
     def agents(self) -> int:
@@ -24,7 +24,7 @@ class Game(Protocol):
 
 
 class Environment(Game, Protocol):
-    """A repeated game without a state. It pays all agents a common reward, or each its own, as a minority game does."""
+    """A repeated game without a state, with one reward for all agents or, as in a minority game, one for each agent."""
 
     @property
     def actions(self) -> int:
@@ -33,27 +33,27 @@ class Environment(Game, Protocol):
 
     @property
     def draws(self) -> int:
-        """How many uniform draws one joint step's reward takes; 0 for a deterministic game."""
+        """Number of uniform draws that the reward of a joint action needs; 0 for a deterministic game."""
         ...
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Reward of joint actions.
+        """Return the reward of joint actions.
 
         Args:
             actions: `[..., agents]` int64 in 0 .. D-1.
             noise: `[..., draws]` uniform in [0, 1).
 
         Returns:
-            `[...]` float64, the common reward; or `[..., agents]`, the reward of each agent.
+            The common reward, `[...]` float64, or the reward of each agent, `[..., agents]`.
         """
         ...
 
 
 def pays_each_agent(environment: Environment) -> bool:
-    """Whether a game pays each agent its own reward, in place of a common one.
+    """Whether a game pays each agent its own reward instead of a common one.
 
     Raises:
-        ValueError: its rewards have neither shape, or those of one seed depend on another seed.
+        ValueError: the rewards have neither of the two shapes, or the rewards of one seed depend on another seed.
     """
     agents, name = environment.agents, f"environment: reward of {type(environment).__name__}"
     try:

@@ -15,26 +15,26 @@ from torch import Tensor
 
 from mfmarl.custom import check_fields
 
-MOST_AGENTS = 10_000_000  # whose sums a float32 gradient step and the memory of one machine still bear
-LARGEST = 1e15  # up to here sums, and differences from them, are exact in float64
-SMALLEST = 1e-15  # whose square, and what is divided by it, float64 holds
+MOST_AGENTS = 10_000_000  # limit set by sums in a float32 gradient step and by the memory of one machine
+LARGEST = 1e15  # sums up to this, and differences between them, are exact in float64
+SMALLEST = 1e-15  # its square, and quotients by that square, are within the range of float64
 
 Totals = TypeVar("Totals", float, NDArray[np.float64], Tensor)
 
 
 @dataclass(frozen=True)
 class GaussianSqueeze:
-    """N agents share the reward `G(x) = x exp(-(x - mu)^2 / sigma^2)` of the sum x of their actions in 0 .. D-1.
+    """N agents share the reward `G(x) = x exp(-(x - mu)^2 / sigma^2)`, where x is the sum of their actions in 0 .. D-1.
 
     Args:
-        agents: N, from 2 to 10 million.
-        mu: the sum asked for, within 1e15. 400: the paper.
-        sigma: how far x may be from it, from 1e-15 to 1e15. 200: the paper.
-        actions: D, at least 2. 10, the actions 0 .. 9: the paper.
-        draws: 0, for the reward is deterministic.
+        agents: number of agents N, from 2 to 10 million.
+        mu: target sum, from -1e15 to 1e15. 400: the paper.
+        sigma: width of the reward around mu, from 1e-15 to 1e15. 200: the paper.
+        actions: number of actions D, at least 2. 10, the actions 0 .. 9: the paper.
+        draws: 0, because the reward is deterministic.
 
     Raises:
-        ValueError: a value out of its range, or agents, actions or draws that are no whole number.
+        ValueError: a value is out of range, or agents, actions or draws is not a whole number.
     """
 
     agents: int
@@ -61,19 +61,19 @@ class GaussianSqueeze:
 
     @classmethod
     def scaled(cls, agents: int, mu: float = 400.0, sigma: float = 200.0, reference: int = 1000) -> "GaussianSqueeze":
-        """The game with mu and sigma in proportion to N: as given at `reference` agents."""
+        """Return the game with mu and sigma scaled in proportion to N; the given values hold at `reference` agents."""
         return cls(agents, mu * agents / reference, sigma * agents / reference)
 
     def reward(self, actions: Tensor, noise: Tensor | None = None) -> Tensor:
-        """`G(sum_j a^j)`: `[..., agents]` int64 to `[...]` float64."""
+        """Return `G(sum_j a^j)`, `[...]` float64, for joint actions `[..., agents]` int64."""
         return self.squeeze(actions.sum(-1).double())
 
     def squeeze(self, total: Tensor) -> Tensor:
-        """`G(x)` for sums x `[...]` float64."""
+        """Return `G(x)` for sums x, `[...]` float64."""
         return total * torch.exp(self.exponent(total))
 
     def exponent(self, total: Totals) -> Totals:
-        """The exponent of G, `-((x - mu) / sigma)^2`, for sums x: a float, or an array or tensor `[...]`."""
+        """Return the exponent of G, `-((x - mu) / sigma)^2`, for sums x: a float, or an array or tensor `[...]`."""
         distance = (total - self.mu) / self.sigma
         return -(distance * distance)
 
@@ -83,10 +83,10 @@ class GaussianSqueeze:
         return (self.mu + sqrt(self.mu**2 + 2 * self.sigma**2)) / 2
 
     def optimum(self) -> tuple[int, float]:
-        """The best attainable sum x* and its reward G*.
+        """Return the best attainable sum x* and its reward G*.
 
-        To the left of `peak` G rises and to the right of it it falls (for x > 0); x* is the better of the two integers
-        around it that N agents can reach.
+        For x > 0, G rises up to `peak` and falls beyond it. So x* is the better of the two integers around `peak`,
+        clipped to the sums that N agents can reach.
         """
         largest = self.agents * (self.actions - 1)
         candidates = {min(max(int(self.peak) + step, 0), largest) for step in (0, 1)}
@@ -94,15 +94,16 @@ class GaussianSqueeze:
         return best, self._squeeze(best)
 
     def uniform_play_reward(self) -> float:
-        """E[G] when every agent plays uniformly at random; exact but for a relative error below 1e-8.
+        """Return E[G] when every agent plays uniformly at random, with a relative error below 1e-8.
 
-        Where N is large, G lives far out in the tail of the sum x. So the distribution q of x is found by Fourier
-        transform for actions of probability `exp(theta a) / m`, theta such that x is about where `p(x) G(x)` is
-        largest, and `E[G] = sum_x q(x) exp(-theta x) m^N G(x)`.
+        For large N, the sums x that pay lie far out in the tail of the distribution p(x). So actions are drawn with
+        probabilities proportional to `exp(theta a)`, where theta moves the mean of x to about the largest
+        `p(x) G(x)`. A Fourier transform gives the distribution q of x under these probabilities, and
+        `E[G] = sum_x q(x) exp(-theta x) m^N G(x)`, where m is the mean of `exp(theta a)` over the D actions.
         """
         actions = np.arange(self.actions)
         mean, variance = self.agents * actions.mean(), self.agents * actions.var()
-        # Of the product of two Gaussians, the sum's and G's.
+        # The mean of the product of two Gaussians: that of the sum, and that of G.
         middle = (mean / variance + 2 * self.mu / self.sigma**2) / (1 / variance + 2 / self.sigma**2)
         middle = min(max(middle / self.agents, 0.01), self.actions - 1.01)
 

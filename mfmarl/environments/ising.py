@@ -1,12 +1,12 @@
 """The Ising model as a game (appendix C.2): spins on a torus, each paid for agreeing with its four neighbours.
 
-Lattices are batched: spins are int8 -1 or +1, `[..., L, L]`, in training `[temperatures, seeds, L, L]`. For even L
-the torus is a checkerboard whose sites have all their neighbours on the other colour, so that one colour can act while
-the other stands still. Split by colour such a lattice is two tensors `[..., L, L/2]`, even (row + column even) and
-odd; one of odd size takes three colours and stays whole.
+Lattices are batched: spins are int8 -1 or +1, `[..., L, L]`; in training, `[temperatures, seeds, L, L]`. For even L
+the torus is a checkerboard: all neighbours of a site have the other colour, so one colour can act while the other
+stays fixed. Such a lattice can be split by colour into two tensors `[..., L, L/2]`, even (row + column is even) and
+odd. A lattice of odd size needs three colours and is not split.
 
-Temperatures are the paper's tau, half of the physical temperature T of the textbook model: the critical point is at
-tau = 1 / ln(1 + sqrt 2) = 1.1346 where T = 2.2692.
+Temperatures are the paper's tau, which is half the physical temperature T of the textbook model. The critical point is
+at tau = 1 / ln(1 + sqrt 2) = 1.1346, where T = 2.2692.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from torch import Tensor
 from mfmarl.custom import check_fields
 from mfmarl.environments.ising_arguments import check_size, checked_coupling, checked_finite
 
-LARGEST_SIZE = 4096  # 17 million spins, of which each run has a byte, a table of Q and sums of them
+LARGEST_SIZE = 4096  # 17 million spins; for each spin, a run stores a byte, a table of Q and temporary sums
 
 
 @dataclass(frozen=True)
 class Ising:
-    """L x L spins with `r^j = h a^j + (lambda / 2) a^j sum_k a^k`, Eq. 33, over the four nearest neighbours k.
+    """L x L spins with the reward of Eq. 33, `r^j = h a^j + (lambda / 2) a^j sum_k a^k`, over the four neighbours k.
 
     Args:
-        size: L, at least 3, so that neighbours are distinct, and at most 4096. 20: the paper.
-        field: h, 0: appendix C.2.
-        coupling: lambda, positive (spins like to agree: appendix C.2). 1: the paper.
-        actions: 2, down and up: appendix C.2.
+        size: side L of the lattice, at least 3, so that neighbours are distinct, and at most 4096. 20: the paper.
+        field: external field h. 0: appendix C.2.
+        coupling: strength lambda of the coupling, positive, so that spins tend to agree (appendix C.2). 1: the paper.
+        actions: number of actions, always 2, down and up: appendix C.2.
 
     Raises:
-        ValueError: an argument that is not allowed.
+        ValueError: an argument is not allowed.
     """
 
     size: int = 20
@@ -53,35 +53,35 @@ class Ising:
         return self.size * self.size
 
     def reward(self, action: Tensor, neighbours: Tensor) -> Tensor:
-        """Eq. 33 for spins `[...]` and the sums of their neighbours `[...]`: `[...]` float32."""
+        """Return the reward of Eq. 33, `[...]` float32, for spins `[...]` and the sums of their neighbours `[...]`."""
         return action * (self.field + self.coupling / 2 * neighbours)
 
     def neighbour_sums(self, other: Tensor, colour: int) -> Tensor:
-        """`sum_k a^k` for the sites of a colour, from the spins of the other colour.
+        """Return `sum_k a^k` for the sites of one colour, computed from the spins of the other colour.
 
         Args:
-            other: `[..., L, L/2]` int8.
-            colour: of the sites asked for, 0 even or 1 odd.
+            other: spins of the other colour, `[..., L, L/2]` int8.
+            colour: colour of the sites, 0 for even or 1 for odd.
 
         Returns:
-            `[..., L, L/2]` int8: -4, -2, 0, 2 or 4.
+            The sums, `[..., L, L/2]` int8: -4, -2, 0, 2 or 4.
         """
-        pairs = _row_pairs(other)  # the sites of such rows are shifted against each other
+        pairs = _row_pairs(other)  # the two rows of a pair are shifted by one column against each other
         beside = torch.stack([pairs[..., row, :].roll(1 if row == colour else -1, -1) for row in (0, 1)], -2)
         return beside.view_as(other).add_(other).add_(other.roll(1, -2)).add_(other.roll(-1, -2))
 
     def whole_neighbour_sums(self, spins: Tensor) -> Tensor:
-        """`sum_k a^k` for all sites of whole lattices `[..., L, L]`, of any size: the same shape."""
+        """Return `sum_k a^k` for all sites of whole lattices, `[..., L, L]` to `[..., L, L]`; L may be odd."""
         return spins.roll(1, -1).add_(spins.roll(-1, -1)).add_(spins.roll(1, -2)).add_(spins.roll(-1, -2))
 
     def energy(self, *colours: Tensor) -> Tensor:
-        """Energy per site, Eq. 28 over N: -2 where all spins agree.
+        """Return the energy per site, Eq. 28 divided by N. By default it is -2 where all spins agree.
 
         Args:
             *colours: even and odd sites, `[..., L, L/2]` each, or whole lattices `[..., L, L]`.
 
         Returns:
-            `[...]` float64.
+            The energy, `[...]` float64.
         """
         if len(colours) == 1:
             counted_twice = colours[0] * self.whole_neighbour_sums(colours[0])
@@ -93,7 +93,7 @@ class Ising:
 
 
 def split(spins: Tensor) -> tuple[Tensor, Tensor]:
-    """The even and the odd sites of `[..., L, L]`, each `[..., L, L/2]`."""
+    """Split lattices `[..., L, L]` into their even and their odd sites, `[..., L, L/2]` each."""
     blocks = spins.view(*spins.shape[:-2], spins.shape[-2] // 2, 2, spins.shape[-1] // 2, 2)
     even = torch.stack([blocks[..., 0, :, 0], blocks[..., 1, :, 1]], -2)
     odd = torch.stack([blocks[..., 0, :, 1], blocks[..., 1, :, 0]], -2)
@@ -101,7 +101,7 @@ def split(spins: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def join(even: Tensor, odd: Tensor) -> Tensor:
-    """The inverse of `split`."""
+    """Join even and odd sites to whole lattices, the inverse of `split`."""
     even, odd = _row_pairs(even), _row_pairs(odd)
     first = torch.stack([even[..., 0, :], odd[..., 0, :]], -1)
     second = torch.stack([odd[..., 1, :], even[..., 1, :]], -1)
@@ -109,12 +109,12 @@ def join(even: Tensor, odd: Tensor) -> Tensor:
 
 
 def magnetisation(*spins: Tensor) -> Tensor:
-    """Mean spin m over the last two dimensions of one tensor, or of several of one shape: `[...]` float64."""
+    """Return the mean spin m, `[...]` float64, over the last two dimensions of one or several tensors of one shape."""
     totals = [part.flatten(-2).sum(-1, dtype=torch.int32) for part in spins]
     sites = len(spins) * spins[0].shape[-2] * spins[0].shape[-1]
     return torch.stack(totals).sum(0).double() / sites
 
 
 def _row_pairs(colour: Tensor) -> Tensor:
-    """`[..., L, L/2]` as `[..., L/2, 2, L/2]`."""
+    """View `[..., L, L/2]` as `[..., L/2, 2, L/2]`."""
     return colour.view(*colour.shape[:-2], colour.shape[-2] // 2, 2, colour.shape[-1])

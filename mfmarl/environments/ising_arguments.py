@@ -1,4 +1,4 @@
-"""What the Ising model asks of a size, a temperature, a coupling and a field."""
+"""Checks of the Ising model's arguments: size, temperature, coupling and field."""
 
 from collections.abc import Iterable
 from math import isfinite
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SMALLEST_TEMPERATURE, LARGEST_TEMPERATURE = 1e-30, 1e30  # float32 still holds energies divided by it, and itself
+SMALLEST_TEMPERATURE, LARGEST_TEMPERATURE = 1e-30, 1e30  # tau, and energies divided by tau, are in float32's range
 
 
 def check_size(size: Any, smallest: int, largest: int | None = None, *, even: bool = False) -> None:
-    """Raise ValueError unless the size L of a torus is an integer from `smallest` to `largest`, even where asked."""
+    """Raise ValueError unless the size L of a torus is an integer from `smallest` to `largest`, and even if `even`."""
     is_one = isinstance(size, Integral) and not isinstance(size, bool)
     if not is_one or size < smallest or (largest is not None and size > largest) or (even and size % 2):
         asked = f"{'an even' if even else 'an'} integer of at least {smallest}"
@@ -21,7 +21,7 @@ def check_size(size: Any, smallest: int, largest: int | None = None, *, even: bo
 
 
 def temperature_array(temperature: ArrayLike) -> NDArray[np.float64]:
-    """Temperatures `[...]` as float64, or a ValueError that names the first that is not positive and finite."""
+    """Return temperatures `[...]` as float64. A ValueError names the first that is not positive and finite."""
     temperatures = np.asarray(temperature, dtype=np.float64)
     wrong = temperatures[~((temperatures > 0) & np.isfinite(temperatures))]
     if wrong.size:
@@ -30,10 +30,10 @@ def temperature_array(temperature: ArrayLike) -> NDArray[np.float64]:
 
 
 def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures") -> tuple[float, ...]:
-    """The temperatures of spins that learn or are sampled, as floats.
+    """Return the temperatures of a simulation as floats.
 
     Raises:
-        ValueError: there is none, or one that is no number, or not from 1e-30 to 1e30.
+        ValueError: there are no temperatures, or one is not a number from 1e-30 to 1e30.
     """
     asked = f"{argument} must be numbers, at least one, from {SMALLEST_TEMPERATURE:g} to {LARGEST_TEMPERATURE:g}"
     try:
@@ -49,14 +49,14 @@ def temperature_tuple(temperatures: Iterable[Any], argument: str = "temperatures
 
 
 def checked_coupling(coupling: float) -> float:
-    """The coupling of a ferromagnet, or a ValueError."""
+    """Return the coupling of a ferromagnet. Raise ValueError unless it is positive and finite."""
     if not (coupling > 0 and isfinite(coupling)):
         raise ValueError(f"coupling must be positive and finite, got {coupling}")
     return coupling
 
 
 def checked_finite(name: str, value: float) -> float:
-    """`value`, or a ValueError that calls it `name`."""
+    """Return `value`. Raise a ValueError that calls it `name` unless it is finite."""
     if not isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
     return value

@@ -1,4 +1,4 @@
-"""Repeated two-agent matrix games with a common reward, the test bed of the FMQ family.
+"""Repeated two-agent matrix games with a common reward, on which the FMQ family is tested.
 
 Kapetanakis & Kudenko 2002; Matignon, Laurent & Le Fort-Piat, *Independent reinforcement learners in cooperative
 Markov games: a survey regarding coordination problems*, Knowledge Engineering Review 27(1), 2012.
@@ -17,16 +17,17 @@ Matrix = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class MatrixGame:
-    """Both agents receive the entry of the row that the first and the column that the second chose.
+    """The first agent chooses a row and the second a column; both receive the matrix entry.
 
     Args:
-        payoff: square matrix of finite rewards.
-        other: a second matrix; where it differs, each entry is drawn from the two with equal probability.
-        agents: 2, who choose the row and the column.
+        payoff: square matrix of finite rewards, at least 2 x 2.
+        other: second matrix of the same size; each reward is drawn from the two matrices with equal probability. None:
+            rewards are deterministic.
+        agents: number of agents, always 2.
 
     Raises:
-        ValueError: a matrix that is not square, or has an entry that is not finite; two of different size; or another
-            number of agents.
+        ValueError: a matrix is not square or has an entry that is not finite, the matrices have different sizes, or the
+            number of agents is not 2.
     """
 
     payoff: Matrix
@@ -47,16 +48,16 @@ class MatrixGame:
 
     @property
     def actions(self) -> int:
-        """Number of rows, and of columns."""
+        """Number of actions of each agent: the number of rows and of columns."""
         return len(self.payoff)
 
     @property
     def draws(self) -> int:
-        """One where the reward is stochastic."""
+        """Number of uniform draws for one reward: 1 if there is a second matrix, else 0."""
         return 0 if self.other is None else 1
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Reward of joint actions `[..., 2]` int64 with `noise` `[..., draws]`: `[...]` float64."""
+        """Return the reward, `[...]` float64, of joint actions `[..., 2]` int64 with uniform `noise` `[..., draws]`."""
         row, column = actions.unbind(-1)
         reward = self._entries(self.payoff, actions.device)[row, column]
         if self.other is None:
@@ -64,7 +65,7 @@ class MatrixGame:
         return torch.where(noise[..., 0] < 0.5, reward, self._entries(self.other, actions.device)[row, column])
 
     def expected(self) -> Tensor:
-        """Expected reward of each joint action, `[rows, columns]` float64."""
+        """Return the expected reward of each joint action, `[rows, columns]` float64."""
         device = torch.device("cpu")
         payoff = self._entries(self.payoff, device)
         return payoff if self.other is None else (payoff + self._entries(self.other, device)) / 2
@@ -81,10 +82,10 @@ STOCHASTIC_CLIMBING = MatrixGame(((10, 5, 8), (5, 14, 12), (5, 5, 10)), ((12, -6
 
 
 def penalty(k: float) -> MatrixGame:
-    """The penalty game `[[10, 0, k], [0, 2, 0], [k, 0, 10]]` with k finite and at most 0.
+    """Return the penalty game `[[10, 0, k], [0, 2, 0], [k, 0, 10]]`.
 
     Raises:
-        ValueError: another k.
+        ValueError: k is not finite or is above 0.
     """
     if not -inf < k <= 0:
         raise ValueError(f"penalty k must be at most 0, and finite, got {k}")

@@ -1,4 +1,4 @@
-"""What the package's own methods do where `mfmarl.theory` knows the truth: each measurement gives tidy rows.
+"""Measurements of the package's own methods where `mfmarl.theory` knows the exact result.
 
-One plain function a measurement: it takes a seed and its sizes, and returns a frame with the columns of `rows`.
+Each measurement is a plain function. It takes a seed and sizes, and returns a tidy frame with the columns of `rows`.
 """

@@ -1,4 +1,4 @@
-"""TH-1 measured: the remainder against its bounds, against n, in Gaussian Squeeze, and of what MF-Q learned."""
+"""TH-1 measured: the remainder against its bounds and against n, in Gaussian Squeeze, and for MF-Q's learned Q."""
 
 from collections.abc import Callable, Sequence
 from math import nan, sqrt
@@ -26,16 +26,16 @@ from mfmarl.theory.approximation import (
 )
 
 CLAIM = "TH-1"
-NEAR = 0.9  # of the bound
-AGREED, EVEN = 0.9, 0.2  # share of agents on one action from which a mean action is at a corner, up to which it is even
-ALONG = 17  # points from abar to each a^k where the Hessian is taken: M_t is exact for quadratics, else at least this
+NEAR = 0.9  # share of the bound above which |e| counts as near it
+AGREED, EVEN = 0.9, 0.2  # a mean action is at a corner if its largest share is at least AGREED, and even up to EVEN
+ALONG = 17  # points from abar to each a^k at which the Hessian is taken; the true M_t may be larger for non-quadratics
 
 
 def bounds(seed: int, *, draws: int) -> pd.DataFrame:
-    """|e| / M_t against 1 - |abar|^2 for Qs that are M-smooth, M_t the largest of 17 points from abar to each a^k.
+    """Measure |e| / M_t against 1 - |abar|^2 for M-smooth Qs; M_t is the largest at 17 points from abar to each a^k.
 
-    The simplex of two actions is a line, on which every quadratic Q has one curvature and attains the bound. What three
-    actions or more leave of it is therefore said apart.
+    The simplex of two actions is a line, on which every quadratic Q has constant curvature and attains the bound.
+    Therefore the results for three or more actions are also given separately.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = []
@@ -70,7 +70,7 @@ def bounds(seed: int, *, draws: int) -> pd.DataFrame:
 
 
 def growth(seed: int, *, neighbours: Sequence[int], draws: int) -> pd.DataFrame:
-    """Mean e against n for independent neighbours who play evenly: exact (1 - 1/n) tr(H S(p)) / 2."""
+    """Measure the mean of e against n for independent, even neighbours. It is exactly (1 - 1/n) tr(H S(p)) / 2."""
     generator = torch.Generator().manual_seed(seed)
     actions = 5
     policy = torch.full((actions,), 1 / actions, dtype=torch.float64)
@@ -88,7 +88,7 @@ def growth(seed: int, *, neighbours: Sequence[int], draws: int) -> pd.DataFrame:
 
 
 def pairwise(seed: int, *, agents: Sequence[int]) -> pd.DataFrame:
-    """R^2 of the best pairwise fit, Eq. 5, to the reward of Gaussian Squeeze under uniform play; exact."""
+    """Compute the exact R^2 of the best pairwise fit, Eq. 5, to the reward of Gaussian Squeeze under uniform play."""
     rows = []
     for count in agents:
         for own in (0, 4, 9):
@@ -99,9 +99,10 @@ def pairwise(seed: int, *, agents: Sequence[int]) -> pd.DataFrame:
 
 
 def squeeze(seed: int, *, agents: int, seeds: int, steps: int, draws: int) -> pd.DataFrame:
-    """The remainder of MF-Q's own (ReLU) networks on Gaussian Squeeze, and how often training was where it is taken.
+    """Measure the remainder of MF-Q's own (ReLU) networks on Gaussian Squeeze.
 
-    The remainder compares Q(abar) with Q at the corners of the simplex, where all neighbours do the same.
+    The remainder compares Q(abar) with Q at the corners of the simplex, where all neighbours choose the same action.
+    Also measured is how often training visited such mean actions.
     """
     agent, data = squeeze_networks(agents, tuple(range(seed, seed + seeds)), steps)
     generator = torch.Generator().manual_seed(seed)
@@ -148,7 +149,7 @@ def squeeze(seed: int, *, agents: int, seeds: int, steps: int, draws: int) -> pd
 
 
 def training_mean_actions(shares: Tensor, agents: int) -> list[Row]:
-    """How often the joint steps `[seeds, steps, D]` of a training, as shares of actions, were even or at a corner."""
+    """Measure how often the shares of actions in training, `[seeds, steps, D]`, were even or at a corner."""
     most, which = shares.max(-1)
     at_corner = torch.nn.functional.one_hot(which, shares.shape[-1]) * (most >= AGREED).unsqueeze(-1)
     by_corner = at_corner.double().mean(1)
@@ -165,13 +166,13 @@ def training_mean_actions(shares: Tensor, agents: int) -> list[Row]:
 
 
 def ising(seed: int, *, size: int, seeds: int, sweeps: int) -> pd.DataFrame:
-    """The remainder of MF-Q's tables on the Ising model: how far Q(a, .) is from linear in abar, as pairs are."""
+    """Measure the remainder of MF-Q's tables on the Ising model; it is 0 if Q(a, .) is linear in abar, as in Eq. 5."""
     temperatures = (0.8, 1.2, 2.0)
     agent = ising_tables(size, temperatures, tuple(range(seed, seed + seeds)), sweeps)
     rows = []
     for tau, tables in zip(temperatures, agent.q_table.double(), strict=True):
         by_seed = tables.view(seeds, -1, 5, 2).movedim(-1, 1).reshape(seeds, -1, 5)
-        # A reward of 0 leaves Q = 0, visited or not.
+        # With two neighbours up the reward is 0, so Q stays 0 whether the entry is visited or not.
         unvisited = (by_seed == 0) & (torch.arange(5) != 2)
         complete = ~unvisited.any(-1)
         found = table_remainders(by_seed)
@@ -193,20 +194,20 @@ def ising(seed: int, *, size: int, seeds: int, sweeps: int) -> pd.DataFrame:
 
 
 class TableRemainders(NamedTuple):
-    """Of tables `[..., 5]`, Q(a, .) at 0 to 4 of four neighbours up; the three between the ends last, `[..., 3]`."""
+    """Remainders of tables `[..., 5]` of Q(a, .) at 0 to 4 neighbours up, at the three inner entries, `[..., 3]`."""
 
-    error: Tensor  #: |e|
-    secant: Tensor  #: 2 |e| / (1 - |abar|^2)
+    error: Tensor  #: |e| `[..., 3]`
+    secant: Tensor  #: 2 |e| / (1 - |abar|^2) `[..., 3]`
     curvature: Tensor  #: M_t `[...]`, see `table_remainders`
-    bound: Tensor  #: (M_t / 2) (1 - |abar|^2)
+    bound: Tensor  #: (M_t / 2) (1 - |abar|^2) `[..., 3]`
 
 
 def table_remainders(tables: Tensor) -> TableRemainders:
-    """The remainder of tables of two actions and four neighbours, and the bound that it obeys.
+    """Return the remainder of tables of two actions and four neighbours, and its bound.
 
-    A table has second differences D2 in place of a Hessian. Along the share f that is up, `Q'' = 16 D2`, and a unit of
-    f is sqrt 2 long inside the simplex, so that `M_t = 8 max |D2|`. The bound is then `8 max |D2| f (1 - f)`: of
-    tables with one second difference throughout it is e itself, and no other exceeds it.
+    A table has second differences D2 instead of a Hessian. Along the share f of neighbours that are up,
+    `Q'' = 16 D2`, and a unit of f is sqrt 2 long inside the simplex, so `M_t = 8 max |D2|`. The bound is then
+    `8 max |D2| f (1 - f)`. It equals |e| if all second differences of the table are equal, and |e| never exceeds it.
     """
     ups = torch.tensor([[k < up for k in range(4)] for up in (1, 2, 3)])
     neighbours = torch.nn.functional.one_hot(ups.long(), 2).double().expand(*tables.shape[:-1], 3, 4, 2)
@@ -225,14 +226,14 @@ def _share(mask: Tensor) -> list[float]:
 
 
 def _neighbours(policy: Tensor, count: int, generator: torch.Generator, draws: int | None = None) -> Tensor:
-    """Independent one-hot actions `[draws, count, D]`, or `[count, D]`."""
+    """Draw independent one-hot actions, `[draws, count, D]`, or `[count, D]` if `draws` is None."""
     drawn = torch.multinomial(policy, (draws or 1) * count, replacement=True, generator=generator)
     actions = torch.nn.functional.one_hot(drawn, len(policy)).double()
     return actions if draws is None else actions.view(draws, count, len(policy))
 
 
 def _curvature(values: Values, neighbours: Tensor) -> tuple[float, float]:
-    """The largest tangential, and the largest whole norm of the Hessian on the way from abar to the a^k."""
+    """Return the largest tangential norm and the largest full norm of the Hessian on the lines from abar to the a^k."""
     mean = mean_neighbour_action(neighbours)
     along = torch.linspace(0, 1, ALONG, dtype=torch.float64).view(-1, 1, 1)
     second = hessian(values, torch.lerp(mean.expand_as(neighbours), neighbours, along))

@@ -1,4 +1,4 @@
-"""TH-3 measured: herding in the congestion game, which has no global optimum."""
+"""TH-3 measured: herding in the congestion game, a game without a global optimum."""
 
 from collections.abc import Sequence
 from math import tanh
@@ -21,11 +21,12 @@ CLAIM = "TH-3"
 
 
 def congestion(seed: int, *, agents: int, temperatures: Sequence[float], seeds: int, steps: int) -> pd.DataFrame:
-    """MF-Q in the congestion game: how far the share on action 1 swings from step to step, by what is stored and order.
+    """Measure how far the share on action 1 swings from step to step when MF-Q plays the congestion game.
 
-    `same` stores the mean action of the joint step that was paid, `previous` the one that the choice started from.
-    Synchronous play lets all answer the last mean action at once; of ten groups in turn each answers what it is then.
-    Exact is the swing of infinitely many agents: of N, chance alone adds about 1 / sqrt N.
+    Measured for two orders of play and two kinds of stored mean actions. `same` stores the mean action of the joint
+    action that is paid, `previous` the mean action on which the choice was based. In synchronous play all agents
+    respond to the last mean action at once; with ten groups in turn, each group responds to the current mean action.
+    The exact value is the swing of infinitely many agents; for N agents, chance adds about 1 / sqrt N.
     """
     rows = []
     orders: tuple[Literal["synchronous", "ten groups in turn"], ...] = ("synchronous", "ten groups in turn")
@@ -50,7 +51,7 @@ def congestion(seed: int, *, agents: int, temperatures: Sequence[float], seeds: 
 
 
 def herding(seed: int, *, dampings: Sequence[float]) -> pd.DataFrame:
-    """The T below which infinitely many agents herd, by play of `m <- (1 - d) m - d tanh(m / (2 T))` and exact."""
+    """Measure the T below which infinitely many agents herd by iterating `m <- (1 - d) m - d tanh(m / (2 T))`."""
     rows = []
     for damping in dampings:
         found = bisect(lambda t, d=damping: -1.0 if _swings(t, d) else 1.0, 1e-3, 2.0, xtol=1e-6)
@@ -60,7 +61,7 @@ def herding(seed: int, *, dampings: Sequence[float]) -> pd.DataFrame:
 
 
 def _swings(temperature: float, damping: float) -> bool:
-    """Whether a small mean swings ever further."""
+    """Whether the swings of a small mean grow."""
     m = start = 1e-6
     for _ in range(4000):
         m = (1 - damping) * m - damping * tanh(m / (2 * temperature))
@@ -68,7 +69,7 @@ def _swings(temperature: float, damping: float) -> bool:
 
 
 def _congested(seed: int, agents: int, temperature: float, order: str, stored: str, seeds: int, steps: int) -> Tensor:
-    """Share on action 1 after each step `[seeds, steps]`, MF-Q learning all the while."""
+    """Return the share on action 1 after each step, `[seeds, steps]`, while MF-Q learns."""
     agent = MFQ(
         Players(agents),
         range(seed, seed + seeds),
@@ -84,7 +85,7 @@ def _congested(seed: int, agents: int, temperature: float, order: str, stored: s
     shares = []
     for step in range(steps):
         before = mean_action_of_others(actions, 2)
-        # Early steps are random, so that both actions are seen at every mean action.
+        # Early steps are random so that both actions are seen at every mean action.
         explore = torch.rand(seeds, 1, generator=generator).expand(-1, agents) if step < steps // 4 else None
         uniform = torch.rand(seeds, agents, generator=generator)
         if explore is not None:
@@ -92,7 +93,7 @@ def _congested(seed: int, agents: int, temperature: float, order: str, stored: s
         elif order == "synchronous":
             actions = agent.act(before, uniform, step)
         else:
-            # A tenth of the agents act, chosen evenly, each group on the mean action that the last one left.
+            # Random groups of a tenth of the agents act in turn, each on the mean action after the last group's turn.
             for group in torch.randperm(agents, generator=generator).chunk(10):
                 now = mean_action_of_others(actions, 2)
                 answers = agent.act(now, uniform, step)

@@ -1,4 +1,4 @@
-"""TH-2 measured: factors and thresholds of the mean field map, of sampled play, and of what MF-Q learned."""
+"""TH-2 measured: factors and thresholds of the mean field map, of sampled play, and of the tables that MF-Q learned."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -37,13 +37,13 @@ from mfmarl.theory.softmax import (
 CLAIM = "TH-2"
 Array = NDArray[np.float64]
 DAMPED = 0.3  # weight of the new mean in damped play
-COLD = 0.2  # temperature below all at which damped play settles
+COLD = 0.2  # a temperature below all thresholds of damped play
 PENNIES = np.array([[0.0, 1.0], [-1.0, 0.0]])
 PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
 
 
 def thresholds(seed: int) -> pd.DataFrame:
-    """Critical temperatures of graphs from the speed of play, and the three temperatures of the torus side by side."""
+    """Measure critical temperatures of graphs from the speed of play; compare the three temperatures of the torus."""
     rows = []
     for name, make in GRAPHS.items():
         graph = make()
@@ -51,11 +51,11 @@ def thresholds(seed: int) -> pd.DataFrame:
         play = iterate(graph, 1.5 * exact, np.full(len(graph), 0.5), sweeps=200)
         found = measured_factor(play) * 1.5 * exact
         rows.append(row(CLAIM, "critical temperature of the mean field map", found, exact=exact, graph=name))
-        # On an irregular graph the l1 metric of the proof may grow although play converges.
+        # On an irregular graph the l1 distance of the proof may grow although play converges.
         influence = 0.5 / exact / 1.5 * graph.sum(0).max()
         rows.append(row(CLAIM, "l1 factor at 1.5 of the critical temperature", influence, graph=name))
     lattice = torus(4)
-    # A finite torus forgets its start at every tau > 0, in time; Onsager's is the point of the infinite lattice.
+    # A finite torus eventually forgets its start at every tau > 0; Onsager's point is that of the infinite lattice.
     marks = {
         "mean field map": (critical_temperature(lattice), "any"),
         "Dobrushin's condition": (dobrushin_temperature(lattice), "any"),
@@ -68,7 +68,7 @@ def thresholds(seed: int) -> pd.DataFrame:
 
 
 def constants(seed: int) -> pd.DataFrame:
-    """Where the sharp examples lose contraction, over K, and the norms of the softmax's derivative."""
+    """Measure where the sharp examples lose contraction, in units of K, and the norms of the softmax's derivative."""
     rows = []
     for measured in get_args(Constant):
         threshold = brentq(lambda t, how=measured: _slope(how, t) - 1, 0.05, 5.0, xtol=1e-12)
@@ -89,12 +89,12 @@ def constants(seed: int) -> pd.DataFrame:
 def factors(
     seed: int, *, temperatures: Sequence[float], curve: int, size: int, seeds: int, sweeps: int
 ) -> pd.DataFrame:
-    """The factor of a sweep against tau on the torus: of the mean field map in two orders, and of sampled play.
+    """Measure the contraction factor of a sweep against tau on the torus: mean field map in two orders, sampled play.
 
-    What is exact is also given at `curve` temperatures and at tau = 2, where it has its peak.
+    The exact factors are also given at `curve` temperatures and at tau = 2, where they have their peak.
 
-    Sampled play is MF-Q's own with its tables learned, on two lattices that start all up and all down and share every
-    random draw: the factor by which the share of sites that differ falls.
+    Sampled play is MF-Q's own play with tables that are already learned. Two lattices start all up and all down and
+    share every random draw. The factor is that by which the share of sites that differ falls.
     """
     rows = []
     lattice = torus(4)
@@ -115,10 +115,11 @@ def factors(
 
 
 def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
-    """The period that play falls into at half the critical temperature, by game, order of updates and damping.
+    """Measure the period of play at half the critical temperature, by game, order of updates and damping.
 
-    And what damping 0.3 does not calm: damped play at tau = 0.2, and the tau below which it grows from near 0. Where
-    play alternates it is `critical d / (2 - d)`: the mode that alternates has the slope `1 - d - d critical / tau`.
+    Damping 0.3 does not stabilise all play. Therefore also measured are the period of damped play at tau = 0.2 and the
+    tau below which synchronous play near 0 grows. If play alternates, this is `critical d / (2 - d)`, because the
+    alternating mode has the slope `1 - d - d critical / tau`.
     """
     row_of = np.arange(16)
     staggered = 0.5 - (row_of // 4 + row_of % 4) % 2
@@ -154,7 +155,7 @@ def cycles(seed: int, *, sweeps: int) -> pd.DataFrame:
 
 
 def portraits(seed: int, *, steps: int) -> pd.DataFrame:
-    """Two populations, m of each, step by step below the threshold: what the cycles look like."""
+    """Record the m of two populations step by step below the threshold, to show the cycles."""
     games = {"coordination": (PAIR, 1.0), "anti-coordination": (PAIR, -1.0), "matching pennies": (PENNIES, 1.0)}
     orders: tuple[Order, ...] = ("synchronous", "one-at-a-time")
     rows = []
@@ -171,12 +172,12 @@ def portraits(seed: int, *, steps: int) -> pd.DataFrame:
 
 
 def ising_tables_contract(seed: int, *, size: int, seeds: int, sweeps: int) -> pd.DataFrame:
-    """K / 2 of MF-Q's own tables on the Ising model against the tau that they were learned at."""
+    """Measure K / 2 of MF-Q's own tables on the Ising model, by the tau at which they were learned."""
     temperatures = (0.8, 1.2, 2.0)
     agent = ising_tables(size, temperatures, tuple(range(seed, seed + seeds)), sweeps)
     rows = []
     for tau, tables in zip(temperatures, agent.q_table.double(), strict=True):
-        # Per unit of the fraction that is up, neighbouring entries being a quarter apart.
+        # Per unit of the fraction of neighbours up; adjacent entries differ by a quarter.
         k = (tables.diff(dim=-2).abs() * 4).flatten(1)
         setting = Setting({"temperature": tau, "size": size, "sweeps": sweeps})
         asked = (k.amax(1) / 2).tolist()
@@ -186,7 +187,11 @@ def ising_tables_contract(seed: int, *, size: int, seeds: int, sweeps: int) -> p
 
 
 def _exact_factors(tau: float) -> dict[Order, float]:
-    """Of the mean field map on the torus: tanh'(2 m / tau) = 1 - m^2 at the fixed point, squared where colours act."""
+    """Return the exact factors of the mean field map on the torus.
+
+    The factor is `(2 / tau) (1 - m^2)`, since tanh'(2 m / tau) = 1 - m^2 at the fixed point; colour by colour it is the
+    square.
+    """
     m = mean_field_magnetisation(tau)
     slope = 2 / tau * (1 - m * m)
     return {"synchronous": slope, "colour-by-colour": slope**2}
@@ -200,7 +205,7 @@ def _grows(graph: Array, coupling: float, start: Array, damping: float, tau: flo
 
 
 def _slope(measured: Constant, temperature: float) -> float:
-    """Slope at even play of the map abar -> policy of the sharp example with K = 1, by differences."""
+    """Return the slope at even play of the map abar -> policy of the sharp example with K = 1, by differences."""
     values, step = sharp_values(1.0, measured), 1e-6
 
     def up(share: float) -> float:
@@ -211,7 +216,10 @@ def _slope(measured: Constant, temperature: float) -> float:
 
 
 def _coupled_factor(tau: float, size: int, sweeps: int, seed: int) -> float:
-    """Factor a sweep by which two lattices under the same draws come together, from the middle to the end."""
+    """Return the factor per sweep by which two lattices under the same draws approach each other.
+
+    It is the geometric mean over the second half of the sweeps until fewer than 1% of the sites differ.
+    """
     game = Ising(size)
     agent = TabularMFQ(game, [seed, seed + 1], temperatures=[tau], start_temperature=0.0)
     fill_with_rewards(agent)

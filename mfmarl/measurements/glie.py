@@ -1,4 +1,4 @@
-"""TH-3 measured: infinite visits and GLIE, which the theorem asks for at once, on the Ising model."""
+"""TH-3 measured: infinite visits and GLIE, both of which the theorem assumes, on the Ising model."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,14 +16,15 @@ from mfmarl.measurements.training import fill_with_rewards
 from mfmarl.theory.learning import expected_visits, glie_temperature
 
 CLAIM = "TH-3"
-LATE = 50  # play is late after one part in so many of the sweeps
+LATE = 50  # play counts as late after 1 / LATE of the sweeps
 
 
 def glie(seed: int, *, size: int, seeds: int, steps: int, evaluations: int) -> pd.DataFrame:
-    """Shares of a table's rows (site, abar) and entries (row, action) that MF-Q never visits when T_t = 2 / ln(2 + t).
+    """Measure the shares of table rows (site, abar) and entries (row, action) that MF-Q never visits under GLIE.
 
-    On the Ising model; and the last sweep in which an entry was visited for the first time, or a spin turned, and how
-    far apart the values of the two actions were where late play still chose the worse one.
+    MF-Q plays the Ising model at T_t = 2 / ln(2 + t). Also measured are the last sweep in which an entry was visited
+    for the first time or a spin turned, and the difference between the values of the two actions where late play still
+    chose the worse one.
     """
     agent, data = _cooled(seed, size, seeds, steps)
     visited = torch.zeros(agent.q_table.numel(), dtype=torch.bool)
@@ -64,7 +65,7 @@ def glie(seed: int, *, size: int, seeds: int, steps: int, evaluations: int) -> p
 
 
 def exact_values(seed: int, *, size: int, seeds: int, steps: int, evaluations: int) -> pd.DataFrame:
-    """The control of `glie`: the same play with tables that are the rewards from the start, which learning keeps."""
+    """Run the control of `glie`: the same play with tables fixed to the rewards, which learning would not change."""
     agent, data = _cooled(seed, size, seeds, steps)
     fill_with_rewards(agent)
     marks = _marks(steps, evaluations)
@@ -90,12 +91,12 @@ class WorseChoice(NamedTuple):
     """A site that acted against most of its neighbours."""
 
     run: int
-    against: int  #: neighbours on the other side less those on its own: 2 or 4.
-    gap: float  #: between its values of the two actions, as learned by then.
+    against: int  #: number of neighbours that disagree minus number that agree: 2 or 4.
+    gap: float  #: difference between the values of its two actions, as learned by then.
 
 
 def worse_choices(transition: Transition, q_table: Tensor) -> list[WorseChoice]:
-    """Those of one update, in tables `[1, seeds, L, L, 5, 2]`."""
+    """Return the worse choices of one update, with tables `[1, seeds, L, L, 5, 2]`."""
     site, neighbours = transition.site.flatten(), transition.neighbours.flatten().long()
     worse = transition.action.flatten() * neighbours < 0
     site, neighbours = site[worse], neighbours[worse]
@@ -136,10 +137,10 @@ def _cooled(seed: int, size: int, seeds: int, steps: int) -> tuple[TabularMFQ, S
 
 
 def _marks(steps: int, evaluations: int) -> set[int]:
-    """Sweeps at which to look, evenly apart on a logarithmic axis."""
+    """Return the sweeps at which to measure, evenly spaced on a logarithmic axis."""
     return set(np.unique(np.geomspace(1, steps, evaluations).astype(int)).tolist())
 
 
 def _agreed(spins: Tensor) -> int:
-    """How many of the lattices `[seeds, L^2]` agree."""
+    """Return the number of lattices `[seeds, L^2]` in consensus."""
     return int((spins.sum(-1).abs() == spins.shape[-1]).sum())

@@ -1,4 +1,4 @@
-"""A measurement as a job: done once, spread over workers and resumed like all else."""
+"""Measurements as jobs, which are spread over workers and resumed like all other jobs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from mfmarl.measurements.rows import KEYS
 
 @dataclass(frozen=True)
 class MeasurementJob(Job):
-    """One measurement, begun anew where it was stopped.
+    """One measurement. If it is interrupted, it starts over.
 
-    name      of the job's folder
-    function  e.g. "mfmarl.measurements.toy.times": from a seed and its sizes to rows
-    seed      the first seed
-    sizes     keyword arguments of the function
+    Attributes:
+        name: name of the job's folder.
+        function: full name of the function that measures, e.g. "mfmarl.measurements.toy.times"; it maps a seed and
+            sizes to rows.
+        seed: first seed.
+        sizes: keyword arguments of the function.
     """
 
     name: str
@@ -33,24 +35,24 @@ class MeasurementJob(Job):
 
     @property
     def work(self) -> int:
-        """One: how long a measurement takes is not known beforehand."""
+        """1, because the time of a measurement is not known beforehand."""
         return 1
 
     @property
     def rows(self) -> None:
-        """Not known beforehand."""
+        """None, because the number of rows is not known beforehand."""
 
     @property
     def keys(self) -> list[str]:
-        """Claim, quantity, then setting."""
+        """The columns that identify a row: claim, quantity and setting."""
         return KEYS
 
     def description(self) -> dict[str, object]:
-        """The function's name and its arguments."""
+        """Return the function's name and arguments."""
         return {"function": self.function, "seed": self.seed, "sizes": self.sizes}
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Measure."""
+        """Measure and return the rows."""
         module, _, name = self.function.rpartition(".")
         rows: pd.DataFrame = getattr(import_module(module), name)(self.seed, **self.sizes)
         attempt.report(1, 1)

@@ -1,4 +1,4 @@
-"""TH-3 measured in a Markov game whose Nash Q-values are known, and which games the theorem's assumption holds in."""
+"""TH-3 measured in a Markov game with known Nash Q-values, and a check of the theorem's assumption in several games."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -28,22 +28,22 @@ AGENTS = 5
 
 
 def markov_game(seed: int, *, seeds: int, updates: int, evaluations: int) -> pd.DataFrame:
-    """MF-Q in the coupled game with two targets: the root mean squared distance of Q to two exact tables.
+    """Measure the root mean squared distance of Q to two exact tables when MF-Q learns the coupled game.
 
-    `fresh` values s' under the mean action of play at s', Eq. 10: all five answer the last mean action there by Eq. 12,
-    and what they choose is the mean action. `literal` values it under the stored one, as Algorithm 1's line
-    abar_- <- abar says.
+    Two targets are compared. `fresh` values s' under the mean action of play at s', Eq. 10: all five agents respond
+    there to the last mean action by Eq. 12, and their choices give the mean action. `literal` values s' under the
+    stored mean action, as Algorithm 1's line abar_- <- abar says.
 
-    It is not a run of the algorithm as a whole. MF-Q of this package is stateless: the state enters as the id, both
-    targets are computed here, by the network's target copy, and come to it as rewards at discount 0; network, loss,
-    gradient steps and the target's following are MF-Q's own. Nor does play decide what is visited: states and all
-    actions are drawn evenly, which grants the theorem its infinite visits; T falls to 0.02, greedy in the limit.
+    This is not a run of the whole algorithm. The package's MF-Q is stateless, so the state takes the place of the
+    agent's id. Both targets are computed here with the target network and passed to MF-Q as rewards at discount 0. The
+    network, the loss, the gradient steps and the updates of the target network are MF-Q's own. States and all actions
+    are drawn uniformly instead of by play, which ensures the infinite visits of the theorem. T falls to 0.02.
     """
     game = coupled_game()
     truths = {"Nash": nash_q_values(game), "literal": literal_q_values(game)}
     rows = []
     for target in ("fresh", "literal"):
-        # The network's ids are the two states, for the five agents are alike.
+        # The network's ids are the two states, because the five agents are identical.
         agent = MFQ(Players(2), range(seed, seed + seeds), learning_rate=3e-3, discount=0.0, target_rate=0.05)
         optimizer = agent.configure_optimizers()
         generator = torch.Generator().manual_seed(seed)
@@ -62,10 +62,10 @@ def markov_game(seed: int, *, seeds: int, updates: int, evaluations: int) -> pd.
 
 
 def assumption(seed: int) -> pd.DataFrame:
-    """Which stage games have a global optimum, as the theorem asks of every one, and what even play earns instead.
+    """Check which games satisfy the theorem's assumption that every stage game has a global optimum.
 
-    The theorem is content with a saddle point too: an equilibrium at which nobody loses if others deviate. Congestion
-    has one in that weak sense only, even play, which is paid 1/2 whatever the others do.
+    A saddle point, an equilibrium at which no agent loses if others deviate, would also satisfy the theorem. Congestion
+    has one only in a weak sense: even play, which is paid 1/2 whatever the others do. This reward is measured too.
     """
     rows = []
     for name, game in stage_games().items():
@@ -80,7 +80,7 @@ def assumption(seed: int) -> pd.DataFrame:
 
 
 def stage_games() -> dict[str, MarkovGame]:
-    """Games of two actions by name; all but the first have one state, which says all of a stateless game."""
+    """Return games of two actions by name. All but the first are stateless and have one state."""
     alone, pair = np.ones((1, AGENTS + 1, 1)), np.ones((1, 3, 1))
     congested = np.zeros((1, 2, AGENTS))
     for own, ones in product((0, 1), range(AGENTS)):
@@ -95,7 +95,7 @@ def stage_games() -> dict[str, MarkovGame]:
 
 
 def _ising_stage() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """`r = (a/2) sum_k a^k`, Eq. 33, of an agent among four, all of whom are each other's neighbours."""
+    """Return the rewards of Eq. 33, `r = (a/2) sum_k a^k`, for five agents who are all neighbours of each other."""
     up = np.arange(AGENTS) - (AGENTS - 1) / 2
     return np.stack([-up, up])[None]
 
@@ -108,7 +108,7 @@ def _coupled_batches(
     updates: int,
     generator: torch.Generator,
 ) -> Iterator[Batch]:
-    """Samples of agent 0 of five, targets as `markov_game` says."""
+    """Yield samples of agent 0 of five, with the targets that `markov_game` describes."""
     game = coupled_game()
     rewards, moves = torch.from_numpy(game.reward).float(), torch.from_numpy(game.transition[..., 1]).float()
     shape = (len(agent.seeds), SAMPLES)
@@ -135,7 +135,7 @@ def _coupled_batches(
 
 
 def _coupled_table(agent: MFQ) -> Tensor:
-    """Q(s, a, k) `[seeds, 2, 2, 5]` at every mean action of four others."""
+    """Return Q(s, a, k) at every mean action of four others, `[seeds, 2, 2, 5]`."""
     up = torch.arange(5) / 4
     average = torch.stack([1 - up, up], -1).repeat(2, 1).expand(len(agent.seeds), -1, -1)
     state = torch.arange(2).repeat_interleave(5).expand(len(agent.seeds), -1)

@@ -1,10 +1,10 @@
-r"""Numbers of a README that come from rows, each between two comments of which the first says which row it is.
+r"""Numbers of a README that are filled in from rows. Each is between two comments, the first of which names its row.
 
 `<!-- TH-2; factor of a sweep; reading=sampled play of MF-Q; temperature=1.3; as=.3g -->0.958<!-- end -->`
 
-is the claim, the quantity, what its setting must say, and how to print it. `show=` may be `interval` (the value and
-its interval, where it has one), `percent` (the same in percent), `value`, `exact`, `low`, `high` or `n`.
-In a table of Markdown `|` is written `\|`.
+gives the claim, the quantity, parts of the setting that must match, and the format. `show=` may be `interval` (the
+value and, if it has one, its interval), `percent` (the same in percent), `value`, `exact`, `low`, `high` or `n`.
+In a Markdown table `|` is written as `\|`.
 """
 
 import re
@@ -18,23 +18,23 @@ SHOWN = ("interval", "value", "exact", "low", "high", "n", "percent")
 
 
 def filled_in(readme: str, frame: pd.DataFrame) -> str:
-    """The README with every number between its comments written anew.
+    """Return the README with every number between comments replaced by its current value.
 
     Args:
-        readme: its text.
+        readme: text of the README.
         frame: rows of all measurements, see `mfmarl.measurements.rows`.
 
     Raises:
-        ValueError: a comment that names no row, or several, or that says something else wrong.
+        ValueError: a comment names no row or several rows, or has an unknown `show`.
     """
     return NUMBER.sub(lambda found: f"<!-- {found['address']} -->{number(found['address'], frame)}<!-- end -->", readme)
 
 
 def number(address: str, frame: pd.DataFrame) -> str:
-    """The text for an address like "TH-2; quantity; name=value; show=interval; as=.3g".
+    """Return the text for an address like "TH-2; quantity; name=value; show=interval; as=.3g".
 
     Raises:
-        ValueError: as `filled_in`.
+        ValueError: as in `filled_in`.
     """
     claim, quantity, *details = address.replace("\\|", "|").split("; ")
     shown, form = "interval", ".3g"
@@ -60,7 +60,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
 
 
 def against_exact(frame: pd.DataFrame) -> pd.DataFrame:
-    """One line a quantity of which the truth is known: how many rows, and how far the worst is from it."""
+    """Return, for each quantity with a known exact value, the number of rows and the largest difference from it."""
     known = frame.dropna(subset="exact")
     lines = known.assign(difference=(known["value"] - known["exact"]).abs()).groupby(["claim", "quantity"], sort=True)
     return lines.agg(rows=("value", "size"), largest_difference=("difference", "max")).reset_index()

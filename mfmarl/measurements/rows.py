@@ -1,4 +1,4 @@
-"""Tidy rows: one number each, what it is of, how sure it is, and what is exact."""
+"""Tidy rows: each has one number, what it measures, its interval, and the exact value if there is one."""
 
 from collections.abc import Sequence
 from math import nan
@@ -14,7 +14,7 @@ KEYS = ["claim", "quantity", "setting"]
 
 Row: TypeAlias = dict[str, object]
 Setting: TypeAlias = dict[str, Any]
-"""What tells a row from others of its quantity, for the last arguments of the functions here: text and numbers."""
+"""Text and numbers that distinguish a row from others of its quantity; the functions here take them as keywords."""
 
 
 def row(
@@ -28,17 +28,18 @@ def row(
     n: int = 1,
     **setting: str | float,
 ) -> Row:
-    """One row; the setting is written "name=value; name=value", numbers so that they read back.
+    """Return one row. Its setting is written as "name=value; name=value".
 
     Args:
         claim: TH-1, TH-2, TH-3 or toy.
-        quantity: what the value is.
-        value: measured, or the exact one itself where nothing need be measured.
-        exact: what it should be; NaN if nobody knows.
-        low: end of the 95% interval; NaN without one.
-        high: the other end.
+        quantity: name of the quantity.
+        value: measured value, or the exact value if nothing has to be measured.
+        exact: exact value; NaN if it is not known.
+        low: lower end of the 95% interval; NaN without an interval.
+        high: upper end of the 95% interval; NaN without an interval.
         n: number of independent measurements.
-        **setting: what tells this row from others of the quantity; underscores become spaces.
+        **setting: text and numbers that distinguish this row from others of the quantity; underscores in names become
+            spaces.
     """
     text = "; ".join(f"{name.replace('_', ' ')}={_text(what)}" for name, what in setting.items())
     values = (claim, quantity, text, float(value), float(low), float(high), n, float(exact))
@@ -46,7 +47,7 @@ def row(
 
 
 def mean_row(claim: str, quantity: str, scores: Sequence[float], *, exact: float = nan, **setting: str | float) -> Row:
-    """The mean of independent scores with its bootstrap interval."""
+    """Return a row with the mean of independent scores and its bootstrap interval."""
     interval = bootstrap_interval(scores, resamples=2000, generator=np.random.default_rng(0))
     return row(
         claim, quantity, interval.estimate, exact=exact, low=interval.low, high=interval.high, n=len(scores), **setting
@@ -54,13 +55,13 @@ def mean_row(claim: str, quantity: str, scores: Sequence[float], *, exact: float
 
 
 def share_row(claim: str, quantity: str, successes: int, n: int, *, exact: float = nan, **setting: str | float) -> Row:
-    """A share of independent runs with its exact interval."""
+    """Return a row with a share of independent runs and its exact interval."""
     interval = proportion_interval(successes, n)
     return row(claim, quantity, interval.estimate, exact=exact, low=interval.low, high=interval.high, n=n, **setting)
 
 
 def table(rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a frame."""
+    """Return the rows as a frame."""
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

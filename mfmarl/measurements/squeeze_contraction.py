@@ -1,4 +1,4 @@
-"""TH-2 measured in Gaussian Squeeze: thresholds of the mean number map, and K of MF-Q's own networks."""
+"""TH-2 measured in Gaussian Squeeze: thresholds of the mean number map, and the K of MF-Q's own networks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,12 +23,12 @@ from mfmarl.theory.contraction import (
 from mfmarl.theory.softmax import Constant, lipschitz_constants, policy_map_radius, sufficient_temperature
 
 CLAIM = "TH-2"
-INSIDE = 20  # mean actions an agent drawn evenly from the simplex at which the derivative of Q is taken
-HOTTEST, COLDEST = 100.0, 1e-3  # temperatures at which play of the networks is looked at, in units of Q
+INSIDE = 20  # mean actions per agent, drawn uniformly from the simplex, at which the derivative of Q is taken
+HOTTEST, COLDEST = 100.0, 1e-3  # range of temperatures at which the networks' play is examined, in units of Q
 
 
 def thresholds(seed: int, *, agents: Sequence[int], dampings: Sequence[float]) -> pd.DataFrame:
-    """Where the mean number map of Gaussian Squeeze contracts and flips, and what play then earns."""
+    """Compute where the mean number map of Gaussian Squeeze contracts and flips, and what play earns there."""
     rows = []
     for count in agents:
         game = GaussianSqueeze(count)
@@ -51,7 +51,7 @@ def thresholds(seed: int, *, agents: Sequence[int], dampings: Sequence[float]) -
 
 
 def bifurcation(seed: int, *, agents: int, temperatures: int, dampings: Sequence[float]) -> pd.DataFrame:
-    """Mean numbers that play visits in the long run against T, from three starts, with and without damping."""
+    """Record the mean numbers that play visits in the long run against T, from three starts and by damping."""
     game = GaussianSqueeze(agents)
     rows = []
     for temperature in np.geomspace(0.3, 60, temperatures).tolist():
@@ -64,9 +64,9 @@ def bifurcation(seed: int, *, agents: int, temperatures: int, dampings: Sequence
 
 
 def networks(seed: int, *, agents: int, seeds: int, steps: int) -> pd.DataFrame:
-    """K of MF-Q's own networks, the T that it asks for, and the T from which play is locally stable.
+    """Measure the K of MF-Q's own networks, the T that it requires, and the T above which play is locally stable.
 
-    The largest derivative of a ReLU network that is seen at some points is a lower estimate of K: K is at least that.
+    The largest derivative of a ReLU network at a number of points is a lower bound of K.
     """
     agent, data = squeeze_networks(agents, tuple(range(seed, seed + seeds)), steps)
     generator = torch.Generator().manual_seed(seed)
@@ -99,7 +99,7 @@ def networks(seed: int, *, agents: int, seeds: int, steps: int) -> pd.DataFrame:
 
 
 def _points(shape: tuple[int, int], generator: torch.Generator) -> Iterator[Tensor]:
-    """Mean actions `[*shape, 10]`: even play, all vertices, a point of every edge, and points drawn evenly."""
+    """Yield mean actions `[*shape, 10]`: even play, all vertices, a point of every edge, and uniformly drawn points."""
     vertices = torch.eye(10)
     yield torch.full((*shape, 10), 0.1)
     for vertex in vertices:
@@ -112,7 +112,7 @@ def _points(shape: tuple[int, int], generator: torch.Generator) -> Iterator[Tens
 
 
 def _jacobians(agent: MFQ, mean_action: Tensor) -> Tensor:
-    """`dQ_j(a)/dabar(b)` of all agents at `mean_action` `[seeds, N, D]`: `[seeds, N, D, D]`."""
+    """Return `dQ_j(a)/dabar(b)` of all agents, `[seeds, N, D, D]`, at `mean_action` `[seeds, N, D]`."""
     at = mean_action.clone().requires_grad_()
     values = agent.network(None, at)
     rows = [torch.autograd.grad(values[..., a].sum(), at, retain_graph=True)[0] for a in range(values.shape[-1])]
@@ -120,10 +120,10 @@ def _jacobians(agent: MFQ, mean_action: Tensor) -> Tensor:
 
 
 def _stable_above(agent: MFQ, seed: int) -> float:
-    """The T down to which a network's play stays locally stable, cooled from HOTTEST: COLDEST if all the way.
+    """Return the T down to which a network's play stays locally stable, or COLDEST if no lower limit is found.
 
-    Play at T is stable if, from even policies, it rests at a point with a spectral radius below 1. The first T of a
-    coarse grid at which it is not is looked for from above, and the change then found by bisection, to 1%.
+    Play at T is stable if, from even policies, it converges to a point with a spectral radius below 1. The search cools
+    play from HOTTEST to the first unstable T of a coarse grid; then bisection finds the change to 1%.
     """
     grid = np.geomspace(HOTTEST, COLDEST, 16).tolist()
     stable = HOTTEST
@@ -144,7 +144,7 @@ def _stable_above(agent: MFQ, seed: int) -> float:
 
 
 def _radius(agent: MFQ, seed: int, temperature: float) -> float:
-    """Spectral radius of the policy map where damped play from even policies rests; infinite if it does not."""
+    """Return the spectral radius of the policy map where damped play from even policies converges, else infinity."""
     policies = torch.full((len(agent.seeds), agent.environment.agents, agent.environment.actions), 0.1)
     with torch.no_grad():
         for _ in range(300):

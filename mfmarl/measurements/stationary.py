@@ -1,4 +1,4 @@
-"""TH-3 measured against stationary others: noise floor, value gap, best response (appendix D.1)."""
+"""TH-3 measured against stationary opponents: noise floor, value gap and best response (appendix D.1)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -24,14 +24,14 @@ from mfmarl.theory.learning import (
 )
 
 CLAIM = "TH-3"
-SIDE = 8  # sites on a side of the lattices whose every site is one learner
-CROWDS = {"low": 2.5, "even": 4.5, "high": 6.5}  # mean actions of opponents in Gaussian Squeeze
+SIDE = 8  # side of the lattices; every site is an independent learner
+CROWDS = {"low": 2.5, "even": 4.5, "high": 6.5}  # mean actions of the opponents in Gaussian Squeeze
 
 
 def noise(seed: int, *, rates: Sequence[float], seeds: int, visits: int) -> pd.DataFrame:
-    """Mean squared error of MF-Q's table for a site among stationary neighbours: constant alpha, and alpha = 1/n.
+    """Measure the mean squared error of MF-Q's table against stationary neighbours, for constant alpha and alpha = 1/n.
 
-    Every entry is visited in turn, so that 1/n is one number for the whole table.
+    All entries are visited in turn, so 1/n is the same for the whole table.
     """
     site = StationarySite(0.8)
     rows = []
@@ -48,9 +48,9 @@ def noise(seed: int, *, rates: Sequence[float], seeds: int, visits: int) -> pd.D
 
 
 def value_gap(seed: int, *, temperatures: Sequence[float], curve: int, seeds: int, visits: int) -> pd.DataFrame:
-    """What MF-Q's Boltzmann policy loses against a best response once its table has been learned.
+    """Measure the loss of MF-Q's Boltzmann policy against a best response once its table has been learned.
 
-    What is exact is also given at `curve` temperatures.
+    The exact loss is also given at `curve` temperatures.
     """
     site = StationarySite(0.8)
     gap = site.coupling * site.degree * (2 * site.probability - 1)
@@ -78,12 +78,13 @@ def value_gap(seed: int, *, temperatures: Sequence[float], curve: int, seeds: in
 def best_response(
     seed: int, *, agents: int, crowds: Sequence[str], rate: float, updates: int, seeds: int
 ) -> pd.DataFrame:
-    """MF-Q in Gaussian Squeeze against stationary opponents: the value gap of its greedy action, not the action.
+    """Measure the value gap of MF-Q's greedy action in Gaussian Squeeze against stationary opponents.
 
-    The learning rate falls in the second half, to nothing; that it falls is what the theorem asks for.
+    The learning rate falls almost to 0 in the second half of training; the theorem requires that it falls.
 
-    It sees the mean action of one joint step and is paid against the next, which is independent: Q(a, abar) should
-    become E[r | a] whatever abar. Beside it is what averages of as many rewards lose, as a table with alpha = 1/n does.
+    MF-Q sees the mean action of one joint action and is paid against the next one, which is independent. So Q(a, abar)
+    should become E[r | a] for every abar. For comparison, the rows also give the loss of averages of as many rewards,
+    which a table with alpha = 1/n would learn.
     """
     rows = []
     for name in crowds:
@@ -105,7 +106,7 @@ def best_response(
 
 
 def patience(seed: int, *, agents: int, runs: Sequence[tuple[float, int, int]]) -> pd.DataFrame:
-    """The value gap against even opponents by learning rate, updates and seeds, beside what averages lose."""
+    """Measure the value gap against even opponents by learning rate, updates and seeds, and the loss of averages."""
     crowd = _Crowd(GaussianSqueeze(agents), CROWDS["even"])
     rows = []
     for rate, updates, seeds in runs:
@@ -120,7 +121,7 @@ def patience(seed: int, *, agents: int, runs: Sequence[tuple[float, int, int]]) 
 
 
 class _Crowd:
-    """Opponents who all follow one policy, of a mean action, and what MF-Q learns among them as agent 0."""
+    """Opponents who all follow one policy with a given mean action, and agent 0, which learns against them by MF-Q."""
 
     def __init__(self, game: GaussianSqueeze, mean: float) -> None:
         self.game = game
@@ -130,7 +131,10 @@ class _Crowd:
         self.policy = torch.from_numpy(policy)
 
     def learned(self, seeds: range, rate: float, updates: int) -> tuple[Tensor, Tensor]:
-        """Of each seed, what its greedy action loses over best less worst, and its largest error of Q in reward."""
+        """Train MF-Q; return each seed's loss of the greedy action and its largest error of Q in units of reward.
+
+        The loss is divided by the difference between the best and the worst action's value.
+        """
         agent = MFQ(self.game, seeds, learning_rate=rate, discount=0.0, reward_scale=0.01)
         optimizer = agent.configure_optimizers()
         generator = torch.Generator().manual_seed(seeds[0])
@@ -144,14 +148,14 @@ class _Crowd:
         return lost / float(np.ptp(self.values)), error
 
     def averages_lose(self, updates: int) -> float:
-        """What averages of as many rewards lose, over best less worst."""
+        """Return the loss of averages of as many rewards, divided by the difference of best and worst value."""
         visits = max(1, updates * SAMPLES // self.game.actions)
         return averages_value_gap(self.values, self.deviations, visits) / float(np.ptp(self.values))
 
     def _batches(
         self, optimizer: torch.optim.Optimizer, rate: float, seeds: int, updates: int, generator: torch.Generator
     ) -> Iterator[Batch]:
-        """Samples of agent 0, who acts evenly."""
+        """Yield samples of agent 0, who chooses its actions uniformly."""
         others = self.game.agents - 1
         for update in range(updates):
             slow_down(optimizer, rate, update / updates)
@@ -167,19 +171,19 @@ def _table(seeds: Sequence[int], rate: float, tau: float = 1.0) -> TabularMFQ:
 
 
 def _sites(agent: TabularMFQ) -> Tensor:
-    """Numbers of all sites `[1, seeds, L, L]`."""
+    """Return the numbers of all sites, `[1, seeds, L, L]`."""
     shape = (1, len(agent.seeds), SIDE, SIDE)
     return torch.arange(int(np.prod(shape))).view(shape)
 
 
 def _neighbours(shape: Sequence[int], probability: float, generator: torch.Generator) -> Tensor:
-    """Sums of four neighbours that are each up with a probability, for every site anew."""
+    """Draw for every site the sum of four neighbours, each of which is up with `probability`."""
     up = torch.rand(*shape, 4, generator=generator) < probability
     return (2 * up.to(torch.int8) - 1).sum(-1, dtype=torch.int8)
 
 
 def _visit(agent: TabularMFQ, site: StationarySite, visits: int, rate: float, generator: torch.Generator) -> None:
-    """Visit every entry of the tables so many times, in turn, with a learning rate; 0 is 1/n at visit n."""
+    """Visit all table entries in turn, `visits` times, with learning rate `rate`; 0 means 1/n at visit n."""
     for visit in range(1, visits + 1):
         agent.learning_rate = rate or 1 / visit
         for neighbours in (-4, -2, 0, 2, 4):
@@ -190,7 +194,7 @@ def _visit(agent: TabularMFQ, site: StationarySite, visits: int, rate: float, ge
 def _paid(
     agent: TabularMFQ, site: StationarySite, action: int, neighbours: int, generator: torch.Generator
 ) -> Transition:
-    """All sites did `action` when they saw `neighbours`, and are paid against others drawn anew."""
+    """Return a transition in which all sites see `neighbours`, choose `action` and are paid with newly drawn ones."""
     number = _sites(agent)
     actions = torch.full(number.shape, action, dtype=torch.int8)
     seen = torch.full(number.shape, neighbours, dtype=torch.int8)
@@ -199,9 +203,9 @@ def _paid(
 
 
 def totals(policy: Tensor, shape: tuple[int, int], agents: int, generator: torch.Generator) -> Tensor:
-    """How many of so many agents of one policy `[D]` chose each action: `[*shape, D]`.
+    """Draw how many of `agents` agents with one `policy` `[D]` choose each action, `[*shape, D]`.
 
-    Of those that chose none of the actions before, each chooses the next one with its share of what is left.
+    Each agent that chose none of the earlier actions chooses the next one with its share of the remaining probability.
     """
     left, rest = torch.full(shape, float(agents)), policy.flip(0).cumsum(0).flip(0)
     counts = []
@@ -212,7 +216,7 @@ def totals(policy: Tensor, shape: tuple[int, int], agents: int, generator: torch
 
 
 def _tilted(mean: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The policy exp(theta a) over 0 .. 9 with this mean."""
+    """Return the policy over 0 .. 9 that is proportional to exp(theta a) and has this mean."""
     action = np.arange(10.0)
     low, high = -5.0, 5.0
     for _ in range(100):

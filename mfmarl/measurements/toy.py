@@ -1,4 +1,4 @@
-"""The toy example measured: the package's own MF-Q on the 3 x 3 torus against its 512 states."""
+"""The toy example measured: the package's own MF-Q on the 3 x 3 torus, compared with exact results over 512 states."""
 
 from collections.abc import Sequence
 from math import nan
@@ -26,11 +26,11 @@ from mfmarl.theory.toy import (
 CLAIM = "toy"
 SHOWN = learned_value(2.0, 5)  # the paper's 0.82
 ORDERS: tuple[ToyOrder, ...] = ("simultaneous", "three-colours", "random-site")
-GREEDY = 1e-4  # a temperature that nothing but a tie feels
+GREEDY = 1e-4  # a temperature so low that only ties are random
 
 
 def table_values(seed: int) -> pd.DataFrame:
-    """The paper's numbers: after how many visits 0.82 is reached, and what follows it."""
+    """Check the paper's numbers: the number of visits until Q is 0.82, and the value after that."""
     rows = [
         row(CLAIM, "visits until the paper's 0.82", visits_until(0.82, 2.0), exact=visits_until(0.82, 2.0)),
         row(CLAIM, "value after 5 visits that pay 2", learned_value(2.0, 5), exact=2 * (1 - 0.9**5)),
@@ -41,14 +41,14 @@ def table_values(seed: int) -> pd.DataFrame:
 
 
 def times(seed: int, *, runs: int) -> pd.DataFrame:
-    """Time to consensus of greedy play with the table learned, by order: exact, and as the package plays it."""
+    """Measure the time to consensus of the package's greedy play with a learned table, by order of updates."""
     rows = []
     for order in ORDERS:
         exact = consensus_time(order)
         agent, data = _learned(order, GREEDY, seed, runs)
         found = _times(agent, data, limit=200, by_update=order == "random-site")
         rows.append(mean_row(CLAIM, f"mean {UNITS[order]} to consensus", found, exact=exact.mean, order=order))
-        # A mean's interval says nothing of the spread.
+        # The interval of the mean says nothing about the spread.
         spread = float(np.std(found))
         rows.append(row(CLAIM, f"deviation of {UNITS[order]}", spread, exact=exact.deviation, n=runs, order=order))
         if order == "random-site":
@@ -66,7 +66,7 @@ def times(seed: int, *, runs: int) -> pd.DataFrame:
 
 
 def shares(seed: int, *, temperatures: Sequence[float], runs: int, sweeps: int) -> pd.DataFrame:
-    """Share of time in consensus at tau > 0, by order: exact, and as the package plays it with the table learned."""
+    """Measure the share of time in consensus at tau > 0 with a learned table, by order of updates."""
     rows = []
     for order in ORDERS:
         for tau in temperatures:
@@ -85,9 +85,9 @@ def shares(seed: int, *, temperatures: Sequence[float], runs: int, sweeps: int) 
 
 
 def learning(seed: int, *, runs: int, sweeps: int) -> pd.DataFrame:
-    """MF-Q learning from Q = 0, greedily: does it ever agree for good, and after how many sweeps?
+    """Measure whether greedy MF-Q that learns from Q = 0 agrees for good, and after how many sweeps.
 
-    For good is: in each of the last 10 sweeps.
+    A run agrees for good if it is in consensus in each of the last 10 sweeps.
     """
     orders: tuple[Order, ...] = (*ORDERS, "released-code")
     rows: list[Row] = []
@@ -109,13 +109,13 @@ def learning(seed: int, *, runs: int, sweeps: int) -> pd.DataFrame:
 
 
 def one_table(seed: int, *, sweeps: int) -> pd.DataFrame:
-    """The grid and one agent's table at three times, learned from Q = 0 at tau = 1/2, all at once (our choice).
+    """Record the grid and one agent's table at three times of one run.
 
-    The times are the start, the first sweep after which an entry of the middle agent's table is the paper's 0.82, and
-    the end, `sweeps`.
+    All agents act at once and learn from Q = 0 at tau = 1/2 (our choice). The times are the start, the first sweep
+    after which an entry of the middle agent's table is the paper's 0.82, and the end after `sweeps` sweeps.
 
     Raises:
-        ValueError: so few sweeps that no entry has come by 0.82.
+        ValueError: there are so few sweeps that no entry reaches 0.82.
     """
     agent, data = _fresh("simultaneous", 0.5, seed, 1)
     table_of = agent.q_table[0, 0, 1, 1]
@@ -155,7 +155,7 @@ def _learned(order: Order, tau: float, seed: int, runs: int) -> tuple[TabularMFQ
 
 
 def _agree(spins: Tensor) -> Tensor:
-    """Which lattices `[1, runs, 3, 3]` agree: `[runs]` bool."""
+    """Return which of the lattices `[1, runs, 3, 3]` are in consensus, `[runs]` bool."""
     return spins.flatten(2).sum(-1)[0].abs() == 9
 
 
@@ -165,7 +165,10 @@ def _play(agent: TabularMFQ, data: SweepDataModule, sweeps: int) -> None:
 
 
 def _times(agent: TabularMFQ, data: SweepDataModule, *, limit: int, by_update: bool) -> list[float]:
-    """Sweeps, or updates of single sites, until each run agrees; `limit` sweeps are plenty for all of them."""
+    """Return the number of sweeps, or of single-site updates, until each run is in consensus.
+
+    `limit` is the largest number of sweeps, chosen so that all runs get there.
+    """
     spins = data.spins.flatten(2)[0].clone()
     found = torch.where(_agree(data.spins), 0.0, nan)
     clock = 0

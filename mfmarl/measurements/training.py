@@ -1,4 +1,4 @@
-"""Short trainings of the package's own MF-Q, whose networks and tables are then measured."""
+"""Short trainings of the package's own MF-Q. The resulting networks and tables are then measured."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ from mfmarl.mean_field import chosen
 from mfmarl.theory.approximation import Values
 from mfmarl.theory.toy import learned_table
 
-SAMPLES = 64  # of a gradient step on batches drawn elsewhere than from a data module
-TABLE_OF_REWARDS = torch.from_numpy(learned_table(1, learning_rate=1.0))  #: `[5, 2]`, as of `learned_table`.
+SAMPLES = 64  # samples per gradient step on batches that do not come from a data module
+TABLE_OF_REWARDS = torch.from_numpy(learned_table(1, learning_rate=1.0))  #: `[5, 2]`, as in `learned_table`.
 
 
 @dataclass(frozen=True)
 class Players:
-    """What MF-Q asks of a game, its agents and their actions; the batches that are handed to it bring the rewards."""
+    """A game of which MF-Q only uses the numbers of agents and actions; batches made elsewhere bring the rewards."""
 
     agents: int
     actions: int = 2
     draws: int = 0
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Never asked for."""
+        """Never called."""
         raise NotImplementedError
 
 
 @lru_cache(maxsize=1)
 def squeeze_networks(agents: int, seeds: tuple[int, ...], steps: int) -> tuple[MFQ, ReplayDataModule]:
-    """MF-Q's networks after a short training on Gaussian Squeeze, and the data module that played.
+    """Train MF-Q's networks briefly on Gaussian Squeeze; return the agent and the data module that played.
 
-    Settings are the calibrated ones of reproduce/gaussian_squeeze.py: learning rate 1e-3, epsilon from 1 to 0.005 over
-    a fifth of the steps, rewards times 0.01, discount 0.95.
+    The settings are the calibrated ones of reproduce/gaussian_squeeze.py: learning rate 1e-3, epsilon from 1 to 0.005
+    over a fifth of the steps, rewards times 0.01, discount 0.95.
     """
     game = GaussianSqueeze(agents)
     exploration = EpsilonGreedy(1.0, 0.005, max(1, steps // 5))
@@ -53,9 +53,12 @@ def squeeze_networks(agents: int, seeds: tuple[int, ...], steps: int) -> tuple[M
 
 
 def network_values(agent: MFQ, who: Tensor, own: Tensor) -> Values:
-    """Q(a^j, .) of agents j `who` `[seeds, batch]` with own actions `own` `[seeds, batch]`.
+    """Return Q(a^j, .) as a function from mean actions `[seeds, batch, ..., D]` to values `[seeds, batch, ...]`.
 
-    A function of mean actions `[seeds, batch, ..., D]`, giving `[seeds, batch, ...]`.
+    Args:
+        agent: trained agent.
+        who: agents j, `[seeds, batch]`.
+        own: their actions a^j, `[seeds, batch]`.
     """
 
     def values(actions: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ def ising_tables(
     sweeps: int,
     order: Order = "checkerboard",
 ) -> TabularMFQ:
-    """MF-Q's tables after some sweeps of the Ising model, exploration falling ten times faster than by default."""
+    """Train MF-Q's tables for some sweeps of the Ising model; exploration falls ten times faster than by default."""
     game = Ising(size)
     agent = TabularMFQ(game, seeds, temperatures=temperatures, decay=1e-2)
     data = SweepDataModule(game, seeds, temperatures=temperatures, steps=sweeps, evaluations=1, order=order)
@@ -85,21 +88,21 @@ def ising_tables(
 
 
 def learn(agent: TabularMFQ, data: SweepDataModule, sweeps: int) -> None:
-    """Play so many sweeps and learn from each transition."""
+    """Play a number of sweeps and learn from each transition."""
     for transition in data.play(agent, sweeps):
         agent.learn(transition)
 
 
 def fill_with_rewards(agent: TabularMFQ) -> None:
-    """Set the table of every spin to the rewards, which learning keeps, for lambda = 1 and no field."""
+    """Set the table of every spin to the rewards for lambda = 1 without a field; learning does not change them."""
     agent.q_table[:] = TABLE_OF_REWARDS
 
 
 def descend(agent: MFQ, batches: Iterator[Batch], optimizer: torch.optim.Optimizer) -> None:
-    """MF-Q's gradient steps on batches that were drawn elsewhere than from its data module."""
+    """Take MF-Q's gradient steps on batches that do not come from its data module."""
     agent.learn(lambda _policy: batches, [optimizer])
 
 
 def slow_down(optimizer: torch.optim.Optimizer, rate: float, done: float) -> None:
-    """Let the learning rate fall linearly over the second half of training."""
+    """Set the learning rate after the share `done` of training; it falls linearly over the second half."""
     optimizer.param_groups[0]["lr"] = rate * min(1.0, 2 * (1 - done) + 0.002)

@@ -1,4 +1,4 @@
-"""Ground truth for the Ising model of Yang et al. 2018, Section 5.2 and appendix C.2: exact, and by theory."""
+"""Exact and theoretical results for the Ising model of Yang et al. 2018, Section 5.2 and appendix C.2."""
 
 from mfmarl.statistical_physics.enumeration import Means, States, enumerate_states, synchronous_correlation
 from mfmarl.statistical_physics.exact import (

@@ -1,11 +1,11 @@
-"""The square-lattice Ising ferromagnet without a field, solved: infinite lattice and finite torus.
+"""Exact solutions of the square-lattice Ising ferromagnet without a field, on the infinite lattice and on a torus.
 
 Onsager, *Crystal Statistics I*, Physical Review 65, 117 (1944); Kaufman, *Crystal Statistics II*, Physical Review 76,
 1232 (1949); Yang, *The Spontaneous Magnetization of a Two-Dimensional Ising Model*, Physical Review 85, 808 (1952).
 
-`temperature` is tau of Yang et al. 2018, appendix C.2. Its stationary law is `exp((lambda / 2) sum_bonds a_j a_k /
-tau)`, so that tau is half the physical temperature T of the textbooks (J = lambda = 1, k_B = 1): their `2 J / T` is
-`lambda / tau` here. Energies are those of Eq. 28 a site: -2 lambda in the ground state.
+`temperature` is tau of Yang et al. 2018, appendix C.2. The stationary law there is
+`exp((lambda / 2) sum_bonds a_j a_k / tau)`, so tau is half the physical temperature T of the textbooks (J = lambda = 1,
+k_B = 1): their `2 J / T` is `lambda / tau` here. Energies are those of Eq. 28 per site: -2 lambda in the ground state.
 """
 
 from math import log, sqrt
@@ -21,30 +21,30 @@ Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
 
 CRITICAL_TEMPERATURE = 1 / log(1 + sqrt(2))
-"""tau_c = 1.1346 at coupling 1, where `sinh(1 / tau) = 1`; the physical 2.2692."""
+"""Critical temperature tau_c = 1.1346 at coupling 1, where `sinh(1 / tau) = 1`; the physical temperature is 2.2692."""
 
 
 def critical_temperature(coupling: float = 1.0) -> float:
-    """tau_c = `coupling / ln(1 + sqrt 2)` of the infinite lattice.
+    """Return the critical temperature of the infinite lattice, tau_c = `coupling / ln(1 + sqrt 2)`.
 
     Raises:
-        ValueError: a coupling that is not positive and finite.
+        ValueError: the coupling is not positive and finite.
     """
     return checked_coupling(coupling) * CRITICAL_TEMPERATURE
 
 
 def onsager_magnetisation(temperature: Numbers, coupling: float = 1.0) -> Numbers:
-    """Spontaneous magnetisation a site, `(1 - sinh(lambda / tau)^-4)^(1/8)` below tau_c and 0 from there on.
+    """Return the spontaneous magnetisation per site: `(1 - sinh(lambda / tau)^-4)^(1/8)` below tau_c, else 0.
 
     Args:
-        temperature: tau, a float or an array `[...]`; positive.
-        coupling: lambda, positive. 1: the paper.
+        temperature: temperature tau, a float or an array `[...]`; positive.
+        coupling: coupling lambda, positive. 1: the paper.
 
     Returns:
-        A float or an array `[...]`, as `temperature`.
+        A float or an array `[...]`, like `temperature`.
 
     Raises:
-        ValueError: a temperature or coupling that is not positive and finite.
+        ValueError: the temperature or coupling is not positive and finite.
     """
     ratio = _ratio(temperature, coupling)
     power = -np.expm1(-4 * np.log(np.sinh(ratio)))
@@ -53,23 +53,23 @@ def onsager_magnetisation(temperature: Numbers, coupling: float = 1.0) -> Number
 
 
 def onsager_energy(temperature: Numbers, coupling: float = 1.0) -> Numbers:
-    """Energy a site of the infinite lattice, to about 1e-12 lambda.
+    """Return the energy per site of the infinite lattice, to about 1e-12 lambda.
 
-    `u = -lambda coth(x) (1 + (2 / pi) k' K(k))` with `x = lambda / tau` and `k' = 2 tanh(x)^2 - 1`, K being the
-    complete elliptic integral of modulus k, `k^2 = 1 - k'^2`. It is -sqrt 2 lambda at tau_c, where K is infinite.
+    It is `u = -lambda coth(x) (1 + (2 / pi) k' K(k))` with `x = lambda / tau` and `k' = 2 tanh(x)^2 - 1`. K is the
+    complete elliptic integral of modulus k, `k^2 = 1 - k'^2`. At tau_c, where K is infinite, u is -sqrt 2 lambda.
 
     Args:
-        temperature: tau, a float or an array `[...]`; positive.
-        coupling: lambda, positive. 1: the paper.
+        temperature: temperature tau, a float or an array `[...]`; positive.
+        coupling: coupling lambda, positive. 1: the paper.
 
     Returns:
-        A float or an array `[...]`, as `temperature`.
+        A float or an array `[...]`, like `temperature`.
 
     Raises:
-        ValueError: a temperature or coupling that is not positive and finite.
+        ValueError: the temperature or coupling is not positive and finite.
     """
     ratio = _ratio(temperature, coupling)
-    # scipy's ellipkm1 takes k'^2 = 1 - k^2 itself: no digits are lost near tau_c, where k' is 0.
+    # scipy's ellipkm1 takes k'^2 = 1 - k^2, so no digits are lost near tau_c, where k' is 0.
     complement = 2 * np.tanh(ratio) ** 2 - 1
     integral = ellipkm1(np.maximum(complement**2, np.finfo(np.float64).tiny))
     energy = -(1 + 2 / np.pi * complement * integral) / np.tanh(ratio)
@@ -77,25 +77,26 @@ def onsager_energy(temperature: Numbers, coupling: float = 1.0) -> Numbers:
 
 
 def kaufman_energy(size: int, temperature: Numbers, coupling: float = 1.0) -> Numbers:
-    """Exact energy a site of the L x L torus, to about 1e-12 lambda.
+    """Return the exact energy per site of the L x L torus, to about 1e-12 lambda.
 
-    With `x = lambda / tau`, `cosh(g_l) = cosh(x)^2 / sinh(x) - cos(pi l / L)` for l = 1 .. 2 L - 1, and `g_0 = x +
-    ln(tanh(x / 2))`, which is positive below tau_c and negative above,
+    Let `x = lambda / tau`, `cosh(g_l) = cosh(x)^2 / sinh(x) - cos(pi l / L)` for l = 1 .. 2 L - 1, and
+    `g_0 = x + ln(tanh(x / 2))`, which is positive below tau_c and negative above. Then
 
-    `Z = (2 sinh x)^(L^2 / 2) (Z1 + Z2 + Z3 + Z4) / 2`; Z1 and Z2 are the products of `2 cosh(L g_l / 2)` and of
-    `2 sinh(L g_l / 2)` over odd l, Z3 and Z4 those over even l. `u = -(lambda / L^2) d ln Z / d(x / 2)`, with the
-    derivative taken term by term.
+    `Z = (2 sinh x)^(L^2 / 2) (Z1 + Z2 + Z3 + Z4) / 2`,
+
+    where Z1 and Z2 are the products of `2 cosh(L g_l / 2)` and of `2 sinh(L g_l / 2)` over odd l, and Z3 and Z4 are
+    those over even l. The energy is `u = -(lambda / L^2) d ln Z / d(x / 2)`, differentiated term by term.
 
     Args:
-        size: L, even and at least 4.
-        temperature: tau, a float or an array `[...]`; positive.
-        coupling: lambda, positive. 1: the paper.
+        size: side L, even and at least 4.
+        temperature: temperature tau, a float or an array `[...]`; positive.
+        coupling: coupling lambda, positive. 1: the paper.
 
     Returns:
-        A float or an array `[...]`, as `temperature`.
+        A float or an array `[...]`, like `temperature`.
 
     Raises:
-        ValueError: another size, or a temperature or coupling that is not positive and finite.
+        ValueError: the size is not allowed, or the temperature or coupling is not positive and finite.
     """
     check_size(size, 4, even=True)
     ratio = _ratio(temperature, coupling)
@@ -105,7 +106,7 @@ def kaufman_energy(size: int, temperature: Numbers, coupling: float = 1.0) -> Nu
 
 
 def _ratio(temperature: float | Array, coupling: float) -> Array:
-    """`x = lambda / tau` `[...]` from 1e-60 to 30: what lies beyond is as there in float64, and would overflow."""
+    """Return `x = lambda / tau` `[...]`, clipped to 1e-60 .. 30. Results do not change beyond, but would overflow."""
     temperatures = temperature_array(temperature)
     checked_coupling(coupling)
     with np.errstate(over="ignore"):
@@ -113,20 +114,20 @@ def _ratio(temperature: float | Array, coupling: float) -> Array:
 
 
 def _hot(ratio: Array, energy: Array, squares: float) -> Array:
-    """`energy` `[...]`, but its high-temperature series where x is so small that its terms of order 1 / x cancel.
+    """Replace `energy` `[...]` by its high-temperature series where x is so small that terms of order 1 / x cancel.
 
-    With `t = tanh(x / 2)` it is `-2 t - 4 n t^3` up to t^5. `squares` n is the number a site of closed polygons
-    of four bonds: the unit squares, and on the 4 x 4 torus the straight lines around it as well.
+    With `t = tanh(x / 2)` the series is `-2 t - 4 n t^3`, up to terms of order t^5. `squares` n is the number per site
+    of closed polygons of four bonds: the unit squares and, on the 4 x 4 torus, also the straight lines around it.
     """
     t = np.tanh(ratio / 2)
     return np.where(ratio < 1e-3, -2 * t - 4 * squares * t**3, energy)
 
 
 def _log_derivative(size: int, ratio: Array) -> Array:
-    """`d ln(Z1 + Z2 + Z3 + Z4) / d(x / 2)` for x `[n, 1]`: `[n]`."""
+    """Return `d ln(Z1 + Z2 + Z3 + Z4) / d(x / 2)`, `[n]`, for x `[n, 1]`."""
     sinh = np.sinh(ratio)
     angle = np.pi * np.arange(1, 2 * size) / size
-    # (cosh g - 1) / 2 without the cancellation that cosh(x)^2 / sinh(x) - cos has near tau_c
+    # (cosh g - 1) / 2, without the cancellation of cosh(x)^2 / sinh(x) - cos near tau_c
     half = ((sinh - 1) ** 2 / sinh + 2 * np.sin(angle / 2) ** 2) / 2
     exponent = size * np.arcsinh(np.sqrt(half))  # L g / 2
     slope = size * np.cosh(ratio) * (1 - sinh**-2) / (2 * np.sqrt(half * (1 + half)))
@@ -135,12 +136,12 @@ def _log_derivative(size: int, ratio: Array) -> Array:
     log_z2, slope_z2 = _product_of_sinh(exponent[:, odd], slope[:, odd])
     log_z3, slope_z3 = _product_of_cosh(exponent[:, even], slope[:, even])
     log_z4, slope_z4 = _product_of_sinh(exponent[:, even], slope[:, even])
-    # l = 0: its sinh changes sign at tau_c, where the logarithm of Z4 has no derivative but Z4 has.
+    # l = 0: the sinh changes sign at tau_c, where Z4 has a derivative but its logarithm has none.
     signed = size * np.arcsinh((sinh - 1) / np.sqrt(2 * sinh))[:, 0]
     slope_0 = size * (1 + 1 / sinh[:, 0])
     zero = np.abs(signed)
     cosh_0, sinh_0 = 1 + np.exp(-2 * zero), np.copysign(-np.expm1(-2 * zero), signed)
-    # d ln(sum of Z) is the mean of the d ln Z with weights Z, each divided by the largest so that none overflows.
+    # d ln(sum of Z) is the mean of d ln Z with weights Z, all divided by the largest Z so that none overflows.
     logs = np.stack([log_z1, log_z2, log_z3 + zero, log_z4 + zero])
     weights = np.exp(logs - logs.max(0))
     parts = weights * np.stack([np.ones_like(zero), np.ones_like(zero), cosh_0, sinh_0])
@@ -150,17 +151,22 @@ def _log_derivative(size: int, ratio: Array) -> Array:
 
 
 def _product_of_cosh(exponent: Array, slope: Array) -> tuple[Array, Array]:
-    """Logarithm of the product of `2 cosh(y)` over the last dimension of y > 0, and its derivative, given y's."""
+    """Return the logarithm of the product of `2 cosh(y)` over the last dimension, and its derivative.
+
+    Args:
+        exponent: y, positive.
+        slope: derivative of y.
+    """
     logs = exponent + np.log1p(np.exp(-2 * exponent))
     return logs.sum(-1), (slope * np.tanh(exponent)).sum(-1)
 
 
 def _product_of_sinh(exponent: Array, slope: Array) -> tuple[Array, Array]:
-    """As `_product_of_cosh`, with `2 sinh(y)`."""
+    """Return the same as `_product_of_cosh`, for `2 sinh(y)`."""
     logs = exponent + np.log(-np.expm1(-2 * exponent))
     return logs.sum(-1), (slope / np.tanh(exponent)).sum(-1)
 
 
 def _as_given(temperature: Numbers, values: Array) -> Numbers:
-    """A float where `temperature` is a number."""
+    """Return `values` as a float if `temperature` is a number."""
     return cast(Numbers, values if np.ndim(temperature) else values.item())

@@ -1,10 +1,10 @@
-"""Where the Ising model orders, told by small lattices: cumulants and their crossings.
+"""The critical temperature of the Ising model, estimated from small lattices by crossings of cumulants.
 
-Binder 1981, *Finite size scaling analysis of Ising model block distribution functions*: the cumulant
-U = 1 - <m^4> / (3 <m^2>^2) falls from 2/3 in the ordered phase to 0 in the disordered one, the steeper the larger
-the lattice, so that the curves U(tau) of two sizes cross near the critical temperature tau_c. At tau_c U tends to
-0.61069 on a square torus (Kamieniarz and Blöte 1993, *Universal ratio of magnetization moments in two-dimensional
-Ising models*). Temperatures are the paper's tau, half the physical ones: tau_c = 1 / ln(1 + sqrt 2) = 1.1346.
+The cumulant U = 1 - <m^4> / (3 <m^2>^2) falls from 2/3 in the ordered phase to 0 in the disordered phase (Binder 1981,
+*Finite size scaling analysis of Ising model block distribution functions*). It falls more steeply on larger lattices,
+so the curves U(tau) of two sizes cross near the critical temperature tau_c. At tau_c, U tends to 0.61069 on a square
+torus (Kamieniarz and Blöte 1993, *Universal ratio of magnetization moments in two-dimensional Ising models*).
+Temperatures are the paper's tau, half the physical temperature: tau_c = 1 / ln(1 + sqrt 2) = 1.1346.
 """
 
 import math
@@ -20,17 +20,17 @@ from mfmarl.evaluation.tables import require_columns
 
 CELL = ["method", "size", "temperature"]
 MOMENTS = ["squared_magnetisation", "fourth_magnetisation"]
-DEGREE = 4  # of the polynomials that are fitted: our choice, see `crossings`
-GRID = 513  # temperatures among which a crossing is sought; between them the curves are taken as straight
-MISSED = 0.05  # our choice: with more resamples than this lacking a crossing, the interval is not known
+DEGREE = 4  # degree of the fitted polynomials: our choice, see `crossings`
+GRID = 513  # number of temperatures in the search for a crossing; the curves are taken as straight between them
+MISSED = 0.05  # largest share of resamples without a crossing for which there is still an interval: our choice
 
 
 def binder_cumulant(squared: Array, fourth: Array) -> Array:
-    """U = 1 - <m^4> / (3 <m^2>^2); both moments are averaged over the seeds before the ratio is taken.
+    """Return U = 1 - <m^4> / (3 <m^2>^2); both moments are averaged over the seeds before the ratio is taken.
 
     Args:
-        squared: [..., seeds], the time mean of m^2 in each run.
-        fourth: [..., seeds], the time mean of m^4 in each run.
+        squared: time mean of m^2 in each run, [..., seeds].
+        fourth: time mean of m^4 in each run, [..., seeds].
 
     Returns:
         U [...]; NaN where m^2 is zero in every run.
@@ -49,20 +49,20 @@ def binder_cumulant(squared: Array, fourth: Array) -> Array:
 def cumulants(
     equilibrium: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """One row a method, size and temperature: the cumulant U with its bootstrap interval over the seeds.
+    """Return the cumulant U of each method, size and temperature, with its bootstrap interval over the seeds.
 
-    A row depends on its own runs and on `seed` alone.
+    A row of the result depends only on its own runs and on `seed`.
 
     Args:
-        equilibrium: one row a run, with the columns method, size, temperature, seed, squared_magnetisation and
-            fourth_magnetisation (time means of m^2 and m^4); one order of updates a method.
-        confidence: of every interval.
+        equilibrium: one row per run, with the columns method, size, temperature, seed, squared_magnetisation and
+            fourth_magnetisation (time means of m^2 and m^4); one order of updates per method.
+        confidence: confidence of every interval, in (0, 1).
         resamples: number of bootstrap resamples.
-        seed: of the bootstrap's generator.
+        seed: seed of the bootstrap's generator.
 
     Returns:
         A frame sorted by method, size and temperature, with these columns and n (number of seeds), cumulant, low
-        and high. The ends are NaN when n = 1.
+        and high. The ends of the interval, low and high, are NaN when n = 1.
 
     Raises:
         ValueError: a column is missing, there are no rows, a moment is not finite, a seed occurs twice at one
@@ -84,38 +84,39 @@ def crossings(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row a method and pair of consecutive sizes: the temperature at which their cumulants cross.
+    """Return the temperature at which cumulants cross, for each method and pair of consecutive sizes.
 
-    To the cumulants of each size a polynomial in tau is fitted by least squares. The temperatures have equal
-    weights: weights 1 / error^2 would let the ordered phase, where the errors vanish, decide the fit, and be
-    infinite where all runs agree. The crossing is where the larger lattice's curve falls through the smaller
-    one's, within the temperatures that both have; of several such roots the steepest, as chance makes the curves
-    touch where both are flat. Every run is independent of every other, over temperatures and sizes too: a resample
-    draws the seeds of each size and temperature on their own.
+    A polynomial in tau is fitted to the cumulants of each size by least squares. The temperatures have equal weights:
+    with weights 1 / error^2 the ordered phase, where the errors vanish, would decide the fit, and weights would be
+    infinite where all runs agree. The crossing is the temperature at which the larger lattice's curve falls through the
+    smaller one's, within the range of temperatures of both. Of several such roots the steepest is taken, because random
+    errors make the curves touch where both are flat. All runs are independent, also over temperatures and sizes, so a
+    resample draws the seeds of each size and temperature separately.
 
     Args:
         equilibrium: as in `cumulants`.
-        between: the temperatures to use, ends included; the default is all of them. A polynomial follows U near
-            tau_c only. Fitted to the exact moments of L = 4 and 8 at 9 temperatures within tau_c +- w, quartics
-            shift the crossing by 0.0003 for w = 0.2, -0.001 for 0.3 and -0.02 for 0.5, cubics by -0.007 for 0.2;
-            the same shifts, in units of 1 / L, come with w in units of 1 / L.
-        degree: of the polynomials (DEGREE = 4, our choice: see `between`).
-        confidence: of every interval.
+        between: range of the temperatures to use, ends included; the default is all of them. A polynomial follows U
+            only near tau_c. Fitted to the exact moments of L = 4 and 8 at 9 temperatures within tau_c +- w, quartics
+            shift the crossing by 0.0003 for w = 0.2, -0.001 for 0.3 and -0.02 for 0.5, and cubics by -0.007 for 0.2.
+            The shifts are the same for other sizes if they and w are in units of 1 / L.
+        degree: degree of the polynomials (DEGREE = 4, our choice: see `between`).
+        confidence: confidence of every interval, in (0, 1).
         resamples: number of bootstrap resamples.
-        seed: of the bootstrap's generator.
+        seed: seed of the bootstrap's generator.
 
     Returns:
         A frame sorted by method and sizes, with the columns method, sizes ("8, 16"), estimate, low, high and n
-        (number of seeds at each temperature); no rows for a method of one size.
+        (number of seeds at each temperature). A method with one size has no rows.
 
         - If the curves do not cross, estimate, low and high are NaN.
-        - If more than 5% of the resamples do not cross, low and high are NaN. Fewer count as crossings at that end
-          of the temperatures beyond which the curves would cross.
-        - If n = 1, low and high are NaN. With few seeds the interval holds the crossing more often than it says,
-          for its percentiles are those of a mean of n runs, whereas n runs at every temperature decide a crossing.
+        - If more than 5% of the resamples do not cross, low and high are NaN. If at most 5% do not cross, each of them
+          counts as a crossing at the end of the range beyond which its curves would cross.
+        - If n = 1, low and high are NaN. With few seeds the interval contains the crossing more often than its
+          confidence says: its percentiles are those of a mean of n runs, but a crossing depends on n runs at every
+          temperature.
 
     Raises:
-        ValueError: as `cumulants`; or degree is no whole number of at least 1, a size has fewer than degree + 1
+        ValueError: as in `cumulants`; or degree is not a whole number of at least 1, a size has fewer than degree + 1
             temperatures, two sizes have no range of temperatures in common, or the numbers of seeds differ.
     """
     rows = []
@@ -135,20 +136,21 @@ def fits(
     degree: int = DEGREE,
     points: int = 101,
 ) -> pd.DataFrame:
-    """The polynomials whose crossing `crossings` finds: for each method and pair of consecutive sizes both curves.
+    """Return the polynomials that `crossings` fits: both curves of each method and pair of consecutive sizes.
 
     Args:
         equilibrium: as in `cumulants`.
         between: as in `crossings`.
         degree: as in `crossings`.
-        points: of a curve, from the lowest of its size's temperatures to the highest. 101: our choice, for a figure.
+        points: number of points of a curve, from the lowest to the highest temperature of its size. 101: our choice,
+            for a figure.
 
     Returns:
         A frame sorted by method, sizes, size and temperature, with the columns method, sizes ("8, 16"), size,
         temperature and cumulant.
 
     Raises:
-        ValueError: as `crossings`, but for numbers of seeds that differ.
+        ValueError: as in `crossings`, except that numbers of seeds may differ.
     """
     curves = []
     for method, sizes, cells in _pairs(equilibrium, between, degree):
@@ -165,10 +167,10 @@ def fits(
 def _pairs(
     equilibrium: pd.DataFrame, between: tuple[float, float], degree: int
 ) -> Iterator[tuple[str, tuple[int, int], list[pd.DataFrame]]]:
-    """Each method and pair of consecutive sizes, with the runs of both sizes that are used.
+    """Yield each method and pair of consecutive sizes, with the runs of both sizes that are used.
 
     Raises:
-        ValueError: as `fits`.
+        ValueError: as in `fits`.
     """
     degree = integer("degree", degree, 1)
     table = _checked(equilibrium)
@@ -186,12 +188,12 @@ def _pairs(
 
 
 def _temperatures(cell: pd.DataFrame) -> Array:
-    """Those at which a size was measured, sorted."""
+    """Return the temperatures of one size, sorted."""
     return np.unique(cell["temperature"].to_numpy(np.float64))
 
 
 def _fit(temperatures: Array, at: Array, degree: int) -> Array:
-    """[temperatures, at]: takes cumulants at the temperatures to the least-squares polynomial at `at`."""
+    """Return the matrix [temperatures, at] that maps cumulants at `temperatures` to their least-squares fit at `at`."""
     centre, width = temperatures.mean(), np.ptp(temperatures)
     known = np.vander((temperatures - centre) / width, degree + 1)
     sought = np.vander((at - centre) / width, degree + 1)
@@ -199,9 +201,9 @@ def _fit(temperatures: Array, at: Array, degree: int) -> Array:
 
 
 class _CrossingFinder:
-    """From the cumulants of two sizes [..., small's then large's temperatures] to their crossing [...].
+    """Maps cumulants of two sizes, [..., temperatures of the small size and then of the large], to crossings [...].
 
-    A least-squares fit is linear in what it fits: one matrix takes all cumulants to the difference of the two
+    A least-squares fit is linear in its data, so one matrix maps all cumulants to the difference of the two
     polynomials, large minus small, at the temperatures `at`.
     """
 
@@ -213,16 +215,16 @@ class _CrossingFinder:
         self.difference = np.concatenate([-_fit(small, self.at, degree), _fit(large, self.at, degree)])
 
     def __call__(self, cumulants: Array) -> Array:
-        """NaN where there is no crossing: everywhere, if a larger share than MISSED has none."""
+        """Return the crossings; all are NaN if a larger share than MISSED has no crossing."""
         gap: Array = cumulants @ self.difference
-        # Where the larger lattice falls below the smaller between two temperatures, and by how much it falls.
+        # Intervals in which the larger lattice falls below the smaller, and by how much it falls.
         drop = np.where((gap[..., :-1] >= 0) & (gap[..., 1:] < 0), gap[..., :-1] - gap[..., 1:], 0.0)
         left = drop.argmax(axis=-1)[..., None]
-        # Between the two the gap is taken as straight.
+        # The gap is taken as straight between two temperatures.
         above, below = (np.take_along_axis(gap, index, axis=-1)[..., 0] for index in (left, left + 1))
         with np.errstate(invalid="ignore", divide="ignore"):
             root: Array = self.at[left[..., 0]] + (self.at[1] - self.at[0]) * above / (above - below)
-        # No crossing: where the larger lattice lies above, the curves would cross beyond the high end, else the low.
+        # Without a crossing: if the larger lattice is above, the curves would cross beyond the high end, else the low.
         found = (drop > 0).any(axis=-1)
         if 1 - found.mean() > MISSED:
             return np.full(found.shape, math.nan)
@@ -230,16 +232,17 @@ class _CrossingFinder:
 
 
 def _only_cell(cumulants: Array) -> Array:
-    """[..., 1] -> [...]."""
+    """Remove the last dimension, of size 1: [..., 1] to [...]."""
     return cumulants[..., 0]
 
 
 def _bootstrap(
     moments: Array, reduce: Callable[[Array], Array], confidence: float, resamples: int, seed: int
 ) -> Interval:
-    """The interval of reduce(U [..., cells]) -> [...], over the runs of moments [runs, cells, 2].
+    """Return the bootstrap interval over runs of a function `reduce` of U.
 
-    Numbers of runs are drawn, so both moments of a run are drawn together. Each cell is drawn on its own.
+    `moments` is [runs, cells, 2], and `reduce` maps U [..., cells] to [...].
+    The bootstrap draws the numbers of runs, so both moments of a run are drawn together. Each cell is drawn separately.
     """
     runs, cells, _ = moments.shape
 
@@ -254,10 +257,10 @@ def _bootstrap(
 
 
 def _by_cell(table: pd.DataFrame) -> Array:
-    """The moments [runs, cells, 2] of a sorted table whose cells have equally many runs.
+    """Return the moments [runs, cells, 2] of a sorted table whose cells all have the same number of runs.
 
     Raises:
-        ValueError: their numbers of runs differ.
+        ValueError: the numbers of runs differ.
     """
     counts = table.groupby(CELL).size()
     if counts.min() < counts.max():
@@ -269,10 +272,10 @@ def _by_cell(table: pd.DataFrame) -> Array:
 
 
 def _checked(equilibrium: pd.DataFrame) -> pd.DataFrame:
-    """The table sorted by method, size, temperature and seed.
+    """Return the table sorted by method, size, temperature and seed.
 
     Raises:
-        ValueError: as `cumulants`.
+        ValueError: as in `cumulants`.
     """
     require_columns("equilibrium", equilibrium, [*CELL, "seed", *MOMENTS])
     wrong = ~np.isfinite(equilibrium[MOMENTS].to_numpy(np.float64)).all(axis=1)

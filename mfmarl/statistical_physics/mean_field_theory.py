@@ -1,9 +1,9 @@
-"""Mean field theory of the Ising model: Eqs. 30 and 31 of Yang et al. 2018, appendix C.2, with their slips mended.
+"""Mean field theory of the Ising model: Eqs. 30 and 31 of Yang et al. 2018, appendix C.2, corrected.
 
-The printed equations give a probability where a mean spin is meant, under the opposite sign of the energy, and their
-field carries the spin itself. From the heat bath `P(a_j = 1) = 1 / (1 + exp(-(2 h_j + lambda sum_k a_k) / tau))`
-follows `m_j = tanh((h_j + (lambda / 2) sum_k m_k) / tau)`. It orders below tau = 2 lambda, which is far above the
-exact critical point 1.1346 lambda. `temperature` is tau of the paper, half the physical temperature.
+The printed equations give a probability instead of a mean spin, have the wrong sign of the energy, and include the spin
+itself in its field. The heat bath `P(a_j = 1) = 1 / (1 + exp(-(2 h_j + lambda sum_k a_k) / tau))` gives
+`m_j = tanh((h_j + (lambda / 2) sum_k m_k) / tau)`. This equation has an ordered solution below tau = 2 lambda, far
+above the exact critical point 1.1346 lambda. `temperature` is the paper's tau, half the physical temperature.
 """
 
 from math import copysign, tanh
@@ -15,25 +15,25 @@ from torch import Tensor
 from mfmarl.arguments import integer
 from mfmarl.environments.ising_arguments import checked_coupling, checked_finite, temperature_array
 
-SATURATED = 40.0  # tanh(y) is 1 in float64 from y = 20 on
-SMALLEST = 1e-9  # the least argument of tanh that rounding leaves distinct from 0 just below tau = 2 lambda
+SATURATED = 40.0  # tanh(y) is 1 in float64 for y >= 20
+SMALLEST = 1e-9  # smallest argument of tanh that rounding leaves distinct from 0 just below tau = 2 lambda
 
 
 def mean_field_magnetisation(temperature: float, field: float = 0.0, coupling: float = 1.0) -> float:
-    """The solution of `m = tanh((h + 2 lambda m) / tau)` that is largest in size and has the sign of h.
+    """Return the solution of `m = tanh((h + 2 lambda m) / tau)` that has the sign of h and the largest |m|.
 
-    Without a field it is the positive one of the two, or 0 from tau = 2 lambda on.
+    Without a field it is the positive solution, or 0 for tau >= 2 lambda.
 
     Args:
-        temperature: tau, positive.
-        field: h. 0: the paper.
-        coupling: lambda, positive. 1: the paper.
+        temperature: temperature tau, positive.
+        field: external field h. 0: the paper.
+        coupling: coupling lambda, positive. 1: the paper.
 
     Returns:
-        m in [-1, 1].
+        The mean spin m, in [-1, 1].
 
     Raises:
-        ValueError: a temperature or coupling that is not positive and finite, or a field that is not finite.
+        ValueError: the temperature or coupling is not positive and finite, or the field is not finite.
     """
     temperature_array(temperature)
     checked_finite("field", field)
@@ -41,13 +41,13 @@ def mean_field_magnetisation(temperature: float, field: float = 0.0, coupling: f
     strength = abs(field)
 
     def excess(argument: float) -> float:
-        """Falls with `argument` y = (h + 2 lambda m) / tau, and is 0 where `m = tanh(y)` agrees with it."""
+        """Return `(|h| + 2 lambda tanh(y)) / y - tau`, which falls with y and is 0 at a solution `m = tanh(y)`."""
         return (strength + 2 * coupling * tanh(argument)) / argument - temperature
 
     lowest = max(strength / temperature, SMALLEST if strength == 0 else 0.0)
     if lowest > SATURATED or excess(SATURATED) >= 0:
         return copysign(1.0, field) if field else 1.0
-    if not (lowest > 0 and excess(lowest) > 0):  # no order, and what the coupling adds to the field is rounded off
+    if not (lowest > 0 and excess(lowest) > 0):  # no order, or the coupling's share of the field is below rounding
         return tanh(field / temperature)
     argument: float = brentq(excess, lowest, SATURATED, xtol=1e-300, rtol=1e-15, maxiter=1000)
     return copysign(tanh(argument), field) if field else tanh(argument)
@@ -61,28 +61,29 @@ def mean_field_iteration(
     tolerance: float = 1e-12,
     max_iterations: int = 100_000,
 ) -> Tensor:
-    """Eq. 31 mended, `m_j <- tanh((h_j + (lambda / 2) sum_k m_k) / tau)` on the torus, all sites at once.
+    """Solve the corrected Eq. 31 by iterating `m_j <- tanh((h_j + (lambda / 2) sum_k m_k) / tau)`, all sites at once.
 
-    A reference for users, for fields that differ from site to site; our results use `mean_field_magnetisation`, the
-    solution of one field for all.
+    The sites form a torus. The function is a reference for users whose fields differ from site to site. Our results use
+    `mean_field_magnetisation`, the solution for one field at all sites.
 
     Args:
-        field: `[..., L, L]`, h_j of each site; L at least 3.
-        temperature: tau, positive.
-        coupling: lambda, positive. 1: the paper.
-        start: m_j to begin with, `[..., L, L]` in [-1, 1]. By default each lattice starts from all 1, or from all
-            -1 where its field is negative on average: from there the iteration is monotone and ends in the solution
-            with the largest, or smallest, m_j everywhere.
-        tolerance: the iteration ends when no m_j changes by more than this; near tau = 2 lambda, where changes are
-            slow, m_j may then be further from the solution. 1e-12: our choice.
-        max_iterations: at least 1. 100 000: our choice.
+        field: external field h_j of each site, `[..., L, L]`, with L at least 3.
+        temperature: temperature tau, positive.
+        coupling: coupling lambda, positive. 1: the paper.
+        start: first m_j, `[..., L, L]` in [-1, 1]. By default each lattice starts from all 1, or from all -1 if its
+            field is negative on average; then the iteration is monotone and converges to the solution with the largest,
+            or smallest, m_j everywhere.
+        tolerance: the iteration ends when no m_j changes by more than this. Near tau = 2 lambda changes are slow, so
+            m_j may be further than this from the solution. 1e-12: our choice.
+        max_iterations: maximum number of iterations, at least 1. 100 000: our choice.
 
     Returns:
-        m_j, `[..., L, L]` float64.
+        The mean spins m_j, `[..., L, L]` float64.
 
     Raises:
-        ValueError: an argument that is not as said here.
-        RuntimeError: no convergence within `max_iterations`, as from a staggered start, which goes on flipping.
+        ValueError: an argument is not as described here.
+        RuntimeError: the iteration does not converge within `max_iterations`; a staggered start, for example, flips
+            forever.
     """
     temperature_array(temperature)
     checked_coupling(coupling)

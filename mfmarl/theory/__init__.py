@@ -1,6 +1,6 @@
-"""The paper's mathematics as pure functions: appendix B, D and D.1, and the toy example of the main text.
+"""The paper's mathematics as pure functions: appendices B, D and D.1, and the toy example of the main text.
 
-They say what is exact. What the package's own methods learn is handed in, as callables and tables of values.
+The functions give exact results. Values that the package's methods have learned are passed in as callables or tables.
 """
 
 from mfmarl.theory.approximation import (

@@ -1,17 +1,18 @@
-"""TH-1: what the mean field approximation leaves out (Eqs. 5 to 8 and appendix B of Yang et al. 2018).
+"""TH-1: the error of the mean field approximation (Eqs. 5 to 8 and appendix B of Yang et al. 2018).
 
-State and own action are fixed, so that Q is a function of one action of D, one-hot or relaxed to the simplex. With n
-neighbours, their mean action abar and `delta_k = a^k - abar`, what is dropped is
+The state and the agent's own action are fixed, so Q is a function of one action out of D, one-hot or relaxed to the
+simplex. Let n be the number of neighbours, abar their mean action and `delta_k = a^k - abar`. The approximation drops
+the remainder
 
-`e = (1/n) sum_k Q(a^k) - Q(abar) = (1/2n) sum_k R_k`,
+`e = (1/n) sum_k Q(a^k) - Q(abar) = (1/2n) sum_k R_k`;
 
-for the deltas add up to zero and the first order with them. The paper shows `|R_k| <= 2 M` for an M-smooth Q. Only
-directions inside the simplex are ever reached, so the tangential Hessian `P H P`, `P = I - 1 1'/D`, decides. With
-M_t the largest of its norms on the way from abar to the a^k,
+the first-order terms vanish because the deltas add up to zero. The paper shows `|R_k| <= 2 M` for an M-smooth Q. All
+directions from abar to the a^k lie inside the simplex, so only the tangential Hessian `P H P`, `P = I - 1 1'/D`,
+matters. Let M_t be its largest norm on the lines from abar to the a^k. Then
 
-`|e| <= (M_t / 2) (1 - |abar|^2) <= (M_t / 2) (1 - 1/D)`,
+`|e| <= (M_t / 2) (1 - |abar|^2) <= (M_t / 2) (1 - 1/D)`.
 
-which `(M/2) |x|^2` attains. There is no n in it.
+`Q(x) = (M/2) |x|^2` attains the first bound. The bounds do not depend on n.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,47 +29,52 @@ from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.theory.squeeze import squeeze_game
 
 Values: TypeAlias = Callable[[Tensor], Tensor]
-"""Q of Eq. 5 at a fixed state and own action: actions `[..., D]` to values `[...]`."""
+"""Q of Eq. 5 at a fixed state and own action, a function from actions `[..., D]` to values `[...]`."""
 
 SMALLEST_PROBABILITY = 1e-290
-LARGEST_LOGARITHM = 177.0  # its exponential to the fourth power is still a float
+LARGEST_LOGARITHM = 177.0  # the fourth power of its exponential is still within float64's range
 
 
 def mean_neighbour_action(neighbours: Tensor | ArrayLike) -> Tensor:
-    """Mean action abar of Eq. 6: one-hot actions `[..., n, D]` to their mean `[..., D]`.
+    """Return the mean action abar of Eq. 6.
 
-    Actions may be floats, integers or bools, in torch or numpy; what are no floats become torch's default float.
+    Args:
+        neighbours: one-hot actions of n neighbours, `[..., n, D]`: floats, integers or bools of torch or numpy.
+            Integers and bools become torch's default float.
+
+    Returns:
+        Mean action `[..., D]`.
 
     Raises:
-        ValueError: neighbours that are not one-hot, or none of them.
+        ValueError: the neighbours are not one-hot, or there are none.
     """
     return _one_hot(neighbours).mean(-2)
 
 
 def remainder(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
-    """What Eq. 8 drops, `e = (1/n) sum_k Q(a^k) - Q(abar)`.
+    """Return the remainder that Eq. 8 drops, `e = (1/n) sum_k Q(a^k) - Q(abar)`.
 
     Args:
-        values: Q.
-        neighbours: `[..., n, D]` one-hot, as of `mean_neighbour_action`.
+        values: the function Q.
+        neighbours: one-hot actions `[..., n, D]`, as in `mean_neighbour_action`.
 
     Returns:
-        e `[...]`; positive for a convex Q.
+        The remainder e, `[...]`; at least 0 for a convex Q.
 
     Raises:
-        ValueError: as `mean_neighbour_action`, or values of another shape.
+        ValueError: as in `mean_neighbour_action`, or the values have another shape.
     """
     actions = _one_hot(neighbours)
     return _at(values, actions).mean(-1) - _at(values, actions.mean(-2))
 
 
 def remainder_terms(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
-    """`R_k = 2 [Q(a^k) - Q(abar) - grad Q(abar) . delta_k]` of Eq. 7, whose mean is `2 e`.
+    """Return the terms of Eq. 7, `R_k = 2 [Q(a^k) - Q(abar) - grad Q(abar) . delta_k]`; their mean is `2 e`.
 
-    Arguments and errors as of `remainder`.
+    Arguments and errors are as in `remainder`.
 
     Returns:
-        R `[..., n]`.
+        The terms R, `[..., n]`.
     """
     actions = _one_hot(neighbours)
     with _differentiable():
@@ -81,12 +87,12 @@ def remainder_terms(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
 
 
 def hessian(values: Values, points: Tensor | ArrayLike) -> Tensor:
-    """Second derivatives of Q at `points` `[..., D]`: `[..., D, D]`, by automatic differentiation.
+    """Return the second derivatives of Q, `[..., D, D]`, at `points` `[..., D]`, by automatic differentiation.
 
-    Of a ReLU network they are 0 almost everywhere, although it is not linear: see `secant_curvature`.
+    For a ReLU network they are 0 almost everywhere although it is not linear; use `secant_curvature` instead.
 
     Raises:
-        ValueError: points of another shape, or not finite, or values of another shape.
+        ValueError: the points have another shape or are not finite, or the values have another shape.
     """
     where = real_tensor("points", points)
     if where.dim() < 1 or not where.shape[-1]:
@@ -98,13 +104,13 @@ def hessian(values: Values, points: Tensor | ArrayLike) -> Tensor:
 
 
 def tangential_norm(hessian: Tensor | ArrayLike) -> Tensor:
-    """M_t, the spectral norm of `P H P` with `P = I - 1 1'/D` and H made symmetric: `[..., D, D]` to `[...]`.
+    """Return M_t `[...]`, the spectral norm of `P H P` with `P = I - 1 1'/D`, for Hessians H `[..., D, D]`.
 
-    Eq. 25 takes all eigenvalues; those of directions that leave the simplex do not matter. Nor does the part of a
-    matrix that is not symmetric: `x' H x = x' (H + H') x / 2`.
+    Eq. 25 takes the eigenvalues of all directions, but directions that leave the simplex do not matter. Nor does the
+    antisymmetric part of H, because `x' H x = x' (H + H') x / 2`; H is made symmetric first.
 
     Raises:
-        ValueError: a Hessian of another shape, or that is not finite.
+        ValueError: the Hessian has another shape or is not finite.
     """
     matrix = real_tensor("hessian", hessian)
     if matrix.dim() < 2 or matrix.shape[-1] != matrix.shape[-2] or not matrix.shape[-1]:
@@ -117,12 +123,13 @@ def tangential_norm(hessian: Tensor | ArrayLike) -> Tensor:
 
 
 def simplex_gap(mean_action: Tensor | ArrayLike) -> Tensor:
-    """`1 - |abar|^2 = (1/n) sum_k |delta_k|^2`: `[..., D]` to `[...]`, from 0 to `1 - 1/D`.
+    """Return `1 - |abar|^2 = (1/n) sum_k |delta_k|^2`, `[...]`, for mean actions abar `[..., D]`.
 
-    With n independent neighbours of one policy p its mean is `(1 - |p|^2) (1 - 1/n)`, which grows with n.
+    It ranges from 0 to `1 - 1/D`. For n independent neighbours with one policy p its mean is `(1 - |p|^2) (1 - 1/n)`,
+    which grows with n.
 
     Raises:
-        ValueError: a mean action that is no distribution.
+        ValueError: the mean action is not a distribution.
     """
     mean = real_tensor("mean_action", mean_action)
     total = mean.sum(-1)
@@ -133,17 +140,18 @@ def simplex_gap(mean_action: Tensor | ArrayLike) -> Tensor:
 
 
 def remainder_bound(hessian: Tensor | ArrayLike, mean_action: Tensor | ArrayLike) -> Tensor:
-    """`(M_t / 2) (1 - |abar|^2)`, within which e of `remainder` lies.
+    """Return the bound `(M_t / 2) (1 - |abar|^2)` on the size of `remainder`.
 
     Args:
-        hessian: `[..., D, D]`: of a quadratic Q, or any one with the largest M_t between abar and the a^k.
-        mean_action: abar `[..., D]`; leading dimensions are broadcast.
+        hessian: Hessian `[..., D, D]` of a quadratic Q; for another Q, the Hessian with the largest M_t between abar
+            and the a^k.
+        mean_action: mean action abar `[..., D]`; leading dimensions are broadcast.
 
     Returns:
         The bound `[...]`.
 
     Raises:
-        ValueError: shapes that do not fit, a Hessian that is not finite, or a mean action that is no distribution.
+        ValueError: the shapes do not fit, the Hessian is not finite, or the mean action is not a distribution.
     """
     largest, gap = tangential_norm(hessian), simplex_gap(mean_action)
     sizes = np.shape(hessian)[-1], np.shape(mean_action)[-1]
@@ -156,10 +164,10 @@ def remainder_bound(hessian: Tensor | ArrayLike, mean_action: Tensor | ArrayLike
 
 
 def secant_curvature(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
-    """`2 |e| / (1 - |abar|^2)`, the least M_t of which the bound holds; 0 where all neighbours agree.
+    """Return `2 |e| / (1 - |abar|^2)`, `[...]`: the smallest M_t for which the bound holds; 0 if all neighbours agree.
 
-    Of a Q that is not M-smooth it takes the place of M_t, and grows without limit as abar nears a kink.
-    Arguments and errors as of `remainder`; returns `[...]`.
+    It replaces M_t for a Q that is not M-smooth, and grows without limit as abar approaches a kink of Q. Arguments and
+    errors are as in `remainder`.
     """
     gap = simplex_gap(mean_neighbour_action(neighbours))
     error = remainder(values, neighbours)
@@ -167,21 +175,22 @@ def secant_curvature(values: Values, neighbours: Tensor | ArrayLike) -> Tensor:
 
 
 def pairwise_fit(game: GaussianSqueeze, own_action: int) -> float:
-    """R^2 of the best pairwise fit to the reward, Eq. 5, while all others play uniformly at random.
+    """Return the R^2 of the best pairwise fit to the reward, Eq. 5, when all others play uniformly at random.
 
-    Eq. 5 replaces `Q^j(s, a)` by a mean of functions of pairs (a^j, a^k). With a^j fixed the best of those is the
-    first order of the analysis of variance, `E G + sum_k (E[G | a^k] - E G)`, which explains
-    `sum_k Var(E[G | a^k])` of Var G. Distributions of sums are found by convolution, so the result is exact.
+    Eq. 5 replaces `Q^j(s, a)` by a mean of functions of pairs (a^j, a^k). With a^j fixed, the best such mean is the
+    first order of the analysis of variance, `E G + sum_k (E[G | a^k] - E G)`. It explains `sum_k Var(E[G | a^k])` of
+    Var G. The distributions of sums are computed by convolution, so the result is exact.
 
     Args:
-        game: whose reward depends on the sum of all actions.
-        own_action: a^j, from 0 to D - 1.
+        game: the game, whose reward depends on the sum of all actions.
+        own_action: own action a^j, from 0 to D - 1.
 
     Returns:
-        R^2 in [0, 1]; 1 where the reward does not vary.
+        R^2 in [0, 1]; 1 if the reward does not vary.
 
     Raises:
-        ValueError: an own action out of range, or so many agents that the probabilities of sums that pay underflow.
+        ValueError: the own action is out of range, or there are so many agents that the probabilities of sums with a
+            notable reward underflow.
     """
     own = integer("own_action", own_action, 0, squeeze_game(game).actions - 1)
     others = game.agents - 1
@@ -189,7 +198,7 @@ def pairwise_fit(game: GaussianSqueeze, own_action: int) -> float:
     reward = _rewards_in_unit(game, own, weight)
     mean = float(weight @ reward)
     variance = float(weight @ (reward - mean) ** 2)
-    # Given a^k the others' sum is a^k and the sum of n - 1 more.
+    # Given a^k, the others' sum is a^k plus the sum of n - 1 actions.
     rest = _uniform_sum(others - 1, game.actions)
     conditional = np.array([rest @ reward[action : action + len(rest)] for action in range(game.actions)])
     explained = others * float(((conditional - mean) ** 2).mean())
@@ -197,7 +206,7 @@ def pairwise_fit(game: GaussianSqueeze, own_action: int) -> float:
 
 
 def _one_hot(neighbours: Tensor | ArrayLike) -> Tensor:
-    """Neighbours `[..., n, D]` as floats, or a ValueError."""
+    """Return neighbours `[..., n, D]` as floats. Raise ValueError unless they are one-hot."""
     actions = real_tensor("neighbours", neighbours)
     if actions.dim() < 2 or actions.shape[-2] < 1 or actions.shape[-1] < 1:
         raise ValueError(f"neighbours must be [..., n, D] with n at least 1, got shape {list(actions.shape)}")
@@ -207,7 +216,7 @@ def _one_hot(neighbours: Tensor | ArrayLike) -> Tensor:
 
 
 def _at(values: Values, actions: Tensor) -> Tensor:
-    """Q at actions `[..., D]`, `[...]`, or a ValueError."""
+    """Return Q `[...]` at actions `[..., D]`. Raise ValueError if `values` returns something else."""
     if not callable(values):
         raise ValueError(f"values must be a function of actions, got {values!r}")
     found: object = values(actions)
@@ -221,13 +230,13 @@ def _at(values: Values, actions: Tensor) -> Tensor:
 
 @contextmanager
 def _differentiable() -> Iterator[None]:
-    """Derivatives are recorded, even where the caller has turned that off: else they would all be 0."""
+    """Record derivatives even if the caller has turned this off; otherwise they would all be 0."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 def _gradient(values: Tensor, at: Tensor, *, create_graph: bool = False) -> Tensor:
-    """Derivative of the sum of `values`; 0 of what does not depend on `at`, such as a slope of a linear Q."""
+    """Return the derivative of the sum of `values`; 0 if they do not depend on `at`, like the slope of a linear Q."""
     if not values.requires_grad:
         return torch.zeros_like(at)
     (slope,) = torch.autograd.grad(
@@ -237,7 +246,7 @@ def _gradient(values: Tensor, at: Tensor, *, create_graph: bool = False) -> Tens
 
 
 def _rewards_in_unit(game: GaussianSqueeze, own_action: int, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """G at each sum of the others, in a unit that keeps what dominates E[G^2] at 1.
+    """Return G at each sum of the others, scaled so that the G that contributes most to E[G^2] is 1.
 
     G^2 itself underflows at N = 1000, where uniform play earns 1e-180.
     """
@@ -251,15 +260,15 @@ def _rewards_in_unit(game: GaussianSqueeze, own_action: int, weight: NDArray[np.
             f"game must pay at sums that floats give a probability under uniform play, got {game.agents} agents"
             f" with mu {game.mu:g} and sigma {game.sigma:g}"
         )
-    # Beyond the cap lie sums whose probability is 0 in floats.
+    # Sums beyond the cap have probability 0 in float64.
     return np.asarray(np.exp(np.minimum(logarithm - contribution[where], LARGEST_LOGARITHM)))
 
 
 def _uniform_sum(count: int, actions: int) -> NDArray[np.float64]:
-    """Distribution of the sum of `count` uniform draws from 0 .. D-1: `[count (D-1) + 1]`.
+    """Return the distribution of the sum of `count` uniform draws from 0 .. D-1, `[count (D-1) + 1]`.
 
-    Direct convolution of positive numbers keeps their relative precision far into the tails, as a Fourier transform
-    does not.
+    Direct convolution of positive numbers keeps their relative precision far into the tails; a Fourier transform does
+    not.
     """
     distribution, power = np.ones(1), np.full(actions, 1 / actions)
     while count:

@@ -1,10 +1,11 @@
 """TH-2: when the mean field policy map contracts (Proposition 1 and appendix D of Yang et al. 2018).
 
-Spins on a graph, with the reward (lambda/2) a^j sum_k a^k of Eq. 33, iterate `m_j -> tanh((lambda/2) sum_k m_k /
-tau)`. Agents of Gaussian Squeeze whose Q is the reward itself, `Q(a, y) = G(a + (N-1) y)` at a mean number y of the
-others, iterate `y -> F(y) = E_pi[a]` with the slope `F'(y) = (N-1) Cov_pi(a, G') / T`.
+Two maps are studied. Spins on a graph, with the reward (lambda/2) a^j sum_k a^k of Eq. 33, iterate
+`m_j -> tanh((lambda/2) sum_k m_k / tau)`. In Gaussian Squeeze, let every agent's Q be the reward itself,
+`Q(a, y) = G(a + (N-1) y)`, where the mean number y is the mean action of the others. These agents iterate
+`y -> F(y) = E_pi[a]`, with the slope `F'(y) = (N-1) Cov_pi(a, G') / T`.
 
-Contraction says nothing of value: it makes the fixed point unique, which at N = 1000 is uniform play, where G = 0.
+Contraction makes the fixed point unique but not valuable: at N = 1000 it is uniform play, where G is almost 0.
 """
 
 from collections.abc import Callable
@@ -24,32 +25,32 @@ from mfmarl.theory.squeeze import squeeze_game
 Array = NDArray[np.float64]
 Order = Literal["synchronous", "one-at-a-time", "colour-by-colour"]
 
-LOWEST = 1e-6  # of the temperature at which contraction is plain: below it no further change of behaviour is sought
-RATIO = 1.05  # of temperatures looked at one after the other
-REACH = 8  # sigmas from mu beyond which G' is at most 1e-25 of its largest: F is flat there at any T looked at
-A_SIGMA = 100  # numbers looked at within one
+LOWEST = 1e-6  # lowest temperature of a search, as a share of one at which the map certainly contracts
+RATIO = 1.05  # ratio of successive temperatures of a search
+REACH = 8  # sigmas from mu beyond which |G'| is at most 1e-25 of its maximum, so that F is flat at any T of a search
+A_SIGMA = 100  # grid points per sigma
 MOST_NUMBERS = 100_000
 
 
 class SpinFactors(NamedTuple):
-    """What may be called the factor of the policy map of a spin with d neighbours, in three readings."""
+    """Three readings of the contraction factor of the policy map of a spin with d neighbours."""
 
-    own_relaxed: float  #: the proof's: own relaxed spin -> own policy at a fixed mean m, d lambda |m| / (2 T).
-    frozen: float  #: own policy -> own policy while abar is frozen: 0, for Eq. 12 does not ask for the own action.
-    following: float  #: abar -> policy -> abar, d lambda / (2 T), what the algorithm iterates.
+    own_relaxed: float  #: The proof's map: own relaxed spin -> own policy at a fixed mean m; d lambda |m| / (2 T).
+    frozen: float  #: Own policy -> own policy at a fixed abar: 0, because Eq. 12 does not depend on the own action.
+    following: float  #: abar -> policy -> abar, the map that the algorithm iterates; d lambda / (2 T).
 
 
 def spin_factors(mean: float, temperature: float, coupling: float = 1.0, degree: int = 4) -> SpinFactors:
-    """The three factors at m = `mean` (the first) and at their largest (the others).
+    """Return the three factors of a spin: `own_relaxed` at m = `mean`, the others at their maximum over m.
 
     Args:
-        mean: m, in [-1, 1].
-        temperature: T, positive.
-        coupling: lambda, of either sign. 1: the paper.
-        degree: d, at least 0. 4: the paper.
+        mean: mean m, in [-1, 1].
+        temperature: temperature T, positive.
+        coupling: coupling lambda, of either sign. 1: the paper.
+        degree: number of neighbours d, at least 0. 4: the paper.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     m = number("mean", mean, "in [-1, 1]", lambda x: -1 <= x <= 1)
     largest = (
@@ -59,24 +60,26 @@ def spin_factors(mean: float, temperature: float, coupling: float = 1.0, degree:
 
 
 def critical_temperature(adjacency: ArrayLike, coupling: float = 1.0, damping: float = 1.0) -> float:
-    """tau_c = |lambda| rho(A) / 2, rho the spectral radius: above it `m -> tanh((lambda/2) A m / tau)` goes to 0.
+    """Return the critical temperature tau_c above which synchronous play `m -> tanh((lambda/2) A m / tau)` goes to 0.
 
-    For symmetric or non-negative A it does so from every start and below tau_c from almost none; for other matrices
-    tau_c says so of starts near 0. rho is 4 on the torus, 2 on a ring, N - 1 on the complete graph, sqrt n on a star of
-    n leaves, 2 cos(pi / (N + 1)) on a path, and the sum of two such on a grid.
+    It is |lambda| rho(A) / 2, where rho is the spectral radius. If A is symmetric or non-negative, play goes to 0 from
+    every start above tau_c and from almost no start below it; for other matrices this holds for starts near 0. rho is 4
+    on the torus, 2 on a ring, N - 1 on the complete graph, sqrt n on a star of n leaves, 2 cos(pi / (N + 1)) on a path,
+    and the sum of two such terms on a grid.
 
-    Under damping d, of synchronous play that starts near 0, it is where the largest `|1 - d + d nu / tau|` is 1, nu the
-    eigenvalues of (lambda/2) A: the largest `[(1 - d) Re nu + sqrt((1 - d)^2 (Re nu)^2 + d (2 - d) |nu|^2)] / (2 - d)`.
-    That is nu where nu > 0, which damping does not help; |nu| d / (2 - d) where nu < 0, as in anti-coordination; and
-    |nu| sqrt(d / (2 - d)) where nu is imaginary, as in matching pennies.
+    With damping d, tau_c holds for starts near 0: it is the tau at which the largest `|1 - d + d nu / tau|` is 1, where
+    nu runs over the eigenvalues of (lambda/2) A. This is the largest
+    `[(1 - d) Re nu + sqrt((1 - d)^2 (Re nu)^2 + d (2 - d) |nu|^2)] / (2 - d)`. The term is nu for nu > 0, so damping
+    does not help there; |nu| d / (2 - d) for nu < 0, as in anti-coordination; and |nu| sqrt(d / (2 - d)) for imaginary
+    nu, as in matching pennies.
 
     Args:
-        adjacency: A `[N, N]`, weights of either sign.
-        coupling: lambda, of either sign. 1: the paper.
-        damping: d, the weight of the new value, in (0, 1]. 1: all at once.
+        adjacency: matrix A `[N, N]` of weights of either sign.
+        coupling: coupling lambda, of either sign. 1: the paper.
+        damping: weight d of the new value, in (0, 1]. 1: all at once.
 
     Raises:
-        ValueError: an adjacency that is not square, finite and 0 on its diagonal, or another argument out of its range.
+        ValueError: the adjacency is not square, finite and 0 on its diagonal, or another argument is out of range.
     """
     nu = number("coupling", coupling) / 2 * np.linalg.eigvals(checked_adjacency(adjacency))
     d = rate("damping", damping)
@@ -94,23 +97,24 @@ def iterate(
     coupling: float = 1.0,
     sweeps: int = 1000,
 ) -> Array:
-    """Sweeps of `m_j <- (1 - d) m_j + d tanh((lambda/2) sum_k A_jk m_k / tau)`.
+    """Iterate `m_j <- (1 - d) m_j + d tanh((lambda/2) sum_k A_jk m_k / tau)` for a number of sweeps.
 
     Args:
-        adjacency: A `[N, N]`, weights of either sign.
-        temperature: tau, positive.
-        start: m `[..., N]`.
-        order: `synchronous`: all at once; `one-at-a-time`: site 0 first, each after the one before;
-            `colour-by-colour`: groups without neighbours among them, see `colours`.
-        damping: d, the weight of the new value, in (0, 1].
-        coupling: lambda, of either sign. 1: the paper.
-        sweeps: in each of which every site is updated once. 1000: our choice.
+        adjacency: matrix A `[N, N]` of weights of either sign.
+        temperature: temperature tau, positive.
+        start: first m, `[..., N]`.
+        order: order of the updates in a sweep. `synchronous`: all sites at once; `one-at-a-time`: one site after the
+            other, from site 0 on; `colour-by-colour`: one group of sites that are not neighbours after the other, see
+            `colours`.
+        damping: weight d of the new value, in (0, 1].
+        coupling: coupling lambda, of either sign. 1: the paper.
+        sweeps: number of sweeps; a sweep updates every site once. 1000: our choice.
 
     Returns:
         m after 0, 1, ... sweeps, `[sweeps + 1, ..., N]`.
 
     Raises:
-        ValueError: an argument that is not as said here.
+        ValueError: an argument is not as described here.
     """
     matrix = checked_adjacency(adjacency)
     temperature, coupling = positive("temperature", temperature), number("coupling", coupling)
@@ -137,15 +141,16 @@ def iterate(
 
 
 def period(states: ArrayLike, longest: int = 8, tolerance: float = 1e-9) -> int:
-    """The least p for which the last states repeat after p steps; 0 if none up to `longest` does.
+    """Return the smallest period of the last states, or 0 if there is none up to `longest`.
 
     Args:
-        states: `[steps, ...]`, at least 2 `longest` steps.
-        longest: the longest period looked for, at least 1, and how many of the last states must repeat. 8: our choice.
-        tolerance: by which no number of a state may differ from the one p steps before. 1e-9: our choice.
+        states: states `[steps, ...]`, with at least 2 `longest` steps.
+        longest: longest period to look for, at least 1; also the number of last states that must repeat. 8: our choice.
+        tolerance: largest difference between a number of a state and the same number one period earlier. 1e-9: our
+            choice.
 
     Raises:
-        ValueError: too few states, states that are not finite, or another argument out of its range.
+        ValueError: there are too few states, the states are not finite, or another argument is out of range.
     """
     trail, longest = real_array("states", states), integer("longest", longest, 1)
     tolerance = non_negative("tolerance", tolerance)
@@ -161,17 +166,17 @@ def period(states: ArrayLike, longest: int = 8, tolerance: float = 1e-9) -> int:
 
 
 def measured_factor(states: ArrayLike, smallest: float = 1e-10) -> float:
-    """The factor a step by which the distance to the last state falls in the end, `|x_t - x*|_2`.
+    """Return the factor per step by which the distance `|x_t - x*|_2` to the last state x* finally falls.
 
-    It is the geometric mean over the second half of the steps at which the distance is above `smallest`; NaN if
-    there are fewer than four.
+    It is the geometric mean over the second half of the steps at which the distance is above `smallest`, or NaN if
+    there are fewer than four such steps.
 
     Args:
-        states: `[steps, ...]`, which have come to rest, or whose limit is 0: see `smallest`.
-        smallest: distances from there on are rounding.
+        states: states `[steps, ...]`, the last of which is at the limit, or much closer to it than `smallest`.
+        smallest: distance up to which differences count as rounding.
 
     Raises:
-        ValueError: no states, or states that are not finite.
+        ValueError: there are no states, or they are not finite.
     """
     trail, smallest = real_array("states", states), positive("smallest", smallest)
     if trail.ndim < 1 or not trail.size:
@@ -185,22 +190,23 @@ def measured_factor(states: ArrayLike, smallest: float = 1e-10) -> float:
 
 
 def dobrushin_influence(degree: int, temperature: float, coupling: float = 1.0) -> float:
-    """How far one of d neighbours can move the probability of a spin under heat bath, `P(up) = 1 / (1 + exp(-lambda
-    sum_k a^k / tau))`: the largest difference over what the other d - 1 do.
+    """Return the largest influence of one of d neighbours on the probability that a spin is up.
 
-    It is largest where these cancel: `tanh(lambda / (2 tau))` for odd d and `tanh(lambda / tau) / 2` for even d.
-    A reference for users: the package's results ask `dobrushin_temperature`, where d of them add up to 1.
+    Under heat bath, `P(up) = 1 / (1 + exp(-lambda sum_k a^k / tau))`. The influence is the largest change of P(up) when
+    one neighbour flips. It occurs when the other d - 1 neighbours cancel as far as possible and is
+    `tanh(lambda / (2 tau))` for odd d and `tanh(lambda / tau) / 2` for even d. It is a reference for users: the
+    package's results use `dobrushin_temperature`, at which d influences add up to 1.
 
     Args:
-        degree: d, at least 0.
-        temperature: tau, positive.
-        coupling: lambda, of either sign. 1: the paper.
+        degree: number of neighbours d, at least 0.
+        temperature: temperature tau, positive.
+        coupling: coupling lambda, of either sign. 1: the paper.
 
     Returns:
-        The difference, in [0, 1]; 0 without neighbours.
+        The influence, in [0, 1]; 0 without neighbours.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     degree = integer("degree", degree, 0)
     strength = abs(number("coupling", coupling)) / positive("temperature", temperature)
@@ -210,18 +216,19 @@ def dobrushin_influence(degree: int, temperature: float, coupling: float = 1.0) 
 
 
 def dobrushin_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
-    """The tau above which Dobrushin's condition holds: the influences on no site add up to 1 or more.
+    """Return the tau above which Dobrushin's condition holds: the influences on each site add up to less than 1.
 
-    The law of sampled spins is then unique and every order of heat bath updates forgets its start. On the torus,
-    2 tanh(lambda / tau) < 1, it is lambda / atanh(1/2) = 1.8205 lambda: below the 2 lambda of the mean field map, above
-    the truth 1.1346 lambda. 0 where it holds at every temperature, as on a ring.
+    Then the law of sampled spins is unique and every order of heat bath updates forgets its start. On the torus the
+    condition is 2 tanh(lambda / tau) < 1, and the temperature is lambda / atanh(1/2) = 1.8205 lambda. This lies between
+    the 2 lambda of the mean field map and the exact 1.1346 lambda. The temperature is 0 if the condition always holds,
+    as on a ring.
 
     Args:
-        adjacency: `[N, N]` of zeros and ones, 0 on its diagonal.
-        coupling: lambda, of either sign. 1: the paper.
+        adjacency: matrix `[N, N]` of zeros and ones, 0 on its diagonal.
+        coupling: coupling lambda, of either sign. 1: the paper.
 
     Raises:
-        ValueError: another adjacency, or a coupling that is not finite.
+        ValueError: the adjacency is not as described, or the coupling is not finite.
     """
     matrix = checked_adjacency(adjacency)
     if not np.isin(matrix, (0.0, 1.0)).all():
@@ -237,10 +244,10 @@ def dobrushin_temperature(adjacency: ArrayLike, coupling: float = 1.0) -> float:
 
 
 def mean_number_map(game: GaussianSqueeze, number: ArrayLike, temperature: float) -> tuple[Array, Array]:
-    """F(y) and its slope F'(y) for mean numbers y `[...]` in [0, D - 1] of the other agents.
+    """Return F(y) and its slope F'(y), both `[...]`, for mean numbers y `[...]` of the other agents in [0, D - 1].
 
     Raises:
-        ValueError: numbers out of range, or a temperature that is not positive.
+        ValueError: a number is out of range, or the temperature is not positive.
     """
     return _answer(game, _checked_numbers("number", number, game), positive("temperature", temperature))
 
@@ -248,10 +255,10 @@ def mean_number_map(game: GaussianSqueeze, number: ArrayLike, temperature: float
 def iterate_number(
     game: GaussianSqueeze, temperature: float, start: ArrayLike, *, damping: float = 1.0, steps: int = 1000
 ) -> Array:
-    """Steps of `y <- (1 - d) y + d F(y)` from `start` `[...]` in [0, D - 1]: `[steps + 1, ...]`.
+    """Iterate `y <- (1 - d) y + d F(y)` from `start` `[...]` in [0, D - 1] and return all y, `[steps + 1, ...]`.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     begin, temperature = _checked_numbers("start", start, game), positive("temperature", temperature)
     damping, steps = rate("damping", damping), integer("steps", steps, 0)
@@ -263,17 +270,18 @@ def iterate_number(
 
 
 def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
-    """All y with F(y) = y that a fine grid tells apart, increasing; there is at least one.
+    """Return all fixed points F(y) = y that a fine grid separates; there is at least one.
 
     Args:
-        game: whose F.
-        temperature: T, positive.
+        game: the game that defines F.
+        temperature: temperature T, positive.
 
     Returns:
-        y `[n]` in [0, D - 1].
+        Fixed points y `[n]` in [0, D - 1], increasing.
 
     Raises:
-        ValueError: another kind of game, one of too many actions for a fine grid, or a temperature out of range.
+        ValueError: the game is of another kind or has too many actions for a fine grid, or the temperature is out of
+            range.
     """
     grid, temperature = _numbers(squeeze_game(game)), positive("temperature", temperature)
 
@@ -283,7 +291,7 @@ def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
     gaps = _answer(game, grid, temperature)[0] - grid
     sign, size = np.sign(gaps), np.abs(gaps)
     brackets = [(float(grid[one]), float(grid[one + 1])) for one in np.flatnonzero(sign[:-1] * sign[1:] < 0)]
-    # Between numbers of one sign two roots may hide where F comes close to y.
+    # Two roots may lie between grid points of one sign if |F(y) - y| has a minimum there.
     alike = (sign[:-2] == sign[1:-1]) & (sign[1:-1] == sign[2:]) & (sign[1:-1] != 0)
     for one in np.flatnonzero(alike & (size[1:-1] < size[:-2]) & (size[1:-1] < size[2:])):
         around = (float(grid[one]), float(grid[one + 2]))
@@ -297,15 +305,15 @@ def fixed_points(game: GaussianSqueeze, temperature: float) -> Array:
 
 
 def largest_slope(game: GaussianSqueeze, temperature: float, damping: float = 1.0) -> float:
-    """Largest `|1 - d + d F'(y)|` over all y in [0, D - 1]: below 1 the map with damping d contracts.
+    """Return the largest `|1 - d + d F'(y)|` over all y in [0, D - 1]. If it is below 1, the damped map contracts.
 
     Args:
-        game: whose F.
-        temperature: T, positive.
-        damping: d, the weight of the new mean number, in (0, 1]. 1: all at once.
+        game: the game that defines F.
+        temperature: temperature T, positive.
+        damping: weight d of the new mean number, in (0, 1]. 1: all at once.
 
     Raises:
-        ValueError: as `fixed_points`, or a damping out of range.
+        ValueError: as in `fixed_points`, or the damping is out of range.
     """
     grid, temperature = _numbers(squeeze_game(game)), positive("temperature", temperature)
     d = rate("damping", damping)
@@ -321,65 +329,65 @@ def largest_slope(game: GaussianSqueeze, temperature: float, damping: float = 1.
 
 
 def contraction_temperature(game: GaussianSqueeze, damping: float = 1.0) -> float:
-    """The T of which at all higher ones |1 - d + d F'| < 1 everywhere, so that play converges from every start.
+    """Return the T above which |1 - d + d F'| < 1 everywhere, so that play converges from every start.
 
-    0 where the map contracts at every temperature, as for N = 10, whose agents cannot reach mu.
+    It is 0 if the map contracts at every temperature, as for N = 10, where the agents cannot reach mu.
 
     Args:
-        game: whose F.
-        damping: d, the weight of the new mean number, in (0, 1]. 1: all at once.
+        game: the game that defines F.
+        damping: weight d of the new mean number, in (0, 1]. 1: all at once.
 
     Raises:
-        ValueError: a damping out of range.
+        ValueError: the damping is out of range.
     """
     d, highest = rate("damping", damping), _plainly_contracting(squeeze_game(game))
     return _largest_temperature(game, highest, lambda t: largest_slope(game, t, d) >= 1)
 
 
 def flip_temperature(game: GaussianSqueeze, damping: float = 1.0) -> float:
-    """The highest T at which a fixed point y* loses its stability to a cycle of period 2 under damping d.
+    """Return the highest T at which a fixed point y* loses its stability to a cycle of period 2 under damping d.
 
     The damped map has the slope `1 - d + d F'(y*)`, which passes -1 where `F'(y*) = 1 - 2 / d`.
 
     Args:
-        game: whose F.
-        damping: d, the weight of the new mean number, in (0, 1].
+        game: the game that defines F.
+        damping: weight d of the new mean number, in (0, 1].
 
     Returns:
-        T; 0 where none flips.
+        The temperature T; 0 if no fixed point flips.
 
     Raises:
-        ValueError: a damping out of range.
+        ValueError: the damping is out of range.
     """
     threshold = 1 - 2 / rate("damping", damping)
 
     def flips(temperature: float) -> bool:
         return bool(_answer(game, fixed_points(game, temperature), temperature)[1].min() <= threshold)
 
-    # Above the contraction temperature no slope is as low.
+    # No slope is as low as the threshold above the contraction temperature.
     return _largest_temperature(game, contraction_temperature(game, damping), flips)
 
 
 def several_temperature(game: GaussianSqueeze) -> float:
-    """The highest T at which F has more than one fixed point; 0 if it never has.
+    """Return the highest T at which F has more than one fixed point, or 0 if there is none.
 
-    At N = 1000 play that earns anything is a fixed point from there down only.
+    At N = 1000, play with a notable reward is a fixed point only at and below this temperature.
 
     Raises:
-        ValueError: another kind of game, or one of too many actions for a fine grid.
+        ValueError: the game is of another kind or has too many actions for a fine grid.
     """
     return _largest_temperature(game, contraction_temperature(game), lambda t: len(fixed_points(game, t)) > 1)
 
 
 def _answer(game: GaussianSqueeze, number: Array, temperature: float) -> tuple[Array, Array]:
-    """`mean_number_map` of arguments that are known to be right."""
+    """Return `mean_number_map` without checking the arguments."""
     y = number[..., None]
     action = np.arange(game.actions, dtype=np.float64)
     total = action + (game.agents - 1) * y
     closeness = np.exp(game.exponent(total))
     reward = total * closeness
     derivative = closeness * (1 - 2 * total * (total - game.mu) / game.sigma**2)
-    with np.errstate(over="ignore"):  # of the coldest play
+    with np.errstate(over="ignore"):  # at very low temperatures
         policy = np.exp((reward - reward.max(-1, keepdims=True)) / temperature)
     policy /= policy.sum(-1, keepdims=True)
     mean = (policy * action).sum(-1)
@@ -395,9 +403,10 @@ def _checked_numbers(name: str, numbers: ArrayLike, game: GaussianSqueeze) -> Ar
 
 
 def _plainly_contracting(game: GaussianSqueeze) -> float:
-    """A T at which the map contracts: |Cov(a, G')| is at most half the range of a times the largest |G'|.
+    """Return a T at which the map certainly contracts.
 
-    In `z = (x - mu) / sigma`, `G' = exp(-z^2) (1 - 2 z^2 - 2 z mu / sigma)`.
+    It follows from |Cov(a, G')| being at most half the range of a times the largest |G'|, with
+    `G' = exp(-z^2) (1 - 2 z^2 - 2 z mu / sigma)` and `z = (x - mu) / sigma`.
     """
     ends = -game.mu / game.sigma, (game.agents * (game.actions - 1) - game.mu) / game.sigma
     z = np.clip(np.linspace(-REACH, REACH, 2 * REACH * A_SIGMA + 1), *ends)
@@ -406,7 +415,7 @@ def _plainly_contracting(game: GaussianSqueeze) -> float:
 
 
 def _largest_temperature(game: GaussianSqueeze, highest: float, happens: Callable[[float], bool]) -> float:
-    """The largest T up to `highest` at which something happens, by scan from above and bisection; 0 if none."""
+    """Return the largest T up to `highest` at which `happens` is true, by a scan from above and bisection; else 0."""
     lowest, above = LOWEST * _plainly_contracting(game), highest
     if above <= 0:
         return 0.0
@@ -423,13 +432,13 @@ def _largest_temperature(game: GaussianSqueeze, highest: float, happens: Callabl
 
 @lru_cache(maxsize=8)
 def _numbers(game: GaussianSqueeze) -> Array:
-    """Mean numbers from 0 to D - 1, close to each other where the total of an action is near mu, or near the best.
+    """Return a grid of mean numbers from 0 to D - 1 that is dense where the sum of all actions is near mu or `peak`.
 
-    Whatever the number of agents, 100 lie in a sigma within 8 sigma of mu, two in an action around the largest G, and
-    2000 in all the range, which is enough where F is flat.
+    For any number of agents, the sums of grid points are a hundredth of sigma apart within 8 sigma of mu and half an
+    action apart around the largest G. 2000 further points over the whole range are enough where F is flat.
 
     Raises:
-        ValueError: a game of too many actions, more than sigma, for a grid of all their windows.
+        ValueError: the largest action exceeds sigma, and there are too many actions for a window of grid points each.
     """
     largest, step = game.actions - 1, game.sigma / A_SIGMA
     window = np.arange(-REACH * A_SIGMA, REACH * A_SIGMA + 1)

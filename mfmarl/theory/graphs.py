@@ -1,4 +1,4 @@
-"""Neighbourhoods as adjacency matrices `[N, N]` float64, entry (j, k) being 1 where k is a neighbour of j."""
+"""Graphs as adjacency matrices `[N, N]` float64; entry (j, k) is 1 if k is a neighbour of j, else 0."""
 
 from collections.abc import Callable, Iterable
 from itertools import product
@@ -12,35 +12,35 @@ Array = NDArray[np.float64]
 
 
 def torus(size: int) -> Array:
-    """`size` x `size` sites with four neighbours each, of row * size + column; size at least 3."""
+    """Return a torus of `size` x `size` sites, at least 3 x 3; site row * size + column has four neighbours."""
     size = integer("size", size, 3)
     return _lattice(size, size, wrapped=True)
 
 
 def grid(rows: int, columns: int) -> Array:
-    """As a torus without the bonds over the edge: a corner has two neighbours."""
+    """Return a grid: a torus without the bonds across its edges. A corner has two neighbours."""
     return _lattice(integer("rows", rows, 1), integer("columns", columns, 1), wrapped=False)
 
 
 def path(agents: int) -> Array:
-    """A line of agents, whose ends have one neighbour."""
+    """Return a line of agents. The agents at its ends have one neighbour."""
     return _lattice(1, integer("agents", agents, 1), wrapped=False)
 
 
 def ring(agents: int) -> Array:
-    """A closed line; agents at least 3."""
+    """Return a closed line of at least 3 agents."""
     agents = integer("agents", agents, 3)
     return _symmetric(agents, ((j, (j + 1) % agents) for j in range(agents)))
 
 
 def complete(agents: int) -> Array:
-    """Everyone is everyone else's neighbour, as in Gaussian Squeeze."""
+    """Return the complete graph: all agents are neighbours of each other, as in Gaussian Squeeze."""
     agents = integer("agents", agents, 1)
     return np.ones((agents, agents)) - np.eye(agents)
 
 
 def star(leaves: int) -> Array:
-    """Agent 0 is the neighbour of all others, which have no other."""
+    """Return a star: agent 0 is the neighbour of all others, which have no other neighbour."""
     leaves = integer("leaves", leaves, 1)
     return _symmetric(leaves + 1, ((0, leaf) for leaf in range(1, leaves + 1)))
 
@@ -57,13 +57,14 @@ GRAPHS: dict[str, Callable[[], Array]] = {
 
 
 def colours(adjacency: ArrayLike) -> list[NDArray[np.int64]]:
-    """Sites in groups without neighbours among them, which can act together: a proper colouring.
+    """Return a proper colouring: groups of sites that are not neighbours of each other and can act together.
 
-    By saturation (Brelaz, *New methods to color the vertices of a graph*, CACM 22, 1979): two groups where two are
-    enough, three for odd tori of size 3 and 5. A matrix that is not symmetric counts a bond in either direction.
+    The method is saturation (Brelaz, *New methods to color the vertices of a graph*, CACM 22, 1979). It gives two
+    groups where two are enough, and three for tori of size 3 and 5. If the matrix is not symmetric, a bond in either
+    direction counts.
 
     Returns:
-        Site numbers by colour, each increasing.
+        Site numbers of each colour, increasing.
     """
     bonds = checked_adjacency(adjacency) != 0
     bonds |= bonds.T
@@ -78,7 +79,7 @@ def colours(adjacency: ArrayLike) -> list[NDArray[np.int64]]:
 
 
 def checked_adjacency(adjacency: ArrayLike) -> Array:
-    """The matrix as float64, or a ValueError: square, real, finite, no site its own neighbour; of any sign."""
+    """Return the matrix as float64. Raise ValueError unless it is square, real, finite and 0 on its diagonal."""
     matrix = real_array("adjacency", adjacency)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"adjacency must be [N, N] with N at least 1, got shape {list(matrix.shape)}")

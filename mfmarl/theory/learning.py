@@ -1,8 +1,8 @@
-"""TH-3: what a learner should find, exactly (appendix D.1 and the theorem of the main text of Yang et al. 2018).
+"""TH-3: the exact results of learning (appendix D.1 and the theorem of the main text of Yang et al. 2018).
 
-The theorem asks for infinite visits, GLIE, and stage games with a global optimum or a saddle point; MF-Q then reaches
-the Nash Q-values. Appendix D.1 adds that against stationary opponents it finds a best response. Here are games in
-which values, errors and thresholds can be written down, to set beside what the package's MF-Q learns in them.
+The theorem assumes infinite visits, GLIE, and stage games with a global optimum or a saddle point; then MF-Q reaches
+the Nash Q-values. Appendix D.1 adds that MF-Q finds a best response against stationary opponents. This module has games
+whose values, errors and thresholds are known exactly, to compare with what the package's MF-Q learns in them.
 """
 
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ MOST_PROFILES = 1 << 18
 
 @dataclass(frozen=True)
 class StationarySite:
-    """One spin among d stationary neighbours, each up with probability p and drawn anew at every step.
+    """One spin with d stationary neighbours, each of which is redrawn at every step and is up with probability p.
 
-    It is paid `r = (lambda/2) a sum_k a^k`, Eq. 33, against the neighbours as they are after its move, which tell
-    nothing of those that it saw: `Q(a) = a (lambda/2) d (2 p - 1)`.
+    The reward is Eq. 33, `r = (lambda/2) a sum_k a^k`, with the neighbours redrawn after the spin's move. They are
+    independent of the neighbours that the spin saw, so `Q(a) = a (lambda/2) d (2 p - 1)`.
 
     Args:
-        probability: p, in [0, 1].
-        degree: d. 4: the paper.
-        coupling: lambda. 1: the paper.
+        probability: probability p that a neighbour is up, in [0, 1].
+        degree: number of neighbours d, at least 1. 4: the paper.
+        coupling: coupling lambda, of either sign. 1: the paper.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
 
     probability: float
@@ -60,87 +60,94 @@ class StationarySite:
 
     @property
     def values(self) -> tuple[float, float]:
-        """Exact Q(-1) and Q(1)."""
+        """The exact Q(-1) and Q(1)."""
         up = self.coupling / 2 * self.degree * (2 * self.probability - 1)
         return -up, up
 
     @property
     def reward_variance(self) -> float:
-        """Variance of the reward of either action, `lambda^2 d p (1 - p)`."""
+        """The variance of the reward of either action, `lambda^2 d p (1 - p)`."""
         return self.coupling**2 * self.degree * self.probability * (1 - self.probability)
 
 
 def noise_floor(learning_rate: float, variance: float) -> float:
-    """Mean squared error of Q in the long run at a constant alpha, `alpha / (2 - alpha) Var(r)`.
+    """Return the long-run mean squared error of Q for a constant learning rate, `alpha / (2 - alpha) Var(r)`.
 
-    With alpha = 1/n it is Var(r) / n after n visits instead: a constant alpha never gets rid of the noise.
+    A constant alpha never removes the noise. With alpha = 1/n the error is Var(r) / n after n visits.
 
     Args:
-        learning_rate: alpha, in (0, 1].
-        variance: of the reward, at least 0.
+        learning_rate: learning rate alpha, in (0, 1].
+        variance: variance of the reward, at least 0.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     alpha = rate("learning_rate", learning_rate)
     return alpha / (2 - alpha) * non_negative("variance", variance)
 
 
 def boltzmann_value_gap(values: ArrayLike, temperature: float) -> Array:
-    """What the policy of Eq. 12 loses against a best response, `max Q - sum_a pi(a) Q(a)`: `[..., D]` to `[...]`.
+    """Return the loss of the policy of Eq. 12 against a best response, `max Q - sum_a pi(a) Q(a)`.
 
-    Of two actions q apart it is `q / (1 + exp(q / T))`: it goes to zero with T only.
+    For two actions whose values differ by q, it is `q / (1 + exp(q / T))`, which goes to zero only with T.
+
+    Args:
+        values: values Q, `[..., D]`.
+        temperature: temperature T, positive.
+
+    Returns:
+        The loss, `[...]`.
 
     Raises:
-        ValueError: no values, values that are not finite, or a temperature that is not positive.
+        ValueError: there are no values, the values are not finite, or the temperature is not positive.
     """
     temperature, q = positive("temperature", temperature), real_array("values", values)
     if q.ndim < 1 or not q.shape[-1]:
         raise ValueError(f"values must be [..., D] with D at least 1, got shape {list(q.shape)}")
     behind = q.max(-1, keepdims=True) - q
-    with np.errstate(over="ignore"):  # of the coldest play
+    with np.errstate(over="ignore"):  # at very low temperatures
         weights = np.exp(-behind / temperature)
     return np.asarray((weights * behind).sum(-1) / weights.sum(-1))
 
 
 def best_response_values(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
-    """Exact E[r | a] against stationary opponents, the distribution of their sum found by convolution.
+    """Return the exact E[r | a] against stationary opponents; the distribution of their sum is found by convolution.
 
     Args:
-        game: whose reward depends on the sum of all actions.
-        opponents: one policy `[D]` that all N - 1 follow, or one each `[N - 1, D]`.
+        game: the game, whose reward depends on the sum of all actions.
+        opponents: one policy `[D]` that all N - 1 opponents follow, or one policy for each, `[N - 1, D]`.
 
     Returns:
-        `[D]`, the expected reward of each own action.
+        The expected reward of each own action, `[D]`.
 
     Raises:
-        ValueError: policies of another shape, or that are no distributions.
+        ValueError: the policies have another shape or are not distributions.
     """
     distribution, rewards = _met(game, opponents)
     return np.asarray(rewards @ distribution)
 
 
 def reward_deviations(game: GaussianSqueeze, opponents: ArrayLike) -> Array:
-    """Exact standard deviation of r given a, `[D]`; arguments and errors as of `best_response_values`."""
+    """Return the exact standard deviation of r given a, `[D]`; arguments and errors as in `best_response_values`."""
     distribution, rewards = _met(game, opponents)
     mean = rewards @ distribution
     return np.asarray(np.sqrt((rewards - mean[:, None]) ** 2 @ distribution))
 
 
 def averages_value_gap(values: ArrayLike, deviations: ArrayLike, visits: int) -> float:
-    """What a learner loses that takes the action of which the average reward is largest, after n visits of each.
+    """Return the expected loss of taking the action with the largest average reward after n visits of each action.
 
-    It is `sum_a (max Q - Q(a)) P(a's average is the largest)`, the averages being independent and normal with
-    deviation `s_a / sqrt n`: it is what a table learns with alpha = 1/n. Of two actions q apart the sum is
-    `q Phi(-q / sqrt((s_0^2 + s_1^2) / n))`.
+    The loss is `sum_a (max Q - Q(a)) P(a's average is the largest)`. The averages, which a table learns with
+    alpha = 1/n, are taken as independent and normal with standard deviations `s_a / sqrt n`. For two actions whose
+    values differ by q, the loss is `q Phi(-q / sqrt((s_0^2 + s_1^2) / n))`.
 
     Args:
-        values: Q, the expected rewards `[D]`.
-        deviations: s, standard deviations of the reward of each action `[D]`, positive.
-        visits: n, at least 1.
+        values: expected rewards Q, `[D]`.
+        deviations: standard deviations s of the reward of each action, `[D]`, positive.
+        visits: number of visits n, at least 1.
 
     Raises:
-        ValueError: shapes that differ, or an argument out of its range.
+        ValueError: the shapes differ, or an argument is out of range.
     """
     q, deviation = real_array("values", values), real_array("deviations", deviations)
     if q.ndim != 1 or not q.size or deviation.shape != q.shape:
@@ -149,7 +156,7 @@ def averages_value_gap(values: ArrayLike, deviations: ArrayLike, visits: int) ->
         raise ValueError(f"deviations must be positive, got {deviation.min():g}")
     error = deviation / sqrt(integer("visits", visits, 1))
     z = np.linspace(-9, 9, 20_001)
-    # [own action, z, other action]: how sure it is that the other's average lies below.
+    # [own action, z, other action]: probability that the other's average is lower.
     below = ndtr((q[:, None, None] + error[:, None, None] * z[:, None] - q) / error)
     own = np.eye(len(q), dtype=bool)[:, None, :]
     largest = np.where(own, 1.0, below).prod(-1) @ np.exp(-(z**2) / 2)
@@ -158,17 +165,18 @@ def averages_value_gap(values: ArrayLike, deviations: ArrayLike, visits: int) ->
 
 @dataclass(frozen=True, eq=False)
 class MarkovGame:
-    """N identical agents with two actions each; what the others do matters through how many of them choose action 1.
+    """A Markov game of N identical agents with two actions; others matter only through how many choose action 1.
 
     Arrays may be given as lists.
 
     Args:
-        reward: `[S, 2, N]`, of an agent in state s that chooses a while k of the N - 1 others choose 1.
-        transition: `[S, N + 1, S]`, probabilities of the next state when so many of all agents choose 1.
-        discount: gamma, in [0, 1).
+        reward: reward of an agent that chooses a in state s while k of the N - 1 others choose 1, `[S, 2, N]`.
+        transition: probabilities of the next state by state and by the number of all agents that choose 1,
+            `[S, N + 1, S]`.
+        discount: discount factor gamma, in [0, 1).
 
     Raises:
-        ValueError: shapes that do not fit, rows of transition that are no distributions, or a discount out of range.
+        ValueError: the shapes do not fit, a row of transition is not a distribution, or the discount is out of range.
     """
 
     reward: Array
@@ -198,16 +206,16 @@ class MarkovGame:
         return int(self.reward.shape[2])
 
     def backup(self, next_value: ArrayLike) -> Array:
-        """`Q(s, a, k) = r + gamma E v(s')`.
+        """Return `Q(s, a, k) = r + gamma E v(s')`.
 
         Args:
-            next_value: v `[S]`, or `[S, N]` that depends on k as well.
+            next_value: value v `[S]`, or `[S, N]` if it also depends on k.
 
         Returns:
-            Q `[S, 2, N]`.
+            The values Q, `[S, 2, N]`.
 
         Raises:
-            ValueError: values of another shape, or not finite.
+            ValueError: the values have another shape or are not finite.
         """
         value = real_array("next_value", next_value)
         if value.shape not in ((self.states,), (self.states, self.agents)):
@@ -219,17 +227,18 @@ class MarkovGame:
 
 
 def coupled_game(agents: int = 5, discount: float = 0.5) -> MarkovGame:
-    """Two states, in which it pays to choose the state's own number together with the others.
+    """Return a game of two states 0 and 1 that rewards choosing the state's own number together with the others.
 
-    `r = (1 + s) 1{a = s} (1 + abar_s) / 2` with abar_s the share of the others that choose s, and `P(s' = 1) = 1/4 +
-    1/2` times the share of all that choose 1. Our choice, of games whose Nash Q-values can be enumerated.
+    The reward is `r = (1 + s) 1{a = s} (1 + abar_s) / 2`, where abar_s is the share of the others that choose s.
+    `P(s' = 1)` is 1/4 plus half the share of all agents that choose 1. The game is our choice: its Nash Q-values can be
+    found by enumeration.
 
     Args:
-        agents: N, at least 2. 5: our choice.
-        discount: gamma, in [0, 1). 1/2: our choice.
+        agents: number of agents N, at least 2. 5: our choice.
+        discount: discount factor gamma, in [0, 1). 1/2: our choice.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     agents = integer("agents", agents, 2)
     share = np.arange(agents) / (agents - 1)
@@ -241,19 +250,20 @@ def coupled_game(agents: int = 5, discount: float = 0.5) -> MarkovGame:
 
 
 class Equilibrium(NamedTuple):
-    """A pure stationary Nash equilibrium: actions `[S, N]` of every agent, and their values `[S, N]`."""
+    """A pure stationary Nash equilibrium: the actions `[S, N]` of all agents, and their values `[S, N]`."""
 
     actions: NDArray[np.int64]
     values: Array
 
 
 def equilibria(game: MarkovGame, tolerance: float = 1e-10) -> list[Equilibrium]:
-    """All pure stationary Nash equilibria, by enumeration of every profile: `2^(N S)` of them.
+    """Return all pure stationary Nash equilibria, found by enumerating all `2^(N S)` profiles.
 
-    A profile is one if no agent gains by deviating once in any state, and none then gains by any other policy.
+    A profile is an equilibrium if no agent gains more than `tolerance` by deviating once in any state. Then no agent
+    gains by any other policy either.
 
     Raises:
-        ValueError: more than 2^18 profiles, another kind of game, or a tolerance below 0.
+        ValueError: there are more than 2^18 profiles, the game is of another kind, or the tolerance is negative.
     """
     tolerance = non_negative("tolerance", tolerance)
     if _markov(game).states * game.agents > log(MOST_PROFILES, 2):
@@ -279,13 +289,13 @@ def equilibria(game: MarkovGame, tolerance: float = 1e-10) -> list[Equilibrium]:
 
 
 def nash_q_values(game: MarkovGame) -> Array:
-    """The Nash Q-values `Q(s, a, k)`, `[S, 2, N]`: a now, against k others on action 1, equilibrium from then on.
+    """Return the Nash Q-values `Q(s, a, k)`, `[S, 2, N]`: action a now, against k others on action 1, then equilibrium.
 
-    Of several equilibria it is the one that pays every agent the most in every state. It pays all alike, for where two
-    identical agents change places is an equilibrium, too.
+    If there are several equilibria, the one that pays every agent most in every state is taken. It pays all agents
+    alike, because exchanging two identical agents gives an equilibrium again.
 
     Raises:
-        ValueError: no such equilibrium.
+        ValueError: there is no such equilibrium.
     """
     found = equilibria(game)
     best = [one for one in found if all((one.values >= other.values - 1e-10).all() for other in found)]
@@ -295,14 +305,14 @@ def nash_q_values(game: MarkovGame) -> Array:
 
 
 def has_global_optima(game: MarkovGame, q_values: ArrayLike) -> bool:
-    """Whether in every state one joint action gives every agent the largest of all `Q(s, a, k)`.
+    """Whether in every state some joint action gives every agent the largest of all `Q(s, a, k)`.
 
     Args:
-        game: of states S and agents N.
-        q_values: Q `[S, 2, N]`.
+        game: Markov game with S states and N agents.
+        q_values: values Q, `[S, 2, N]`.
 
     Raises:
-        ValueError: another kind of game, or values of another shape or not finite.
+        ValueError: the game is of another kind, or the values have another shape or are not finite.
     """
     q = real_array("q_values", q_values)
     if q.shape != _markov(game).reward.shape:
@@ -313,15 +323,16 @@ def has_global_optima(game: MarkovGame, q_values: ArrayLike) -> bool:
 
 
 def literal_q_values(game: MarkovGame) -> Array:
-    """Where MF-Q goes with Algorithm 1's literal line, which values s' under the mean action of s (abar_- <- abar).
+    """Return the limit of MF-Q under Algorithm 1's literal line, which values s' with the mean action of s.
 
-    `Q(s, a, k) = r + gamma E max_b Q(s', b, k)`: the others are taken to go on as they are, in whatever state.
+    By this line (abar_- <- abar) the others are assumed to keep their actions in every state, so
+    `Q(s, a, k) = r + gamma E max_b Q(s', b, k)`.
 
     Returns:
-        Q `[S, 2, N]`.
+        The values Q, `[S, 2, N]`.
 
     Raises:
-        ValueError: another kind of game.
+        ValueError: the game is of another kind.
     """
     q, change = np.zeros_like(_markov(game).reward), 1.0
     while change > 1e-13 * max(1.0, float(np.abs(q).max())):
@@ -331,32 +342,32 @@ def literal_q_values(game: MarkovGame) -> Array:
 
 
 def glie_temperature(step: int, scale: float = 2.0) -> float:
-    """`T_t = scale / ln(2 + t)`: greedy in the limit.
+    """Return the temperature `T_t = scale / ln(2 + t)`, under which play is greedy in the limit.
 
     Args:
-        step: t, at least 0.
-        scale: in units of Q, positive. 2: our choice.
+        step: step t, at least 0.
+        scale: scale in units of Q, positive. 2: our choice.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     return positive("scale", scale) / log(2 + integer("step", step, 0))
 
 
 def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
-    """Expected choices, in so many steps under `glie_temperature`, of an action worth `gap` less than the other.
+    """Return the expected number of choices of the worse of two actions under `glie_temperature`.
 
-    They are `sum_t 1 / (1 + (2 + t)^(gap / scale))`: without limit exactly where the gap is at most the scale. So
-    infinite visits ask for a scale of at least the largest gap, and of more where a row of the table is reached only by
-    several worse choices one after the other.
+    It is `sum_t 1 / (1 + (2 + t)^(gap / scale))`, which grows without limit exactly if the gap is at most the scale. So
+    infinite visits need a scale of at least the largest gap, and a larger one if a row of the table is reached only by
+    several worse choices in succession.
 
     Args:
-        gap: Q of the better action less that of the worse, at least 0.
-        steps: with one choice each, at least 0.
-        scale: as in `glie_temperature`.
+        gap: Q of the better action minus Q of the worse, at least 0.
+        steps: number of steps, with one choice each, at least 0.
+        scale: scale of the temperature, as in `glie_temperature`.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     ratio = non_negative("gap", gap) / positive("scale", scale)
     exponent = np.minimum(np.log(2.0 + np.arange(integer("steps", steps, 0))) * ratio, 700.0)
@@ -364,18 +375,19 @@ def expected_visits(gap: float, steps: int, scale: float = 2.0) -> float:
 
 
 def congestion_rewards(actions: ArrayLike) -> Array:
-    """What the congestion game pays each agent: the share of the others on the other action. It has no global optimum.
+    """Return the rewards of the congestion game: each agent earns the share of the others on the other action.
 
-    At even play everyone earns about 1/2; whoever stays where all are earns 0, and if all leave, all earn 0 again.
+    The game has no global optimum. At even play every agent earns about 1/2. If all choose the same action, all earn 0;
+    if then all switch, all earn 0 again.
 
     Args:
-        actions: `[..., N]`, 0 or 1, of at least 2 agents.
+        actions: actions 0 or 1 of at least 2 agents, `[..., N]`.
 
     Returns:
-        `[..., N]`, in [0, 1].
+        Rewards `[..., N]` in [0, 1].
 
     Raises:
-        ValueError: other actions, or fewer agents.
+        ValueError: an action is not 0 or 1, or there are fewer than 2 agents.
     """
     chosen = real_array("actions", actions)
     agents = chosen.shape[-1] if chosen.ndim else 0
@@ -386,26 +398,27 @@ def congestion_rewards(actions: ArrayLike) -> Array:
 
 
 def herding_temperature(damping: float = 1.0) -> float:
-    """The T below which congestion herds when all answer the last mean action at once: `d / (2 (2 - d))`.
+    """Return the T below which synchronous play of the congestion game herds, `d / (2 (2 - d))`.
 
-    The mean m = 2 f - 1 of the share f on action 1 goes to `-tanh(m / (2 T))`, with weight d: at even play the slope
-    `1 - d - d / (2 T)` passes -1 there. 1/2 without damping; one agent at a time never herds.
+    All agents respond to the last mean action at once. Let f be the share on action 1 and m = 2 f - 1. Then m moves to
+    `(1 - d) m - d tanh(m / (2 T))`, whose slope at even play, `1 - d - d / (2 T)`, is -1 at this T. Without damping T
+    is 1/2. If one agent acts at a time, play never herds.
 
     Args:
-        damping: d, the weight of the new mean, in (0, 1]. 1: all at once.
+        damping: weight d of the new mean, in (0, 1]. 1: all at once.
 
     Raises:
-        ValueError: a damping out of range.
+        ValueError: the damping is out of range.
     """
     d = rate("damping", damping)
     return d / (2 * (2 - d))
 
 
 def herding_amplitude(temperature: float) -> float:
-    """|m| of the cycle `m -> -m` that synchronous play falls into, `m = tanh(m / (2 T))`; 0 from T = 1/2 on.
+    """Return |m| of the cycle `m -> -m` to which synchronous play converges, `m = tanh(m / (2 T))`; 0 for T >= 1/2.
 
     Raises:
-        ValueError: a temperature that is not positive.
+        ValueError: the temperature is not positive.
     """
     temperature = positive("temperature", temperature)
     if temperature >= herding_temperature():
@@ -419,7 +432,7 @@ def herding_amplitude(temperature: float) -> float:
 
 
 def _met(game: GaussianSqueeze, opponents: ArrayLike) -> tuple[Array, Array]:
-    """Probabilities `[T]` of what the sum of all others may be, and the reward `[D, T]` of each own action at it."""
+    """Return the probabilities `[T]` of the T possible sums of the others, and the rewards `[D, T]` of own actions."""
     squeeze_game(game)
     policies = real_array("opponents", opponents)
     if policies.shape not in ((game.actions,), (game.agents - 1, game.actions)):
@@ -435,7 +448,7 @@ def _met(game: GaussianSqueeze, opponents: ArrayLike) -> tuple[Array, Array]:
 
 
 def _markov(game: MarkovGame) -> MarkovGame:
-    """A Markov game, or a ValueError."""
+    """Return the game. Raise ValueError unless it is a Markov game."""
     if not isinstance(game, MarkovGame):
         raise ValueError(f"game must be a MarkovGame, got {game!r}")
     return game

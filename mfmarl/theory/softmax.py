@@ -1,10 +1,10 @@
-"""TH-2: what the Lipschitz constant K of Proposition 1 (appendix D of Yang et al. 2018) must measure, and what follows.
+"""TH-2: the meaning and consequences of the Lipschitz constant K of Proposition 1 (appendix D of Yang et al. 2018).
 
-The policy of Eq. 12 has the derivative `S(p) / T`, `S(p) = diag(p) - p p'`. The norms of S are at most 1/2, so that
-the map abar -> policy contracts for T above K/2 to K, depending on what K measures: SUFFICIENT. The paper's K is the
-Lipschitz constant of Q in the agent's *own* relaxed action at a fixed abar, but the algorithm iterates
-(a^k)_k -> abar -> policy, of which K must be the constant in abar. T > K/2 is a *high* temperature, and GLIE, which
-lets T go to 0, contradicts it for every K > 0.
+The derivative of the policy of Eq. 12 in Q is `S(p) / T` with `S(p) = diag(p) - p p'`. The norms of S are at most 1/2.
+So the map abar -> policy contracts for T above K/2 to K, depending on what K measures, see SUFFICIENT. The paper's K
+is the Lipschitz constant of Q in the agent's *own* relaxed action at a fixed abar. But the algorithm iterates
+(a^k)_k -> abar -> policy, so K must be the constant in abar. T > K/2 asks for a *high* temperature. GLIE, which lets T
+go to 0, contradicts it for every K > 0.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from scipy.sparse.linalg import LinearOperator, eigs
 from mfmarl.arguments import distributions, non_negative, positive, real_array
 
 Array = NDArray[np.float64]
-LARGEST_DENSE = 200  # rows of a matrix whose eigenvalues are all computed
+LARGEST_DENSE = 200  # maximum number of rows of a matrix for which all eigenvalues are computed
 Constant = Literal["fraction", "l2 operator", "l1 per action", "l2 per action"]
 
-#: The temperature over K above which the map contracts, by what K measures; each is attained, see `sharp_values`.
-#: `fraction`: of two actions, each Q per unit of the fraction of neighbours that acts up (the proof's K/2).
-#: `l2 operator`: the spectral norm of dQ/dabar on directions inside the simplex.
-#: `l1 per action`, `l2 per action`: each Q(a, .) per unit of that norm of abar.
+#: Temperature divided by K above which the map contracts, by what K measures; all are sharp, see `sharp_values`.
+#: `fraction`: two actions; change of each Q per unit of the fraction of neighbours that act up (the proof's K/2).
+#: `l2 operator`: spectral norm of dQ/dabar on directions inside the simplex.
+#: `l1 per action`, `l2 per action`: change of each Q(a, .) per unit of the l1 or l2 norm of abar.
 SUFFICIENT: dict[Constant, float] = {
     "fraction": 1 / 2,
     "l2 operator": 1 / 2,
@@ -34,14 +34,21 @@ SUFFICIENT: dict[Constant, float] = {
 
 
 def softmax_jacobian(policy: ArrayLike, temperature: float) -> Array:
-    """Derivative of the policy of Eq. 12 in Q, `(diag(p) - p p') / T`: `[..., D]` to `[..., D, D]`.
+    """Return the derivative of the policy of Eq. 12 in Q, `(diag(p) - p p') / T`.
 
-    Its l1, l2 and l-infinity norms are at most 1/(2T), attained where two actions have probability 1/2 each. At the
-    uniform policy the l2 norm is 1/(DT), the others `2 (D - 1) / (D^2 T)`; on directions inside the simplex all are
-    1/(DT).
+    Its l1, l2 and l-infinity norms are at most 1/(2T), which is attained if two actions have probability 1/2 each. At
+    the uniform policy the l2 norm is 1/(DT) and the others are `2 (D - 1) / (D^2 T)`; on directions inside the simplex
+    all three are 1/(DT).
+
+    Args:
+        policy: policy p, `[..., D]`.
+        temperature: temperature T, positive.
+
+    Returns:
+        The derivative, `[..., D, D]`.
 
     Raises:
-        ValueError: a policy that is no distribution, or a temperature that is not positive.
+        ValueError: the policy is not a distribution, or the temperature is not positive.
     """
     temperature, p = positive("temperature", temperature), distributions("policy", policy)
     diagonal = np.eye(p.shape[-1]) * p[..., None, :]
@@ -49,7 +56,7 @@ def softmax_jacobian(policy: ArrayLike, temperature: float) -> Array:
 
 
 class LipschitzConstants(NamedTuple):
-    """What K of Proposition 1 may mean for Q(abar), from its derivative; each `[...]`."""
+    """Possible meanings of K in Proposition 1, computed from the derivative of Q in abar; each `[...]`."""
 
     l2_operator: Array
     l1_per_action: Array
@@ -57,16 +64,16 @@ class LipschitzConstants(NamedTuple):
 
 
 def lipschitz_constants(jacobian: ArrayLike) -> LipschitzConstants:
-    """The constants at a point, or at many, whose maximum is then K, from `dQ(a)/dabar(b)` `[..., D, D]`.
+    """Return the Lipschitz constants at one or more points; K is their maximum over all points.
 
-    Only directions inside the simplex count: of the gradient g of one action's Q, `(max g - min g) / 2` per unit of
-    the l1 norm, and `|P g|` per unit of the l2 norm, `P = I - 1 1'/D`.
+    Only directions inside the simplex count. If g is the gradient of one action's Q, its constant is
+    `(max g - min g) / 2` per unit of the l1 norm, and `|P g|` with `P = I - 1 1'/D` per unit of the l2 norm.
 
     Args:
-        jacobian: `dQ(a)/dabar(b)` `[..., D, D]`, D at least 1.
+        jacobian: derivative `dQ(a)/dabar(b)`, `[..., D, D]`, with D at least 1.
 
     Raises:
-        ValueError: a derivative of another shape, or not finite.
+        ValueError: the derivative has another shape or is not finite.
     """
     matrix = real_array("jacobian", jacobian)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or not matrix.shape[-1]:
@@ -80,10 +87,14 @@ def lipschitz_constants(jacobian: ArrayLike) -> LipschitzConstants:
 
 
 def sufficient_temperature(lipschitz: float, measured: Constant) -> float:
-    """The temperature above which the map abar -> policy contracts, for a constant K measured so.
+    """Return the temperature above which the map abar -> policy contracts.
+
+    Args:
+        lipschitz: Lipschitz constant K, at least 0.
+        measured: what K measures, a key of SUFFICIENT.
 
     Raises:
-        ValueError: a negative constant, or an unknown way to measure it.
+        ValueError: the constant is negative, or `measured` is unknown.
     """
     if measured not in get_args(Constant):
         raise ValueError(f"measured must be one of {', '.join(get_args(Constant))}, got {measured!r}")
@@ -91,12 +102,12 @@ def sufficient_temperature(lipschitz: float, measured: Constant) -> float:
 
 
 def sharp_values(lipschitz: float, measured: Constant) -> Callable[[Array], Array]:
-    """Q of two actions with exactly this constant that loses contraction exactly at the sufficient temperature.
+    """Return a Q of two actions that has exactly this K and loses contraction exactly at the sufficient temperature.
 
-    All are `Q(abar) = (c, -c) (abar_0 - abar_1)`: at even play the policy follows abar with slope c / T.
+    It is `Q(abar) = (c, -c) (abar_0 - abar_1)`; at even play the policy follows abar with slope c / T.
 
     Returns:
-        From abar `[..., 2]` to Q `[..., 2]`.
+        A function from abar `[..., 2]` to Q `[..., 2]`.
     """
     slope = sufficient_temperature(lipschitz, measured)
 
@@ -108,18 +119,19 @@ def sharp_values(lipschitz: float, measured: Constant) -> Callable[[Array], Arra
 
 
 def policy_map_radius(policies: ArrayLike, jacobians: ArrayLike, temperature: float) -> float:
-    """Spectral radius of the map from all agents' policies to the policies that answer them.
+    """Return the spectral radius of the map from all agents' policies to their responses.
 
-    With `abar^j = sum_{k != j} p_k / (N - 1)` it is that of the matrix whose block (j, k), k not j, is
-    `S(p_j) J_j / (T (N - 1))`: below 1 play near these policies converges, whatever a bound says.
+    Since `abar^j = sum_{k != j} p_k / (N - 1)`, it is the spectral radius of the matrix whose block (j, k) is
+    `S(p_j) J_j / (T (N - 1))` for k != j and 0 for k = j. If it is below 1, play near these policies converges, even
+    where a bound does not guarantee it.
 
     Args:
-        policies: p `[N, D]`, N at least 2.
-        jacobians: J, each agent's `dQ(a)/dabar(b)` `[N, D, D]` at its abar.
-        temperature: T, positive.
+        policies: policies p, `[N, D]`, with N at least 2.
+        jacobians: derivative J of each agent's Q at its abar, `dQ(a)/dabar(b)`, `[N, D, D]`.
+        temperature: temperature T, positive.
 
     Raises:
-        ValueError: shapes that do not fit, or an argument out of range.
+        ValueError: the shapes do not fit, or an argument is out of range.
     """
     p, jacobian = real_array("policies", policies), real_array("jacobians", jacobians)
     agents, actions = p.shape if p.ndim == 2 else (0, 0)
@@ -136,7 +148,7 @@ def policy_map_radius(policies: ArrayLike, jacobians: ArrayLike, temperature: fl
 
 
 def _largest_eigenvalue(blocks: Array) -> float:
-    """The same by Arnoldi's iteration, for which block j times the sum of all others' vectors is enough."""
+    """Return the spectral radius by Arnoldi's iteration, which only needs block j times the sum of others' vectors."""
     agents, actions, _ = blocks.shape
 
     def product(vector: Array) -> Array:
@@ -144,5 +156,5 @@ def _largest_eigenvalue(blocks: Array) -> float:
         return np.asarray((blocks @ (v.sum(0) - v)[..., None]).ravel())
 
     matrix = LinearOperator((agents * actions,) * 2, matvec=product, dtype=np.float64)
-    start = np.random.default_rng(0).normal(size=agents * actions)  # any: it decides the rounding alone
+    start = np.random.default_rng(0).normal(size=agents * actions)  # any start will do: it affects only the rounding
     return float(np.abs(eigs(matrix, k=4, v0=start, return_eigenvectors=False)).max())

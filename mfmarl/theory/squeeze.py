@@ -1,10 +1,10 @@
-"""Gaussian Squeeze as an argument of the theory's functions."""
+"""The check of an argument that must be Gaussian Squeeze."""
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 
 
 def squeeze_game(game: GaussianSqueeze) -> GaussianSqueeze:
-    """Gaussian Squeeze, or a ValueError."""
+    """Return the game. Raise ValueError unless it is Gaussian Squeeze."""
     if not isinstance(game, GaussianSqueeze):
         raise ValueError(f"game must be a GaussianSqueeze, got {game!r}")
     return game

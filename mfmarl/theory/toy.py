@@ -1,11 +1,11 @@
 """The toy example of the main text (its Figure 2): a 3 x 3 torus whose nine agents each choose up or down.
 
-An agent is paid -2, -1, 0, 1 or 2 for the direction of 0, 1, 2, 3 or 4 of its neighbours: the Ising model of appendix
-C.2 with lambda = 1, `r = (a/2) sum_k a^k`. All 512 states are enumerated. Two colours are not enough for this torus,
-so that the checkerboard order does not exist on it; there are three, (row + column) mod 3.
+An agent is paid -2, -1, 0, 1 or 2 if it has the direction of 0, 1, 2, 3 or 4 of its neighbours. This is the Ising model
+of appendix C.2 with lambda = 1, `r = (a/2) sum_k a^k`. All 512 states are enumerated. This torus has no checkerboard
+order, because two colours are not enough; it needs three, (row + column) mod 3.
 
-Greedy play is Eq. 12 at T -> 0 with Q learned: with most neighbours, and either way with even chance where two are up
-and two down.
+Greedy play is Eq. 12 for T -> 0 with the learned Q: an agent follows most of its neighbours, and chooses either
+direction with probability 1/2 if two are up and two down.
 """
 
 from math import log1p, sqrt
@@ -24,33 +24,33 @@ SITES = 9
 COLOURS = tuple(np.array([r * 3 + c for r in range(3) for c in range(3) if (r + c) % 3 == k]) for k in range(3))
 
 
-#: What times to consensus are counted in: sweeps of nine decisions, or updates of one.
+#: Unit of the time to consensus: sweeps of nine decisions, or updates of one site.
 UNITS: dict[ToyOrder, str] = {"simultaneous": "sweeps", "three-colours": "sweeps", "random-site": "updates"}
 
 
 class ConsensusTime(NamedTuple):
-    """Mean and standard deviation of the time until all agents agree, in UNITS of the order."""
+    """Mean and standard deviation of the time until all agents agree, in the unit of the order, see UNITS."""
 
     mean: float
     deviation: float
 
 
 def states() -> NDArray[np.int64]:
-    """All states `[512, 9]` of -1 and 1; site 3 row + column of state n is up where that bit of n is set."""
+    """Return all states `[512, 9]` of -1 and 1. Site 3 * row + column of state n is up if that bit of n is set."""
     bits = np.arange(2**SITES)[:, None] >> np.arange(SITES) & 1
     return np.asarray(2 * bits - 1)
 
 
 def transitions(order: ToyOrder, temperature: float = 0.0) -> Array:
-    """Probabilities `[512, 512]` from state to state, in one sweep, or in one update of a random site.
+    """Return the transition probabilities `[512, 512]` of one sweep or, for `random-site`, of one update.
 
     Args:
-        order: who acts when. `simultaneous`: all at once; `three-colours`: three agents that are no neighbours at
-            once, colour after colour; `random-site`: one agent, drawn evenly.
-        temperature: of Eq. 12 with Q learned; 0 for greedy play.
+        order: order of the updates. `simultaneous`: all agents at once; `three-colours`: one colour after the other,
+            each three agents that are not neighbours; `random-site`: one agent, drawn uniformly.
+        temperature: temperature of Eq. 12 with the learned Q; 0 for greedy play.
 
     Raises:
-        ValueError: an unknown order, or a temperature that is negative or not finite.
+        ValueError: the order is unknown, or the temperature is negative or not finite.
     """
     _check_order(order)
     up = _up_probabilities(non_negative("temperature", temperature))
@@ -63,31 +63,34 @@ def transitions(order: ToyOrder, temperature: float = 0.0) -> Array:
 
 
 def consensus_time(order: ToyOrder) -> ConsensusTime:
-    """Exact mean and standard deviation of the time of greedy play from an even start over all states to consensus.
+    """Return the exact mean and standard deviation of the time to consensus of greedy play.
 
-    In sweeps, for random-site in updates. From every state consensus is reached with probability 1.
+    The start is uniform over all states. The unit is sweeps, or updates for `random-site`. Consensus is reached from
+    every state with probability 1.
 
     Raises:
-        ValueError: an unknown order.
+        ValueError: the order is unknown.
     """
     greedy = transitions(order)
     open_states = np.flatnonzero(~_agree())
     moves = np.eye(len(open_states)) - greedy[np.ix_(open_states, open_states)]
     first = np.linalg.solve(moves, np.ones(len(open_states)))
-    # E t^2 = 1 + 2 E t' + E t'^2 over one step, with E t' = E t - 1.
+    # Over one step, t = 1 + t', so E t^2 = 1 + 2 E t' + E t'^2 with E t' = E t - 1.
     second = np.linalg.solve(moves, 2 * first - 1)
     mean, square = first.sum() / 2**SITES, second.sum() / 2**SITES
     return ConsensusTime(float(mean), sqrt(square - mean**2))
 
 
 def consensus_probability(order: ToyOrder, steps: int) -> Array:
-    """Exact probability that greedy play from an even start agrees by each of 0 .. `steps` sweeps, or updates.
+    """Return the exact probability that greedy play has reached consensus after 0 .. `steps` sweeps or updates.
+
+    The start is uniform over all states, and the unit is that of `consensus_time`.
 
     Returns:
-        `[steps + 1]`.
+        Probabilities `[steps + 1]`.
 
     Raises:
-        ValueError: an unknown order, or a negative number of steps.
+        ValueError: the order is unknown, or the number of steps is negative.
     """
     steps = integer("steps", steps, 0)
     greedy, law = transitions(order), np.full(2**SITES, 0.5**SITES)
@@ -99,13 +102,14 @@ def consensus_probability(order: ToyOrder, steps: int) -> Array:
 
 
 def consensus_share(order: ToyOrder, temperature: float) -> float:
-    """Stationary share of time at which all agree, at temperature tau with Q learned; at 0 that of starts that end so.
+    """Return the stationary share of time in consensus at temperature tau with the learned Q.
 
-    One colour or site at a time keeps `P(a) ~ exp(sum_bonds a_j a_k / (2 tau))`; all at once
-    `P(a) ~ prod_j cosh(sum_k a_k / (2 tau))` (Peretto, Biological Cybernetics 50, 1984).
+    The stationary law is `P(a) ~ exp(sum_bonds a_j a_k / (2 tau))` if one colour or site acts at a time, and
+    `P(a) ~ prod_j cosh(sum_k a_k / (2 tau))` if all act at once (Peretto, Biological Cybernetics 50, 1984). At tau = 0
+    the result is the share of starts that end in consensus.
 
     Raises:
-        ValueError: as `transitions`.
+        ValueError: as in `transitions`.
     """
     _check_order(order)
     temperature = non_negative("temperature", temperature)
@@ -113,7 +117,7 @@ def consensus_share(order: ToyOrder, temperature: float) -> float:
         return float(_absorbed(order))
     lattices = states()
     fields = lattices @ torus(3)
-    with np.errstate(over="ignore"):  # of the coldest play
+    with np.errstate(over="ignore"):  # at very low temperatures
         if order == "simultaneous":
             energy, ties = np.abs(fields).sum(1), np.log1p(np.exp(-np.abs(fields) / temperature)).sum(1)
         else:
@@ -123,30 +127,32 @@ def consensus_share(order: ToyOrder, temperature: float) -> float:
 
 
 def learned_value(reward: float, visits: int, learning_rate: float = 0.1) -> float:
-    """Q after n visits that each pay r, from Q = 0 by Eq. 32: `r (1 - (1 - alpha)^n)`.
+    """Return Q after n visits with reward r, starting from Q = 0, by Eq. 32: `r (1 - (1 - alpha)^n)`.
 
     Args:
-        reward: r.
-        visits: n, at least 0.
-        learning_rate: alpha, in (0, 1]. 0.1: the paper's numbers.
+        reward: reward r of every visit.
+        visits: number of visits n, at least 0.
+        learning_rate: learning rate alpha, in (0, 1]. 0.1: the paper's numbers.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     alpha = rate("learning_rate", learning_rate)
     return number("reward", reward) * (1 - (1 - alpha) ** integer("visits", visits, 0))
 
 
 def visits_until(value: float, reward: float, learning_rate: float = 0.1) -> float:
-    """The n, not rounded, at which `learned_value` is `value`: 5.008 for the paper's 0.82 on its way to 2.
+    """Return the number of visits n, not rounded, at which `learned_value` is `value`.
+
+    For the paper's value of 0.82 and reward of 2 it is 5.008.
 
     Args:
-        value: Q, from 0 up to, but not, the reward.
-        reward: r, not 0; a negative one is approached from above.
-        learning_rate: alpha, in (0, 1]. 0.1: the paper's numbers.
+        value: value Q, between 0 (included) and the reward (excluded).
+        reward: reward r, not 0; it may be negative.
+        learning_rate: learning rate alpha, in (0, 1]. 0.1: the paper's numbers.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     rate("learning_rate", learning_rate)
     number("value", value)
@@ -158,17 +164,17 @@ def visits_until(value: float, reward: float, learning_rate: float = 0.1) -> flo
 
 
 def learned_table(visits: int, learning_rate: float = 0.1) -> Array:
-    """An agent's table after so many visits of every entry; after one with learning rate 1 it is the rewards.
+    """Return an agent's table after n visits of every entry. One visit with learning rate 1 gives the rewards.
 
     Args:
-        visits: at least 0.
-        learning_rate: alpha, in (0, 1]. 0.1: the paper's numbers.
+        visits: number of visits n, at least 0.
+        learning_rate: learning rate alpha, in (0, 1]. 0.1: the paper's numbers.
 
     Returns:
-        Q `[5, 2]`: 0 to 4 neighbours up; down, up.
+        Table Q `[5, 2]`: rows for 0 to 4 neighbours up, columns for the actions down and up.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument is out of range.
     """
     share = np.arange(5) / 4
     rewards = np.stack([2 - 4 * share, 4 * share - 2], -1)
@@ -176,9 +182,9 @@ def learned_table(visits: int, learning_rate: float = 0.1) -> Array:
 
 
 def _absorbed(order: ToyOrder) -> float:
-    """Probability that greedy play ever agrees, from an even start over all states."""
+    """Return the probability that greedy play ever reaches consensus, from a uniform start over all states."""
     greedy = transitions(order)
-    # Squared often enough that only states without a way to consensus are left.
+    # After 2^40 steps, only starts without a way to consensus are not in it.
     for _ in range(40):
         greedy = greedy @ greedy
     return float(greedy[:, _agree()].sum() / 2**SITES)
@@ -189,16 +195,16 @@ def _agree() -> NDArray[np.bool_]:
 
 
 def _up_probabilities(temperature: float) -> Array:
-    """Probability `[512, 9]` that a site that acts turns up."""
+    """Return the probability that a site which acts chooses up, by state and site, `[512, 9]`."""
     fields = states() @ torus(3)
     if temperature == 0:
         return (np.sign(fields) + 1) / 2
-    with np.errstate(over="ignore"):  # of the coldest play
+    with np.errstate(over="ignore"):  # at very low temperatures
         return np.asarray((1 + np.tanh(fields / temperature / 2)) / 2)
 
 
 def _acting(up: Array, sites: NDArray[np.int64]) -> Array:
-    """Transitions `[512, 512]` when these sites act at once and the others stand still."""
+    """Return the transition probabilities `[512, 512]` when these sites act at once and the others stay as they are."""
     state = np.arange(2**SITES)
     still = (2**SITES - 1) ^ int((1 << sites).sum())
     matrix: Array = ((state[:, None] ^ state) & still == 0).astype(np.float64)

@@ -1,1 +1,1 @@
-"""Battle: two armies on MAgent2's engine. Import `game` to describe one, `battles` to play it."""
+"""Battle: two armies on MAgent2's engine. Module `game` describes the game, module `battles` plays it."""

@@ -1,9 +1,10 @@
 """Battle (Yang et al. 2018, Section 5.3 and appendix C.3): two armies of equal agents on the grid of MAgent.
 
-The rules are those of MAgent2's engine: an agent has 10 hp and regains 0.1 a step, sees the cells within 6, moves to a
-cell within 2 or attacks one of the 8 around it, which costs an enemy 2 hp. Rewards of a step: -0.005; an attack -0.1
-more; one that hits +0.2 more, the blow that kills +5 instead. An agent that dies gets -0.1 in place of these, or +0.1
-if it hit an enemy in that step: the engine adds that bonus last.
+The rules are those of MAgent2's engine. An agent has 10 hp and regains 0.1 per step. It sees the cells within a radius
+of 6. In a step it either moves to a cell within a radius of 2 or attacks one of the 8 cells around it; a hit costs an
+enemy 2 hp. The reward of a step is -0.005, plus -0.1 for an attack, plus 0.2 for an attack that hits, or plus 5 instead
+of 0.2 for a hit that kills. An agent that dies gets -0.1 instead of all these, or +0.1 if it hit an enemy in that step,
+because the engine adds the bonus of 0.2 last.
 
 `Battles` plays several battles in lock step. A round is a pure function of its `Start` and of the actions.
 """
@@ -29,20 +30,20 @@ from mfmarl.environments.battle.observation import Observation, Outcome, Units
 
 
 class Battles:
-    """Several battles in lock step; one that is over waits for the others.
+    """Several battles played in lock step; a battle that is over waits for the others.
 
-    A round is `reset`, then `observe` and `step` in turn until all are done. An agent keeps its index through the
-    round, whoever dies.
+    To play a round, call `reset`, then `observe` and `step` in turn until all battles are done. An agent keeps its
+    index for the whole round, even when others die.
 
-    The views and features that `observe` returns share the memory that the engine writes. They change at the next
-    `observe` and at no other time: a transition can be stored after its `step`. All else that is returned is a copy.
+    The views and features that `observe` returns share memory with the engine. They change at the next `observe` and
+    at no other time, so a transition can be stored after its `step`. Everything else that is returned is a copy.
 
     Args:
-        game: what is played.
-        battles: how many, at least 1.
+        game: the game to play.
+        battles: number of battles, at least 1.
 
     Raises:
-        ValueError: fewer than one battle, or no whole number.
+        ValueError: battles is not a whole number of at least 1.
     """
 
     def __init__(self, game: Battle, battles: int = 1) -> None:
@@ -67,12 +68,12 @@ class Battles:
         """Begin a round.
 
         Args:
-            generators: one a battle, from which its `Start` is drawn.
-            left: the army on the left in each battle, instead of the one drawn.
-            first: the army that moves first in each battle, instead of the one drawn.
+            generators: one generator per battle, which draws the battle's `Start`.
+            left: army on the left in each battle. None: as drawn.
+            first: army that moves first in each battle. None: as drawn.
 
         Raises:
-            ValueError: not one entry a battle, or an army that is not 0 or 1.
+            ValueError: an argument does not have one entry per battle, or an army is not 0 or 1.
         """
         for name, entries in (("generators", generators), ("left", left), ("first", first)):
             if entries is not None and len(entries) != self.battles:
@@ -81,10 +82,10 @@ class Battles:
         self.begin([Start.draw(*each) for each in zip(generators, left or drawn, first or drawn, strict=True)])
 
     def begin(self, starts: Sequence[Start]) -> None:
-        """Begin a round from given starts, one a battle.
+        """Begin a round from given starts, one per battle.
 
         Raises:
-            ValueError: they are not as many as the battles.
+            ValueError: the number of starts is not the number of battles.
         """
         if len(starts) != self.battles:
             raise ValueError(f"starts must have one entry for each of {self.battles} battles, got {len(starts)}")
@@ -98,10 +99,10 @@ class Battles:
         self._observed[:] = False
 
     def observe(self) -> Observation:
-        """What the agents observe now. In a battle that ended by annihilation nobody does: all zero.
+        """Return what the agents observe now. Observations in a battle that ended by annihilation are all zero.
 
         Raises:
-            ValueError: before the first `reset`.
+            ValueError: no round has begun.
         """
         self._check_begun("observe")
         for battle, engine in enumerate(self._engines):
@@ -117,15 +118,18 @@ class Battles:
         )
 
     def step(self, actions: Tensor) -> Outcome:
-        """Act jointly.
+        """Play one step of all battles.
 
         Args:
-            actions: `[battles, 2, agents]` int64 in 0 .. 20; those of the dead, and of battles that are over, are
+            actions: `[battles, 2, agents]` int64 in 0 .. 20. Actions of dead agents, and in battles that are over, are
                 ignored.
 
+        Returns:
+            The rewards of the step, who died in it, and which battles are over.
+
         Raises:
-            ValueError: actions of another shape or type, or out of range; battles not observed since they last moved;
-                or all of them over.
+            ValueError: actions have another shape or type or are out of range, `observe` was not called since the last
+                step, no round has begun, or all battles are over.
         """
         self._check_begun("step")
         if self._done.all():
@@ -140,44 +144,44 @@ class Battles:
 
     @property
     def alive(self) -> Tensor:
-        """Who lives: `[battles, 2, agents]` bool."""
+        """Whether each agent is alive, `[battles, 2, agents]` bool."""
         return torch.from_numpy(self._memory.alive.copy())
 
     @property
     def done(self) -> Tensor:
-        """Which battles are over: `[battles]` bool."""
+        """Whether each battle is over, `[battles]` bool."""
         return torch.from_numpy(self._done.copy())
 
     @property
     def annihilated(self) -> Tensor:
-        """Which battles are over because an army has no one left: `[battles]` bool. The others end by the clock."""
+        """Whether each battle is over because an army is dead, `[battles]` bool. Others end after `max_steps` steps."""
         return torch.tensor([engine.annihilated for engine in self._engines])
 
     @property
     def steps(self) -> Tensor:
-        """How many steps each battle took so far: `[battles]` int64."""
+        """Number of steps of each battle so far, `[battles]` int64."""
         return torch.from_numpy(self._steps.copy())
 
     @property
     def survivors(self) -> Tensor:
-        """How many of each army live: `[battles, 2]` int64."""
+        """Number of living agents of each army, `[battles, 2]` int64."""
         return self.alive.sum(-1)
 
     @property
     def kills(self) -> Tensor:
-        """How many enemies each army has killed: `[battles, 2]` int64. Nobody dies otherwise."""
+        """Number of enemies that each army has killed, `[battles, 2]` int64. Agents die in no other way."""
         return self.game.agents - self.survivors.flip(-1)
 
     @property
     def starts(self) -> tuple[Start, ...]:
-        """The starts of the round, one a battle; none before the first."""
+        """The starts of the round, one per battle; empty before the first round."""
         return self._starts
 
     def units(self) -> Units:
-        """Where all agents are and their hp.
+        """Return the positions and hp of all agents.
 
         Raises:
-            ValueError: they have not been observed since they moved.
+            ValueError: no round has begun, or `observe` was not called since the last step.
         """
         self._check_begun("units")
         if not self._observed.all():
@@ -186,11 +190,11 @@ class Battles:
         return Units(torch.from_numpy(positions), torch.from_numpy(self._memory.hp.copy()), self.alive)
 
     def log(self, battle: int) -> Tensor:
-        """All actions of a battle so far: `[steps, 2, agents]` uint8, 0 for the dead."""
+        """Return all actions of a battle so far, `[steps, 2, agents]` uint8, with 0 for the dead."""
         return torch.from_numpy(self._log[: self._steps[battle], battle].copy())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The round so far, begun or not: its starts and its actions, from which the engines find back to it."""
+        """Return the round so far, begun or not: its starts and actions, from which the engines can replay it."""
         return {
             "starts": torch.tensor([astuple(start) for start in self._starts], dtype=torch.int64).view(-1, 3),
             "steps": self.steps,
@@ -199,10 +203,10 @@ class Battles:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go to where `state` was saved, by playing its actions again. Then `observe` as after a step.
+        """Restore the round of `state` by playing its actions again. Call `observe` next, as after a step.
 
         Raises:
-            ValueError: a state of other battles, or one from which this build of the engine comes out elsewhere.
+            ValueError: the state is from other battles, or this build of the engine ends up with other survivors.
         """
         starts, steps, log = state["starts"], state["steps"], state["actions"]
         begun = self.battles if len(starts) else 0
@@ -241,7 +245,7 @@ class Battles:
 
 
 def _checked(actions: Tensor, acting: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The actions as the engine may have them, 0 where nobody is `acting` `[battles, 2, agents]`."""
+    """Return checked actions for the engine, uint8, with 0 where `acting` `[battles, 2, agents]` is false."""
     if actions.dtype != torch.int64 or actions.shape != acting.shape:
         raise ValueError(
             f"actions must be int64 of shape {list(acting.shape)}, got {actions.dtype} of shape {list(actions.shape)}"

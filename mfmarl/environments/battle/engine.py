@@ -1,8 +1,8 @@
-"""One battle on MAgent2's engine (Zheng et al. 2018), its C interface made safe and joined by agent.
+"""One battle on MAgent2's engine (Zheng et al. 2018): a safe wrapper of its C interface, with data in a fixed order.
 
 The engine lists the living agents of an army without gaps, so rows shift up whenever agents die. Here every agent
-keeps its *slot* 0 .. agents-1, its place in the army at the start, found from its id. The engine checks nothing; what
-is wrong about actions must have been refused before they come here.
+keeps its *slot* 0 .. agents-1, its place in the army at the start, which is computed from its id. The engine checks
+nothing, so the caller must refuse wrong actions.
 """
 
 import ctypes
@@ -11,29 +11,35 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import torch  # noqa: F401  (before magent2, which would choose torch's number of threads)
+import torch  # noqa: F401  (imported before magent2, which would otherwise set torch's number of threads)
 from numpy.typing import NDArray
 
 from mfmarl.environments.battle.game import OWN_HP, RADIUS
 
-HP = 10.0  # of an unhurt agent
+HP = 10.0  # hp of an unhurt agent
 ARMIES = (0, 1)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What engines write, every array `[battles, 2, agents, ...]`, or `[2, agents, ...]` for one engine."""
+    """Arrays that engines write, `[battles, 2, agents, ...]` for several engines or `[2, agents, ...]` for one."""
 
-    views: NDArray[np.float32]  #: `[..., 13, 13, 7]` as last observed, 0 for the dead.
-    features: NDArray[np.float32]  #: `[..., 34]` as last observed, 0 for the dead.
-    hp: NDArray[np.float32]  #: as last observed, 0 for the dead.
+    views: NDArray[np.float32]  #: Views as last observed, `[..., 13, 13, 7]`, 0 for the dead.
+    features: NDArray[np.float32]  #: Features as last observed, `[..., 34]`, 0 for the dead.
+    hp: NDArray[np.float32]  #: Hp as last observed, 0 for the dead.
     alive: NDArray[np.bool_]
-    rewards: NDArray[np.float32]  #: of the last step, 0 for those dead before it.
-    ids: NDArray[np.int32]  #: the engine's: the left army has 0 .. agents-1, the right one the next.
+    rewards: NDArray[np.float32]  #: Rewards of the last step, 0 for agents that were dead before it.
+    ids: NDArray[np.int32]  #: The engine's ids: 0 .. agents-1 on the left, the next `agents` numbers on the right.
 
     @classmethod
     def allocate(cls, shape: tuple[int, ...], view: tuple[int, ...], features: int) -> "Memory":
-        """All zero, for `shape` `(battles, 2, agents)` and the shapes of one agent's observation."""
+        """Return arrays of zeros.
+
+        Args:
+            shape: `(battles, 2, agents)`.
+            view: shape of one agent's view.
+            features: number of one agent's features.
+        """
         single = np.float32
         return cls(
             views=np.zeros((*shape, *view), dtype=single),
@@ -49,16 +55,14 @@ class Memory:
 
 
 class Engine:
-    """Both armies of one battle.
+    """The engine of one battle. It can be neither copied nor pickled: build it in the process that uses it.
 
     Args:
-        map_size: side of the square map, its border of walls included.
-        memory: of one battle, where all is written that comes out; contiguous.
+        map_size: side of the square map, including its border of walls.
+        memory: memory of one battle, to which the engine writes all its output; contiguous.
 
     Attributes:
-        annihilated: whether an army has no one left.
-
-    An engine can be neither copied nor pickled: build it in the process that uses it.
+        annihilated: whether all agents of an army are dead.
     """
 
     def __init__(self, map_size: int, memory: Memory) -> None:
@@ -67,7 +71,7 @@ class Engine:
         self._views, self._features, self._hp = memory.views, memory.features, memory.hp
         self._alive, self._rewards, self._ids = memory.alive, memory.rewards, memory.ids
         agents = self._agents = memory.alive.shape[1]
-        # What the engine reads and writes in its own order of rows.
+        # Buffers that the engine reads and writes in its own order of rows.
         self._actions = np.zeros((2, agents), dtype=np.int32)
         self._row_rewards = np.zeros((2, agents), dtype=np.float32)
         self._row_alive = np.zeros((2, agents), dtype=np.bool_)
@@ -88,15 +92,15 @@ class Engine:
         """Begin a round.
 
         Args:
-            seed: of the attack shuffle, in 2 .. 2^31 - 2. The engine takes 0 and 1, and no seed, for the same stream.
-            left: the army that stands on the left, 0 or 1. Its agents get the lower ids.
-            blocks: `[2, agents, 2]`, cells x, y of the left and of the right army, slot by slot.
+            seed: seed of the order of the attacks, in 2 .. 2^31 - 2. In the engine, 0, 1 and no seed give one stream.
+            left: army on the left, 0 or 1. Its agents get the lower ids.
+            blocks: cells x, y of the left and of the right army, slot by slot, `[2, agents, 2]`.
 
         Raises:
-            ValueError: a cell that is no free cell of the map; the engine drops such agents with no more than a log.
+            ValueError: a cell is not a free cell of the map. The engine itself only logs this and drops the agent.
         """
         if self._interrupted:
-            self._build()  # the engine would run the actions left behind, of agents long freed
+            self._build()  # the old engine would run the pending actions of agents that no longer exist
         self._game.set_seed(seed)
         self._game.reset()
         armies = (left, 1 - left)
@@ -114,10 +118,12 @@ class Engine:
         self._find_slots()
 
     def observe(self) -> None:
-        """Write views, features and hp of both armies; those of the dead, and of all once annihilated, are zero.
+        """Write views, features and hp of both armies.
+
+        They are zero for dead agents. Views and features are zero for all agents once an army is annihilated.
 
         Raises:
-            RuntimeError: the last step was interrupted halfway, by Ctrl-C for example.
+            RuntimeError: the last step was interrupted halfway, for example by Ctrl-C.
         """
         if self._interrupted:
             raise RuntimeError("a step of this battle was interrupted, and the round cannot go on from there: reset")
@@ -132,16 +138,20 @@ class Engine:
             self._hp[army] = 0
             self._hp[army, slots] = self._views[army, :living, RADIUS, RADIUS, OWN_HP] * np.float32(HP)
             if living < self._agents:
-                moved = int(np.argmin(self._alive[army]))  # up to the first who is dead, rows are slots
+                moved = int(np.argmin(self._alive[army]))  # rows before the first dead agent are already in their slots
                 dead = ~self._alive[army]
                 for block in (self._views[army], self._features[army]):
                     block[slots[moved:]] = block[moved:living].copy()
                     block[dead] = 0
 
     def step(self, actions: NDArray[np.uint8], first: int) -> None:
-        """Act: `[2, agents]`, rows of the dead ignored; army `first` moves before the other.
+        """Play one step. Write who is alive, the rewards and `annihilated`.
 
-        Writes who is alive, the rewards and `annihilated`. The dying receive their last reward in this step.
+        Agents that die receive their last reward in this step.
+
+        Args:
+            actions: actions by slot, `[2, agents]`; those of dead agents are ignored.
+            first: army that moves before the other, 0 or 1.
         """
         self._interrupted = True
         for army in (first, 1 - first):
@@ -167,7 +177,7 @@ class Engine:
         self._interrupted = False
 
     def positions(self) -> NDArray[np.int32]:
-        """Cells x, y of all agents `[2, agents, 2]`, -1 for the dead."""
+        """Return the cells x, y of all agents, `[2, agents, 2]`, with -1 for the dead."""
         cells = np.full((*self._alive.shape, 2), -1, dtype=np.int32)
         for army in ARMIES:
             slots = self._slots[army]
@@ -181,7 +191,7 @@ class Engine:
         self._interrupted = False
 
     def _observe_last_hp(self) -> None:
-        """Hp of the survivors: the engine cannot observe an empty army, but none is before the dead are cleared."""
+        """Write the hp of the survivors before the dead are cleared: the engine cannot observe an empty army."""
         views, features = np.empty_like(self._views[0]), np.empty_like(self._features[0])
         at = (ctypes.c_void_p * 2)(views.ctypes.data, features.ctypes.data)
         for army in ARMIES:
@@ -191,7 +201,7 @@ class Engine:
         self._hp[~self._alive] = 0
 
     def _find_slots(self) -> None:
-        """Which slot each of the engine's rows is, from the ids it lists."""
+        """Find the slot of each of the engine's rows from the ids that the engine lists."""
         self._slots: list[NDArray[np.intp]] = []
         for army in ARMIES:
             self._info("id", army, self._ids_at[army])
@@ -207,7 +217,7 @@ class Engine:
 
 
 def _import_magent2() -> tuple[Any, Any]:
-    """The engine's library and its class. The import sets OMP_NUM_THREADS for all later processes: put it back."""
+    """Return the engine's library and class. Undo the import's change of OMP_NUM_THREADS, which processes inherit."""
     threads = os.environ.get("OMP_NUM_THREADS")
     from magent2.c_lib import _LIB  # noqa: PLC0415
     from magent2.gridworld import GridWorld  # noqa: PLC0415

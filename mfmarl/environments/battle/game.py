@@ -1,4 +1,4 @@
-"""What is played in Battle (Yang et al. 2018, Section 5.3 and appendix C.3), and what chance decides about a round."""
+"""The game of Battle (Yang et al. 2018, Section 5.3 and appendix C.3) and the random start of a round."""
 
 from dataclasses import dataclass
 from math import isqrt, sqrt
@@ -11,32 +11,32 @@ from torch import Generator
 
 from mfmarl.custom import check_fields
 
-RADIUS = 6  #: cells that an agent sees in every direction; its own row and column in a view.
-VIEW = (13, 13, 7)  #: rows y, columns x around the agent; the planes below.
+RADIUS = 6  #: cells that an agent sees in every direction; also the agent's own row and column in its view.
+VIEW = (13, 13, 7)  #: rows y and columns x around the agent, and the planes named below.
 WALL, OWN, OWN_HP, OWN_MINIMAP, ENEMY, ENEMY_HP, ENEMY_MINIMAP = range(VIEW[2])
-FEATURES = 34  #: 10 bits of the id, last action one-hot, last reward, x and y over the map's size.
+FEATURES = 34  #: 10 bits of the id, last action one-hot, last reward, x and y divided by the map's size.
 ACTIONS = 21  #: 0 .. 12 moves within 2 cells, row by row (6 stays); 13 .. 20 attacks on the cells around, row by row.
 
-LARGEST_SEED = 2**31 - 2  # of the engine's generator, whose seeds 0 and 1 are one
+LARGEST_SEED = 2**31 - 2  # largest seed of the engine's generator, in which seeds 0 and 1 are the same
 
-LONGEST = 10**9  # steps of a round
+LONGEST = 10**9  # maximum number of steps of a round
 
 
 @dataclass(frozen=True)
 class Battle:
-    """What is played: the armies stand in two blocks on every second cell, 7 free columns between them.
+    """A battle: the armies start in two blocks on every second cell, with 7 free columns between the blocks.
 
-    A block has as many columns as the largest divisor of `agents` up to its root. The map is the smallest of even
-    size on which each army takes at most 4% of the cells (40 x 40 with 64 agents: the paper) and both blocks fit: 16
-    for 8 agents a side, 60 for 144, 80 for 256 (our choice, the paper gives no sizes).
+    The number of columns of a block is the largest divisor of `agents` that is at most its square root. The map is the
+    smallest of even size on which each army takes at most 4% of the cells (40 x 40 with 64 agents: the paper) and both
+    blocks fit: 16 for 8 agents per army, 60 for 144, 80 for 256 (our choice, the paper gives no sizes).
 
     Args:
-        agents: N of one army, at most 384 (larger maps run by other rules in the engine); its block's longer side
-            at most twice the shorter. 64: the paper, and 8, 144 and 256.
-        max_steps: the round's length if no army is annihilated, at least 1. 400: the paper.
+        agents: number of agents N of one army, at most 384, because the engine has other rules on larger maps. The
+            longer side of a block must be at most twice the shorter. 64: the paper, and 8, 144 and 256.
+        max_steps: length of a round in steps if no army is annihilated, at least 1. 400: the paper.
 
     Raises:
-        ValueError: a value outside its range.
+        ValueError: a value is out of range.
     """
 
     agents: int = 64
@@ -54,19 +54,19 @@ class Battle:
 
     @property
     def block(self) -> tuple[int, int]:
-        """Columns and rows of an army at the start."""
+        """Number of columns and of rows of an army at the start."""
         columns = next(n for n in range(isqrt(self.agents), 0, -1) if self.agents % n == 0)
         return columns, self.agents // columns
 
     @property
     def map_size(self) -> int:
-        """Side of the square map, the walls around it included."""
-        columns, _ = self.block  # of which the rows are at most twice as many
+        """Side of the square map, including the walls around it."""
+        columns, _ = self.block  # there are at most twice as many rows, so columns alone decide whether blocks fit
         side = max(5 * sqrt(self.agents), 4 * columns + 8)
         return 2 * -int(-side // 2)
 
     def cells(self) -> NDArray[np.int32]:
-        """Where the left and the right army stand at first: `[2, agents, 2]` int32, cells x, y slot by slot."""
+        """Return the first cells x, y of the left and of the right army, slot by slot, `[2, agents, 2]` int32."""
         columns, rows = self.block
         middle = self.map_size // 2
         y = middle - rows + 2 * np.arange(rows)
@@ -79,15 +79,15 @@ class Battle:
 
 @dataclass(frozen=True)
 class Start:
-    """All that chance decides about a round.
+    """Everything in a round that is random except the actions.
 
     Args:
-        seed: of the order of the attacks, in 2 .. 2^31 - 2.
-        left: the army, 0 or 1, that stands on the left.
-        first: the army, 0 or 1, that moves first. The order gives one army an edge: evaluate with both.
+        seed: seed of the order of the attacks, in 2 .. 2^31 - 2.
+        left: army on the left, 0 or 1.
+        first: army that moves first, 0 or 1. The order favours one army, so evaluate with both orders.
 
     Raises:
-        ValueError: a value outside its range.
+        ValueError: a value is out of range.
     """
 
     seed: int
@@ -104,7 +104,7 @@ class Start:
 
     @classmethod
     def draw(cls, generator: Generator, left: int | None = None, first: int | None = None) -> "Start":
-        """Draw a start, `left` and `first` as given: three numbers are drawn in any case."""
+        """Draw a start. Three numbers are always drawn, even if `left` or `first` is given."""
         seed = int(torch.randint(2, LARGEST_SEED + 1, (), generator=generator))
         drawn_left, drawn_first = torch.randint(2, (2,), generator=generator).tolist()
         return cls(seed, drawn_left if left is None else left, drawn_first if first is None else first)

@@ -1,14 +1,15 @@
-"""What agents of Battle observe, as a pure function of where all agents are and how they do.
+"""Observations of Battle, computed from a compact state of all agents.
 
-`excerpt` and `compact` make a `State` of an observation of both armies: with 64 agents a side, 1.4 kB of 620 kB.
-`rebuild` gives back what any agent observed in it, bit by bit as the engine of MAgent2 wrote it; the observation
-is given in the appendix of Yang et al. 2018 (C.3) and in the engine:
+`excerpt` and `compact` reduce an observation of both armies to a `State`: with 64 agents per army, from 620 kB to
+1.4 kB. `rebuild` computes any agent's observation from the state, bit for bit as MAgent2's engine wrote it. Yang et al.
+2018 (appendix C.3) and the engine define an observation as follows:
 
-- a view has a wall, the own army and its hp, the enemies and theirs, in a circle of 6 cells around the agent;
-- two of its planes are minimaps instead: of each army, the share of its living in each square of the map, of
-  ceil(side / 13) cells a side. On both, 1 more marks the square that the agent is in;
-- features are the 10 bits of the engine's id, lowest first, the last action one-hot (all zero at the start of a
-  round), the last reward, x and y over the side of the map.
+- A view shows the walls, the own army and its hp, and the enemies and their hp, within a radius of 6 cells.
+- Two further planes of the view are minimaps, one for each army. They divide the map into squares of side
+  ceil(side / 13) cells and show the share of the army's living agents in each. On both, 1 is added in the agent's own
+  square.
+- Features are the 10 bits of the engine's id, lowest first; the last action one-hot (all zero at the start of a
+  round); the last reward; and x and y divided by the side of the map.
 """
 
 from functools import lru_cache
@@ -32,69 +33,69 @@ from mfmarl.environments.battle.game import (
     WALL,
 )
 
-NO_ACTION = ACTIONS  #: the last action of who has not acted yet.
+NO_ACTION = ACTIONS  #: last action of an agent that has not acted yet.
 
 WIDTH = VIEW[1]
-SQUARES = VIEW[0] * VIEW[1]  # cells of a view, squares of a minimap
+SQUARES = VIEW[0] * VIEW[1]  # number of cells of a view and of squares of a minimap
 ID_BITS = 10
 LAST_REWARD = ID_BITS + ACTIONS
 _FROM_LAST = np.arange(ACTIONS, 0, -1, dtype=np.float32)
 
 
 class Observation(NamedTuple):
-    """What all agents observe. `views` and `features` are the memory that the engine writes, see `Battles`."""
+    """Observations of all agents. `views` and `features` share memory with the engine, see `Battles`."""
 
     views: Tensor  #: `[battles, 2, agents, 13, 13, 7]` float32, zero for the dead.
     features: Tensor  #: `[battles, 2, agents, 34]` float32, zero for the dead.
     alive: Tensor  #: `[battles, 2, agents]` bool.
-    ids: Tensor  #: `[battles, 2, agents]` int32, the engine's: 0 .. N-1 on the left, N .. 2N-1 on the right.
+    ids: Tensor  #: `[battles, 2, agents]` int32, the engine's ids: 0 .. N-1 on the left, N .. 2N-1 on the right.
 
 
 class Outcome(NamedTuple):
-    """What a step brought."""
+    """The outcome of a step."""
 
-    rewards: Tensor  #: `[battles, 2, agents]` float32, 0 where nobody acted.
-    died: Tensor  #: `[battles, 2, agents]` bool, who died in this step, and gets a last reward.
-    done: Tensor  #: `[battles]` bool, whose battle is over, with this step or earlier.
+    rewards: Tensor  #: `[battles, 2, agents]` float32, 0 for agents that did not act.
+    died: Tensor  #: `[battles, 2, agents]` bool, agents that died in this step; they get a last reward.
+    done: Tensor  #: `[battles]` bool, battles that ended in this step or earlier.
 
 
 class Units(NamedTuple):
-    """Where the agents are and how they do."""
+    """Positions and hp of all agents."""
 
     positions: Tensor  #: `[battles, 2, agents, 2]` int32, cells x, y; -1 for the dead.
-    hp: Tensor  #: `[battles, 2, agents]` float32 up to 10, to rounding; 0 for the dead.
+    hp: Tensor  #: `[battles, 2, agents]` float32, at most 10 up to rounding; 0 for the dead.
     alive: Tensor  #: `[battles, 2, agents]` bool.
 
 
 class State(NamedTuple):
-    """All that what agents observe depends on. In a battle ended by annihilation nobody observes: all are as dead."""
+    """All data that observations depend on. After an annihilation nobody observes: all agents are stored as dead."""
 
-    cells: Tensor  #: `[..., 2, agents, 2]` uint8, x and y; 0 for the dead (the border is wall: nobody stands there).
-    hp: Tensor  #: `[..., 2, agents]` float32, over 10 as in a view; 0 for the dead.
+    cells: Tensor  #: `[..., 2, agents, 2]` uint8, x and y; 0, a cell of the border wall, for the dead.
+    hp: Tensor  #: `[..., 2, agents]` float32, hp divided by 10 as in a view; 0 for the dead.
     last_action: Tensor  #: `[..., 2, agents]` uint8, `NO_ACTION` at the start of a round and for the dead.
     last_reward: Tensor  #: `[..., 2, agents]` float32, 0 at the start of a round and for the dead.
-    left: Tensor  #: `[...]` uint8, the army on the left, whose agents have the lower ids.
+    left: Tensor  #: `[...]` uint8, the army on the left; its agents have the lower ids.
 
 
 class Excerpt(NamedTuple):
-    """What of an observation tells the `State` that it was written in, copied."""
+    """A copy of the parts of an observation that determine the `State`."""
 
     features: NDArray[np.float32]  #: `[..., 2, agents, 34]`.
     hp: NDArray[np.float32]  #: `[..., 2, agents]`, as in `State`.
 
 
 def excerpt(observed: Observation) -> Excerpt:
-    """A copy of what `compact` needs of an observation of both armies, `[battles, ...]`."""
-    # By numpy, here and in `compact`: torch takes several times as long for so few numbers.
+    """Copy the parts of an observation of both armies that `compact` needs, `[battles, ...]`."""
+    # This function and `compact` use numpy: torch takes several times as long for so few numbers.
     return Excerpt(observed.features.numpy().copy(), observed.views.numpy()[..., RADIUS, RADIUS, OWN_HP].copy())
 
 
 def compact(seen: Excerpt, ids: Tensor, map_size: int) -> State:
-    """The states in which observations were written, of one step or many.
+    """Return the states in which observations were made, of one step or many.
 
     Args:
-        seen: of the observations, `[battles, ..., 2, agents]`.
-        ids: `[battles, 2, agents]`, which the engine gave for the round.
+        seen: excerpts of the observations, `[battles, ..., 2, agents]`.
+        ids: the engine's ids in this round, `[battles, 2, agents]`.
         map_size: side of the map.
     """
     left = (ids.numpy()[:, 0, 0] != 0).astype(np.uint8)
@@ -110,19 +111,20 @@ def compact(seen: Excerpt, ids: Tensor, map_size: int) -> State:
 
 
 def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Tensor, Tensor]:
-    """What agent `slot[i]` of `army[i]` observed in state i; zero if it was dead or the battle over.
+    """Return the observation of agent `slot[i]` of army `army[i]` in state i.
 
     Args:
-        state: of B samples `[B, ...]`.
+        state: states of B samples, `[B, ...]`.
         army: `[B]` int64, 0 or 1.
         slot: `[B]` int64, in 0 .. agents - 1.
         map_size: side of the map.
 
     Returns:
-        Views `[B, 13, 13, 7]` and features `[B, 34]`, float32.
+        Views `[B, 13, 13, 7]` and features `[B, 34]`, float32. They are zero if the agent or all of the other army was
+        dead.
 
     Raises:
-        ValueError: armies or slots of another shape or type.
+        ValueError: army or slot has another shape or type.
     """
     samples, _, agents, _ = state.cells.shape
     for name, index in (("army", army), ("slot", slot)):
@@ -135,9 +137,9 @@ def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Te
     here_x, here_y = x[sample, 0, slot], y[sample, 0, slot]
     alive = x > 0
     observes = alive[sample, 0, slot] & alive[:, 1].any(-1)
-    painted = alive & observes.view(-1, 1, 1)  # who observes nothing is painted nobody, and no border below
+    painted = alive & observes.view(-1, 1, 1)  # samples that observe nothing get no agents, and below no border
 
-    views = hp.new_zeros(samples, SQUARES + 1, VIEW[2])  # the last square takes what is not seen
+    views = hp.new_zeros(samples, SQUARES + 1, VIEW[2])  # the last square takes everything that is not seen
     _paint_agents(views, x - here_x.view(-1, 1, 1), y - here_y.view(-1, 1, 1), hp, painted)
     side = -(-map_size // WIDTH)
     here = (here_y // side * WIDTH + here_x // side).where(observes, SQUARES)
@@ -149,14 +151,14 @@ def rebuild(state: State, army: Tensor, slot: Tensor, map_size: int) -> tuple[Te
     number = slot + agents * (army != state.left)
     features[:, :ID_BITS] = number.unsqueeze(-1) >> torch.arange(ID_BITS, device=slot.device) & 1
     last_action = state.last_action[sample, army, slot].long().unsqueeze(-1)
-    features.scatter_(1, ID_BITS + last_action, 1)  # nobody's is overwritten by the last reward
+    features.scatter_(1, ID_BITS + last_action, 1)  # for NO_ACTION, the last reward overwrites this 1 below
     features[:, LAST_REWARD] = state.last_reward[sample, army, slot]
     features[:, -2:] = torch.stack([here_x, here_y], -1).to(features.dtype) / map_size
     return views[:, :SQUARES].view(samples, *VIEW), features.masked_fill_(~observes.unsqueeze(-1), 0)
 
 
 def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor) -> None:
-    """Agents at `x` and `y` `[B, 2, agents]` from the one who looks, and their `hp`, the own army first."""
+    """Draw agents at `x` and `y` `[B, 2, agents]` relative to the observer, and their `hp`, the own army first."""
     seen = alive & (x * x + y * y <= RADIUS**2)
     square = ((y + RADIUS) * WIDTH + x + RADIUS).where(seen, SQUARES)
     first = torch.arange(OWN, ENEMY + 1, ENEMY - OWN, dtype=square.dtype, device=square.device)
@@ -167,7 +169,10 @@ def _paint_agents(views: Tensor, x: Tensor, y: Tensor, hp: Tensor, alive: Tensor
 
 
 def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) -> None:
-    """The share of each army in every `square` `[B, 2, agents]`, and 1 more `here` `[B]`, where one looks."""
+    """Draw the share of each army's agents in every square, plus 1 in the observer's own square `here` `[B]`.
+
+    `square` `[B, 2, agents]` is the square of each agent, the own army first.
+    """
     counts = views.new_zeros(*alive.shape[:2], SQUARES + 1)
     square = square.where(alive, SQUARES).long()
     counts.scatter_add_(-1, square, counts.new_ones(1).expand(square.shape))
@@ -179,9 +184,9 @@ def _paint_minimaps(views: Tensor, square: Tensor, here: Tensor, alive: Tensor) 
 
 @lru_cache(maxsize=4)
 def _all_walls(map_size: int, device: torch.device) -> Tensor:
-    """Which cells of a view are border, from each cell of the map, row by row: `[map_size ** 2 + 1, 169]` float32.
+    """Return the border cells in the view from each cell of the map, row by row: `[map_size ** 2 + 1, 169]` float32.
 
-    The last row is seen from nowhere: no border.
+    The last row, without border, is for samples that observe nothing.
     """
     y, x = torch.cartesian_prod(*[torch.arange(map_size, device=device)] * 2).unbind(-1)
     walls = _walls(x, y, map_size).flatten(1).to(torch.float32)
@@ -189,7 +194,7 @@ def _all_walls(map_size: int, device: torch.device) -> Tensor:
 
 
 def _walls(x: Tensor, y: Tensor, map_size: int) -> Tensor:
-    """Which cells seen from `x` and `y` `[B]` are border: `[B, 13, 13]` bool, rows y, columns x."""
+    """Return which cells of the view from `x` and `y` `[B]` are border: `[B, 13, 13]` bool, rows y, columns x."""
     steps = torch.arange(-RADIUS, RADIUS + 1, device=x.device)
     columns, rows = x.view(-1, 1, 1) + steps, y.view(-1, 1, 1) + steps.unsqueeze(-1)
     (border_x, on_x), (border_y, on_y) = (

@@ -1,6 +1,6 @@
-"""Battle as a PettingZoo environment: one dictionary entry an agent.
+"""Battle as a PettingZoo environment, with one dictionary entry per agent, for learners of other libraries.
 
-For other libraries' learners; it is several times slower than `Battles`, which it wraps.
+It wraps `Battles` and is several times slower.
 """
 
 import operator
@@ -26,27 +26,27 @@ from mfmarl.environments.battle.game import (
 from mfmarl.environments.battle.observation import LAST_REWARD, Units
 
 ARMIES = ("red", "blue")
-_COLOURS = np.array([[200, 30, 30], [30, 60, 200]])  # of unhurt agents; hurt ones are paler
+_COLOURS = np.array([[200, 30, 30], [30, 60, 200]])  # colours of unhurt agents; hurt agents are paler
 _CELL = 8  # pixels
 
 AgentObservation = dict[str, NDArray[np.float32]]
 
 
 class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # type: ignore[misc]
-    """Two armies, `red_0 .. red_{N-1}` and `blue_0 .. blue_{N-1}`; which stands on the left is drawn.
+    """Two armies, `red_0 .. red_{N-1}` and `blue_0 .. blue_{N-1}`; it is drawn which of them stands on the left.
 
     An agent observes `{"view": [13, 13, 7], "features": [34]}` float32 and has 21 actions, see `Observation` and
-    `mfmarl.environments.battle.game`. It is terminated when it dies, with a last observation of zeros, and all are
-    when an army is annihilated; the living are truncated after `max_cycles` steps. A copy, by pickle or deepcopy, is a
-    new environment of the same arguments, before its first reset.
+    `mfmarl.environments.battle.game`. An agent that dies is terminated, with a last observation of zeros. All agents
+    are terminated when an army is annihilated; after `max_cycles` steps the living are truncated. A copy, by pickle or
+    deepcopy, is a new environment with the same arguments, before its first reset.
 
     Args:
-        agents: N of one army.
-        max_cycles: the round's length if no army is annihilated. A new value counts from the next reset.
+        agents: number of agents N of one army.
+        max_cycles: length of a round in steps if no army is annihilated. A new value counts from the next reset.
         render_mode: None or "rgb_array".
 
     Raises:
-        ValueError: a number of agents or cycles that `Battle` refuses, or another render mode.
+        ValueError: `Battle` does not allow the number of agents or cycles, or the render mode is unknown.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -69,7 +69,7 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
         self.max_cycles = max_cycles
         self.possible_agents = [f"{army}_{agent}" for army in ARMIES for agent in range(agents)]
         self.agents: list[str] = []
-        # Bounds: what the engine can write, a reward being between -0.105 and 4.895.
+        # Bounds of the values that the engine can write; a reward lies between -0.105 and 4.895.
         lowest, highest = np.zeros(FEATURES, dtype=np.float32), np.ones(FEATURES, dtype=np.float32)
         lowest[LAST_REWARD], highest[LAST_REWARD] = -1.0, 5.0
         self._observation_spaces = {
@@ -84,20 +84,20 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
         self._battles = Battles(game)
 
     def observation_space(self, agent: str) -> spaces.Dict:
-        """Of one agent, always the same object."""
+        """Return the observation space of an agent, always the same object."""
         return self._observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Discrete:
-        """Of one agent, always the same object."""
+        """Return the action space of an agent, always the same object."""
         return self._action_spaces[agent]
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, AgentObservation], dict[str, dict[str, Any]]]:
-        """Begin a round; without a seed the last one's generator goes on. There are no options.
+        """Begin a round. Without a seed, the generator of the last round goes on. There are no options.
 
         Raises:
-            ValueError: a seed that is no whole number from 0 to 2^63 - 1.
+            ValueError: the seed is not a whole number from 0 to 2^63 - 1.
         """
         if seed is not None:
             self._generator.manual_seed(_whole_number("seed", seed, 2**63 - 1))
@@ -117,10 +117,10 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
         dict[str, bool],
         dict[str, dict[str, Any]],
     ]:
-        """Act jointly.
+        """Play one step.
 
         Raises:
-            ValueError: not every living agent has an action in 0 .. 20, or somebody has one who is no agent.
+            ValueError: a living agent has no action, an action is not in 0 .. 20, or a key is not the name of an agent.
         """
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
@@ -142,13 +142,13 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
         return observations, rewards, terminations, truncations, infos
 
     def render(self) -> NDArray[np.uint8] | None:
-        """The map `[height, width, 3]` uint8 with render mode "rgb_array", else nothing."""
+        """Return a picture of the map, `[height, width, 3]` uint8, with render mode "rgb_array", else None."""
         if self.render_mode is None:
             return None
         return picture(self._battles.units(), self._battles.game.map_size)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to close."""
 
     def _observations(self) -> dict[str, AgentObservation]:
         observed = self._battles.observe()
@@ -162,10 +162,10 @@ class BattleParallelEnv(ParallelEnv[str, AgentObservation, int], EzPickle):  # t
 
 
 def _whole_number(name: str, value: Any, largest: int) -> int:
-    """The value as an int.
+    """Return the value as an int.
 
     Raises:
-        ValueError: it is none from 0 to `largest`.
+        ValueError: the value is not a whole number from 0 to `largest`.
     """
     try:
         number = operator.index(value)
@@ -177,7 +177,7 @@ def _whole_number(name: str, value: Any, largest: int) -> int:
 
 
 def picture(units: Units, map_size: int, battle: int = 0, cell: int = _CELL) -> NDArray[np.uint8]:
-    """Both armies of a battle on white, walls grey: `[map_size * cell, map_size * cell, 3]` uint8."""
+    """Draw both armies of a battle on white, with grey walls: `[map_size * cell, map_size * cell, 3]` uint8."""
     cells = np.full((map_size, map_size, 3), 255, dtype=np.uint8)
     for edge in (0, -1):
         cells[edge] = cells[:, edge] = 128
@@ -190,17 +190,17 @@ def picture(units: Units, map_size: int, battle: int = 0, cell: int = _CELL) -> 
 
 
 def parallel_env(**settings: Any) -> BattleParallelEnv:
-    """The environment, by PettingZoo's name for it: the arguments of `BattleParallelEnv`."""
+    """Return a `BattleParallelEnv` with these arguments; the function has PettingZoo's usual name."""
     return BattleParallelEnv(**settings)
 
 
 def env(**settings: Any) -> AECEnv[str, AgentObservation, int]:
-    """The environment with its agents acting one after the other, by PettingZoo's name for it."""
+    """Return a `BattleParallelEnv` whose agents act one after the other; the function has PettingZoo's usual name."""
     return _Refusing(parallel_to_aec(parallel_env(**settings)))
 
 
 class _Refusing(BaseWrapper[str, AgentObservation, int]):  # type: ignore[misc]
-    """Refuses an agent's action when it is given: `BattleParallelEnv` sees it once all have one."""
+    """Check each action when it is given; `BattleParallelEnv` checks actions only when all agents have one."""
 
     def step(self, action: int | None) -> None:
         agent = self.agent_selection

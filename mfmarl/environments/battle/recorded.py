@@ -1,4 +1,4 @@
-"""Recorded battles: a start and the actions, from which the engine plays the same round again."""
+"""Recorded battles: from a start and the actions the engine plays the same round again."""
 
 import math
 import os
@@ -18,29 +18,29 @@ from mfmarl.environments.battle.game import ACTIONS, Battle, Start
 from mfmarl.environments.battle.observation import Observation, Outcome, Units
 from mfmarl.files import atomic
 
-# Of each array in a file, its type and the shape as far as the game does not decide it.
+# Type and shape of each array in a file; None stands for a length that depends on the game or the round.
 _ARRAYS: dict[str, tuple[type[np.generic], tuple[int | None, ...]]] = {
     "game": (np.int64, (2,)),
     "start": (np.int64, (3,)),
     "actions": (np.uint8, (None, None, None)),
     "alive": (np.bool_, (None, None)),
 }
-_LARGEST = 2**30  # bytes of an array: ten times the longest round of the largest armies
-_DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)  # what zipfile raises
+_LARGEST = 2**30  # maximum number of bytes of an array
+_DAMAGED = (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)  # errors of zipfile for a damaged file
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A round, or its beginning.
+    """A recorded round, or the first part of a round.
 
     Args:
-        game: what was played.
-        start: how it began.
-        actions: `[steps, 2, agents]` uint8 in 0 .. 20.
-        alive: `[2, agents]` bool, who lived after the last of them: by this a playback is checked.
+        game: the game that was played.
+        start: start of the round.
+        actions: actions of all steps, `[steps, 2, agents]` uint8 in 0 .. 20.
+        alive: agents alive after the last step, `[2, agents]` bool; `play` checks its result against this.
 
     Raises:
-        ValueError: actions or alive that do not fit the game.
+        ValueError: actions or alive do not fit the game.
     """
 
     game: Battle
@@ -63,21 +63,21 @@ class Replay:
 
     @classmethod
     def record(cls, battles: Battles, battle: int = 0) -> "Replay":
-        """The round of one of the battles so far.
+        """Return the round of one of the battles so far.
 
         Raises:
-            ValueError: before the first round.
+            ValueError: no round has begun.
         """
         if not battles.starts:
             raise ValueError("record: no round has begun, reset first")
         return cls(battles.game, battles.starts[battle], battles.log(battle), battles.alive[battle])
 
     def seat(self, army: int) -> str:
-        """Where army 0 or 1 began: left or right."""
+        """Return the side on which army 0 or 1 began: left or right."""
         return "left" if self.start.left == army else "right"
 
     def save(self, path: Path) -> None:
-        """Write a compressed npz file, atomically. Equal replays give equal bytes."""
+        """Write the replay atomically to a compressed npz file. Equal replays give equal bytes."""
         with atomic(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
                 file,
@@ -89,10 +89,10 @@ class Replay:
 
     @classmethod
     def load(cls, path: Path) -> "Replay":
-        """Read what `save` wrote. Nothing is unpickled.
+        """Read a file that `save` wrote. Nothing is unpickled.
 
         Raises:
-            ValueError: a file that is none, or no replay.
+            ValueError: there is no such file, or it is not a replay.
         """
         if not os.path.isfile(path):
             raise ValueError(f"replay: there is no file {path}")
@@ -109,7 +109,7 @@ class Replay:
 
 
 def _check_headers(file: BinaryIO) -> None:
-    """Raise ValueError unless the arrays are of their types and shapes, and no larger than what is there."""
+    """Raise ValueError unless the arrays have the right types and shapes and are no larger than the file's contents."""
     with ZipFile(file) as archive:
         for name, (kind, shape) in _ARRAYS.items():
             info = archive.getinfo(f"{name}.npy")
@@ -125,18 +125,18 @@ def _check_headers(file: BinaryIO) -> None:
 
 
 class Frame(NamedTuple):
-    """A state of a round that is played again: tensors of one battle `[1, ...]`."""
+    """A state of a replayed round; tensors have the shape of one battle, `[1, ...]`."""
 
-    observation: Observation  #: valid until the next frame, see `Battles`.
+    observation: Observation  #: observation, valid until the next frame, see `Battles`.
     units: Units
-    outcome: Outcome | None  #: of the step that led here, none at the start.
+    outcome: Outcome | None  #: outcome of the step that led to this state; None at the start.
 
 
 def play(replay: Replay) -> Iterator[Frame]:
-    """The states of `replay`, from the start to the state after its last action: steps + 1 frames.
+    """Yield the states of `replay`, from the start to the state after the last action: steps + 1 frames.
 
     Raises:
-        ValueError: the round takes another course on this build of MAgent2; known at the end only.
+        ValueError: the round takes another course on this build of MAgent2. This is known only after the last frame.
     """
     battles = Battles(replay.game)
     battles.begin([replay.start])
