@@ -16,7 +16,10 @@ class Consensus:
     draws: int = 0  # uniform draws per joint step: none, the reward is deterministic
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """Common reward `[...]` float64 of actions `[..., agents]` int64. Individual rewards would be `[..., agents]`."""
+        """The common reward `[...]` float64 of actions `[..., agents]` int64.
+
+        Rewards `[..., agents]` would pay each agent its own.
+        """
         return action_counts(actions, self.actions).amax(-1).double() / self.agents
 
 
