@@ -1,4 +1,4 @@
-"""A trained army in PettingZoo: it plays red, against random agents and against a script."""
+"""Let a trained army play red in PettingZoo, against random agents and against a script."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ ARMY = Path(__file__).parents[1] / "results/battle/policies/mf-q-8-seed-0.safete
 
 
 class Commander:
-    """Lets a trained or scripted army play one colour: it keeps the mean action that the army acts under."""
+    """Chooses actions for a trained or scripted army of one colour, and keeps the mean action that its policy needs."""
 
     def __init__(self, army: Policy | Scripted, colour: str, env: BattleParallelEnv, seed: int) -> None:
         self.army = army
@@ -27,7 +27,7 @@ class Commander:
         self.generator = torch.Generator().manual_seed(seed)
 
     def act(self, observations: dict[str, AgentObservation]) -> dict[str, int]:
-        """Actions of the living."""
+        """Actions of the living agents."""
         alive = torch.tensor([[agent in observations for agent in self.agents]])
         views, features = (self.stacked(observations, key) for key in ("view", "features"))
         chance, hood = [self.generator], self.army.neighbourhood
@@ -38,14 +38,14 @@ class Commander:
         return {agent: action for agent, action in everyone.items() if agent in observations}
 
     def stacked(self, observations: dict[str, AgentObservation], key: str) -> Tensor:
-        """What all agents see, zero for the dead: `[1, agents, ...]`."""
+        """Observations of all agents, zero for the dead, `[1, agents, ...]`."""
         shape = self.spaces[key].shape or ()
         nothing = np.zeros(shape, np.float32)
         return torch.from_numpy(np.stack([observations.get(each, {key: nothing})[key] for each in self.agents]))[None]
 
 
 def play(army: Policy, opponent: Scripted, seed: int) -> tuple[float, float]:
-    """A round; the total rewards of both."""
+    """Play a round and return the total rewards of both armies."""
     env = parallel_env(agents=int(str(army.about["agents"])))
     observations, _ = env.reset(seed=seed)
     red, blue = Commander(army, "red", env, seed), Commander(opponent, "blue", env, seed + 1)

@@ -1,4 +1,4 @@
-r"""A custom method of Battle: hysteretic MF-Q. Let it learn, and fight the trained armies of MF-Q:
+r"""A custom method for Battle: hysteretic MF-Q. To train it and let it fight the trained armies of MF-Q:
 
 python reproduce/battle.py --algorithms examples/my_battle_method.py:HystereticBattleMFQ --opponents mf-q \
     --out results/my_battle
@@ -17,9 +17,9 @@ from mfmarl.mean_field import chosen
 
 
 class HystereticBattleMFQ(BattleMFQ):
-    """MF-Q that takes bad news slowly: the square of a negative error counts `slowness` times.
+    """MF-Q that learns slowly from bad news: the square of a negative error is weighted by `slowness`.
 
-    A low reward may be the fault of comrades who still explore (Matignon, Laurent & Le Fort-Piat 2007).
+    A low reward may be due to other agents that still explore (Matignon, Laurent & Le Fort-Piat 2007).
     """
 
     def __init__(self, environment: Battle, seeds: Sequence[int], *, slowness: float = 0.2, **like_mfq: Any) -> None:
@@ -27,7 +27,7 @@ class HystereticBattleMFQ(BattleMFQ):
         self.slowness = slowness
 
     def loss(self, batch: BattleBatch) -> Tensor:
-        """What a gradient step lowers, a scalar."""
+        """The scalar loss of a gradient step."""
         with torch.no_grad():
             best = self.target(batch.next_view, batch.next_feature, batch.next_mean_action).float().amax(-1)
             td_target = batch.reward + self.discount * best * ~batch.terminal

@@ -1,4 +1,4 @@
-"""A custom game: agents that earn by agreeing on one of three actions."""
+"""A custom game, which rewards agents for agreeing on one of three actions."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,17 @@ from mfmarl import IL, MFQ, EpsilonGreedy, action_counts, train
 
 @dataclass(frozen=True)
 class Consensus:
-    """All earn the share of the most frequent action: 1 where all agree."""
+    """All agents earn the share of the most frequent action, which is 1 if all agree."""
 
     agents: int
     actions: int = 3
-    draws: int = 0  # uniform draws a joint step: none, the reward is deterministic
+    draws: int = 0  # uniform draws per joint step: none, the reward is deterministic
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
-        """The common reward: `[..., agents]` int64 to `[...]` float64. `[..., agents]` would pay each agent its own."""
+        """The common reward `[...]` float64 of actions `[..., agents]` int64.
+
+        Rewards `[..., agents]` would pay each agent its own.
+        """
         return action_counts(actions, self.actions).amax(-1).double() / self.agents
 
 

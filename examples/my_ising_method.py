@@ -1,4 +1,4 @@
-"""A custom method for the Ising model: Glauber's dynamics, the heat bath that MF-Q's equilibrium is compared with."""
+"""A custom method for the Ising model: Glauber dynamics, the heat bath with which MF-Q's equilibrium is compared."""
 
 from torch import Tensor, int8
 
@@ -6,7 +6,7 @@ from mfmarl import Ising, LatticeAgent, TabularMFQ, train
 
 
 class Glauber(LatticeAgent):
-    """Every spin is drawn from the Ising model's own distribution given its neighbours; nothing is learned."""
+    """Draws every spin from the Ising model's distribution given its neighbours, without learning."""
 
     def act(self, site: Tensor, neighbours: Tensor, spin: Tensor, uniform: Tensor, step: int) -> Tensor:
         """New spins -1 or 1: up with probability `1 / (1 + exp(-(2 h + lambda sum_k a^k) / tau))`."""

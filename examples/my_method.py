@@ -1,4 +1,4 @@
-r"""A custom method: hysteretic MF-Q. Run it, and see it beside the committed baselines:
+r"""A custom method: hysteretic MF-Q. To run it and compare it with the committed baselines:
 
 python reproduce/gaussian_squeeze.py --settings calibrated --algorithms examples/my_method.py:HystereticMFQ \
     --method.slowness 0.3 --out results/mine
@@ -17,9 +17,9 @@ from mfmarl.mean_field import chosen
 
 
 class HystereticMFQ(MFQ):
-    """MF-Q that takes bad news slowly: the square of a negative error counts `slowness` times.
+    """MF-Q that learns slowly from bad news: the square of a negative error is weighted by `slowness`.
 
-    A low reward may be the fault of teammates who still explore (Matignon, Laurent & Le Fort-Piat 2007).
+    A low reward may be due to other agents that still explore (Matignon, Laurent & Le Fort-Piat 2007).
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class HystereticMFQ(MFQ):
         self.slowness = slowness
 
     def losses(self, batch: Batch) -> list[Tensor]:
-        """The loss `[seeds]` of the one optimizer."""
+        """The loss `[seeds]` of the only optimizer."""
         with torch.no_grad():
             best = self.target(batch.agent, batch.mean_action).amax(-1)
             td_target = self.reward_scale * batch.reward + self.discount * best

@@ -1,4 +1,4 @@
-"""A custom neighbourhood: MF-Q acts under, and learns from, an exponential average of mean actions."""
+"""A custom neighbourhood: MF-Q acts on, and learns from, an exponential average of mean actions."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class ExponentialAverage(Neighbourhood):
     rate: float = 0.1
 
     def mean_action(self, step: JointStep) -> Tensor:
-        """Mean actions `[seeds, agents, D]`; what it gave at the joint step before comes back as `step.before`."""
+        """Mean actions `[seeds, agents, D]`; `step.before` has those returned at the previous joint step."""
         now = super().mean_action(step)
         return now if step.before is None else step.before.lerp(now, self.rate)
 

@@ -1,4 +1,4 @@
-"""Custom networks of plain torch layers: MF-Q on one hidden layer; and in Battle on dense layers, not convolutions."""
+"""Custom networks of plain torch layers: MF-Q with one hidden layer, and in Battle without convolutions."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 
 
 class ShallowMFQ(MFQ):
-    """MF-Q whose network has a hidden layer of 50. Seeds train side by side, each with a copy of its own."""
+    """MF-Q with one hidden layer of 50 units. Seeds train side by side, each with its own copy of the network."""
 
     def make_network(self, *_: Any) -> nn.Module:
-        """The networks of all seeds, each from one-hot ids and mean actions to action values."""
+        """Make the networks of all seeds, each from one-hot ids and mean actions to action values."""
         agents, actions = self.environment.agents, self.environment.actions
 
         def one() -> nn.Module:
@@ -23,7 +23,7 @@ class ShallowMFQ(MFQ):
 
 
 class DenseNetwork(nn.Module):
-    """An MLP on all that an agent sees."""
+    """An MLP on everything that an agent observes."""
 
     def __init__(self, uses_mean_action: bool, generator: Generator) -> None:
         super().__init__()
@@ -39,10 +39,10 @@ class DenseNetwork(nn.Module):
 
 
 class DenseMFQ(BattleMFQ):
-    """MF-Q whose network is the one above."""
+    """MF-Q with `DenseNetwork`."""
 
     def make_network(self) -> nn.Module:
-        """A network. What torch draws for its layers in here is drawn from this run's own generator."""
+        """Make a network. Inside this method torch draws initial weights from the run's own generator."""
         return DenseNetwork(self.uses_mean_action, self.start_generator)
 
 

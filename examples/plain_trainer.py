@@ -1,4 +1,4 @@
-"""A plain `pl.Trainer` on an agent and its data module: logger, early stopping, checkpoints, and one loaded again."""
+"""Train with a plain `pl.Trainer`: logger, early stopping, checkpoints, and loading the best checkpoint."""
 
 import tempfile
 from pathlib import Path
@@ -18,7 +18,7 @@ if __name__ == "__main__":
         best = ModelCheckpoint(f"{directory}/checkpoints", monitor="greedy_reward", mode="max")
         trainer = pl.Trainer(
             accelerator="cpu",
-            max_epochs=data.evaluations,  # an epoch lies between two evaluations
+            max_epochs=data.evaluations,  # an epoch is the training between two evaluations
             logger=CSVLogger(directory),
             callbacks=[best, EarlyStopping("greedy_reward", mode="max", patience=5)],
             log_every_n_steps=1,

@@ -1,4 +1,4 @@
-"""Train MF-Q on Gaussian Squeeze with four seeds side by side, and see what it earns."""
+"""Train MF-Q on Gaussian Squeeze with four seeds side by side, and print its rewards."""
 
 from mfmarl import MFQ, EpsilonGreedy, GaussianSqueeze, train
 

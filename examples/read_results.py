@@ -1,4 +1,4 @@
-"""Read the committed results, and draw a figure of your own."""
+"""Read the committed results and draw your own figure."""
 
 import sys
 from pathlib import Path

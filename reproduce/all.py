@@ -1,13 +1,13 @@
-"""Everything: the experiments one after the other, then verdicts, pages and the report page.
+"""Run all experiments one after the other, then make the verdicts, the pages and the report.
 
-python reproduce/all.py                  # all that is committed, again: days on one core
+python reproduce/all.py                  # reproduce all committed results: days on one core
 python reproduce/all.py --quick          # each experiment at a small size, in minutes, to results/quick
 python reproduce/all.py --figures-only   # figures, tables, README.md, pages and report, from the committed CSV files
 
-The experiments are those of `CALLS` in mfmarl/scripting/pages/times.py. How jobs run is said once for all of them, as
-to each script: `--launcher slurm --slurm-partition normal` sends the paper to a cluster, all tasks at once. Stopped,
-the same command goes on from there; a script that fails stops no other. At the end stands what ran, how long, and where
-it lies.
+The experiments are those of `CALLS` in mfmarl/scripting/pages/times.py. Options that say how jobs run are passed on to
+every script: `--launcher slurm --slurm-partition normal` submits the whole paper to a cluster, all tasks at once. After
+an interruption the same command resumes; a script that fails does not stop the others. The script ends with a summary
+of what ran, for how long, and where the results are.
 """
 
 from __future__ import annotations
@@ -35,29 +35,30 @@ from mfmarl.scripting.tables import check_places
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
-SEEDED = ("gaussian_squeeze", "ising", "battle")  # matrix games count runs, measurements of theory have their own
+SEEDED = ("gaussian_squeeze", "ising", "battle")  # seeds of matrix games are runs; theory sets its own
 ON_CPUS = ("theory",)
-NOT_ON_CPUS = ("devices", "precision", "logger")  # options that are not handed on to its script
-FILM = ("mf-ac-64-seed-0", "ac-64-seed-0")  # the armies whose battle is committed as a film
+NOT_ON_CPUS = ("devices", "precision", "logger")  # options that are not passed on to its script
+FILM = ("mf-ac-64-seed-0", "ac-64-seed-0")  # the armies in the committed film
 
 
 @dataclass(frozen=True)
 class AllOptions(Execution):
-    """Options of this script; how jobs run is handed on to the experiments."""
+    """Options of this script. Those of `Execution` are passed on to the experiments."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
-    """Where networks are trained; cpu, as the committed results were, auto takes CUDA GPUs if there are any."""
+    """Hardware that trains the networks. The committed results used cpu; auto: CUDA GPUs if there are any."""
     precision: Literal["32", "64", "bf16-mixed", "tf32"] = "32"
-    """Floating point precision of the networks, as Lightning names it; 32 leaves Battle what its committed armies were
-    trained in, bf16-mixed."""
+    """Floating-point precision of the networks, named as in Lightning. With 32, Battle keeps bf16-mixed, in which its
+    committed armies were trained."""
     quick: bool = False
-    """Each experiment at a small size, all in minutes; without --out results go to results/quick."""
+    """Run each experiment at a reduced size, all in minutes. Without --out, results go to results/quick."""
     figures_only: bool = False
-    """Only make figures, tables, pages and report again, from the CSV files that are there."""
+    """Only remake figures, tables, pages and report from the existing CSV files."""
     seeds: int | None = None
-    """How many seeds of Gaussian Squeeze, Ising and Battle, in another --out; without it as many as each has."""
+    """Number of seeds of Gaussian Squeeze, Ising and Battle; needs a custom --out. Default: the number of each
+    experiment."""
     out: Path | None = None
-    """Directory of all results, a folder in it for each task; without it that of the committed ones."""
+    """Directory of all results, with one folder per task. Default: the directory of the committed results."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,15 +81,15 @@ class AllOptions(Execution):
 
     @property
     def committed(self) -> bool:
-        """Whether results go where they are committed."""
+        """Whether results go to the directory of the committed ones."""
         return self.results.resolve() == RESULTS
 
     def to(self, task: str) -> list[str]:
-        """Where the script of an experiment puts its results, as words."""
+        """Command-line words that say where an experiment's script puts its results."""
         return [] if self.committed else ["--out", str(self.results / task)]
 
     def how(self, task: str) -> list[str]:
-        """How the script of an experiment runs its jobs, as words."""
+        """Command-line words that say how an experiment's script runs its jobs."""
         words = ["--quick"] * self.quick
         if self.seeds is not None and task in SEEDED:
             words += ["--seeds", str(self.seeds)]
@@ -101,7 +102,7 @@ class AllOptions(Execution):
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse_plain(AllOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
     if not options.figures_only:
         places = available(options.results, options)
@@ -114,7 +115,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def steps(options: AllOptions) -> list[Step]:
-    """Every script in order. The pages by hand tell of the committed results alone."""
+    """All scripts in order. The handwritten pages describe only the committed results."""
     results = options.results
     elsewhere = () if options.committed else ("--results", str(results))
     last = [
@@ -128,12 +129,12 @@ def steps(options: AllOptions) -> list[Step]:
 def step(
     script: str, words: Sequence[str], makes: str, where: Path, work: float = 100, *, beside: bool = False
 ) -> Step:
-    """A script of this folder with its options."""
+    """Make the step that calls a script of this folder with its options."""
     return Step(ROOT / "reproduce" / f"{script}.py", tuple(words), makes, where, max(1, round(work)), beside=beside)
 
 
 def experiments(options: AllOptions) -> Iterator[Step]:
-    """Those of `CALLS`, but for tournaments again; with --quick those that have a quick form."""
+    """The experiments of `CALLS` except repeated tournaments; with --quick, those that have a quick form."""
     for each in CALLS:
         words = each.quick if options.quick else each.command
         if words is not None and "--only" not in words:
@@ -147,7 +148,7 @@ def experiments(options: AllOptions) -> Iterator[Step]:
 
 
 def redrawn(options: AllOptions) -> Iterator[Step]:
-    """The figures of every table that is there, and the film."""
+    """Steps that redraw the figures of every existing table, and the film."""
     for each in dict.fromkeys(
         each._replace(command=in_place(each), makes="", jobs="", quick=None, claims="") for each in CALLS
     ):
@@ -162,12 +163,12 @@ def redrawn(options: AllOptions) -> Iterator[Step]:
 
 
 def in_place(each: Call) -> str:
-    """The option that names a study in place of the learning curves."""
+    """The option that selects a study instead of the learning curves."""
     return "".join(re.findall(r"--study \S+|--scale-target", each.command))
 
 
 def call(each: Step) -> None:
-    """Call the function `run` of a script: libraries load once, and nothing that draws is left to be ended."""
+    """Call a script's function `run` in this process, so that libraries load once and no drawing process is left."""
     with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing):
         module_of(each.script).run(list(each.words))
 

@@ -1,21 +1,22 @@
-"""Battle: self-play of four algorithms in MAgent2, then every pairing against every other (appendix C.3).
+"""Battle: self-play of four algorithms in MAgent2, then a tournament of all pairings (appendix C.3).
 
-Without options it trains IL, MF-Q, AC and MF-AC by 2000 rounds of self-play, 64 against 64, and lets them fight each
-other, a scripted rush and a random army. It writes to results/battle
+Without options the script trains IL, MF-Q, AC and MF-AC by 2000 rounds of self-play, 64 against 64. The trained armies
+then fight each other, a scripted rush and a random army. The script writes to results/battle:
 
-    curves.csv       learning curves: means over rounds of self-play, rewards are totals of an army over a round
-    policies/        the trained armies, their weights in bfloat16; mfmarl.policies.Policy.load reads one
-    tournament.csv   one row a round of the tournament, which is played in float32
-    pairings.csv     shares of wins, rewards and kills of every pairing, with intervals over training seeds
-    ratings.csv      Bradley-Terry ratings on Elo's scale
-    replays/         with --replay: battles as films, and as actions from which the engine plays them again
-    ratings, learning_curves, win_rate_bars, rewards (.png, .pdf); all but the first for each number of
-    agents, which their names end in unless it is 64
+    curves.csv       learning curves: means over rounds of self-play; rewards are totals of an army over a round
+    policies/        trained armies, with weights in bfloat16; mfmarl.policies.Policy.load reads them
+    tournament.csv   one row per round of the tournament, which is played in float32
+    pairings.csv     win rates, rewards and kills of every pairing, with intervals over training seeds
+    ratings.csv      Bradley-Terry ratings on the Elo scale
+    replays/         with --replay: battles as films, and as actions from which the engine replays them
+    ratings, learning_curves, win_rate_bars, rewards (.png, .pdf); all but ratings per number of agents,
+    with that number at the end of the name unless it is 64
 
---study sensitivity asks whether rankings hang on choices that the paper leaves open, and writes to sensitivity/ there.
+--study sensitivity tests whether rankings depend on choices that the paper leaves open, and writes to sensitivity/ in
+that folder.
 
 A custom method, `--algorithms path/to/file.py:Class --opponents mf-q`, trains under the same settings, and its armies
-fight those that are named; it is a subclass of BattleAgent, see examples/my_battle_method.py.
+fight the named opponents. It is a subclass of BattleAgent; see examples/my_battle_method.py.
 """
 
 from __future__ import annotations
@@ -63,13 +64,13 @@ if TYPE_CHECKING:
 OUT = Path("results/battle")
 DRAWN = ["agents", "seed", "step", "reward", "kills"]
 METHODS = {"mf-q": "battle-mf-q", "il": "battle-il", "mf-ac": "battle-mf-ac", "ac": "battle-ac"}
-MOST_ROUNDS = 10_000_000  # a second each
+MOST_ROUNDS = 10_000_000  # four months at a second each
 RELEASED_METHODS = {**METHODS, "mf-ac": "battle-released-mf-ac", "ac": "battle-released-ac"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The hyper-parameters: those of appendix C.3, and where it is silent ours."""
+    """Hyper-parameters from appendix C.3; where it gives none, our choice."""
 
     methods: ClassVar[Mapping[str, str]] = METHODS
     steps: int = sourced(2000, "appendix C.3: rounds of self-play")
@@ -92,13 +93,13 @@ class Settings:
     tournament_rounds: int = sourced(200, "ours: of a pairing, in greedy and in sampled play each", script=True)
 
     def arguments(self) -> dict[str, object]:
-        """What algorithms and data modules may take, by name."""
+        """Arguments for algorithms and data modules, by name."""
         return {**values(self), "exploration": EpsilonGreedy(self.epsilon_start, self.epsilon_end, self.steps)}
 
 
 @dataclass(frozen=True)
 class ReleasedCode(Settings):
-    """What the released code does instead. Its actor-critics learn on-policy; its armies enter no tournament."""
+    """Hyper-parameters of the released code. Its actor-critics learn on-policy; its armies enter no tournament."""
 
     methods: ClassVar[Mapping[str, str]] = RELEASED_METHODS
     batch_size: int = sourced(64, "released code")
@@ -119,7 +120,7 @@ QUICK = replace(APPENDIX, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 FEW_AGENTS = 8  # of --quick and --study
 
-# --study sensitivity; 256: all seed pairs, four ways each. What is studied: mfmarl/tournament/sensitivity.py.
+# --study sensitivity; 256: all seed pairs, four ways each. The choices are in mfmarl/tournament/sensitivity.py.
 STUDY = replace(APPENDIX, seed_count=8, tournament_rounds=256)
 STUDIED = "sensitivity"
 
@@ -129,33 +130,33 @@ class BattleOptions(Options):
     """Options of this script."""
 
     settings: list[str] = field(default_factory=lambda: ["appendix"])
-    """The settings to run: appendix or released-code."""
+    """Names of the settings to run: appendix or released-code."""
     algorithms: list[str] = field(default_factory=list)
-    """Of mf-q, il, mf-ac and ac, or path/to/file.py:Class for a custom one; without it those four."""
+    """Algorithms among mf-q, il, mf-ac and ac, or path/to/file.py:Class for a custom one. Default: these four."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
-    """Agents of an army, one tournament for each; without it 64."""
+    """Numbers of agents per army; each has its own tournament. Default: 64."""
     opponents: list[str] = field(default_factory=list)
-    """Armies in policies/ of --out, else the committed ones, that those of --algorithms fight too, with all seeds."""
+    """Additional opponents of --algorithms: armies in policies/ of --out, or else committed ones, with all seeds."""
     only: Literal["training", "tournament"] | None = None
-    """Only train, or only let the armies in policies/ fight; without it both."""
+    """Only train, or only play the tournament of the armies in policies/. Default: both."""
     rounds: int | None = None
-    """Rounds of self-play; without it as many as the settings say."""
+    """Number of rounds of self-play. Default: the number in the settings."""
     tournament_rounds: int | None = None
-    """Rounds of each pairing and evaluation; without it as many as the settings say."""
+    """Number of rounds of each pairing, in greedy and in sampled play each. Default: the number in the settings."""
     replay: list[str] = field(default_factory=list)
-    """Play and film one battle of two armies in sampled play, instead of all else: each the name of a file in policies/
-    such as mf-q-64-seed-0, a path, rush or random; --algorithms names the classes of custom ones. Or film one replay
-    file again."""
+    """Only play and film one battle of two armies in sampled play. An army is the name of a file in policies/, such as
+    mf-q-64-seed-0, a path, rush, or random; --algorithms gives the classes of custom armies. With one name: film that
+    replay file again."""
     film: Literal["gif", "mp4"] = "gif"
-    """Of --replay; mp4 needs ffmpeg."""
+    """Format of the film of --replay; mp4 needs ffmpeg."""
     study: Literal["sensitivity"] | None = None
-    """In place of all else, with 8 agents: whether rankings hang on gradient steps, double Q, when the opponent
+    """Only test, with 8 agents, whether rankings depend on the number of gradient steps, double Q, when the opponent
     follows, the actors' temperature, or the content of the mean action."""
     choices: list[str] = field(default_factory=list)
-    """Of --study, beside the appendix's own: 4x-updates, always-follows, double-q, temperature-1, noise; without it
-    all."""
+    """Choices of --study besides the appendix's own: 4x-updates, always-follows, double-q, temperature-1, noise.
+    Default: all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,7 +182,7 @@ class BattleOptions(Options):
             Battle(agents)
 
     def _check_entrants(self) -> None:
-        """One file in policies/ for each."""
+        """Check that each entrant has its own file in policies/."""
         if self.opponents and not self.algorithms:
             raise ValueError(f"opponents: got {', '.join(self.opponents)}, but --algorithms names nobody to fight them")
         named_once("algorithms and opponents", [*self.algorithms, *self.opponents])
@@ -190,7 +191,7 @@ class BattleOptions(Options):
             raise ValueError(f"algorithms: got two whose armies would be {max(files, key=files.count)}; rename a class")
 
     def adjusted(self, settings: Settings) -> Settings:
-        """The settings as the options change them."""
+        """The settings with the changes that the options make."""
         rounds = self.rounds or settings.steps
         evaluations = next(n for n in range(min(settings.evaluations, rounds), 0, -1) if rounds % n == 0)
         if evaluations < min(rounds, 10, settings.evaluations):
@@ -205,7 +206,7 @@ class BattleOptions(Options):
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse(BattleOptions, arguments)
     if options.replay:
         film(options)
@@ -225,7 +226,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def play(name: str, settings: Settings, options: BattleOptions) -> None:
-    """Train the armies, and let them fight; what would be refused is refused before anything is trained."""
+    """Train the armies and play the tournament. Invalid requests are refused before training."""
     fights = options.only != "training" and not isinstance(settings, ReleasedCode)
     drawn_up = tournament(settings, options) if fights else []
     if options.only != "tournament":
@@ -235,21 +236,21 @@ def play(name: str, settings: Settings, options: BattleOptions) -> None:
 
 
 def train(name: str, settings: Settings, options: BattleOptions) -> None:
-    """Self-play of every algorithm and seed; the trained armies go to policies/."""
+    """Run self-play of every algorithm and seed, and save the trained armies to policies/."""
     jobs = training_jobs(name, settings, options)
     [rows] = do([Section(name, jobs, sources(settings))], options)
     keep_trained(rows, [] if isinstance(settings, ReleasedCode) else jobs, options)
 
 
 def keep_trained(rows: pd.DataFrame, jobs: Sequence[TrainingJob], options: BattleOptions) -> None:
-    """Learning curves go to curves.csv, the armies of the jobs to policies/."""
+    """Save learning curves to curves.csv and the armies of the jobs to policies/."""
     update(options.out / "curves.csv", rows, replacing=[*GROUP, "seed"], keys=[*GROUP, "seed", "step"])
     for job in jobs:
         keep_all(job, folder(job, options.out, options.precision), options.out)
 
 
 def training_jobs(name: str, settings: Settings, options: BattleOptions) -> list[TrainingJob]:
-    """Self-play of every algorithm and seed, on a GPU of several seeds as one."""
+    """Jobs for self-play of every algorithm and seed; on a GPU one job trains several seeds."""
     blocks = {method: blocks_of(method, settings, options) for method in options.algorithms or METHODS}
     return [
         training_job(name, method, agents, seeds, settings, options.method)
@@ -261,7 +262,7 @@ def training_jobs(name: str, settings: Settings, options: BattleOptions) -> list
 
 
 def blocks_of(method: str, settings: Settings, options: BattleOptions) -> list[tuple[int, ...]]:
-    """The seeds of an algorithm, those together that make a job."""
+    """The seeds of an algorithm, grouped by job."""
     algorithm = algorithm_class(settings.methods.get(method, method), "battle", "algorithms")
     return seed_blocks(options.seed, settings.seed_count, seeds_together(algorithm, options))
 
@@ -277,17 +278,17 @@ def training_job(
     entrant: str | None = None,
     more: Mapping[str, object] = MappingProxyType({}),
 ) -> TrainingJob:
-    """Self-play of some seeds of one algorithm.
+    """The job for self-play of some seeds of one algorithm.
 
     Args:
-        name: of the settings.
-        method: the algorithm.
-        agents: of an army.
-        seeds: that train together.
-        settings: the hyper-parameters.
-        custom: the option --method.
-        entrant: what its armies are called, if not as the algorithm is.
-        more: arguments that settings lack.
+        name: name of the settings.
+        method: name of the algorithm.
+        agents: number of agents per army.
+        seeds: seeds that train together.
+        settings: hyper-parameters.
+        custom: value of the option --method.
+        entrant: name of the trained armies, if it differs from the algorithm's.
+        more: additional arguments that are not in the settings.
     """
     labels: dict[str, Label] = {"settings": name, "algorithm": entrant or method, "agents": agents}
     algorithm = settings.methods.get(method, method)
@@ -297,7 +298,7 @@ def training_job(
 
 
 def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
-    """The rounds of each pairing that one of the algorithms has a part in, each with the number of agents."""
+    """For each number of agents, the rounds of every pairing that involves one of the algorithms."""
     learners = options.algorithms or [*METHODS]
     drawn_up = []
     for agents in sizes(options):
@@ -313,7 +314,7 @@ def tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, li
 
 
 def check_rounds(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], options: BattleOptions) -> None:
-    """Refuse rounds in whose place tournament.csv has more, or those of other seeds."""
+    """Refuse rounds that would replace more rounds, or those of other seeds, in tournament.csv."""
     from mfmarl.tournament.jobs import check_none_is_lost  # noqa: PLC0415 - MAgent2 takes seconds to import
 
     path = options.out / "tournament.csv"
@@ -322,10 +323,10 @@ def check_rounds(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], options: Bat
 
 
 def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings, options: BattleOptions) -> None:
-    """Play the rounds that were drawn up, between the armies in policies/, in float32 whatever they were trained in.
+    """Play the scheduled rounds between the armies in policies/, in float32 whatever their training precision.
 
-    In bf16-mixed the values of an agent's best actions often round to the same number, so that a trained Q-learner
-    would take another action than its best in 7 to 8% of its decisions, an actor in less than 1%.
+    In bf16-mixed the values of an agent's best actions often round to the same number. A trained Q-learner would then
+    miss its best action in 7 to 8% of its decisions, an actor in less than 1%.
     """
     from mfmarl.tournament.jobs import duel_job, lock_steps  # noqa: PLC0415 - MAgent2 takes seconds to import
 
@@ -341,7 +342,7 @@ def fight(drawn_up: Sequence[tuple[int, Sequence[Fixture]]], settings: Settings,
 
 
 def draw(options: BattleOptions) -> None:
-    """The tables with their intervals, and the figures."""
+    """Write the tables with their intervals, and draw the figures."""
     from mfmarl.figures import battle, battle_pairings  # noqa: PLC0415 - seaborn takes seconds to import
 
     files: list[str] = []
@@ -367,10 +368,10 @@ def draw(options: BattleOptions) -> None:
 
 
 def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
-    """The curves with the share of random actions at each step; NaN of actors, and of custom methods."""
+    """Add the share of random actions at each step to the curves; NaN for actors and custom methods."""
     runs = []
     for (name, method, _), rows in curves.groupby([*GROUP]):
-        settings = SETTINGS.get(str(name).removeprefix("quick-"), APPENDIX)  # --quick explores as these do
+        settings = SETTINGS.get(str(name).removeprefix("quick-"), APPENDIX)  # --quick keeps their exploration
         cls = algorithm_class(settings.methods[str(method)], "battle") if method in settings.methods else None
         explores = cls is not None and "exploration" in constructor_keywords(cls)
         exploration = EpsilonGreedy(settings.epsilon_start, settings.epsilon_end, int(rows["step"].max()))
@@ -380,7 +381,7 @@ def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.DataFrame:
-    """The rounds and, of committed armies that have fought in them, the committed rounds against each other."""
+    """Add the committed rounds between those committed armies that take part in `rounds`."""
     path = options.home() / "tournament.csv"
     if options.committed or not path.exists():
         return rounds
@@ -388,7 +389,7 @@ def with_committed_rounds(rounds: pd.DataFrame, options: BattleOptions) -> pd.Da
 
 
 def study(options: BattleOptions) -> None:
-    """Every choice: train those whom it concerns, and let rivals fight that make it alike."""
+    """For every choice, train the methods that it concerns, then let rivals with the same choice fight."""
     if not options.figures_only:
         settings = options.adjusted(replace(STUDY, **QUICK_SIZE) if options.quick else STUDY)
         drawn_up = study_tournament(settings, options) if options.only != "training" else []
@@ -404,7 +405,7 @@ def study(options: BattleOptions) -> None:
 
 
 def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[TrainingJob]]:
-    """The trainings of each choice that has some; their label `algorithm` is the entrant."""
+    """The training jobs of each choice that needs any; their label `algorithm` is the entrant."""
     jobs: dict[str, list[TrainingJob]] = {}
     for choice in studied(options.choices):
         own = changed(settings, choice)
@@ -419,12 +420,12 @@ def study_jobs(settings: Settings, options: BattleOptions) -> dict[str, list[Tra
 
 
 def changed(settings: Settings, choice: Choice) -> Settings:
-    """The settings under a choice."""
+    """The settings with a choice applied."""
     return replace(settings, **choice.changes)
 
 
 def study_tournament(settings: Settings, options: BattleOptions) -> list[tuple[int, list[Fixture]]]:
-    """The rounds of each pairing of rivals, each with the number of agents."""
+    """For each number of agents, the rounds of every pairing of rivals."""
     met = pairings_of_rivals(studied(options.choices), options.algorithms or [*METHODS])
     seeds = seeds_of(settings, options)
     drawn_up = [
@@ -437,7 +438,7 @@ def study_tournament(settings: Settings, options: BattleOptions) -> list[tuple[i
 
 
 def draw_study(options: BattleOptions) -> None:
-    """The table of rivals and its figure; of armies that were only trained, what they learned."""
+    """Write the table of rivals and draw its figure; if armies were only trained, report their learning curves."""
     from mfmarl.figures.battle import figure_name  # noqa: PLC0415 - seaborn takes seconds to import
     from mfmarl.figures.battle_study import sensitivity  # noqa: PLC0415
 
@@ -458,7 +459,7 @@ def draw_study(options: BattleOptions) -> None:
 
 
 def film(options: BattleOptions) -> None:
-    """One battle, as a film and as a replay file."""
+    """Save one battle as a film and as a replay file."""
     # MAgent2 and matplotlib take seconds to import.
     from mfmarl.figures.film import check_kind  # noqa: PLC0415
     from mfmarl.tournament import films  # noqa: PLC0415
@@ -471,7 +472,7 @@ def film(options: BattleOptions) -> None:
         left, right = (army_file(name, options.out, options.home()) for name in named)
         custom = [algorithm_class(name, "battle", "algorithms") for name in options.algorithms if is_in_file(name)]
         classes = [each for cls in custom for each in with_its_file(cls)]
-        # None: as the armies were trained.
+        # None: the game in which the armies were trained.
         game = Battle(sizes(options)[0]) if options.agents or {left, right} <= {*SCRIPTED} else None
         try:
             written = films.film(
@@ -484,17 +485,17 @@ def film(options: BattleOptions) -> None:
 
 
 def homes(options: BattleOptions) -> Homes:
-    """Where the armies lie that enter the tournament: of opponents whom --out lacks, where they are committed."""
+    """The folders of the entrants' files: --out, or the committed results for opponents that --out lacks."""
     return Homes(options.out, options.home(), tuple(options.opponents))
 
 
 def seeds_of(settings: Settings, options: BattleOptions) -> list[int]:
-    """The seeds of the armies that are trained."""
+    """The seeds to train."""
     return list(range(options.seed, options.seed + settings.seed_count))
 
 
 def sizes(options: BattleOptions) -> list[int]:
-    """Agents of an army, of each tournament."""
+    """The number of agents per army in each tournament."""
     return options.agents or [FEW_AGENTS if options.quick or options.study else 64]
 
 

@@ -1,14 +1,14 @@
-"""A verdict on every claim of the paper, from the committed tables alone.
+"""Give a verdict on every claim of the paper, from the committed tables alone.
 
-It reads results/*/*.csv, judges, and writes
+The script reads results/*/*.csv and writes:
 
-    results/claims.csv      one row a claim: what was measured, the verdict, the sentence for a reader
-    results/evidence.csv    one row a finding, of which the claims' verdicts are made
-    README.md               the passage `claims` between its comments, and those of results/*/README.md; with another
-                            --out or --results no page
+    results/claims.csv      one row per claim: the measurement, the verdict, and a sentence for readers
+    results/evidence.csv    one row per finding; the claims' verdicts follow from them
+    README.md               the passage `claims` between its comments, also in results/*/README.md; no page is written
+                            with another --out or --results
 
-`holds` and `fails` are said where an interval or a test says so; `undecided` names the seeds that would decide at 80%
-power; `not tested` means that no table has such rows. One or two seeds decide nothing.
+`holds` and `fails` follow from an interval or a test. `undecided` states the number of seeds that would decide at 80%
+power. `not tested` means that no table has the necessary rows. One or two seeds decide nothing.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ CLAIMS = (
 
 
 def reader(results: Path) -> Callable[[str], pd.DataFrame | None]:
-    """What reads the tables of a directory; None for one that is not there."""
+    """Make a function that reads a table of a directory by name, or returns None if there is no such table."""
 
     def read(name: str) -> pd.DataFrame | None:
         path = results / name
@@ -197,7 +197,7 @@ def reader(results: Path) -> Callable[[str], pd.DataFrame | None]:
 
 
 def verdicts(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of claims and of their findings."""
+    """Make the table of claims and the table of their findings."""
     claims, evidence = [], []
     for claim in CLAIMS:
         found = claim.measure(tables)
@@ -215,7 +215,7 @@ def verdicts(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def in_full(claims: pd.DataFrame) -> str:
-    """The table of claims for a task's page: with the rule and the whole sentence of each."""
+    """The table of claims for a task's page, with the rule and the full sentence of each claim."""
     cells = [
         (f"{row['id']}: {row['claim']}", row["rule"], in_words(row["verdict"], row["seeds_needed"]), row["sentence"])
         for row in claims.to_dict("records")
@@ -224,7 +224,7 @@ def in_full(claims: pd.DataFrame) -> str:
 
 
 def in_brief(claims: pd.DataFrame) -> str:
-    """The table of claims for the README: with the one number that each verdict rests on."""
+    """The table of claims for the README, with the one number on which each verdict rests."""
     cells = []
     for row in claims.to_dict("records"):
         page = f"results/{task_of(row['id'])}/README.md"
@@ -235,12 +235,12 @@ def in_brief(claims: pd.DataFrame) -> str:
 
 
 def task_of(claim: str) -> str:
-    """The folder of results that a claim is read from."""
+    """The folder of results with the evidence for a claim."""
     return TASKS[claim.split("-", maxsplit=1)[0]]
 
 
 def pages(out: Path, claims: pd.DataFrame) -> Iterator[tuple[Path, str]]:
-    """The pages that have a passage `claims`, and their text with it filled. They tell of committed results alone."""
+    """Pages with a passage `claims`, and their text with that passage filled; none unless results are committed."""
     if out.resolve() != RESULTS:
         return
     texts = {out.parent / "README.md": in_brief(claims)}
@@ -253,13 +253,13 @@ def pages(out: Path, claims: pd.DataFrame) -> Iterator[tuple[Path, str]]:
 
 
 def write(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> None:
-    """Both tables, with their checksums."""
+    """Write both tables with their checksums."""
     write_table(claims, out / "claims.csv", ["id"])
     write_table(evidence, out / "evidence.csv", ["id", "part"])
 
 
 def stale(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> list[Path]:
-    """The tables and pages that are not what the data say."""
+    """The tables and pages that do not agree with the data."""
     with TemporaryDirectory() as fresh:
         write(claims, evidence, Path(fresh))
         names = ("claims.csv", "evidence.csv")
@@ -268,9 +268,9 @@ def stale(claims: pd.DataFrame, evidence: pd.DataFrame, out: Path) -> list[Path]
 
 
 def agree(one: Path, other: Path) -> bool:
-    """Whether two tables are the same but for last digits, which other versions of numpy and scipy round otherwise.
+    """Whether two tables agree up to the last digits, which depend on the versions of numpy and scipy.
 
-    By most in far quantiles of Student's t, of which scipy 1.11 has 8 digits.
+    The largest differences are in far quantiles of Student's t, which scipy 1.11 computes to 8 digits.
     """
     try:
         pd.testing.assert_frame_equal(read_csv(one), read_csv(other), rtol=1e-7, atol=1e-12)
@@ -284,11 +284,11 @@ class ClaimsOptions:
     """Options of this script."""
 
     results: Path = RESULTS
-    """Directory of the tables that are judged."""
+    """Directory of the tables from which verdicts follow."""
     out: Path | None = None
-    """Directory of claims.csv; without it that of --results."""
+    """Directory of claims.csv. Default: --results."""
     check: bool = False
-    """Write nothing; exit with 1 if tables or pages are stale."""
+    """Write nothing; exit with code 1 if tables or pages are out of date."""
 
     def __post_init__(self) -> None:
         if not self.results.is_dir():
@@ -299,7 +299,7 @@ class ClaimsOptions:
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse_plain(ClaimsOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
     out = options.out or options.results
     claims, evidence = verdicts(Tables(reader(options.results)))

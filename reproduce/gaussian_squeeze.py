@@ -1,11 +1,12 @@
 """Gaussian Squeeze: the learning curves of Yang et al. 2018 (Section 5.1, appendix C.1).
 
-Without options it trains the six methods of the paper with 100, 500 and 1000 agents under two settings, `appendix`
-and `calibrated`, and writes curves, tables, figures and provenance to results/gaussian_squeeze. An interrupted run
-goes on where it stopped. --study NAME asks what decides the outcome; --scale-target goes to a million agents.
+Without options the script trains the six methods of the paper with 100, 500 and 1000 agents under two settings,
+`appendix` and `calibrated`, and writes curves, tables, figures and provenance to results/gaussian_squeeze. An
+interrupted run resumes where it stopped. --study NAME tests which choices decide the outcome; --scale-target goes up to
+a million agents.
 
-A custom method, `--algorithms mf-q path/to/file.py:Class`, runs under the same settings and seeds, and gets rows and
-lines of its own; it is a subclass of StatelessAgent, see examples/my_method.py.
+A custom method, `--algorithms mf-q path/to/file.py:Class`, runs under the same settings and seeds, and gets its own
+rows and lines. It is a subclass of StatelessAgent; see examples/my_method.py.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ AGENTS = (100, 500, 1000)
 
 @dataclass(frozen=True)
 class Settings:
-    """The hyper-parameters: those of appendix C.1, and where it is silent ours."""
+    """Hyper-parameters from appendix C.1; where it gives none, our choice."""
 
-    # What the appendix states
+    # Stated in the appendix
     learning_rate: float = sourced(1e-5, "appendix C.1, Q-networks")
     critic_learning_rate: float = sourced(1e-3, "appendix C.1")
     actor_learning_rate: float = sourced(1e-4, "appendix C.1")
@@ -60,7 +61,7 @@ class Settings:
         "appendix C.1, max_temp and s of FMQ; min_temp, which it does not give: the FMQ paper. None: as the others",
         script=True,
     )
-    # What it leaves open
+    # Left open by the appendix
     updates: int | None = sourced(
         120_000, "ours: the least at which a learning rate of 1e-5 was seen to learn", script=True
     )
@@ -95,12 +96,12 @@ class Settings:
     large_maac_seed_count: int = sourced(5, "ours: MAAC's seeds from so many agents on, at most", script=True)
 
     def joint_steps(self, agents: int) -> int:
-        """Length of a run: as many steps as the updates take, up to a multiple of the evaluations."""
+        """Number of joint steps of a run: enough for `updates`, rounded up to a multiple of `evaluations`."""
         least = self.steps or -(-(self.updates or 1) * self.samples_per_update // agents)
         return -(-least // self.evaluations) * self.evaluations
 
     def maac_agents_per_joint_step(self, agents: int) -> int:
-        """How many of a gradient step's samples share a joint step, so that MAAC sums about `maac_rows` rows."""
+        """Number of samples per joint step in MAAC's gradient steps, so that it sums about `maac_rows` rows."""
         least = self.batch_size * agents / self.maac_rows
         return min(
             n
@@ -109,21 +110,21 @@ class Settings:
         )
 
     def arguments(self, algorithm: str, agents: int) -> dict[str, object]:
-        """What algorithms and data modules may take, by name, with `algorithm`'s own exceptions."""
+        """Arguments for algorithms and data modules, by name, with the exceptions for `algorithm`."""
         arguments = {**values(self), "steps": self.joint_steps(agents)}
         arguments["exploration"] = self.exploration(algorithm, agents)
         arguments["agents_per_joint_step"] = self.maac_agents_per_joint_step(agents) if algorithm == "maac" else 1
         return arguments
 
     def exploration(self, algorithm: str, agents: int) -> Exploration:
-        """How `algorithm` explores: by epsilon, or by Boltzmann with temperatures in units of the unscaled reward."""
+        """Exploration of `algorithm`: epsilon-greedy, or Boltzmann with temperatures in units of unscaled rewards."""
         schedule = self.boltzmann
         if algorithm == "fmq" and self.fmq_boltzmann:
             schedule = self.fmq_boltzmann
         if schedule is None:
             falls = max(1, round(self.joint_steps(agents) * self.epsilon_share))
             return EpsilonGreedy(self.epsilon_start, self.epsilon_end, falls)
-        unit = 1.0 if algorithm in ("fmq", "rec-fmq") else self.reward_scale  # of the values that it chooses by
+        unit = 1.0 if algorithm in ("fmq", "rec-fmq") else self.reward_scale  # of the values that actions are chosen by
         start, decay, end = schedule
         return Boltzmann(unit * start, decay, unit * end)
 
@@ -145,20 +146,20 @@ CALIBRATED = replace(
 
 SETTINGS = {"appendix": APPENDIX, "calibrated": CALIBRATED}
 
-# --quick: the calibrated settings at a size that ends within a minute, and a rate that shows something by then.
+# --quick: the calibrated settings at a size that takes less than a minute, with a rate that shows learning by then.
 QUICK_SIZE: dict[str, Any] = {"updates": None, "steps": 1000, "evaluations": 10, "seed_count": 2}
 QUICK = replace(CALIBRATED, learning_rate=3e-3, **QUICK_SIZE)
 QUICK_SETTINGS = {name: replace(settings, **QUICK_SIZE) for name, settings in SETTINGS.items()}
 
-# --scale-target: mu, sigma and rewards in proportion to N; as many gradient steps and remembered joint steps at each.
+# --scale-target: mu, sigma and rewards are in proportion to N; gradient steps and stored joint steps are equal for all.
 SCALING = replace(CALIBRATED, evaluations=20, evaluation_steps=2, seed_count=2, full_seed_count=2, seeds_a_job=1)
 SCALING_AGENTS = (1000, 10_000, 100_000, 1_000_000)
 SCALING_MEMORY = 200  # joint steps
-TIMED_STEPS = 100  # without --full, where there are TIMED_AGENTS or more
+TIMED_STEPS = 100  # without --full, for TIMED_AGENTS or more agents
 
 
 def scaled(settings: Settings, agents: int) -> Settings:
-    """The settings for so many agents."""
+    """Scale the settings to `agents` agents."""
     return replace(
         settings,
         samples_per_update=agents // 2,
@@ -175,17 +176,17 @@ class Cell(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What --study does: train every cell, and draw their final scores."""
+    """A study of --study: it trains every cell and draws their final scores."""
 
     keys: tuple[str, ...]  #: columns that name a cell.
     agents: tuple[int, ...]
-    algorithms: tuple[str, ...]  #: those that end in -noise are fed it in place of the mean action, as controls.
-    cells: Callable[[Sequence[str]], Iterator[Cell]]  #: of the algorithms that are named.
-    curves: str | None = None  #: a column of its rows that is drawn against joint steps too, panels by the second key.
+    algorithms: tuple[str, ...]  #: names ending in -noise are controls, with noise in place of the mean action.
+    cells: Callable[[Sequence[str]], Iterator[Cell]]  #: cells of the named algorithms.
+    curves: str | None = None  #: a column to draw against joint steps as well, with panels by the second key.
 
 
 def sensitivity(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """IL and MF-Q by schedule of epsilon, budget, id embedding and mean action; noise in its place is a control."""
+    """IL and MF-Q by schedule of epsilon, budget, id embedding and mean action. The control replaces it by noise."""
     variants = {
         ("il", "-"): "previous",
         ("mf-q", "previous"): "previous",
@@ -200,15 +201,15 @@ def sensitivity(algorithms: Sequence[str]) -> Iterator[Cell]:
             labels: dict[str, Label] = {"algorithm": algorithm, "schedule": schedule, "steps": steps}
             labels |= {"embedding": embedding, "stored": stored}
             if algorithm in algorithms:
-                seeds = 96 if embedding == "one-hot" else 8  # few with the other, which ends all alike
+                seeds = 96 if embedding == "one-hot" else 8  # few for the other, whose runs all end alike
                 cell = replace(base, steps=steps, embedding=embedding, stored_mean_action=played, seed_count=seeds)
                 yield Cell(labels, cell)
 
 
 def exploration(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """Every value method under the same explorations and discounts: is it the method that decides, or its exploration?
+    """Every value method with the same explorations and discounts, to separate the method's effect from exploration's.
 
-    FMQ and Rec-FMQ are defined with discount 0 and have no other.
+    FMQ and Rec-FMQ are defined with discount 0 only.
     """
     schedules = {
         "epsilon 1 to 0.005": None,
@@ -223,9 +224,9 @@ def exploration(algorithms: Sequence[str]) -> Iterator[Cell]:
 
 
 def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """Actors and critics that start near action 0, where rewards are, by the actors' learning rate.
+    """Actor-critics that start near action 0, where the rewards are, by the actors' learning rate.
 
-    From a uniform start an actor-critic with N >= 500 sees no reward.
+    From a uniform start, an actor-critic with N >= 500 sees no reward.
     """
     base = replace(CALIBRATED, start_bias=4.0, seed_count=48)
     for rate, algorithm in product((1e-2, 1e-3, 1e-4), algorithms):
@@ -235,7 +236,7 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
 
 
 def informed_start_long(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """The same start under the appendix's values, whose budget is 7.5 to 15 times that of the above."""
+    """Actor-critics with the same start and the appendix's values, with 7.5 to 15 times the budget."""
     base = replace(APPENDIX, start_bias=4.0, seed_count=16)
     for algorithm in algorithms:
         stored = "noise" if algorithm.endswith("-noise") else base.stored_mean_action
@@ -244,9 +245,9 @@ def informed_start_long(algorithms: Sequence[str]) -> Iterator[Cell]:
 
 
 def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """The appendix's values with as many joint steps as 100 agents have: for 1000 agents ten times those of `appendix`.
+    """The appendix's values with the joint steps of 100 agents: for 1000 agents ten times those of `appendix`.
 
-    There runs of all sizes have as many gradient steps, so that the more agents there are the less they play.
+    In `appendix` the number of gradient steps is the same for all sizes, so more agents play fewer joint steps.
     """
     for steps, algorithm in product((APPENDIX.joint_steps(1000), APPENDIX.joint_steps(100)), algorithms):
         cell = replace(APPENDIX, updates=None, steps=steps, seed_count=16)
@@ -254,7 +255,7 @@ def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:
 
 
 def fmq_temperature(algorithms: Sequence[str]) -> Iterator[Cell]:
-    """FMQ under the appendix's values by min_temp, where its Boltzmann schedule ends: the appendix leaves it open."""
+    """FMQ with the appendix's values by min_temp, the end of its Boltzmann schedule, which the appendix leaves open."""
     for end, algorithm in product((1.0, 0.0), algorithms):
         cell = replace(APPENDIX, fmq_boltzmann=(1000.0, 0.006, end), seed_count=24)
         yield Cell({"algorithm": algorithm, "min_temp": end}, cell)
@@ -297,25 +298,26 @@ class GaussianSqueezeOptions(Options):
     """Options of this script."""
 
     settings: list[str] = field(default_factory=lambda: ["appendix", "calibrated"])
-    """The settings to run: appendix or calibrated."""
+    """Names of the settings to run: appendix or calibrated."""
     algorithms: list[str] = field(default_factory=list)
-    """Of il, fmq, rec-fmq, maac, ac, mf-q and mf-ac, or path/to/file.py:Class for a custom one; without it the paper's
-    six, all but ac."""
+    """Algorithms among il, fmq, rec-fmq, maac, ac, mf-q and mf-ac, or path/to/file.py:Class for a custom one. Default:
+    the paper's six, all but ac."""
     out: Path = OUT
     """Directory of the results."""
     full: bool = False
-    """More seeds: 24 of calibrated, 5 of appendix; --seeds overrides this."""
+    """Run more seeds: 24 of calibrated, 5 of appendix; --seeds overrides this."""
     mu: float = 400.0
-    """The sum that is best; another than the paper's needs a custom --out."""
+    """The best sum of actions. Values other than the paper's need a custom --out."""
     sigma: float = 200.0
-    """How far the sum may be from mu; another than the paper's needs a custom --out."""
+    """Width of the reward's peak around mu. Values other than the paper's need a custom --out."""
     study: StudyName | None = None
-    """In place of the learning curves, what decides the outcome: for IL and MF-Q epsilon, budget, id embedding and
-    stored mean action; for value methods their exploration and discount; for actor-critics their start and rate, and
-    that start with the appendix's budget; for IL and MF-Q with 1000 agents how many joint steps; for FMQ the end of its
-    Boltzmann schedule."""
+    """Run a study of what decides the outcome, instead of the learning curves. sensitivity: epsilon, budget, id
+    embedding and stored mean action of IL and MF-Q. exploration: exploration and discount of value methods.
+    informed-start: start and learning rate of actor-critics. informed-start-long: the same start with the appendix's
+    budget. joint-steps: number of joint steps of IL and MF-Q with 1000 agents. fmq-temperature: end of FMQ's Boltzmann
+    schedule."""
     scale_target: bool = False
-    """Scale mu and sigma with the number of agents; without --agents a thousand to a million of them."""
+    """Scale mu and sigma with the number of agents. Default of --agents: a thousand to a million."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -335,10 +337,10 @@ class GaussianSqueezeOptions(Options):
             self.game(agents)
 
     def game(self, agents: int) -> GaussianSqueeze:
-        """The game that so many agents play.
+        """The game for a number of agents.
 
         Raises:
-            ValueError: there is none, or none whose rewards are shares of an optimum.
+            ValueError: a value is out of range, or no sum earns a reward, so that there are no shares of an optimum.
         """
         make = GaussianSqueeze.scaled if self.scale_target else GaussianSqueeze
         game = make(agents, self.mu, self.sigma)
@@ -350,7 +352,7 @@ class GaussianSqueezeOptions(Options):
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse(GaussianSqueezeOptions, arguments)
     if options.study:
         study(STUDIES[options.study], replace(options, out=options.out / options.study.replace("-", "_")))
@@ -361,7 +363,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def curves(options: GaussianSqueezeOptions) -> None:
-    """The learning curves of the paper."""
+    """Train and draw the learning curves of the paper."""
     path = options.out / "curves.csv"
     if not options.figures_only:
         train(curve_sections(options), path, GROUP, options)
@@ -372,7 +374,7 @@ def curves(options: GaussianSqueezeOptions) -> None:
 
 
 def study(chosen: Study, options: GaussianSqueezeOptions) -> None:
-    """One study: every cell of it."""
+    """Train every cell of a study and draw it."""
     path = options.out / "study.csv"
     if not options.figures_only:
         train(study_sections(chosen, options), path, chosen.keys, options)
@@ -380,7 +382,7 @@ def study(chosen: Study, options: GaussianSqueezeOptions) -> None:
 
 
 def scaling(options: GaussianSqueezeOptions) -> None:
-    """Time and reward against the number of agents, mu and sigma in proportion to it."""
+    """Measure time and reward against the number of agents, with mu and sigma in proportion to it."""
     path = options.out / "curves.csv"
     if not options.figures_only:
         train(scaling_sections(options), path, GROUP, options)
@@ -388,13 +390,13 @@ def scaling(options: GaussianSqueezeOptions) -> None:
 
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
-    """Do the jobs, and bring the table at `path` up to date; `keys` name one setting."""
+    """Run the jobs and update the table at `path`; the columns `keys` identify a setting."""
     check_update(path, [job for section in sections for job in section.jobs], keys, options, DRAWN)
     update(path, pd.concat(do(sections, options)), replacing=[*keys, "seed"], keys=[*keys, "seed", "step"])
 
 
 def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
-    """Every setting, number of agents and algorithm."""
+    """Sections with the jobs of every setting, number of agents and algorithm."""
     return [
         Section(
             name,
@@ -411,7 +413,7 @@ def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
 
 
 def study_sections(chosen: Study, options: GaussianSqueezeOptions) -> list[Section]:
-    """A section for each cell of a study, for its settings are its own."""
+    """One section per cell of a study, because each cell has its own settings."""
     sections = []
     for labels, full in chosen.cells(options.algorithms or chosen.algorithms):
         quick = replace(full, **QUICK_SIZE)
@@ -427,7 +429,7 @@ def study_sections(chosen: Study, options: GaussianSqueezeOptions) -> list[Secti
 
 
 def scaling_sections(options: GaussianSqueezeOptions) -> list[Section]:
-    """A section for each number of agents, for its settings are its own."""
+    """One section per number of agents, because each has its own settings."""
     base = scaling_settings(options)
     timed = replace(base, steps=min(base.steps or 0, TIMED_STEPS), evaluations=4)
     sections = []
@@ -444,7 +446,7 @@ def scaling_sections(options: GaussianSqueezeOptions) -> list[Section]:
 
 
 def scaling_settings(options: GaussianSqueezeOptions) -> Settings:
-    """The settings of --scale-target before they are scaled."""
+    """The settings of --scale-target before scaling."""
     return replace(SCALING, steps=40, evaluations=4, seed_count=1) if options.quick else SCALING
 
 
@@ -455,7 +457,7 @@ def jobs_of(
     settings: Settings,
     options: GaussianSqueezeOptions,
 ) -> list[TrainingJob]:
-    """The jobs of one algorithm: its seeds, `seeds_a_job` of them trained as one stack."""
+    """The jobs of one algorithm, each of which trains `seeds_a_job` seeds as one stack."""
     large_maac = algorithm == "maac" and game.agents >= settings.large_maac
     count = settings.full_seed_count if options.full else settings.seed_count
     count = options.seeds or (min(count, settings.large_maac_seed_count) if large_maac else count)
@@ -469,7 +471,7 @@ def jobs_of(
 
 
 def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
-    """The summary and the figures of the learning curves."""
+    """Write the summary and draw the figures of the learning curves."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     optimum = best_rewards(table["agents"], options.game)
@@ -485,7 +487,7 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
 
 
 def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
-    """The summary and the figures of a study."""
+    """Write the summary and draw the figures of a study."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     optimum = best_rewards(table["agents"], options.game)
@@ -505,7 +507,7 @@ def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptio
 
 
 def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
-    """The summary and the figure of --scale-target. Of runs that were only timed it shows the time alone."""
+    """Write the summary and draw the figure of --scale-target. Runs that were only timed show only their time."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     optimum = best_rewards(table["agents"], options.game)
@@ -521,7 +523,7 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
 
 
 def uniform_rewards(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:
-    """What uniform play earns in expectation, by number of agents."""
+    """Expected reward of uniform play, by number of agents."""
     return {agents: options.game(agents).uniform_play_reward() for agents in sorted(set(table["agents"]))}
 
 

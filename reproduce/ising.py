@@ -1,21 +1,21 @@
 """The Ising model: mean field Q-learning against Metropolis sampling and exact physics (appendix C.2).
 
-Without options it runs MF-Q and independent Q-learning (IL) in three orders of updates and MCMC on 20 x 20 spins over
-temperature, their training at a few temperatures, and MF-Q and MCMC on lattices of 8, 16 and 32 around the critical
-point; and writes to results/ising
+Without options the script runs MF-Q and independent Q-learning (IL) in three orders of updates, and MCMC, on 20 x 20
+spins over a range of temperatures. It records their training at a few temperatures, and runs MF-Q and MCMC on lattices
+of side 8, 16 and 32 around the critical point. It writes to results/ising:
 
     equilibrium.csv, summary.csv    time means of every run; means over seeds beside the exact energy
     training.csv                    order parameter and error of Q against sweeps
-    crossings.csv                   critical temperatures from the crossing of Binder's cumulants
-    snapshots.csv                   spins as text, of the median of several runs or of one
-    frames.csv                      lattices that order at several temperatures, a row a picture: four spins a hex digit
+    crossings.csv                   critical temperatures from the crossing of Binder cumulants
+    snapshots.csv                   spins as text, of the median of several runs or of a single run
+    frames.csv                      ordering lattices at several temperatures, one picture per row, four spins per digit
     references.csv                  Onsager, mean field and Kaufman
     order_parameter, energy, training, binder, spins (.png, .pdf), ordering.gif
 
-A custom method, `--algorithms mf-q path/to/file.py:Class`, runs in the orders that `--orders` names and gets rows and
-lines of its own; it is a subclass of LatticeAgent, see examples/my_ising_method.py.
+A custom method, `--algorithms mf-q path/to/file.py:Class`, runs in the orders named by `--orders` and gets its own rows
+and lines. It is a subclass of LatticeAgent; see examples/my_ising_method.py.
 
-Temperatures are the paper's tau, half of the physical one: the critical point is 1 / ln(1 + sqrt 2) = 1.1346.
+Temperatures are the paper's tau, half the physical temperature: the critical point is 1 / ln(1 + sqrt 2) = 1.1346.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ PICTURE = ["kind", *KEYS, "temperature", "step"]
 
 @dataclass(frozen=True)
 class Settings:
-    """The hyper-parameters. The appendix gives only the form of the schedule, the figures of the paper the sizes."""
+    """Hyper-parameters. The appendix gives only the form of the schedule, the paper's figures only the sizes."""
 
     temperatures: tuple[float, ...] = sourced(
         (
@@ -92,25 +92,25 @@ EQUILIBRIUM = Settings()
 TRAINING = replace(EQUILIBRIUM, temperatures=(0.8, 1.2), steps=10_000, evaluations=100, measure_every=1)
 SIZE = 20  # the paper
 
-# The domain walls of released-code hardly move: only slow cooling through its transition at tau = 2 lets it order.
+# Under released-code, domain walls hardly move: only slow cooling through its transition at tau = 2 orders the lattice.
 SLOW = replace(EQUILIBRIUM, decay=3e-4, steps=50_000)
-# IL has its transition there too. There they are trained, and beyond: in cells of their own, so that the runs at other
-# temperatures stay as they are.
+# IL has its transition there too. Both are trained there and beyond, in separate cells, so that the runs at other
+# temperatures stay the same.
 TRAINING_THERE = replace(TRAINING, temperatures=(2.0,))
 BEYOND = (2.1, 2.2, 2.3, 2.4)
 
-# Binder's cumulants of two sizes cross at the critical point. A fit needs temperatures within 1.6 / L of it.
+# The Binder cumulants of two sizes cross at the critical point. A fit needs temperatures within 1.6 / L of it.
 WIDE = (1.03, 1.055, 1.08, 1.105, 1.13, 1.155, 1.18, 1.205, 1.23)
 NARROW = (1.08, 1.0925, 1.105, 1.1175, 1.13, 1.1425, 1.155, 1.1675, 1.18)
 CUMULANTS = {8: WIDE, 16: tuple(sorted({*WIDE, *NARROW})), 32: NARROW}
-WINDOWS = {(8, 16): WIDE, (16, 32): NARROW}  # of the fits of two sizes
+WINDOWS = {(8, 16): WIDE, (16, 32): NARROW}  # temperatures of the fit for two sizes
 
-# Pictures: of the median run at the temperatures of the paper, and a film of one lattice that orders while it learns.
+# Pictures: the median run at the temperatures of the paper, and a film of one lattice that orders while it learns.
 SNAPSHOTS = replace(EQUILIBRIUM, temperatures=(0.9, 1.2, 2.0), decay=4e-3, steps=4000, evaluations=1)
 FILM = replace(EQUILIBRIUM, temperatures=(0.9,), decay=4e-3, steps=2000, evaluations=80, seed_count=1)
 FILM_SIZE = 64
 
-# The report page's lattices, under a slider: around the transition more temperatures, and fewer pictures than a film.
+# The lattices with a slider on the report page: more temperatures around the transition, fewer pictures than a film.
 FRAMES = replace(FILM, temperatures=(0.6, 0.8, 0.9, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 1.75, 2.0), evaluations=25)
 
 SETTINGS = {"appendix": EQUILIBRIUM}
@@ -126,17 +126,18 @@ class IsingOptions(Options):
     """Options of this script."""
 
     settings: list[str] = field(default_factory=lambda: ["appendix"])
-    """The settings to run: appendix, the only ones."""
+    """Names of the settings to run; only appendix exists."""
     algorithms: list[str] = field(default_factory=list)
-    """Of mf-q, il and mcmc, or path/to/file.py:Class for a custom one; without it those three."""
+    """Algorithms among mf-q, il and mcmc, or path/to/file.py:Class for a custom one. Default: these three."""
     out: Path = OUT
     """Directory of the results."""
     agents: list[int] = field(default_factory=list)
-    """Number of spins of the lattice, the square of an even number; without it 400."""
+    """Number of spins of the lattice, the square of an even number. Default: 400."""
     orders: list[str] = field(default_factory=lambda: list(ORDERS))
-    """Orders of updates of all but mcmc: checkerboard, simultaneous, released-code. Pictures are of the first alone."""
+    """Orders of updates of all methods but mcmc: checkerboard, simultaneous, released-code. Pictures show only the
+    first."""
     temperatures: list[float] = field(default_factory=list)
-    """Temperatures tau at which to compare; without it those of the settings."""
+    """Temperatures tau at which methods are compared. Default: those of the settings."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,12 +157,12 @@ class IsingOptions(Options):
 
     @property
     def size(self) -> int:
-        """L of the lattice on which methods are compared."""
+        """Side length L of the lattice on which methods are compared."""
         return isqrt(self.agents[0]) if self.agents else SIZE
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse(IsingOptions, arguments)
     if not options.figures_only:
         train(options)
@@ -169,7 +170,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def train(options: IsingOptions) -> None:
-    """Do all jobs, and bring their tables up to date."""
+    """Run all jobs and update their tables."""
     every = list(cells(options))
     sections = []
     for part in ("training", "equilibrium", "snapshots", "frames"):
@@ -197,7 +198,7 @@ def train(options: IsingOptions) -> None:
 
 
 def cells(options: IsingOptions) -> Iterator[Cell]:
-    """Everything that is run, by method, order, size and settings."""
+    """All cells to run, by method, order, size and settings."""
     methods = options.algorithms or list(METHODS)
     [base] = options.chosen(SETTINGS, QUICK).values()
     training = replace(base, temperatures=TRAINING.temperatures) if options.quick else TRAINING
@@ -232,9 +233,9 @@ def cells(options: IsingOptions) -> Iterator[Cell]:
 class Cell:
     """One method, order and size, at all temperatures of its settings.
 
-    Snapshots are of a kind, and of as many seeds as their settings say, however many others are of.
+    Snapshots have a `kind`; their number of seeds is that of their settings, whatever --seeds says.
 
-    `at` says which temperatures, where another cell has the others.
+    `at` names the temperatures if another cell has the remaining ones.
     """
 
     part: str
@@ -247,11 +248,11 @@ class Cell:
 
     @property
     def called(self) -> str:
-        """In provenance.json: order and size, and `at`."""
+        """Name in provenance.json: order, size and `at`."""
         return ", ".join(filter(None, [self.order, f"{self.size} x {self.size}", self.at]))
 
     def jobs(self, options: Options) -> Iterator[TrainingJob]:
-        """The jobs of its seeds, `seeds_a_job` of them as one stack."""
+        """The jobs of the cell, each of which trains `seeds_a_job` seeds as one stack."""
         labels: dict[str, Label] = {"part": self.part, **({"kind": self.kind} if self.kind else {})}
         labels |= {"method": self.method, "order": self.order, "size": self.size}
         algorithm, settings = METHODS.get(self.method, self.method), self.settings
@@ -276,7 +277,7 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def pictures(lines: pd.DataFrame) -> pd.DataFrame:
-    """A row a lattice: its spins from the top left on, four to a hex digit, the first in the highest bit; 1 is up."""
+    """One row per lattice: spins from the top left, four per hexadecimal digit, the first in the highest bit; 1: up."""
     rows = []
     for keys, picture in lines.groupby([*KEYS, "temperature", "step"]):
         bits = "".join(picture.sort_values("row")["spins"]).replace("+", "1").replace("-", "0")
@@ -285,14 +286,14 @@ def pictures(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(options: IsingOptions) -> None:
-    """The tables beside the exact values, and all figures."""
+    """Write the tables with the exact values, and draw all figures."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     table, training = (
         with_baselines(read_result(options.out / name, KEYS, numbers), options.out / name, options, KEYS, "method")
         for name, numbers in (("equilibrium.csv", DRAWN), ("training.csv", [*DRAWN, "step"]))
     )
-    if "q_error" not in training.columns:  # nobody learned
+    if "q_error" not in training.columns:  # no method learned
         training["q_error"] = np.nan
     if options.size not in set(table["size"]):
         raise ValueError(f"agents: got {options.size**2}, but the results are of {sorted(set(table['size'] ** 2))}")
@@ -302,7 +303,7 @@ def draw(options: IsingOptions) -> None:
     files = ["equilibrium.csv", "training.csv", "summary.csv", "references.csv"]
     infinite = truth["size"].isna()
     compared = table[table["size"] == options.size]
-    # The energy of the others is another.
+    # The other runs have a different energy.
     in_equilibrium = table["method"].eq("mcmc") | (table["order"].eq("checkerboard") & table["method"].ne("il"))
     drawn = {
         "order_parameter": figures.order_parameter(compared, truth[infinite], CRITICAL_TEMPERATURE, sweeps(options)),
@@ -330,7 +331,7 @@ def draw(options: IsingOptions) -> None:
 
 
 def sweeps(options: IsingOptions) -> dict[str, int]:
-    """The length of a run in equilibrium by order of updates, as provenance.json has it."""
+    """Number of sweeps of an equilibrium run by order of updates, from provenance.json."""
     known = {}
     for call in read_provenance(options.out / "provenance.json").get("equilibrium", []):
         for name, settings in call["settings"].items():
@@ -341,7 +342,7 @@ def sweeps(options: IsingOptions) -> dict[str, int]:
 
 
 def film(snapshots: pd.DataFrame, path: Path) -> None:
-    """The lattice that orders while it learns."""
+    """Save the film of a lattice that orders while it learns."""
     from mfmarl.figures.ising_spins import animation, lattice  # noqa: PLC0415 - seaborn takes seconds to import
 
     frames, captions = [], []
@@ -353,7 +354,7 @@ def film(snapshots: pd.DataFrame, path: Path) -> None:
 
 
 def references(table: pd.DataFrame) -> pd.DataFrame:
-    """Exact curves: Onsager's and the mean field's of the infinite lattice, Kaufman's energy of each size."""
+    """Exact curves: Onsager and mean field for the infinite lattice, and Kaufman's energy for each size."""
     measured = table["temperature"]
     low, high = measured.min(), measured.max()
     if low == high:
@@ -375,7 +376,7 @@ def references(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over seeds with 95% intervals, and how many standard errors the energy is from Kaufman's."""
+    """Means over seeds with 95% intervals, and the distance of the energy from Kaufman's in standard errors."""
     rows = []
     for _, runs in table.groupby([*KEYS, "temperature"]):
         row: dict[str, Any] = {**runs[[*KEYS, "temperature"]].iloc[0], "n": len(runs)}
@@ -389,7 +390,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def binder_fit() -> dict[str, object]:
-    """How crossings are found, with sources."""
+    """Parameters of the fit that finds crossings, with their sources."""
     fitted = {f"temperatures of {small} and {large}": list(within) for (small, large), within in WINDOWS.items()}
     return {
         "degree": {"value": DEGREE, "source": "ours: of the polynomials fitted to Binder's cumulants"},
@@ -398,7 +399,7 @@ def binder_fit() -> dict[str, object]:
 
 
 def pairs_of_sizes(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The runs of two sizes that were run around the critical point, where their Binder cumulants cross."""
+    """For each pair of sizes, the runs around the critical point, where their Binder cumulants cross."""
     for (small, large), temperatures in WINDOWS.items():
         both = table[table["size"].isin((small, large)) & table["temperature"].isin(temperatures)]
         both = both[both["order"] == "checkerboard"]

@@ -1,8 +1,8 @@
-"""Matrix games: FMQ, Rec-FMQ and IL on repeated two-agent games, against the success rates that were published.
+"""Matrix games: FMQ, Rec-FMQ and IL on repeated two-agent games, compared with published success rates.
 
-A run has reached the optimum if its greedy joint action at the end is one of those with the largest expected
-reward. Without options it does 1000 runs of every game and algorithm, and writes results/matrix_games/table.csv: the
-share of runs that reached the optimum with its exact 95% interval, beside the published share and its source.
+A run reaches the optimum if its greedy joint action at the end has the largest expected reward. Without options the
+script does 1000 runs of every game and algorithm, and writes results/matrix_games/table.csv: the share of runs that
+reached the optimum with its exact 95% interval, and the published share with its source.
 
 Sources. Survey: Matignon, Laurent & Le Fort-Piat, Independent reinforcement learners in cooperative Markov games: a
 survey regarding coordination problems, Knowledge Engineering Review 27(1), 2012. Thesis: Matignon, Synthèse d'agents
@@ -43,7 +43,7 @@ KEYS = ("part", "game", "algorithm", "exploration", "steps")
 
 @dataclass(frozen=True)
 class Settings:
-    """The hyper-parameters of all games; Q starts within 1e-6 of zero and learns with discount 0."""
+    """Hyper-parameters of all games. Q starts within 1e-6 of zero and learns with discount 0."""
 
     learning_rate: float = sourced(0.1, "thesis, Table 6.4, there of FMQ")
     steps: int = sourced(3000, "thesis, Tables 6.1 and 6.4: repetitions of the game, of IL and FMQ")
@@ -70,11 +70,11 @@ class Settings:
     seed_count: int = sourced(1000, "thesis, Table 6.1; 500 in Table 6.4", script=True)
 
     def repetitions(self, algorithm: str) -> int:
-        """How often `algorithm` plays the game."""
+        """Number of times that `algorithm` plays the game."""
         return self.rec_fmq_steps if algorithm == "rec-fmq" else self.steps
 
     def exploration(self, algorithm: str) -> Exploration:
-        """How `algorithm` explores."""
+        """Exploration of `algorithm`."""
         if algorithm == "rec-fmq":
             return EpsilonGreedy(self.epsilon, self.epsilon)
         if algorithm == "fmq":
@@ -82,7 +82,7 @@ class Settings:
         return Boltzmann(self.start_temperature, -log(self.temperature_factor))
 
     def exploration_label(self, algorithm: str) -> str:
-        """The same as text."""
+        """Exploration of `algorithm` as text."""
         if algorithm == "rec-fmq":
             return f"epsilon {self.epsilon:g}"
         if algorithm == "fmq":
@@ -90,7 +90,7 @@ class Settings:
         return f"T {self.start_temperature:g} x {self.temperature_factor:g}^t"
 
     def arguments(self, algorithm: str, game: MatrixGame) -> dict[str, object]:
-        """What algorithms and data modules may take, by name. A custom class explores as IL."""
+        """Arguments for algorithms and data modules, by name. A custom class explores like IL."""
         return {
             **values(self),
             "hidden": None,
@@ -111,7 +111,7 @@ QUICK = replace(PUBLISHED, rec_fmq_steps=3000, seed_count=64)
 SURVEY_STOCHASTIC_CLIMBING = MatrixGame(
     ((10, 5, 8), (5, 14, 12), (8, 12, 10)), ((12, -65, -8), (-65, 0, 0), (-8, 0, 0))
 )
-# The second agent's actions in reverse order: no convention such as "the first of two that tie" helps the agents.
+# The second agent's actions are in reverse order, so that no rule for ties such as "take the first" helps the agents.
 RELABELLED_PENALTY = MatrixGame(((-100, 0, 10), (0, 2, 0), (10, 0, -100)))
 
 GAMES = {
@@ -144,8 +144,8 @@ PUBLISHED_SHARES = {
     ("climbing, stochastic (survey)", "rec-fmq"): (0.58, _SURVEY),
 }
 
-# What the exploration of IL decides: start temperature and factor, and the published share at k = -100. The survey
-# also has (5000, 0.9) with share 0, where the temperature ends below what float32 can hold.
+# Effect of IL's exploration: start temperature and factor, and the published share at k = -100. The survey also has
+# (5000, 0.9) with share 0, where the final temperature is too small for float32.
 TEMPERATURES = {
     (5000.0, 0.99): 0.617,
     (5000.0, 0.995): 0.84,
@@ -153,7 +153,7 @@ TEMPERATURES = {
     (500.0, 0.995): 0.853,
     (100.0, 0.995): 0.848,
 }
-# What the exploration of Rec-FMQ decides, which the sources at hand do not state: epsilon and repetitions.
+# Effect of Rec-FMQ's exploration, which the available sources do not state: epsilon and repetitions.
 EPSILONS = ((0.05, 3000), (0.05, 10_000), (0.1, 3000))
 EPSILON_GAMES = ("climbing", "climbing, stochastic (survey)")
 
@@ -163,7 +163,7 @@ class MatrixGamesOptions(Options):
     """Options of this script."""
 
     settings: list[str] = field(default_factory=lambda: ["published"])
-    """The settings to run; there are only the published ones."""
+    """Names of the settings to run; only published exists."""
     out: Path = OUT
     """Directory of the results."""
 
@@ -176,7 +176,7 @@ class MatrixGamesOptions(Options):
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse(MatrixGamesOptions, arguments)
     if not options.figures_only:
         train(options)
@@ -184,7 +184,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def train(options: MatrixGamesOptions) -> None:
-    """Do all jobs, and bring the table up to date."""
+    """Run all jobs and update the table."""
     lines = cases(options)
     [(name, settings)] = options.chosen(SETTINGS, QUICK).items()
     jobs = [line.job(options) for line in lines]
@@ -196,7 +196,7 @@ def train(options: MatrixGamesOptions) -> None:
 
 
 def cases(options: Options) -> list[Case]:
-    """The lines of the table."""
+    """The rows of the table."""
     [base] = options.chosen(SETTINGS, QUICK).values()
     methods = options.algorithms or METHODS
     lines = [
@@ -220,7 +220,7 @@ def cases(options: Options) -> list[Case]:
 
 @dataclass(frozen=True)
 class Case:
-    """A line of the table: what is played, by whom, under which settings, and what was published."""
+    """A row of the table: the game, the algorithm, its settings, and the published share with its source."""
 
     part: str
     game: str
@@ -231,12 +231,12 @@ class Case:
 
     @property
     def labels(self) -> dict[str, Label]:
-        """The columns that name the line."""
+        """The columns that identify the row."""
         exploration, steps = self.settings.exploration_label(self.algorithm), self.settings.repetitions(self.algorithm)
         return dict(zip(KEYS, (self.part, self.game, self.algorithm, exploration, steps), strict=True))
 
     def job(self, options: Options) -> TrainingJob:
-        """All runs of the line as one stack."""
+        """The job with all runs of the row as one stack."""
         game = GAMES[self.game]
         seeds = tuple(range(options.seed, options.seed + (options.seeds or self.settings.seed_count)))
         agent, data = arguments_of(self.algorithm, self.settings.arguments(self.algorithm, game), method=options.method)
@@ -245,7 +245,7 @@ class Case:
 
 
 def table(lines: Sequence[Case], results: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One row a line: runs, those that reached the optimum, their share and its 95% interval, what was published."""
+    """One row per case: runs, successes, their share with its 95% interval, and the published share."""
     rows = []
     for line, result in zip(lines, results, strict=True):
         optimal = int(reached(GAMES[line.game], result["greedy_reward"]).sum())
@@ -256,18 +256,18 @@ def table(lines: Sequence[Case], results: Sequence[pd.DataFrame]) -> pd.DataFram
 
 
 def reached(game: MatrixGame, greedy_reward: pd.Series[float]) -> pd.Series[bool]:
-    """Which runs play an optimal joint action greedily, from their mean rewards at the evaluation.
+    """Find the runs whose greedy joint action is optimal, from their mean rewards at the evaluation.
 
-    The mean lies on the optimum's side of the midpoint between the best and the second best expected reward. In a
-    stochastic game of this file the mean of 1000 rewards falls on the wrong side with probability below 1e-17
-    (Hoeffding: 2 exp(-2 n d^2 / range^2), largest at distance d = 2 with rewards 0 and 14).
+    In these runs the mean is above the midpoint between the best and the second-best expected reward. In the stochastic
+    games of this file the mean of 1000 rewards is on the wrong side with probability below 1e-17 (Hoeffding:
+    2 exp(-2 n d^2 / range^2), largest at distance d = 2 with rewards 0 and 14).
     """
     second, best = sorted(set(game.expected().flatten().tolist()))[-2:]
     return greedy_reward.gt((best + second) / 2)
 
 
 def draw(options: MatrixGamesOptions) -> None:
-    """The figure beside the table."""
+    """Draw the figure of the table."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
     path = options.out / "table.csv"

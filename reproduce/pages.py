@@ -1,10 +1,11 @@
-"""Writes what README.md and the pages beside it say in numbers anew, from the committed tables.
+"""Update the numbers in README.md and the other pages from the committed tables.
 
 python reproduce/pages.py          # write
-python reproduce/pages.py --check  # exit code 1, and the names of the pages that do not say what the tables do
+python reproduce/pages.py --check  # exit with code 1 and name the pages that do not agree with the tables
 
-Passages stand between two comments that name them, see mfmarl/scripting/documents.py; all other text is by hand. The
-passages named `claims` are written by reproduce/claims.py. A link whose text is a symbol ends with the symbol's line.
+Generated passages stand between two comments with their name; see mfmarl/scripting/documents.py. All other text is
+handwritten. The passages named `claims` are written by reproduce/claims.py. A link whose text is a symbol ends with the
+symbol's line number.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mfmarl.scripting.pages.code import with_lines
 from mfmarl.scripting.steps import module_of
 
 ROOT = Path(__file__).parents[1]
-GPU_COUNTS = ROOT / "tests/gpu_counts.csv"  # what a change of the code changes, and no run
+GPU_COUNTS = ROOT / "tests/gpu_counts.csv"  # depends on the code, not on a run
 TASKS = {
     "gaussian_squeeze": gaussian_squeeze.passages,
     "ising": ising.passages,
@@ -35,7 +36,7 @@ TASKS = {
 
 
 def passages(root: Path) -> dict[str, Mapping[str, str]]:
-    """The text of every passage, by page and name, from the tables in a checkout."""
+    """Write the text of every passage from the tables in a checkout, by page and name."""
     results = root / "results"
     pages: dict[str, Mapping[str, str]] = {
         "README.md": {"times": times.of_all(results), "hardware": times.hardware(results)},
@@ -58,7 +59,7 @@ def passages(root: Path) -> dict[str, Mapping[str, str]]:
 
 
 def settings_of_scripts() -> dict[str, str]:
-    """The passages of docs/settings.md, from the scripts beside this one."""
+    """The passages of docs/settings.md, from the other scripts of this folder."""
     squeeze_script, ising_script, battle_script = (
         module_of(Path(__file__).with_name(f"{task}.py")) for task in ("gaussian_squeeze", "ising", "battle")
     )
@@ -72,7 +73,7 @@ def settings_of_scripts() -> dict[str, str]:
 
 
 def written(root: Path) -> list[Path]:
-    """The pages by hand, those that hold passages among them."""
+    """The handwritten pages, including those with generated passages."""
     return [
         *(root / name for name in ("README.md", "CONTRIBUTING.md")),
         *sorted(root.glob("docs/*.md")),
@@ -81,7 +82,7 @@ def written(root: Path) -> list[Path]:
 
 
 def filled(root: Path) -> dict[Path, str]:
-    """Every page with its passages as the tables have them, and its links to code with the lines of today."""
+    """The new text of every page, with passages from the tables and current line numbers in links to code."""
     texts = passages(root)
     pages = {path: path.read_text(encoding="utf-8") for path in written(root)}
     return {
@@ -95,11 +96,11 @@ class PagesOptions:
     """Options of this script."""
 
     check: bool = False
-    """Write nothing; exit with 1 if a page does not say what the tables do."""
+    """Write nothing; exit with code 1 if a page does not agree with the tables."""
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse_plain(PagesOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
     stale = {path: text for path, text in filled(ROOT).items() if path.read_text(encoding="utf-8") != text}
     for path, text in stale.items():

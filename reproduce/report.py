@@ -1,8 +1,8 @@
-"""The report: one page that shows every claim, and everything behind it to look into.
+"""Make the report: one page with every claim and the evidence behind it.
 
-It writes results/index.html from the committed tables, figures and recordings alone. The page opens from disk, needs
-no network, and is the same, byte for byte, when it is made again. What --results lacks is left out, but for
-claims.csv, with which the page begins: `python reproduce/claims.py` makes it.
+The script writes results/index.html from the committed tables, figures and recordings alone. The page opens from disk
+without a network, and is the same, byte for byte, every time it is made. Parts whose files are missing in --results are
+left out. Only claims.csv is required; `python reproduce/claims.py` writes it.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ GREEDY = {"greedy_reward": "greedy G / G*", "sampled_reward": "sampled G / G*"}
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
-    """Rewards of Gaussian Squeeze as shares of the optimum."""
+    """Express rewards of Gaussian Squeeze as shares of the optimum."""
     best = table["agents"].map(best_rewards(table["agents"]))
     return table.assign(**{metric: table[metric] / best for metric in GREEDY})
 
 
 def by_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Ising: MCMC, which has one order of updates, stands beside the learners of each; it has no Q."""
+    """Ising: repeat MCMC, which has one order of updates and no Q, beside the learners of every order."""
     learners, truth = table[table["method"] != "mcmc"], table[table["method"] == "mcmc"]
     orders = sorted(learners["order"].unique()) or sorted(truth["order"].unique())
     whole = pd.concat([learners, *(truth.assign(order=order) for order in orders)], ignore_index=True)
@@ -63,13 +63,13 @@ class Source(NamedTuple):
     path: str
     curves: Curves
     prepared: Callable[[pd.DataFrame], pd.DataFrame] = pd.DataFrame.copy
-    needed: tuple[str, ...] = ()  #: columns for that.
+    needed: tuple[str, ...] = ()  #: columns that `prepared` needs.
 
     def read(self, results: Path) -> pd.DataFrame:
-        """The table of a directory of results, prepared.
+        """Read the table from a directory of results and prepare it.
 
         Raises:
-            ValueError: it is damaged, or lacks a column.
+            ValueError: the table is damaged or lacks a column.
         """
         columns = (*self.curves.facets, self.curves.method, "seed", "step", *self.needed)
         return self.prepared(read_table(results / self.path, columns))
@@ -147,13 +147,13 @@ CURVES = [
 
 
 class Figure(NamedTuple):
-    """A figure of the results and what it shows, for who sees it and who does not."""
+    """A figure of the results with a caption, which is also its alternative text."""
 
     path: str
     caption: str
 
 
-STILLS = {  # in place of what needs JavaScript
+STILLS = {  # shown where JavaScript is off
     "curves": [
         Figure(
             "gaussian_squeeze/learning_curves.png",
@@ -213,18 +213,18 @@ THEORY = [
 
 
 class Run(NamedTuple):
-    """A column of hyper-parameters: what some of the committed jobs were made with."""
+    """A column of hyper-parameters that some of the committed jobs used."""
 
-    section: str  #: of provenance.json.
-    settings: str  #: that the script has under this name.
-    parts: tuple[str, ...] = ()  #: of the section's settings; none where it has but one.
+    section: str  #: section of provenance.json.
+    settings: str  #: name of the settings in the script.
+    parts: tuple[str, ...] = ()  #: parts of the section's settings; empty if it has only one.
 
 
 class Compared(NamedTuple):
-    """Settings that stand beside the appendix's."""
+    """Settings to show beside the appendix's."""
 
     title: str
-    path: str  #: of the results, and the script's name.
+    path: str  #: folder of the results, and name of the script.
     kind: Kind
     columns: dict[str, Run]
 
@@ -262,7 +262,7 @@ HYPERPARAMETERS = [
         {"run as appendix": Run("appendix", "APPENDIX"), "run as released-code": Run("released-code", "RELEASED_CODE")},
     ),
 ]
-USED_WITH = {  # fields of scripts, by the argument of a method that makes use of them
+USED_WITH = {  # fields of the scripts' settings, by the argument of a method that uses them
     **dict.fromkeys(("epsilon_start", "epsilon_end", "epsilon_share", "boltzmann"), "exploration"),
     "fmq_boltzmann": "heuristic_weight",
 }
@@ -287,9 +287,9 @@ class ReportOptions:
     """Options of this script."""
 
     results: Path = RESULTS
-    """Directory of all results, that of claims.csv."""
+    """Directory of all results, which contains claims.csv."""
     out: Path | None = None
-    """The page; without it index.html in --results."""
+    """File of the page. Default: index.html in --results."""
 
     def __post_init__(self) -> None:
         if not (self.results / "claims.csv").is_file():
@@ -300,12 +300,12 @@ class ReportOptions:
 
     @property
     def page(self) -> Path:
-        """The file that is written."""
+        """The file to write."""
         return self.out or self.results / "index.html"
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse_plain(ReportOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
     text = page(options.results)
     options.page.parent.mkdir(parents=True, exist_ok=True)
@@ -314,7 +314,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def page(results: Path) -> str:
-    """The page of a directory of results. What is not there is left out."""
+    """Make the page for a directory of results. Parts whose files are missing are left out."""
     evidence = results / "evidence.csv"
     told = read_table(evidence, ["id", "judged", "verdict"]) if evidence.exists() else pd.DataFrame()
     found = claims(read_table(results / "claims.csv", ["id", "claim", "verdict"]), told)
@@ -351,7 +351,7 @@ def page(results: Path) -> str:
 
 
 def curves(results: Path) -> list[dict[str, Any]]:
-    """Every table of learning curves that is there."""
+    """All existing tables of learning curves."""
     return [
         {
             **drawable(source.read(results), source.curves),
@@ -363,7 +363,7 @@ def curves(results: Path) -> list[dict[str, Any]]:
 
 
 def battles(results: Path) -> list[tuple[dict[str, Any], bytes]]:
-    """Every recorded battle: those of 64 against 64 first."""
+    """All recorded battles, those of 64 against 64 first."""
     # MAgent2 and seaborn take seconds to import.
     from mfmarl.environments.battle.recorded import Replay  # noqa: PLC0415
     from mfmarl.report.battles import watchable  # noqa: PLC0415
@@ -379,7 +379,7 @@ def battles(results: Path) -> list[tuple[dict[str, Any], bytes]]:
 
 
 def figures(results: Path, some: Sequence[Figure]) -> list[dict[str, str]]:
-    """Those of the figures that are there."""
+    """The figures that exist."""
     return [
         {"source": image(results / figure.path), "caption": figure.caption, "path": f"results/{figure.path}"}
         for figure in some
@@ -399,16 +399,16 @@ def hyperparameters(results: Path) -> list[dict[str, Any]]:
 
 
 def made_with(calls: Sequence[dict[str, Any]], path: str, kind: Kind, made: Run) -> Column:
-    """What the jobs of some calls were made with."""
+    """The hyper-parameters that the jobs of some calls used."""
     script = module_of(Path(__file__).with_name(f"{path}.py"))
     settings = getattr(script, made.settings)
     methods = getattr(settings, "methods", script.METHODS)
-    algorithms = methods if isinstance(methods, Mapping) else {}  # else by the same name
+    algorithms = methods if isinstance(methods, Mapping) else {}  # otherwise names are the same
     return column(calls, made.parts, lambda name: unused(algorithms.get(name, name), kind), sources(settings))
 
 
 def unused(algorithm: str, kind: Kind) -> set[str]:
-    """The fields of settings that other algorithms of a kind use and this one does not; none if it is a custom one."""
+    """Fields of the settings that only other algorithms of this kind use; empty for custom algorithms."""
     if algorithm not in ALGORITHMS[kind]:
         return set()
     taken = {name: arguments(algorithm_class(name, kind)) for name in ALGORITHMS[kind]}
@@ -417,12 +417,12 @@ def unused(algorithm: str, kind: Kind) -> set[str]:
 
 
 def arguments(cls: type[Agent]) -> set[str]:
-    """What an algorithm and its data module take by name."""
+    """Names of the arguments of an algorithm and its data module."""
     return {*constructor_keywords(cls), *constructor_keywords(cls.data_module)}
 
 
 def provenance(results: Path) -> list[dict[str, Any]]:
-    """For each task, what made its rows."""
+    """For each task, the calls that made its rows."""
     found = {title: made(read_provenance(results / path / "provenance.json")) for title, path in PROVENANCE.items()}
     return [{"title": title, "calls": calls} for title, calls in found.items() if calls]
 

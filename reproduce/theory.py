@@ -1,7 +1,7 @@
-"""The paper's mathematics and its toy example, measured: appendix B (TH-1), D (TH-2), D.1 (TH-3), and the 3 x 3 torus.
+"""Measure the paper's mathematics and toy example: appendix B (TH-1), D (TH-2), D.1 (TH-3), and the 3 x 3 torus.
 
-Without options it does every measurement of the table below, in some minutes, and writes tables, figures, README
-numbers and provenance to results/theory.
+Without options the script does every measurement of the table below, in a few minutes, and writes tables, figures,
+README numbers and provenance to results/theory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Sizes = dict[str, object]
 
 
 class Measurement(NamedTuple):
-    """A measurement: the file <file>.csv that its rows go to, its function in mfmarl/measurements, and its sizes."""
+    """A measurement: its table <file>.csv, its function in mfmarl/measurements, and its sizes."""
 
     file: str
     function: str
@@ -47,7 +47,7 @@ TABLES: Sizes = {"size": 20, "seeds": 16, "sweeps": 4000}
 QUICK_TABLES: Sizes = {"size": 4, "seeds": 3, "sweeps": 300}
 TEMPERATURES = (0.6, 0.8, 0.9, 1.0, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.05, 2.2, 2.4, 2.7, 3.0)
 
-# All sizes are ours; what the paper fixes is said in the measurements.
+# All sizes are our choice; the measurements say which values the paper fixes.
 MEASUREMENTS: dict[str, Measurement] = {
     "bounds": Measurement("approximation", "approximation.bounds", {"draws": 150}, {"draws": 20}),
     "growth": Measurement(
@@ -158,10 +158,10 @@ FILES = ("approximation", "contraction", "learning", "toy")
 
 @dataclass(frozen=True)
 class TheoryOptions(Options):
-    """Options of this script; measurements run on CPUs, each on one core."""
+    """Options of this script. Each measurement runs on one CPU core."""
 
     settings: list[str] = field(default_factory=lambda: ["full"])
-    """The sizes to measure at: full, the only ones but for those of --quick."""
+    """Names of the sizes to measure; only full exists, besides --quick."""
     out: Path = OUT
     """Directory of the results."""
 
@@ -177,7 +177,7 @@ class TheoryOptions(Options):
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """What the command line asks for."""
+    """Run the script with command-line arguments."""
     options = parse(TheoryOptions, arguments)
     if not options.figures_only:
         measure(options)
@@ -185,7 +185,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(options: TheoryOptions) -> None:
-    """Do all measurements and write their rows, a file a subject."""
+    """Do all measurements and write their rows, one file per subject."""
     given = {"seeds": options.seeds, "seed": options.seed or None, "quick": options.quick or None}
     for name, value in given.items():
         if options.committed and value is not None and (options.out / "toy.csv").exists():
@@ -201,7 +201,7 @@ def measure(options: TheoryOptions) -> None:
 
 
 def jobs(file: str, options: TheoryOptions) -> list[MeasurementJob]:
-    """The measurements whose rows go to a file."""
+    """The measurements whose rows go to `file`."""
     found = []
     for name, measurement in MEASUREMENTS.items():
         sizes = dict(measurement.quick if options.quick else measurement.full)
@@ -214,7 +214,7 @@ def jobs(file: str, options: TheoryOptions) -> list[MeasurementJob]:
 
 
 def draw(options: TheoryOptions) -> None:
-    """The numbers of the README, and all figures."""
+    """Write the numbers of the README and draw all figures."""
     frames = {name: read_result(options.out / f"{name}.csv", COLUMNS[:3], COLUMNS[3:]) for name in FILES}
     together = pd.concat(frames.values())
     files = [f"{name}.csv" for name in FILES]
@@ -226,7 +226,7 @@ def draw(options: TheoryOptions) -> None:
 
 
 def drawn(frames: dict[str, pd.DataFrame]) -> dict[str, Figure]:
-    """Every figure by name."""
+    """All figures by name."""
     from mfmarl.figures import theory, theory_learning  # noqa: PLC0415 - seaborn takes seconds to import
 
     return {

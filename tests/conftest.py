@@ -1,4 +1,4 @@
-"""What every test runs under: no display, one thread, no clocks or chance in Hypothesis; how to stop what runs."""
+"""Conditions of all tests (no display, one thread, deterministic Hypothesis without deadlines), and common fixtures."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -14,18 +14,21 @@ from mfmarl.jobs.folder import found, run
 from mfmarl.jobs.job import Job
 
 matplotlib.use("Agg")
-torch.set_num_threads(1)  # the networks are small: threads cost more than they bring
+torch.set_num_threads(1)  # the networks are small: more threads are slower
 settings.register_profile("mfmarl", deadline=None, derandomize=True)
 settings.load_profile("mfmarl")
 
 
 class StopError(Exception):
-    """Raised in the midst of a job to stop it."""
+    """Raised to stop a job that is running."""
 
 
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Path, int], None]:
-    """Runs a job in a directory, saving every epoch, until the first batch after so many evaluations."""
+    """A function that runs a job in a directory until the first batch after a number of evaluations.
+
+    The job saves a checkpoint every epoch.
+    """
     import pytorch_lightning as pl  # noqa: PLC0415 - takes seconds
 
     from mfmarl.jobs.training import ProgressReporter  # noqa: PLC0415
@@ -46,7 +49,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job, Path, int], None]:
 
 @pytest.fixture
 def patience() -> Iterator[None]:
-    """Who waits for another process, a lock or a pipe for two minutes fails."""
+    """Let a test fail that waits for two minutes for another process, a lock or a pipe."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError("it waits for ever")

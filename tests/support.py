@@ -1,4 +1,4 @@
-"""What several tests need: jobs done, states and files compared."""
+"""Helpers for several tests: run jobs, and compare states and files."""
 
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +15,7 @@ from mfmarl.jobs.job import Job
 
 
 def done(job: Job, directory: Path, **how: Any) -> pd.DataFrame:
-    """Do a job in a directory; its rows."""
+    """Run a job in a directory and return its rows."""
     run(job, directory, **how)
     return read_rows(job, directory)
 
@@ -32,20 +32,20 @@ def same(one: Any, other: Any) -> bool:
 
 
 def written(directory: Path) -> dict[str, bytes]:
-    """The results in a directory and what they hold: no checksums, no provenance.json, whose dates differ."""
+    """Names and contents of the results in a directory, without checksums and provenance.json, whose dates differ."""
     others = ("provenance.json", "SHA256SUMS")
     files = (path for path in sorted(directory.iterdir()) if path.is_file() and path.name not in others)
     return {path.name: path.read_bytes() for path in files}
 
 
 def constraints() -> list[Requirement]:
-    """The lines of constraints.txt."""
+    """The requirements in constraints.txt."""
     lines = (Path(__file__).parents[1] / "constraints.txt").read_text().splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
 def pins(python: str) -> dict[str, str]:
-    """Package name -> the version constraints.txt gives it under that Python on Linux."""
+    """The versions in constraints.txt for a Python version on Linux, by package name."""
     environment = {
         "python_version": python,
         "sys_platform": "linux",
@@ -62,6 +62,6 @@ def pins(python: str) -> dict[str, str]:
 
 
 def draws_as_committed() -> bool:
-    """Whether figures come out with the bytes of those in results/, drawn with the versions for the newest Python."""
+    """Whether figures get the same bytes as in results/, which were drawn with the versions for the newest Python."""
     newest = pins("3.13")
     return all(metadata.version(name) == newest[name] for name in ("matplotlib", "pillow", "seaborn"))

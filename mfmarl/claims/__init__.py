@@ -1,1 +1,1 @@
-"""What the committed tables say to each claim of the paper, and how a reader is told."""
+"""Judges each claim of the paper by the committed tables, and writes a sentence about it for readers."""

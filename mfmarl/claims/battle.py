@@ -20,12 +20,12 @@ from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, met
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, better
 
-SEAT = 0.5  # a difference of wins between the seats that is told
-ADVANTAGE = 0.1  # what is to be seen: 60 to 40 in wins, and so much of what both armies earn in reward
+SEAT = 0.5  # difference of win rates between the seats from which it is reported
+ADVANTAGE = 0.1  # advantage to detect: 60 to 40 in wins, or this share of both armies' mean reward
 
 
 def mean_field_wins(tables: Tables) -> Measured:
-    """BA-1: MF-Q against IL and MF-AC against AC, in wins and in reward."""
+    """BA-1: MF-Q against IL, and MF-AC against AC, by wins and by reward."""
     pairs = product((("mf-q", "il"), ("mf-ac", "ac")), EVALUATIONS, ("points", "lead"))
     asked = [Pairing(64, evaluation, (one,), (other,), metric) for (one, other), evaluation, metric in pairs]
     return Measured([[finding] for finding in fought(tables, asked)])
@@ -49,7 +49,7 @@ def say_mean_field_wins(found: Measured, _: Tables) -> str:
 
 
 def independent_between(tables: Tables) -> Measured:
-    """BA-2: IL against both actor-critics, MF-Q against IL; beside them all Q-learners against all actor-critics."""
+    """BA-2: IL against both actor-critics, and MF-Q against IL. Not judged: Q-learners against actor-critics."""
     pairs = product((("il", "ac"), ("il", "mf-ac"), ("mf-q", "il")), EVALUATIONS)
     asked = [Pairing(64, evaluation, (one,), (other,)) for (one, other), evaluation in pairs]
     families = [Pairing(64, evaluation, ("mf-q", "il"), ("mf-ac", "ac")) for evaluation in EVALUATIONS]
@@ -70,7 +70,7 @@ def say_independent_between(found: Measured, _: Tables) -> str:
 
 
 def rises_faster(tables: Tables) -> Measured:
-    """BA-3: the round of self-play from which an army earns more than by hiding; beside 64 the other sizes."""
+    """BA-3: the round of self-play from which an army earns more than by hiding. Not judged: sizes other than 64."""
     parts = []
     for agents in (64, 8, 144, 256):
         one, other = (leaves_hiding(tables, name, agents) for name in ("mf-q", "mf-ac"))
@@ -95,7 +95,7 @@ def say_rises_faster(found: Measured, tables: Tables) -> str:
 
 
 def same_ranking(tables: Tables) -> Measured:
-    """BA-4: the pairings of BA-1 and BA-2 at the other sizes; what seeds it takes is judged from 64 v 64."""
+    """BA-4: the pairings of BA-1 and BA-2 at other sizes. The numbers of seeds needed are estimated from 64 v 64."""
     pairs = product((8, 144, 256), (("mf-q", "il"), ("mf-ac", "ac"), ("il", "ac"), ("il", "mf-ac")), EVALUATIONS)
     asked = [Pairing(agents, evaluation, (one,), (other,)) for agents, (one, other), evaluation in pairs]
     return Measured([[finding] for finding in fought(tables, asked)])
@@ -125,7 +125,7 @@ def say_same_ranking(found: Measured, tables: Tables) -> str:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two groups of algorithms whose armies met; the metric is points (draws half) or lead (in reward)."""
+    """Two groups of algorithms whose armies met. The metric is points (a draw is 1/2) or lead (in reward)."""
 
     agents: int
     evaluation: str
@@ -135,19 +135,19 @@ class Pairing:
 
     @property
     def part(self) -> str:
-        """Its name among the findings."""
+        """The name of the pairing's finding."""
         sides = " v ".join(" and ".join(NAMES[name] for name in names) for names in (self.one, self.other))
         what = "wins" if self.metric == "points" else "reward"
         return f"{sides}, {self.agents} v {self.agents}, {self.evaluation}, {what}"
 
     def table(self, tables: Tables, agents: int) -> tuple[Array, int]:
-        """All armies against all, and how many are of the first group."""
+        """The results of all armies against all, and the number of armies of the first group."""
         sides = only(tables.rounds, agents=agents, evaluation=self.evaluation)
         return met(sides, self.one, self.other, self.metric)
 
 
 def fought(tables: Tables, pairings: Sequence[Pairing]) -> list[Finding]:
-    """Whether the first group is ahead, pairing by pairing, with Holm's correction for all of them."""
+    """Test for each pairing whether the first group is ahead, with Holm's correction for all pairings."""
     leagues = [pairing.table(tables, pairing.agents) for pairing in pairings]
     compared = [compare_armies(table, first) if 0 < first < len(table) else None for table, first in leagues]
     p_values = holm([nan if each is None else each.p for each in compared])
@@ -167,27 +167,27 @@ def fought(tables: Tables, pairings: Sequence[Pairing]) -> list[Finding]:
 
 
 def earned(tables: Tables, pairing: Pairing) -> float:
-    """What an army earns a round in this pairing, the mean of both."""
+    """Reward of an army per round in this pairing, averaged over both sides."""
     sides = only(tables.rounds, agents=pairing.agents, evaluation=pairing.evaluation)
     sides = sides[sides["algorithm"].isin(pairing.one) & sides["opponent"].isin(pairing.other)]
     return float((sides["reward"].mean() + sides["opponent_reward"].mean()) / 2)
 
 
 def leaves_hiding(tables: Tables, name: str, agents: int) -> Array:
-    """`rounds_of_leaving` of the algorithm's armies of this size."""
+    """`rounds_of_leaving` for an algorithm's armies of this size."""
     curves = tables.read("battle/curves.csv", ["settings", "algorithm", "agents", "seed", "step", "reward"])
     return rounds_of_leaving(only(curves, settings="appendix", algorithm=name, agents=agents), agents)
 
 
 def rounds_of_leaving(runs: pd.DataFrame, agents: int) -> Array:
-    """The round of self-play from which on each army earns more than by hiding, to the end of its training.
+    """The round of self-play from which each army earns more than by hiding until the end of its training.
 
     Args:
-        runs: learning curves of one algorithm: seed, step, and reward of an army of so many agents.
-        agents: of an army.
+        runs: learning curves of one algorithm with the columns seed, step and reward (of an army).
+        agents: number of agents per army.
 
     Returns:
-        [seeds]; infinite where the last evaluation is no better than hiding.
+        Round of each run, [seeds]; infinite if the last evaluation is no better than hiding.
     """
     runs = runs.sort_values("step")
     above = np.nextafter(HIDING * agents, inf)

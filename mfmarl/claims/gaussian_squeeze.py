@@ -17,9 +17,9 @@ from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, Finding, share_
 
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 SETTINGS = ("appendix", "calibrated")
-ACTOR_RATE = 1e-4  # the appendix's
-FED = ("fed the mean action", "fed noise")  # the control
-FAILURE_SHARE = 0.5  # of G*: below it learning failed
+ACTOR_RATE = 1e-4  # the appendix's value
+FED = ("fed the mean action", "fed noise")  # input of the actor-critics, and of the control
+FAILURE_SHARE = 0.5  # share of G* below which learning failed
 
 
 def near_optimum(tables: Tables) -> Measured:
@@ -41,7 +41,7 @@ def say_near_optimum(found: Measured, _: Tables) -> str:
 
 
 def learns_optimum(tables: Tables) -> Measured:
-    """GS-2: MF-Q and MF-AC at N = 500 and 1000; beside them other starts and the noise control."""
+    """GS-2: MF-Q and MF-AC at N = 500 and 1000. Not judged: other starts and the noise control."""
     groups = [learned(tables, name, agents) for agents, name in product((500, 1000), ("mf-q", "mf-ac"))]
     informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
     beside = []
@@ -90,21 +90,21 @@ def say_learns_optimum(found: Measured, _: Tables) -> str:
     )
 
 
-MORE_STEPS = "ten times the joint steps"  # of the appendix's settings, which give all sizes as many gradient steps
+MORE_STEPS = "ten times the joint steps"  # of the appendix's settings, where all sizes have equal gradient steps
 
 
 def of_more_steps(tables: Tables, name: str) -> pd.Series[float]:
-    """Final shares of G* of a method with N = 1000, the appendix's values, and as many joint steps as N = 100 has."""
+    """Final shares of G* of a method at N = 1000 with the appendix's values and the joint steps of N = 100."""
     runs = tables.finals("gaussian_squeeze/joint_steps/study.csv", ("algorithm", "steps", "agents"))
     scores: pd.Series[float] = only(runs, algorithm=name)["greedy"][runs["steps"] == runs["steps"].max()]
     return scores
 
 
-NEAR_ZERO, AT_ONE = "ends near 0", "ends at temperature 1"  # where the study's explorations end
+NEAR_ZERO, AT_ONE = "ends near 0", "ends at temperature 1"  # the ends of the study's explorations
 
 
 def others_fail(tables: Tables) -> Measured:
-    """GS-3: IL, FMQ, Rec-FMQ and MAAC at N = 500 and 1000; beside them MF-Q, and what exploration decides."""
+    """GS-3: IL, FMQ, Rec-FMQ and MAAC at N = 500 and 1000. Not judged: MF-Q, and the effect of exploration."""
     cells = product((500, 1000), ("il", "fmq", "rec-fmq", "maac"), SETTINGS)
     groups = [[failed(tables, name, agents, settings)] for agents, name, settings in cells]
     beside = [failed(tables, "mf-q", agents, settings) for agents, settings in product((500, 1000), SETTINGS)]
@@ -159,7 +159,7 @@ def say_others_fail(found: Measured, _: Tables) -> str:
 
 
 def converges_faster(tables: Tables) -> Measured:
-    """GS-4: the step from which a run stays at 0.9 G*, MF-Q against MF-AC, wherever a run of either does."""
+    """GS-4: the step from which a run stays at 0.9 G*, MF-Q against MF-AC, if a run of either method does."""
     parts, groups = [], []
     for settings, agents in product(SETTINGS, (100, 500, 1000)):
         one, other = (
@@ -194,18 +194,18 @@ def say_converges_faster(found: Measured, tables: Tables) -> str:
 
 
 def uniform_share(agents: int) -> float:
-    """What uniform play earns of G*."""
+    """The share of G* that uniform play earns."""
     game = GaussianSqueeze(agents)
     return game.uniform_play_reward() / game.optimum()[1]
 
 
 def part_of(name: str, agents: int, settings: str) -> str:
-    """How a method at a size and its settings are called among the findings."""
+    """The name of the finding for a method, a size and settings."""
     return f"{NAMES[name]}, N = {agents}, {settings}"
 
 
 def learned(tables: Tables, name: str, agents: int) -> list[Finding]:
-    """Whether most runs end at the optimum, setting by setting."""
+    """Whether most runs end at the optimum, for each of the settings."""
     runs = {each: only(tables.squeeze, settings=each, algorithm=name, agents=agents) for each in SETTINGS}
     return [ends_above(part_of(name, agents, settings), some["greedy"]) for settings, some in runs.items()]
 
@@ -229,5 +229,5 @@ def fails(part: str, scores: pd.Series[float]) -> Finding:
 
 
 def of_both(found: Measured, name: str, agents: int) -> str:
-    """'5 of 5 / 89 of 96': with the appendix's and with calibrated settings."""
+    """Format successes under the appendix's and the calibrated settings: '5 of 5 / 89 of 96'."""
     return " / ".join(runs_of(found[part_of(name, agents, settings)]) for settings in SETTINGS)

@@ -19,15 +19,15 @@ from mfmarl.evaluation.verdicts import ALPHA, Finding, judge, within
 
 ISING_SIZE = 20  # the paper's lattice
 ORDERS = ("checkerboard", "simultaneous", "released-code")
-SAME_ORDER = 0.05  # two order parameters coincide so near
+SAME_ORDER = 0.05  # difference up to which two order parameters coincide
 NEAR_TRANSITION = (1.1, 1.3)  # "near tau = 1.2"
-OWN_CRITICAL = 2.0  # tau, of the released code's order of updates
-GROWTH = 0.01  # of Q's error, whose rewards reach 2: less is none
-SMALL = 0.1  # error of Q at low tau: our choice
+OWN_CRITICAL = 2.0  # critical tau of the released code's order of updates
+GROWTH = 0.01  # least growth of the error of Q that counts; rewards reach 2
+SMALL = 0.1  # limit of a small error of Q at low tau: our choice
 
 
 def orders_coincide(tables: Tables) -> Measured:
-    """IS-1: MF-Q against MCMC at every temperature; beside the package's own order the other two, and IL in all."""
+    """IS-1: MF-Q against MCMC at every temperature in the package's order. Not judged: other orders, and IL in all."""
     beside = [("mf-q", order) for order in ORDERS[1:]] + [("il", order) for order in ORDERS]
     return Measured(
         [[largest_difference(tables, "mf-q", "checkerboard")]], [largest_difference(tables, *each) for each in beside]
@@ -50,7 +50,7 @@ def say_orders_coincide(found: Measured, tables: Tables) -> str:
 
 
 def transitions(tables: Tables) -> Measured:
-    """IS-2: where Binder's cumulants of 16 x 16 and 32 x 32 spins cross."""
+    """IS-2: the temperature at which the Binder cumulants of 16 x 16 and 32 x 32 spins cross."""
     table = tables.read("ising/crossings.csv", ["method", "sizes", "estimate", "low", "high", "n"])
     findings = []
     for method, name in (("mf-q", "MF-Q"), ("mcmc", "MCMC")):
@@ -79,10 +79,10 @@ def say_transitions(found: Measured, tables: Tables) -> str:
 
 
 def error_grows(tables: Tables) -> Measured:
-    """IS-3: the error of Q at the end of training, at tau = 1.2 less that at 0.8, order by order.
+    """IS-3: the error of Q at the end of training, at tau = 1.2 minus that at 0.8, for each order.
 
-    And that at 0.8 alone; and for the released code's order at tau = 2 less that at 0.8: there it has its own critical
-    point.
+    Further findings are the error at 0.8 alone and, for the released code's order, the error at tau = 2, where it has
+    its own critical point, minus that at 0.8.
     """
     curves = q_errors(tables)
     findings = []
@@ -118,7 +118,7 @@ def say_error_grows(_: Measured, tables: Tables) -> str:
 
 
 def differences(tables: Tables, method: str, order: str) -> list[Finding]:
-    """Of the order parameters of a method and MCMC, without sign, one a temperature; Welch's intervals for all."""
+    """Absolute differences of order parameters from MCMC, one per temperature, with joint Welch intervals."""
     table = tables.read("ising/equilibrium.csv", ["method", "order", "size", "temperature", "order_parameter"])
     table = table[table["size"] == ISING_SIZE]
     ours, truth = only(table, method=method, order=order), table[table["method"] == "mcmc"]
@@ -137,27 +137,27 @@ def differences(tables: Tables, method: str, order: str) -> list[Finding]:
 
 
 def largest_difference(tables: Tables, method: str, order: str) -> Finding:
-    """The largest of the differences, with the verdict on all of them."""
+    """The largest of the differences, with the verdict on all of them together."""
     findings = differences(tables, method, order)
     verdict, _ = judge([finding] for finding in findings)
     return replace(max(findings, key=lambda finding: finding.value), verdict=verdict)
 
 
 def q_errors(tables: Tables) -> pd.DataFrame:
-    """MF-Q's rows of Ising's training."""
+    """The rows of MF-Q in Ising's training.csv."""
     curves = tables.read("ising/training.csv", ["method", "order", "temperature", "seed", "step", "q_error"])
     return curves[curves["method"] == "mf-q"]
 
 
 def final_error(curves: pd.DataFrame, order: str, temperature: float) -> Array:
-    """Q's error of each run, the mean over the last tenth of training."""
+    """The error of Q of each run, averaged over the last tenth of training."""
     runs = only(curves, order=order, temperature=temperature)
     late = runs[runs["step"] > 0.9 * runs["step"].max()]
     return np.array([run["q_error"].mean() for _, run in late.groupby("seed")], np.float64)
 
 
 def welch(one: Sequence[float] | Array, other: Sequence[float] | Array, alpha: float = ALPHA) -> tuple[Interval, int]:
-    """The difference of two means with Welch's interval, NaN with fewer than three runs, and the smaller n."""
+    """The difference of two means with Welch's interval (ends NaN with fewer than three runs), and the smaller n."""
     n = min(len(one), len(other))
     if n == 0:
         return Interval(nan, nan, nan), 0

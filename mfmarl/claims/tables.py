@@ -1,4 +1,4 @@
-"""Where a claim's numbers come from, and what is found for it."""
+"""The tables from which claims are judged, and the findings of a claim."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.evaluation.verdicts import ALPHA, Finding, Statement, better
 
-OPTIMUM_SHARE = 0.9  # of G*: the optimum is learned, or near
+OPTIMUM_SHARE = 0.9  # share of G* from which the optimum counts as learned
 Groups = list[list[Finding]]
 
 
 class Tables:
-    """The committed tables; one that is not there has no rows.
+    """The committed tables. A missing table has no rows.
 
     Args:
-        reader: gives the rows of a name such as "ising/training.csv", None if there is no such table.
+        reader: function that returns the table of a name such as "ising/training.csv", or None if it is missing.
     """
 
     def __init__(self, reader: Callable[[str], pd.DataFrame | None]) -> None:
@@ -36,7 +36,7 @@ class Tables:
         """The rows of results/<name>.
 
         Raises:
-            ValueError: it lacks one of the columns.
+            ValueError: a column is missing.
         """
         rows = self.reader(name)
         if rows is None:
@@ -47,11 +47,11 @@ class Tables:
 
     @cached_property
     def squeeze(self) -> pd.DataFrame:
-        """Gaussian Squeeze: one row a run, its final scores and the step from which it stays at 0.9 G*."""
+        """Gaussian Squeeze: one row per run with its final scores and the step from which it stays at 0.9 G*."""
         return self.finals("gaussian_squeeze/curves.csv", GROUP)
 
     def finals(self, name: str, by: Sequence[str]) -> pd.DataFrame:
-        """One row a run of Gaussian Squeeze, settings being told apart by the columns `by`."""
+        """Gaussian Squeeze: one row per run of the table `name`, where the columns `by` identify a setting."""
         runs = [*by, "seed"]
         curves = self.read(name, [*runs, "step", "greedy_reward", "sampled_reward"])
         if curves.empty:
@@ -63,7 +63,7 @@ class Tables:
 
     @cached_property
     def rounds(self) -> pd.DataFrame:
-        """Battle: every round of the tournament as seen from each side."""
+        """Battle: every round of the tournament, seen from each side."""
         rounds = self.read("battle/tournament.csv", COLUMNS)
         if rounds.empty:
             return rounds.assign(points=[], lead=[])
@@ -79,16 +79,21 @@ class Tables:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found for a claim: it holds if in every group some finding does. What is beside is told, not judged."""
+    """The findings for a claim, which holds if at least one finding holds in every group.
+
+    Attributes:
+        groups: findings that are judged.
+        beside: findings that are reported but not judged.
+    """
 
     groups: Groups
     beside: list[Finding] = field(default_factory=list)
 
     def __getitem__(self, part: str) -> Finding:
-        """The finding of this part, judged or beside.
+        """The finding with the name `part`, judged or beside.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such finding.
         """
         found = [*(finding for group in self.groups for finding in group), *self.beside]
         for finding in found:
@@ -99,24 +104,25 @@ class Measured:
 
 @dataclass(frozen=True)
 class Claim(Statement):
-    """One claim of the paper and how it is judged."""
+    """A claim of the paper with the functions that measure it and write its sentence."""
 
     measure: Callable[[Tables], Measured]
     say: Callable[[Measured, Tables], str]
 
 
 def best_rewards(agents: Iterable[int], game: Callable[[int], GaussianSqueeze] = GaussianSqueeze) -> dict[int, float]:
-    """G*, the largest reward of Gaussian Squeeze, for each number of agents that occurs.
+    """G*, the largest reward of Gaussian Squeeze, for each number of agents.
 
     Args:
-        agents: numbers of agents, each as often as it may be.
-        game: the game of so many; the default is the paper's, with one mu and sigma for all.
+        agents: numbers of agents, possibly repeated.
+        game: function that makes the game for a number of agents. Default: the paper's, with the same mu and sigma for
+            all numbers.
     """
     return {number: game(number).optimum()[1] for number in sorted({int(each) for each in agents})}
 
 
 def interval_of(rows: pd.DataFrame) -> tuple[Interval, int]:
-    """Value, ends and n of the one row there is; NaN and 0 if there is none."""
+    """Value, ends and n of a table with one row; NaN and 0 if it has none."""
     if rows.empty:
         return Interval(nan, nan, nan), 0
     [row] = rows.to_dict("records")
@@ -124,9 +130,10 @@ def interval_of(rows: pd.DataFrame) -> tuple[Interval, int]:
 
 
 def smaller(statistic: str, parts: Sequence[tuple[str, Array, Array]]) -> list[Finding]:
-    """The chance that a number of the first group is smaller than one of the second, compared by ranks, with Holm's.
+    """Compare pairs of groups by the probability that a value of the first is smaller than one of the second.
 
-    Groups that are empty, or none of whose numbers is finite, are not compared.
+    p-values are those of `rank_test` with Holm's correction. A part without finite values, or with an empty group, is
+    not compared.
     """
     compared = [bool(len(one) and len(other) and np.isfinite([*one, *other]).any()) for _, one, other in parts]
     enough = [

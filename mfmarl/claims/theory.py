@@ -14,20 +14,20 @@ from mfmarl.evaluation.intervals import Interval
 from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, Finding, share_within, within
 from mfmarl.theory.graphs import GRAPHS
 
-BEST_RESPONSE = 0.1  # loss, over best less worst reward, up to which an answer is a best one
-TORUS = 2.0  # K/2 of the Ising model with four neighbours, K per unit of the fraction that is up
-AGREED = 0.99  # share of the toy's runs
+BEST_RESPONSE = 0.1  # loss, divided by best minus worst reward, up to which a response counts as best
+TORUS = 2.0  # K/2 of the Ising model with four neighbours, with K per unit of the fraction of up spins
+AGREED = 0.99  # share of the toy example's runs that must agree
 
 
 def remainder_bounded(tables: Tables) -> Measured:
-    """TH-1: the largest |R_k| over 2 M that was drawn, by kind of Q; beside it what ReLU networks say."""
+    """TH-1: the largest |R_k| / 2 M among the draws, by kind of Q. Not judged: ReLU networks."""
     groups = []
     for kind in ("tanh network", "convex quadratic", "indefinite quadratic", "|x|^2 / 2"):
         interval, n = interval_of(
             tables.theory("approximation", "largest |R_k| over the paper's 2 M", f"values={kind}")
         )
         groups.append([within(kind, "largest |R_k| over 2 M", interval, n, (-inf, 1), exact=True)])
-    groups.sort(key=lambda findings: -findings[0].value)  # the one nearest to the bound decides
+    groups.sort(key=lambda findings: -findings[0].value)  # the finding nearest to the bound decides
     row = tables.theory("approximation", "GS network: mean |e| over mean Q", "neighbours=uniform play")
     interval, n = interval_of(row)
     beside = within("MF-Q's ReLU networks, even play", "mean |e| over mean Q", interval, n, (-inf, inf))
@@ -45,11 +45,11 @@ def say_remainder_bounded(found: Measured, _: Tables) -> str:
 
 
 def contracts(tables: Tables) -> Measured:
-    """TH-2: the parts of the proof for T > K/2, with K the constant in abar; beside them what the bound is not.
+    """TH-2: the parts of the proof for T > K/2, where K is the Lipschitz constant in abar.
 
-    K/2 is sufficient if the softmax's slope is at most 1 / (2T), the examples made to be sharp contract from K/2 on,
-    and play of the mean field map converges from there on, on each graph. Beside: K read action by action, and MF-Q's
-    sampled play, which contracts at lower temperatures and so says nothing of K/2.
+    K/2 suffices if the slope of the softmax is at most 1 / (2T), and if, from K/2 on, the examples constructed to be
+    sharp contract and play of the mean field map converges on each graph. Not judged: K with the constant taken per
+    action, and MF-Q's sampled play, which contracts already at lower temperatures and so does not test K/2.
     """
     sharp = "T over K above which a sharp example contracts"
     one_k = [("fraction", "two actions, K of the fraction"), ("l2 operator", "K the norm of dQ / dabar")]
@@ -107,10 +107,10 @@ def say_contracts(found: Measured, tables: Tables) -> str:
 
 
 def critical_temperatures(tables: Tables) -> list[Finding]:
-    """From where on play of the mean field map converges, over K/2, on each graph measured, the lowest first.
+    """The temperature, divided by K/2, from which play of the mean field map converges on each graph, lowest first.
 
-    Where agents have unlike numbers of neighbours it converges before it contracts in the proof's l1 metric. With d
-    neighbours Q is (1/2) d a mean(abar): per unit of the fraction that is up K is the largest d.
+    If agents have different numbers of neighbours, play converges before it contracts in the proof's l1 metric. With d
+    neighbours Q is (1/2) d a mean(abar), so K per unit of the fraction of up spins is the largest d.
     """
     rows = tables.theory("contraction", "critical temperature of the mean field map")
     findings = []
@@ -126,20 +126,20 @@ def critical_temperatures(tables: Tables) -> list[Finding]:
 
 
 def root(part: str, statistic: str, rows: pd.DataFrame) -> Finding:
-    """Whether a number without error is at most 1/2, to nine digits, which is what a root is found to."""
+    """Whether an exact number is at most 1/2, to nine digits, the accuracy of the root search."""
     interval, n = interval_of(rows)
     rounded = interval._replace(estimate=round(interval.estimate, 9))
     return within(part, statistic, rounded, n, (-inf, 0.5), exact=True)
 
 
 def contracting(tables: Tables) -> list[tuple[float, Interval, int]]:
-    """Where MF-Q's sampled play contracts, from the hottest down to the first whose interval reaches 1."""
+    """Temperatures at which MF-Q's sampled play contracts: from the hottest until an interval reaches 1."""
     hottest_first = by_temperature(tables, "sampled play of MF-Q")[::-1]
     return list(takewhile(lambda each: each[1].high < 1, hottest_first))
 
 
 def by_temperature(tables: Tables, reading: str) -> list[tuple[float, Interval, int]]:
-    """The factor of a sweep in one reading: temperature, value with interval, and runs, the coldest first."""
+    """Contraction factor of a sweep in one reading: temperature, value with interval, and runs, coldest first."""
     rows = tables.theory("contraction", "factor of a sweep", f"reading={reading}")
     found = [
         (float(str(setting).split("temperature=")[1].split(";")[0]), *interval_of(row))
@@ -149,7 +149,7 @@ def by_temperature(tables: Tables, reading: str) -> list[tuple[float, Interval, 
 
 
 def best_response(tables: Tables) -> Measured:
-    """TH-3: what the answer loses against stationary others, over all there is to lose; beside it the Markov game."""
+    """TH-3: the relative loss of the learned response to stationary others. Not judged: the Markov game."""
     groups = []
     for opponents in ("low", "even", "high"):
         rows = tables.theory("learning", "GS: value gap over best less worst", f"opponents={opponents}")
@@ -170,7 +170,7 @@ def best_response(tables: Tables) -> Measured:
 
 
 def say_best_response(found: Measured, tables: Tables) -> str:
-    """The sentence of TH-3, with what makes the even crowd the hardest."""
+    """The sentence of TH-3, with the reason why the even crowd is the hardest."""
     texts = [
         f"{each.part.split(', ')[1]} {each.value:.1%} [{each.low:.1%}, {each.high:.1%}] (n = {each.n})"
         for (each,) in found.groups
@@ -202,7 +202,7 @@ def say_best_response(found: Measured, tables: Tables) -> str:
 
 
 def toy_agrees(tables: Tables) -> Measured:
-    """TOY-1: the worked update, and runs that agree for good where the neighbours seen are those that pay."""
+    """TOY-1: the worked update, and the runs that agree for good if agents observe the neighbours that pay them."""
     interval, n = interval_of(tables.theory("toy", "0.82 + 0.1 (2.0 - 0.82)"))
     groups = [[within("worked update", "value after one update of 0.82", interval, n, (0.92, 0.94), exact=True)]]
     shares = [agreeing(tables, order) for order in ("simultaneous", "three-colours", "random-site", "released-code")]
@@ -222,7 +222,7 @@ def say_toy_agrees(found: Measured, _: Tables) -> str:
 
 
 def agreeing(tables: Tables, order: str) -> Finding:
-    """The share of runs of the toy example that agree for good."""
+    """The share of runs of the toy example in which all agents agree for good."""
     interval, n = interval_of(tables.theory("toy", "learning from Q = 0: share that agrees for good", f"order={order}"))
     count = 0 if n == 0 else round(interval.estimate * n)
     return share_within(order, "share of runs that agree for good", count, n, (AGREED, inf))

@@ -1,4 +1,4 @@
-"""Numbers in sentences: never more than the data say."""
+"""Numbers in sentences, rounded so that they never claim more than the data show."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mfmarl.evaluation.verdicts import UNDECIDED, Finding
 
 
 def runs_of(finding: Finding) -> str:
-    """'5 of 24', or 'none' where nothing was run."""
+    """Format successes: '5 of 24', or 'none run' if there are no runs."""
     return f"{finding.count} of {finding.n}" if finding.n else "none run"
 
 
 def percent(finding: Finding) -> str:
-    """'48% [16, 74]', or without an interval '48%'."""
+    """Format a share with its interval, '48% [16, 74]', or without: '48%'; 'not fought' if there are no runs."""
     if not finding.n:
         return "not fought"
     return with_ends(f"{finding.value:.0%}", *(f"{100 * end:.0f}" for end in (finding.low, finding.high)))
 
 
 def p_of(p: float) -> str:
-    """'p = 0.048' or 'p < 0.001'; rounded up, so that it never says more."""
+    """Format a p-value: 'p = 0.048' or 'p < 0.001'; rounded up, so as not to overstate significance."""
     if isnan(p):
         return "no test"
     return "p < 0.001" if p < 0.001 else "p = 1" if p > 0.999 else f"p = {most(p)}"
@@ -36,22 +36,22 @@ def least_p(groups: Iterable[Iterable[Finding]]) -> str:
 
 
 def most(value: float, digits: int = 3) -> str:
-    """A number rounded up, for 'at most'."""
+    """Format a number rounded up, for use after 'at most'."""
     return "none" if isnan(value) else f"{ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
 
 
 def mean_of(scores: Array) -> str:
-    """A mean to two digits."""
+    """Format a mean to two digits."""
     return f"{scores.mean():.2g}" if len(scores) else "none"
 
 
 def listed(steps: Array) -> str:
-    """Steps in order, 'never' where infinite."""
+    """Format steps in order, infinite ones as 'never'."""
     return ", ".join("never" if step == inf else f"{step:.0f}" for step in sorted(steps)) or "none"
 
 
 def brief(row: Mapping[Any, Any]) -> str:
-    """What a verdict rests on: 'IL, N = 500: share of runs = 0.84 [0.76, 0.91], n = 96'."""
+    """Format the finding behind a verdict: 'IL, N = 500: share of runs = 0.84 [0.76, 0.91], n = 96'."""
     if not row["n"]:
         return "nothing measured"
     value = with_ends(*(number(row[name]) for name in ("value", "low", "high")))
@@ -60,14 +60,14 @@ def brief(row: Mapping[Any, Any]) -> str:
 
 
 def number(value: float) -> str:
-    """To four digits, to two of what is less than half a thousandth."""
+    """Format a number to four digits, or to two if it is less than half a thousandth."""
     if 0 < abs(value) < 0.0005:
         return f"{value:.2g}"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def in_words(verdict: str, seeds: float) -> str:
-    """A verdict, and of an undecided claim the seeds that would decide."""
+    """Format a verdict, for an undecided claim with the number of seeds that would decide."""
     if verdict != UNDECIDED:
         return f"**{verdict}**"
     return f"**{verdict}**: " + (

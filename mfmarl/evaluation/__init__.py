@@ -1,1 +1,1 @@
-"""From tables of results to estimates, intervals, ratings and verdicts; needs no torch."""
+"""Computes estimates, intervals, ratings and verdicts from tables of results, without torch."""

@@ -1,6 +1,6 @@
-"""Strengths from results of pairs: Bradley and Terry 1952, *Rank Analysis of Incomplete Block Designs*.
+"""Strengths from pairwise results: Bradley and Terry 1952, *Rank Analysis of Incomplete Block Designs*.
 
-A beats B with probability s_A / (s_A + s_B). A draw counts as half a win of each.
+A beats B with probability s_A / (s_A + s_B). A draw counts as half a win for each.
 """
 
 import numpy as np
@@ -8,35 +8,35 @@ import numpy as np
 from mfmarl.evaluation.intervals import Array
 
 # Our choices.
-STEPS = 200  # at most, so that the search ends
-CONVERGED = 1e-8  # range of a step's entries below which it is the last: the next would be of the order of its square
-NO_REACH = 1e-300  # in place of a range of 0, by which nothing can be divided: log(1 + r) / r is 1 there
-HALVES = 100  # of an interval: more than a float has digits
+STEPS = 200  # limit of Newton's method
+CONVERGED = 1e-8  # a step whose entries have a smaller range is the last: the next would be of the order of its square
+NO_REACH = 1e-300  # replaces a range of 0 to avoid 0 / 0: log(1 + r) / r is 1 there
+HALVES = 100  # bisections of an interval, more than a float has digits
 
 
 class UnconnectedError(ValueError):
-    """No chain of wins leads from each entrant to each other, so that a strength is infinite."""
+    """A strength is infinite, because not every entrant is linked to every other by a chain of wins."""
 
 
 def bradley_terry(points: Array) -> Array:
     """Maximum-likelihood log strengths with mean zero: [..., entrants, entrants] -> [..., entrants].
 
-    Newton's method, each step shortened to log(1 + r) / r of itself, r being the range of its entries: so it cannot
+    Newton's method, with each step scaled by log(1 + r) / r, where r is the range of its entries. It therefore cannot
     diverge (Sun and Tran-Dinh 2019, *Generalized self-concordant functions*).
 
     Args:
-        points: at [..., a, b] the points, wins and half the draws, of a against b. From each entrant to each other
-            there must be a chain of such as have points against the next, else a strength is infinite.
+        points: points of a against b at [..., a, b]: wins plus half the draws. Every entrant must be linked to every
+            other by a chain of entrants with points against the next; otherwise a strength is infinite.
 
     Raises:
-        UnconnectedError: points lack such a chain.
+        UnconnectedError: such a chain is missing.
         ValueError: points are not square, negative, or not finite.
     """
     points = np.asarray(points, np.float64)
     if points.ndim < 2 or points.shape[-1] != points.shape[-2] or not np.isfinite(points).all() or (points < 0).any():
         raise ValueError(f"points must be [..., entrants, entrants], finite and not negative, got {points.shape}")
     entrants = points.shape[-1]
-    beats = points > 0  # and after the loop: a chain of wins leads from a to b
+    beats = points > 0  # after the loop: a chain of wins leads from a to b
     for _ in range(entrants):
         beats = beats | (beats @ beats)
     if not (beats | np.eye(entrants, dtype=np.bool_)).all():
@@ -44,7 +44,7 @@ def bradley_terry(points: Array) -> Array:
     met = points + points.swapaxes(-1, -2)
     strengths = np.zeros(points.shape[:-1])
     for _ in range(STEPS):
-        # The chance of a against b, and from it the gradient and the Hessian (negated) of the log likelihood.
+        # The probability that a beats b gives the gradient and the negative Hessian of the log likelihood.
         expected = 1 / (1 + np.exp(strengths[..., None, :] - strengths[..., :, None]))
         gradient = (points - met * expected).sum(axis=-1)
         weights = met * expected * expected.swapaxes(-1, -2)
@@ -52,7 +52,7 @@ def bradley_terry(points: Array) -> Array:
         # Only differences of strengths matter, so the Hessian is singular along equal entries: fill that direction.
         centred = curvature + curvature.max(axis=(-1, -2), keepdims=True) + (entrants == 1)
         step = np.linalg.solve(centred, gradient[..., None])[..., 0]
-        # Newton's step, shortened where it is long.
+        # Newton's step, shortened if it is long.
         reach = np.maximum(np.ptp(step, axis=-1, keepdims=True), NO_REACH)
         strengths = strengths + step * np.log1p(reach) / reach
         if reach.max(initial=0) < CONVERGED:
@@ -61,25 +61,25 @@ def bradley_terry(points: Array) -> Array:
 
 
 def strength_among(won: Array, lost: Array, strengths: Array) -> Array:
-    """The log strength of one more entrant by its rounds against others, whose strengths stay as they are.
+    """Log strength of an additional entrant from its rounds against others, with the others' strengths fixed.
 
-    It maximises the likelihood of these rounds: they make its expected points those that it has.
+    The strength maximises the likelihood of these rounds, so its expected points equal its actual points.
 
     Args:
-        won: its points against each other, [..., others].
-        lost: their points against it, [..., others].
-        strengths: theirs, [..., others].
+        won: points of the entrant against each of the others, [..., others].
+        lost: points of each of the others against it, [..., others].
+        strengths: log strengths of the others, [..., others].
 
     Returns:
-        On the scale of `strengths`, [...].
+        Log strengths on the same scale, [...].
 
     Raises:
-        UnconnectedError: it has no points, or they have none.
+        UnconnectedError: the entrant has no points, or the others have none.
     """
     points, against = won.sum(axis=-1), lost.sum(axis=-1)
     if not ((points > 0) & (against > 0)).all():
         raise UnconnectedError("points must be on both sides, or a strength is infinite")
-    # Against the weakest alone it would be as strong as `low`, against the strongest alone as `high`.
+    # If all rounds had been against the weakest, the strength would be `low`; against the strongest, `high`.
     odds = np.log(points / against)
     low, high = strengths.min(axis=-1) + odds, strengths.max(axis=-1) + odds
     for _ in range(HALVES):

@@ -1,7 +1,7 @@
-"""Are two groups of runs alike? Tests that need no distribution, and how many runs would tell.
+"""Nonparametric tests of whether two groups of runs differ, and the number of runs that would decide.
 
-A group is the runs of a method. Ranks serve where scores are two-peaked or infinite ("never"); armies that met each
-other are compared by exchanging their labels. All p-values are two-sided.
+A group consists of the runs of a method. Ranks are used because scores may be bimodal or infinite ("never"). Armies
+that met each other are compared by permuting their labels. p-values are two-sided unless stated otherwise.
 """
 
 import math
@@ -20,26 +20,26 @@ from mfmarl.evaluation.intervals import (
     expanded_percentiles,
 )
 
-ENUMERATED = 20_000  # relabellings up to which all are tried; beyond, as many are drawn: our choice
-POWER = 0.8  # with which the runs named by `..._needed` would decide
-TINY = 1e-9  # rounding of a mean, in its own units; relative to it where values have units of their own
-TINY_ALONE = 1e-12  # the same of a mean that is 0 but for rounding, where a relative tolerance is none
-EACH_UP_TO = 200  # runs; of more only every fiftieth part is tried, for time: our choice
-MOST = 10_000  # runs; more are said to be out of reach (NaN)
+ENUMERATED = 20_000  # up to this number all relabellings are tried; beyond it this many are drawn: our choice
+POWER = 0.8  # power of the tests for which `..._needed` computes numbers of runs
+TINY = 1e-9  # rounding error of a mean: absolute for shares, relative for values with units
+TINY_ALONE = 1e-12  # absolute rounding error of a mean near 0, where a relative tolerance is useless
+EACH_UP_TO = 200  # runs; above it numbers are tried in steps of 2%, to save time: our choice
+MOST = 10_000  # runs; larger numbers are reported as out of reach (NaN)
 
 
 def superiority(one: ArrayLike, other: ArrayLike) -> float:
-    """The chance that a run of `one` has a larger score than one of `other`, a tie counting half.
+    """Probability that a run of `one` has a larger score than a run of `other`; a tie counts half.
 
     Args:
         one: scores [runs] of the first group, which may be infinite.
-        other: those of the second.
+        other: scores [runs] of the second group, likewise.
 
     Returns:
-        Between 0 and 1; 1/2 if the groups are alike.
+        Probability in [0, 1]; 1/2 if the groups are alike.
 
     Raises:
-        ValueError: a group is empty or holds NaN.
+        ValueError: a group is empty or contains NaN.
     """
     first, second = _group("one", one), _group("other", other)
     larger, equal = first[:, None] > second, first[:, None] == second
@@ -54,10 +54,12 @@ def superiority_interval(
     *,
     generator: np.random.Generator,
 ) -> Interval:
-    """`superiority` with its bootstrap interval, both groups resampled; NaN ends if one has fewer than `FEWEST` runs.
+    """`superiority` with a bootstrap interval that resamples both groups.
+
+    The ends are NaN if a group has fewer than `FEWEST` runs.
 
     Raises:
-        ValueError: a group is empty or holds NaN; confidence lies outside (0, 1).
+        ValueError: a group is empty or contains NaN; confidence is outside (0, 1).
     """
     first, second = _group("one", one), _group("other", other)
     table = (first[:, None] > second) + (first[:, None] == second) / 2
@@ -67,20 +69,20 @@ def superiority_interval(
 def two_way_interval(
     table: ArrayLike, confidence: float = 0.95, resamples: int = RESAMPLES, *, generator: np.random.Generator
 ) -> Interval:
-    """The mean of a table with its interval, rows and columns resampled on their own (Owen 2007).
+    """Mean of a table with its bootstrap interval; rows and columns are resampled independently (Owen 2007).
 
     Args:
-        table: [runs of one, runs of the other], a number for each pair.
-        confidence: between 0 and 1, exclusive.
+        table: a value for each pair of runs, [runs of one side, runs of the other].
+        confidence: confidence level in (0, 1).
         resamples: number of bootstrap resamples.
         generator: the only source of randomness.
 
     Returns:
-        (estimate, low, high); the percentiles are expanded for the shorter side, as in `bootstrap_interval`. The ends
+        (estimate, low, high). The percentiles are expanded for the shorter side, as in `bootstrap_interval`. The ends
         are NaN if a side has fewer than `FEWEST` runs.
 
     Raises:
-        ValueError: the table is empty, not finite or of another rank; confidence lies outside (0, 1).
+        ValueError: the table is empty, not finite or has another rank; confidence is outside (0, 1).
     """
     check_confidence(confidence)
     numbers = np.asarray(table, np.float64)
@@ -97,14 +99,16 @@ def two_way_interval(
 
 
 def rank_test(one: ArrayLike, other: ArrayLike) -> float:
-    """p-value of Wilcoxon, Mann and Whitney: exact, with ties, where relabellings can be tried; else by the normal law.
+    """p-value of the Wilcoxon-Mann-Whitney test.
+
+    It is exact, also with ties, if all relabellings can be tried; otherwise it uses the normal approximation.
 
     Raises:
-        ValueError: a group is empty or holds NaN.
+        ValueError: a group is empty or contains NaN.
     """
     first, second = _group("one", one), _group("other", other)
     if math.comb(len(first) + len(second), len(first)) > ENUMERATED:
-        # scipy's normal law is 0 / 0 where all are equal
+        # scipy's normal approximation is 0 / 0 if all are equal
         both = np.concatenate([first, second])
         return 1.0 if (both == both[0]).all() else float(_mann_whitney(first, second))
     ranks = stats.rankdata(np.concatenate([first, second]))
@@ -112,15 +116,16 @@ def rank_test(one: ArrayLike, other: ArrayLike) -> float:
 
 
 def exchange_test(table: ArrayLike, first: int, *, generator: np.random.Generator) -> float:
-    """p-value for two methods whose armies all met: would other armies, labelled as the first's, have won as much?
+    """p-value of a permutation test for two methods whose armies all met.
 
-    If the methods are alike, any `first` of the armies could have been the first method's. What an army earned against
-    all others sums up to what its group did against the other, but for what is divided within groups.
+    If the methods are alike, any `first` of the armies could have been those of the first method. The test compares the
+    first method's lead with its lead under other labels. An army's lead over all others sums, over its group, to the
+    group's lead over the other group, because leads within a group cancel.
 
     Args:
-        table: [armies, armies]; at [a, b] the mean of a round for a against b. The diagonal is not read.
-        first: number of armies of the first method, which stand first.
-        generator: draws relabellings where there are too many to try all.
+        table: mean result per round of a against b at [a, b], [armies, armies]. The diagonal is ignored.
+        first: number of armies of the first method, which come first.
+        generator: draws relabellings if there are too many to try all.
 
     Raises:
         ValueError: the table is not square or not finite off its diagonal, or a method has no army.
@@ -131,26 +136,27 @@ def exchange_test(table: ArrayLike, first: int, *, generator: np.random.Generato
     np.fill_diagonal(numbers, 0)
     if not np.isfinite(numbers).all():
         raise ValueError("table must be finite: all armies must have met")
-    lead = numbers - numbers.T  # what lies within a group cancels out
+    lead = numbers - numbers.T  # leads within a group cancel
     return _share_as_far(lead.sum(axis=1), first, generator)
 
 
 def seat_test(wins: ArrayLike, rounds: ArrayLike, *, generator: np.random.Generator) -> tuple[float, float, float]:
-    """Does it matter in which of two seats a pair plays? Rounds of each pair are dealt out to its seats anew.
+    """Permutation test of whether the seat matters; rounds of each pair are reassigned to its two seats at random.
 
-    Shares of few rounds differ by chance alone, so their difference says nothing without what chance would give.
+    Win rates over few rounds differ by chance alone, so the difference is compared with the one expected by chance.
 
     Args:
-        wins: [pairs, 2], in each seat.
-        rounds: [pairs, 2], in each seat; at least 1.
+        wins: number of wins in each seat, [pairs, 2].
+        rounds: number of rounds in each seat, [pairs, 2], at least 1.
         generator: the only source of randomness.
 
     Returns:
-        How far the two seats' shares of wins lie apart, the mean over pairs; how far they would if the seat were
-        nothing, exactly; and the p-value, one-sided, from `ENUMERATED` deals.
+        - the difference between the win rates of the two seats, its absolute value averaged over pairs;
+        - the exact expectation of that difference if the seat has no effect;
+        - the one-sided p-value from `ENUMERATED` assignments.
 
     Raises:
-        ValueError: the two are not [pairs, 2], or a pair has no round in a seat, or more wins than rounds.
+        ValueError: an argument is not [pairs, 2], or a pair has no round in a seat or more wins than rounds.
     """
     won, played = np.asarray(wins, np.int64), np.asarray(rounds, np.int64)
     if won.shape != played.shape or won.ndim != 2 or won.shape[1] != 2 or not len(won):
@@ -175,10 +181,10 @@ def seat_test(wins: ArrayLike, rounds: ArrayLike, *, generator: np.random.Genera
 
 
 def holm(p_values: ArrayLike) -> Array:
-    """p-values [comparisons] that hold for all comparisons together (Holm 1979); NaN ones are no comparisons.
+    """Correct p-values [comparisons] for multiple comparisons (Holm 1979). NaN entries stay NaN and do not count.
 
     Raises:
-        ValueError: they are not one-dimensional or lie outside [0, 1].
+        ValueError: p-values are not one-dimensional or are outside [0, 1].
     """
     given = np.asarray(p_values, np.float64)
     if given.ndim != 1 or ((given < 0) | (given > 1)).any():
@@ -191,30 +197,33 @@ def holm(p_values: ArrayLike) -> Array:
 
 
 def runs_needed_by_ranks(chance: float, alpha: float = 0.05) -> float:
-    """Runs a group with which `rank_test` sees a `superiority` in 80% of cases (Noether 1987).
+    """Number of runs per group with which `rank_test` detects a `superiority` with power 80% (Noether 1987).
 
     Args:
         chance: the superiority.
-        alpha: of the test.
+        alpha: significance level of the test.
 
     Returns:
-        The number, at least `FEWEST`; NaN beyond `MOST`, as where the chance is 1/2.
+        Number of runs, at least `FEWEST`; NaN if it exceeds `MOST`, e.g. for a chance of 1/2.
     """
     distance = abs(chance - 0.5)
     return _within_reach(_quantiles(alpha) ** 2 / (6 * distance**2) if distance else math.inf)
 
 
 def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: float = 0.95) -> float:
-    """Runs with which an interval as wide as that of n runs, but for n, lies on one side of the bound in 80% of cases.
+    """Number of runs with which the interval of a mean excludes a bound in 80% of cases.
+
+    The width of the interval is extrapolated from that of n runs.
 
     Args:
-        interval: of a mean.
-        n: runs behind it.
-        bound: what the interval is to leave out.
-        confidence: of the interval, between 0 and 1, exclusive.
+        interval: interval of the mean of n runs.
+        n: number of runs.
+        bound: value that the interval shall exclude.
+        confidence: confidence level of the interval in (0, 1).
 
     Returns:
-        The number, more than n; NaN if the interval has no ends, the estimate is the bound, or beyond `MOST`.
+        Number of runs, more than n; NaN if the interval has no ends, the estimate equals the bound, or the number
+        exceeds `MOST`.
     """
     distance = abs(interval.estimate - bound)
     if not math.isfinite(interval.low) or not distance:
@@ -222,22 +231,23 @@ def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: fl
     z = float(stats.norm.ppf((1 + confidence) / 2))
     error = (interval.high - interval.low) / 2 / z
     runs = _within_reach(n * (_quantiles(1 - confidence) * error / distance) ** 2)
-    return max(runs, n + 1)  # in this order: NaN stays
+    return max(runs, n + 1)  # this order preserves NaN
 
 
 def runs_needed_of_share(share: float, bound: float, confidence: float = 0.95) -> float:
-    """Runs with which the exact interval leaves out the bound in 80% of cases, if `share` of runs succeed.
+    """Number of runs with which the exact interval of a share excludes a bound in 80% of cases.
 
     Args:
-        share: of runs that succeed.
-        bound: what the interval is to leave out, another share.
-        confidence: of the interval, between 0 and 1, exclusive.
+        share: probability that a run succeeds.
+        bound: share that the interval shall exclude.
+        confidence: confidence level of the interval in (0, 1).
 
     Returns:
-        The number, at least `FEWEST`, in steps of 2% from 200 on; NaN if the share is the bound, or beyond `MOST`.
+        Number of runs, at least `FEWEST`, in steps of 2% above 200; NaN if the share equals the bound, or the number
+        exceeds `MOST`.
 
     Raises:
-        ValueError: confidence lies outside (0, 1).
+        ValueError: confidence is outside (0, 1).
     """
     check_confidence(confidence)
     if share == bound:
@@ -246,7 +256,7 @@ def runs_needed_of_share(share: float, bound: float, confidence: float = 0.95) -
         share, bound = 1 - share, 1 - bound
     n = FEWEST
     while n <= MOST:
-        # The interval of k successes leaves out the bound if so many are rarer under it than (1 - confidence) / 2.
+        # The interval of k successes excludes the bound if P(k or more successes | bound) < (1 - confidence) / 2.
         rare = stats.binom.sf(np.arange(n + 1) - 1, n, bound) < (1 - confidence) / 2
         if rare.any() and stats.binom.sf(int(rare.argmax()) - 1, n, share) >= POWER:
             return float(n)
@@ -255,16 +265,18 @@ def runs_needed_of_share(share: float, bound: float, confidence: float = 0.95) -
 
 
 def armies_needed(table: ArrayLike, advantage: float, alpha: float = 0.05) -> float:
-    """Armies a side with which a pairing's mean is told from even in 80% of cases.
+    """Number of armies per side with which a pairing's mean differs significantly from even in 80% of cases.
+
+    The variance of the table is split into the parts due to each side's armies, which fall like 1/n, and the part due
+    to single pairs, which falls like 1/n^2.
 
     Args:
-        table: [armies of one, armies of the other], what each pair of armies scored. Its variance is split into what
-            each side's armies bring and what is peculiar to a pair; the former falls with n, the latter with n^2.
-        advantage: what is to be seen, over an even score, e.g. 0.1 for 60 to 40.
-        alpha: of the test.
+        table: mean score of each pair of armies, [armies of one side, armies of the other].
+        advantage: difference from an even score to be detected, e.g. 0.1 for 60 to 40.
+        alpha: significance level of the test.
 
     Returns:
-        The number; NaN if a side has fewer than `FEWEST` armies, or beyond `MOST`.
+        Number of armies; NaN if a side has fewer than `FEWEST` armies, or the number exceeds `MOST`.
     """
     numbers = np.asarray(table, np.float64)
     rows, columns = numbers.shape
@@ -274,12 +286,12 @@ def armies_needed(table: ArrayLike, advantage: float, alpha: float = 0.05) -> fl
     rest = numbers - by_row[:, None] - by_column + numbers.mean()
     pair = float((rest**2).sum() / ((rows - 1) * (columns - 1)))
     sides = max(0.0, by_row.var(ddof=1) - pair / columns) + max(0.0, by_column.var(ddof=1) - pair / rows)
-    wanted = (advantage / _quantiles(alpha)) ** 2  # the variance of the mean that is small enough
+    wanted = (advantage / _quantiles(alpha)) ** 2  # largest sufficient variance of the mean
     return _within_reach((sides + math.sqrt(sides**2 + 4 * wanted * pair)) / (2 * wanted))
 
 
 def _group(name: str, scores: ArrayLike) -> Array:
-    """Scores [runs], infinite ones among them, but no NaN."""
+    """Check scores [runs], which may be infinite but not NaN."""
     array = np.asarray(scores, np.float64)
     if array.ndim != 1 or not array.size or np.isnan(array).any():
         raise ValueError(f"{name} must be [runs] without NaN and not empty, got shape {array.shape}")
@@ -287,13 +299,13 @@ def _group(name: str, scores: ArrayLike) -> Array:
 
 
 def _mann_whitney(first: Array, second: Array) -> float:
-    """The p-value by the normal law, from ranks: scipy takes no infinite scores for numbers everywhere."""
+    """The p-value by the normal approximation, from ranks, since scipy does not accept infinite scores everywhere."""
     ranks = stats.rankdata(np.concatenate([first, second]))
     return float(stats.mannwhitneyu(ranks[: len(first)], ranks[len(first) :], method="asymptotic").pvalue)
 
 
 def _share_as_far(values: Array, first: int, generator: np.random.Generator | None = None) -> float:
-    """The share of relabellings whose first group's mean lies as far from that of all as the data's."""
+    """Share of relabellings in which the first group's mean is at least as far from the overall mean as in the data."""
     every = math.comb(len(values), first)
     chosen: NDArray[np.intp]
     if every <= ENUMERATED or generator is None:
@@ -301,17 +313,17 @@ def _share_as_far(values: Array, first: int, generator: np.random.Generator | No
         chosen = np.fromiter(flat, np.intp, every * first).reshape(every, first)
     else:
         drawn = generator.random((ENUMERATED, len(values))).argsort(axis=1)[:, :first]
-        chosen = np.concatenate([np.arange(first)[None], drawn])  # the data's own is one of them
+        chosen = np.concatenate([np.arange(first)[None], drawn])  # includes the actual labels
     away = np.abs(values[chosen].mean(axis=1) - values.mean())
     observed = abs(values[:first].mean() - values.mean())
     return float((away >= observed * (1 - TINY) - TINY_ALONE).mean())
 
 
 def _quantiles(alpha: float) -> float:
-    """How many standard errors a difference must measure to be seen with the power above at this alpha."""
+    """The difference, in standard errors, that a test at level alpha detects with power `POWER`."""
     return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER))
 
 
 def _within_reach(runs: float) -> float:
-    """Whole runs, at least `FEWEST`; NaN beyond `MOST`."""
+    """Round up to whole runs, at least `FEWEST`; NaN above `MOST`."""
     return float(max(FEWEST, math.ceil(runs))) if runs <= MOST else math.nan

@@ -1,4 +1,4 @@
-"""Learning curves, one row an evaluation of a run: how runs end, and those of one length."""
+"""Selects rows of learning curves (one row per evaluation of a run): the ends of runs, and runs of equal length."""
 
 from collections.abc import Sequence
 
@@ -12,30 +12,30 @@ def last_rows(curves: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
     """The last row of each run.
 
     Args:
-        curves: one row an evaluation, with the columns `by`, seed and step.
-        by: the columns that name one setting.
+        curves: one row per evaluation, with the columns `by`, seed and step.
+        by: columns that identify a setting.
 
     Raises:
-        ValueError: a missing column.
+        ValueError: a column is missing.
     """
     return curves[curves["step"] == _last_step(curves, by)]
 
 
 def longest_runs(curves: pd.DataFrame, by: Sequence[str] = GROUP) -> pd.DataFrame:
-    """The runs of each setting that are as long as its longest: a figure compares seeds at the same steps.
+    """The runs of each setting that are as long as its longest run, so that figures compare seeds at the same steps.
 
     Args:
         curves: as in `last_rows`.
         by: as in `last_rows`.
 
     Raises:
-        ValueError: a missing column.
+        ValueError: a column is missing.
     """
     last = _last_step(curves, by)
     return curves[last == curves.assign(last=last).groupby(list(by))["last"].transform("max")]
 
 
 def _last_step(curves: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """Of each row, the last step of its run."""
+    """The last step of the run, for each row."""
     require_columns("curves", curves, [*by, "seed", "step"])
     return curves.groupby([*by, "seed"])["step"].transform("max")

@@ -15,26 +15,26 @@ from mfmarl.evaluation.intervals import (
 )
 from mfmarl.evaluation.tables import require_columns
 
-TIMED_AGENTS = 1_000_000  # of Gaussian Squeeze: from here on a run takes hours, and a short one is there for its time
-GROUP = ("settings", "algorithm", "agents")  # the columns that name one setting in curves.csv
+TIMED_AGENTS = 1_000_000  # agents of Gaussian Squeeze from which a full run takes hours, so short runs are only timed
+GROUP = ("settings", "algorithm", "agents")  # the columns that identify a setting in curves.csv
 
 
 def final_scores(
     curves: pd.DataFrame, optimum: Mapping[int, float], *, share: float = 0.1, by: Sequence[str] = GROUP
 ) -> pd.DataFrame:
-    """One row a run: its final scores as shares of the optimum G*, and how fast it came near.
+    """Final scores of every run as shares of the optimum G*, and the steps to reach 0.9 G*.
 
     Args:
-        curves: one row an evaluation, with the columns `by`, agents, seed, step (joint steps),
+        curves: one row per evaluation, with the columns `by`, agents, seed, step (joint steps),
             greedy_reward and sampled_reward (both G(x), unscaled).
         optimum: G* for each number of agents in `curves`.
-        share: the last part of the evaluations whose mean is the final score (0.1: our choice).
-        by: the columns that name one setting.
+        share: share of the evaluations, the last ones, whose mean is the final score. 0.1: our choice.
+        by: columns that identify a setting.
 
     Returns:
-        A frame sorted by `by` and seed, with the columns `by`, seed, and
+        One row per run, sorted by `by` and seed, with the columns `by`, seed, and
 
-        - greedy, sampled: tail mean of the reward of greedy and of sampled play, over G*;
+        - greedy, sampled: tail mean of the reward of greedy and of sampled play, divided by G*;
         - steps_to_0.9: joint steps at the first evaluation whose greedy reward is at least 0.9 G*, or NaN.
 
     Raises:
@@ -65,29 +65,29 @@ def summarise(
     seed: int = 0,
     by: Sequence[str] = GROUP,
 ) -> pd.DataFrame:
-    """One row a setting: final scores over the optimum G*, with intervals over the seeds.
+    """Final scores of every setting as shares of the optimum G*, with intervals over seeds.
 
-    A row depends on its own runs and on `seed` alone: settings left out of `curves` do not change the others.
+    A row depends only on its own runs and on `seed`, so omitting settings from `curves` does not change the others.
 
     Args:
         curves: as in `final_scores`.
         optimum: as in `final_scores`.
         share: as in `final_scores`.
         by: as in `final_scores`.
-        confidence: of every interval.
-        seed: of the bootstrap's generator.
+        confidence: confidence level of every interval.
+        seed: seed of the bootstrap.
 
     Returns:
-        A frame sorted by `by`, with the columns `by` and
+        One row per setting, sorted by `by`, with the columns `by` and
 
         - n: number of seeds;
-        - greedy, greedy_low, greedy_high: mean over seeds of the final greedy reward over G*, with its
-          bootstrap interval (NaN ends when n is 1 or 2);
-        - sampled, sampled_low, sampled_high: the same of sampled play;
+        - greedy, greedy_low, greedy_high: mean over seeds of the final greedy reward divided by G*, with its
+          bootstrap interval (ends are NaN if n is 1 or 2);
+        - sampled, sampled_low, sampled_high: the same for sampled play;
         - above_0.5, above_0.5_low, above_0.5_high: share of seeds whose final greedy reward exceeds 0.5 G*,
           with its exact interval; and above_0.9, above_0.9_low, above_0.9_high;
         - reached_0.9: number of seeds with at least one evaluation at or above 0.9 G*;
-        - steps_to_0.9: median over those seeds of the joint steps they needed; NaN if there are none.
+        - steps_to_0.9: median joint steps that those seeds needed; NaN if there are none.
 
     Raises:
         ValueError: as `final_scores`, `bootstrap_interval` and `proportion_interval`.
@@ -112,10 +112,10 @@ def summarise(
 
 
 def optimum_of(optimum: Mapping[int, float], agents: int) -> float:
-    """G* for this number of agents.
+    """G* for a number of agents.
 
     Raises:
-        ValueError: it is missing or not positive.
+        ValueError: G* is missing or not positive.
     """
     if agents not in optimum:
         raise ValueError(f"optimum lacks agents = {agents}; it has {sorted(optimum)}")

@@ -1,4 +1,4 @@
-"""Two methods whose armies all met: the share of rounds that the first wins, its interval and its p-value."""
+"""Comparison of two methods whose armies all met: share of rounds won by the first, with interval and p-value."""
 
 import math
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from mfmarl.evaluation.rounds import GROUP, both_sides, met, with_points
 
 
 class Comparison(NamedTuple):
-    """What the armies of one side did to those of the other."""
+    """Result of the armies of one side against those of the other."""
 
-    interval: Interval  #: of the mean over all pairs of armies, both sides' armies resampled.
-    n: int  #: armies of the side with fewer.
-    p: float  #: armies' labels exchanged; NaN with fewer than `FEWEST` armies of a side.
+    interval: Interval  #: mean over all pairs of armies; its interval resamples the armies of both sides.
+    n: int  #: number of armies of the side with fewer.
+    p: float  #: p-value of `exchange_test`; NaN if a side has fewer than `FEWEST` armies.
 
 
 def compare_armies(table: Array, first: int) -> Comparison:
-    """The mean of what one side's armies did to the other's, its 95% interval, and whether the sides are alike.
+    """Compare the armies of two sides: mean result with its 95% interval, and a test of whether the sides are alike.
 
-    Both draw from the generator of seed 0, so that equal tables give equal numbers.
+    Interval and test draw from a generator with seed 0, so equal tables give equal numbers.
 
     Args:
-        table: [armies, armies], as `mfmarl.evaluation.rounds.met` has it.
-        first: number of armies of the first side, which stand first.
+        table: results `[armies, armies]`, as returned by `mfmarl.evaluation.rounds.met`.
+        first: number of armies of the first side, which come first.
 
     Raises:
         ValueError: a side has no army, or some armies never met.
@@ -40,19 +40,25 @@ def compare_armies(table: Array, first: int) -> Comparison:
 
 
 def head_to_head(rounds: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """One row a pair, number of agents and evaluation, in this order.
+    """Compare pairs of methods in a table of rounds.
 
     Args:
-        rounds: a table of rounds, see `mfmarl.evaluation.rounds`; each method has fought itself, too.
-        pairs: of methods; those that did not meet have no rows.
+        rounds: table of rounds as described in `mfmarl.evaluation.rounds`, in which each method also fights itself.
+        pairs: pairs of methods. Pairs that did not meet get no rows.
 
     Returns:
-        agents, evaluation, algorithm, opponent; seeds, those of the side with fewer; points: the share of rounds that
-        `algorithm` wins, draws counting half, points_low and points_high, its 95% interval, both sides' seeds
-        resampled; p: armies' labels exchanged, Holm's for all rows. Ends and p are NaN with fewer than FEWEST seeds.
+        One row per pair, number of agents and evaluation, in this order, with the columns agents, evaluation,
+        algorithm, opponent, and
+
+        - seeds: number of seeds of the side with fewer;
+        - points, points_low, points_high: share of rounds that `algorithm` wins, draws counting half, with its 95%
+          interval, which resamples the seeds of both sides;
+        - p: p-value of `exchange_test`, corrected for all rows (Holm).
+
+        Ends and p are NaN with fewer than FEWEST seeds.
 
     Raises:
-        ValueError: no table of rounds.
+        ValueError: `rounds` is not a valid table of rounds.
     """
     sides = with_points(both_sides(rounds))
     rows, p_values = [], []

@@ -1,10 +1,9 @@
-"""From scores of independent runs to estimates with intervals.
+"""Estimates with intervals from scores of independent runs.
 
-Runs are few and their scores often two-peaked, so every estimate comes with an interval. The stratified
-bootstrap follows Agarwal et al. 2021, *Deep Reinforcement Learning at the Edge of the Statistical Precipice*:
-runs are drawn with replacement within each task. Shares of runs get the exact interval of Clopper and Pearson (1934).
-One or two runs get no interval. A final score is the mean of a run's last evaluations, never its peak, because runs
-oscillate.
+Runs are few and their scores often bimodal, so every estimate comes with an interval. The stratified bootstrap follows
+Agarwal et al. 2021, *Deep Reinforcement Learning at the Edge of the Statistical Precipice*: runs are drawn with
+replacement within each task. Shares of runs get the exact interval of Clopper and Pearson (1934). One or two runs get
+no interval. A final score is the mean of a run's last evaluations, never its peak, because runs oscillate.
 """
 
 import math
@@ -17,15 +16,15 @@ from scipy import stats
 
 Array: TypeAlias = NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Array], Array]
-"""Reduces the last two axes: [..., runs, tasks] -> [...]."""
+"""A function that reduces the last two axes: [..., runs, tasks] -> [...]."""
 
-FEWEST = 3  # runs that an interval takes: our choice, two say next to nothing of their spread
-FEW = 5  # runs up to which an interval is drawn as a guess, in curves each of them in its place: our choice
-RESAMPLES = 10_000  # our choice: the expanded percentiles of 5 runs lie at the outer thousandths
+FEWEST = 3  # minimum runs for an interval: our choice, since two say almost nothing about their spread
+FEW = 5  # up to so many runs figures mark an interval as a guess, and curves show single runs instead: our choice
+RESAMPLES = 10_000  # our choice: the expanded percentiles of 5 runs are in the outer thousandths
 
 
 class Interval(NamedTuple):
-    """A point estimate and the ends of its interval; the ends are NaN where the data cannot give one."""
+    """A point estimate and the ends of its interval, which are NaN if the data do not suffice for an interval."""
 
     estimate: float
     low: float
@@ -41,9 +40,10 @@ class Band(NamedTuple):
 
 
 def with_ends(value: str, low: str, high: str) -> str:
-    """Numbers as text: "0.80 [0.68, 0.89]"; the value alone without ends, or where both print as the same number.
+    """Format an estimate and its ends: "0.80 [0.68, 0.89]".
 
-    Such ends say no more than the value: it is so to the digits shown, or all runs are alike.
+    The ends are omitted if there are none, or if both print as the same number: they then add nothing, because the
+    value is certain to the digits shown or all runs are alike.
     """
     return value if low == high or "nan" in low else f"{value} [{low}, {high}]"
 
@@ -64,20 +64,20 @@ def bootstrap_interval(
     """A statistic of all scores with its percentile interval from the stratified bootstrap.
 
     Args:
-        scores: [runs] or [runs, tasks]. Runs are resampled within each task, tasks independently.
-        statistic: what is estimated from the scores; the default is their mean.
-        confidence: between 0 and 1, exclusive.
+        scores: scores, [runs] or [runs, tasks]. Runs are resampled within each task, independently for each task.
+        statistic: statistic to estimate from the scores. Default: their mean.
+        confidence: confidence level in (0, 1).
         resamples: number of bootstrap resamples.
         generator: the only source of randomness.
 
     Returns:
         (estimate, low, high). The percentiles are expanded for few runs (Hesterberg 2015, *What Teachers Should
-        Know about the Bootstrap*): the plain ones hold the mean of 5 normal runs in 84% of cases instead of 95%.
-        With fewer than `FEWEST` runs the ends are NaN. If all runs agree the interval has zero width, however few
+        Know about the Bootstrap*): plain percentiles cover the mean of 5 normal runs in 84% of cases instead of 95%.
+        With fewer than `FEWEST` runs the ends are NaN. If all runs agree, the interval has zero width, however few
         they are.
 
     Raises:
-        ValueError: scores are empty, not finite or of another rank; confidence lies outside (0, 1).
+        ValueError: scores are empty, not finite or have another rank; confidence is outside (0, 1).
     """
     check_confidence(confidence)
     table = _table("scores", scores)
@@ -94,13 +94,19 @@ def bootstrap_interval(
 def bootstrap_band(
     curves: ArrayLike, confidence: float = 0.95, resamples: int = RESAMPLES, *, generator: np.random.Generator
 ) -> Band:
-    """The mean curve and its pointwise percentile interval; whole runs are resampled.
+    """The mean curve and its pointwise percentile interval, from whole runs that are resampled.
 
-    Takes [runs, steps], every run evaluated at the same steps, and returns three arrays [steps], whose ends
-    are NaN with fewer than `FEWEST` runs. The rest is as in `bootstrap_interval`.
+    Args:
+        curves: scores [runs, steps], where all runs are evaluated at the same steps.
+        confidence: as in `bootstrap_interval`.
+        resamples: as in `bootstrap_interval`.
+        generator: as in `bootstrap_interval`.
+
+    Returns:
+        Three arrays [steps]; the ends are NaN with fewer than `FEWEST` runs.
 
     Raises:
-        ValueError: curves are empty, not finite or of another rank; confidence lies outside (0, 1).
+        ValueError: curves are empty, not finite or have another rank; confidence is outside (0, 1).
     """
     check_confidence(confidence)
     table = _table("curves", curves)
@@ -108,20 +114,20 @@ def bootstrap_band(
     estimate = table.mean(axis=0)
     if runs < FEWEST:
         return Band(estimate, np.full(steps, math.nan), np.full(steps, math.nan))
-    # How often each run is drawn [resamples, runs]: a product with the curves gives the mean curve of every resample.
+    # Counts [resamples, runs] of how often each run is drawn; their product with the curves gives the mean curves.
     counts = generator.multinomial(runs, np.full(runs, 1 / runs), size=resamples)
     low, high = np.quantile(counts @ table / runs, expanded_percentiles(confidence, runs), axis=0)
     return Band(estimate, low, high)
 
 
 def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """The share successes / n with its exact interval (Clopper and Pearson 1934): within [0, 1], never of zero width.
+    """The share successes / n with its exact interval (Clopper and Pearson 1934).
 
-    Whatever the true share, the interval holds it with at least this confidence. Its ends are NaN if n is less than
-    `FEWEST`.
+    The interval covers any true share with at least this confidence. It is within [0, 1] and never has zero width. Its
+    ends are NaN if n is less than `FEWEST`.
 
     Raises:
-        ValueError: n is not positive, successes lie outside 0..n, or confidence outside (0, 1).
+        ValueError: n is not positive, successes are outside 0..n, or confidence is outside (0, 1).
     """
     check_confidence(confidence)
     if n < 1:
@@ -135,10 +141,10 @@ def proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Int
 
 
 def tail_mean(values: ArrayLike, share: float = 0.1) -> float:
-    """Mean of the last `share` of values [evaluations], rounded to a whole number of them, at least one.
+    """Mean of the last `share` of values [evaluations], rounded to a whole number of values, at least one.
 
     Raises:
-        ValueError: values are empty or not one-dimensional, or share lies outside (0, 1].
+        ValueError: values are empty or not one-dimensional, or share is outside (0, 1].
     """
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or not array.size:
@@ -151,7 +157,7 @@ def tail_mean(values: ArrayLike, share: float = 0.1) -> float:
 def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) -> float:
     """The step of the first evaluation whose value is at least the threshold; NaN if there is none.
 
-    A run may fall below the threshold again afterwards: see `steps_to_stay`.
+    The run may fall below the threshold again later; see `steps_to_stay`.
 
     Raises:
         ValueError: steps and values [evaluations] differ in shape, are empty, or steps do not increase.
@@ -162,10 +168,10 @@ def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) ->
 
 
 def steps_to_stay(steps: ArrayLike, values: ArrayLike, threshold: float) -> float:
-    """The step of the evaluation from which on no value lies below the threshold; infinite if the last one does.
+    """The step of the evaluation from which on all values are at least the threshold; infinite if the last is below.
 
     Raises:
-        ValueError: as `steps_to_threshold`.
+        ValueError: as in `steps_to_threshold`.
     """
     at, array = _evaluations(steps, values)
     below = np.flatnonzero(~(array >= threshold))
@@ -174,9 +180,10 @@ def steps_to_stay(steps: ArrayLike, values: ArrayLike, threshold: float) -> floa
 
 
 def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
-    """The percentiles to take for an interval that is as wide as Student's where the resamples are normal.
+    """The percentiles that make an interval as wide as Student's if the resamples are normal.
 
-    Resamples of n runs spread too little, by the factor sqrt((n - 1) / n), and Student's t is wider than the normal.
+    The spread of resamples of n runs is too small by the factor sqrt((n - 1) / n), and Student's t is wider than the
+    normal distribution.
     """
     width = math.sqrt(runs / (runs - 1)) * stats.t.ppf((1 + confidence) / 2, runs - 1)
     return float(stats.norm.cdf(-width)), float(stats.norm.cdf(width))
@@ -188,7 +195,7 @@ def interval_columns(name: str, interval: Interval) -> dict[str, float]:
 
 
 def _evaluations(steps: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
-    """Steps and values of a run, once they are known to be such."""
+    """Check the steps and values of a run, and return them as arrays."""
     at, array = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     if at.shape != array.shape or at.ndim != 1 or not at.size:
         raise ValueError(f"steps and values must have one shape [evaluations], got {at.shape}, {array.shape}")
@@ -198,7 +205,7 @@ def _evaluations(steps: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
 
 
 def _table(name: str, values: ArrayLike) -> Array:
-    """[runs] or [runs, columns] -> finite [runs, columns]."""
+    """Check a finite table, [runs] or [runs, columns], and return it as [runs, columns]."""
     array = np.asarray(values, np.float64)
     if array.ndim not in (1, 2) or not array.size:
         raise ValueError(f"{name} must be of shape [runs] or [runs, columns] and not empty, got shape {array.shape}")
@@ -208,10 +215,10 @@ def _table(name: str, values: ArrayLike) -> Array:
 
 
 def check_confidence(confidence: float) -> None:
-    """Check that the confidence lies between 0 and 1.
+    """Check that a confidence level is in (0, 1).
 
     Raises:
-        ValueError: it does not.
+        ValueError: the confidence is outside (0, 1).
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, exclusive, got {confidence}")

@@ -1,4 +1,4 @@
-"""What methods are called, on pages and in figures, and how a sentence lists them."""
+"""Names of methods for readers of pages and figures, and lists of names in sentences."""
 
 from collections.abc import Iterable
 
@@ -19,11 +19,11 @@ NAMES = {
 
 
 def label(method: str) -> str:
-    """What a reader calls a method: "mf-q" MF-Q, and a custom one, "path/to/file.py:Class", Class."""
+    """The name of a method for readers: MF-Q for "mf-q", and Class for a custom "path/to/file.py:Class"."""
     return NAMES.get(method, method.rsplit(":", 1)[-1])
 
 
 def in_words(names: Iterable[object]) -> str:
-    """The names as a sentence lists them, "AC, IL and MF-Q"; there is at least one."""
+    """Join at least one name as in a sentence: "AC, IL and MF-Q"."""
     *others, last = map(str, names)
     return f"{', '.join(others)} and {last}" if others else last

@@ -1,13 +1,14 @@
-"""What the table of a tournament says: results of each pairing, and one strength for each entrant.
+"""Results of each pairing and a rating of each entrant, from the rounds of a tournament.
 
-Rounds between the same two runs are no independent evidence about two algorithms: intervals are over training seeds.
-Both sides have seeds and every one meets every other, so a resample draws the seeds of each side on their own and
-takes a seed pair as often as both of its seeds were drawn (Owen 2007, *The pigeonhole bootstrap*). It counts the
-variance of what is peculiar to a seed pair, chance in its rounds too, up to three times: where that outweighs what
-the seeds bring, the intervals are too wide.
+Rounds between the same two runs are not independent evidence about two algorithms, so intervals are over training
+seeds. Both sides have seeds, and all seeds meet. A resample therefore draws the seeds of each side independently, and
+weighs a seed pair by the product of how often its seeds were drawn (Owen 2007, *The pigeonhole bootstrap*). This
+bootstrap counts the variance of single seed pairs, including chance in their rounds, up to three times: if it outweighs
+the variance due to the seeds, the intervals are too wide.
 
-Strengths are those of `bradley_terry`, among those who learn: rush and random are placed on that scale and do not move
-it, since nearly all their rounds end one way, and then a round more or less moves a strength by hundreds of points.
+Ratings are the strengths of `bradley_terry` among learners. Rush and random are placed on the learners' scale without
+affecting it: nearly all their rounds end the same way, so that a single round would move a strength by hundreds of
+points.
 """
 
 import math
@@ -33,56 +34,56 @@ from mfmarl.evaluation.rounds import GROUP, SCRIPTED, both_sides, in_order, with
 
 SHARES = ("wins", "draws", "losses", "published_win_rate")
 MEANS = ("reward", "opponent_reward", "kills", "deaths", "steps")
-BY_SEAT = {"wins_left": "rounds_left", "wins_right": "rounds_right"}  # and the rounds that each is a share of
+BY_SEAT = {"wins_left": "rounds_left", "wins_right": "rounds_right"}  # a share, and the rounds that it is a share of
 METRICS = (*SHARES, *MEANS, *BY_SEAT)
 COUNTS = ("rounds", *BY_SEAT.values())
-ELO = 400 / math.log(10)  # points for a factor e of strength: at 400 points more an entrant scores 10 to 1
-PSEUDO_DRAWS = 1  # added to each pairing that met, see `ratings`
-ANCHOR = "ac"  # our choice: the baseline without a mean field that is never far from the others
+ELO = 400 / math.log(10)  # points for a factor e of strength: an entrant with 400 more points scores 10 to 1
+PSEUDO_DRAWS = 1  # drawn rounds added to each pairing that met, see `ratings`
+ANCHOR = "ac"  # our choice: a baseline without mean field that is never far from the others
 
 
 def summarise_pairings(
     rounds: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """One row an algorithm and opponent, in both directions: results, rewards and kills with intervals over seeds.
+    """Results, rewards and kills of every pairing, in both directions, with intervals over seeds.
 
-    A row depends on its own rounds and on `seed` alone.
+    A row depends only on its own rounds and on `seed`.
 
     Args:
-        rounds: as in `both_sides`.
-        confidence: of every interval.
+        rounds: table of rounds as in `both_sides`.
+        confidence: confidence level of every interval.
         resamples: number of bootstrap resamples.
-        seed: of the bootstrap's generator.
+        seed: seed of the bootstrap.
 
     Returns:
-        A frame in order of agents, evaluation, algorithm and opponent, with these columns and
+        One row per agents, evaluation, algorithm and opponent, in this order, with these columns and
 
-        - rounds, seed_pairs: their numbers; the seed pairs of a mirror match are unordered;
-        - seeds: their number on the side with fewer; rush and random have none to count;
+        - rounds, seed_pairs: numbers of rounds and of seed pairs, which are unordered in a mirror match;
+        - seeds: number of seeds of the side with fewer; seeds of rush and random do not count;
         - wins, draws, losses: shares of the rounds;
         - published_win_rate: wins + draws. The published code counts a draw as a win of both armies, so that the two
           rates of a pairing add up to more than 1;
         - reward, opponent_reward: means over rounds of the army's total reward;
-        - kills, deaths: means a round, at most agents;
+        - kills, deaths: means per round, at most agents;
         - steps: mean length of a round;
-        - wins_left, wins_right: shares of the rounds in which the algorithm stood there; NaN if it never did. In a
-          mirror match one is the losses of the other;
+        - wins_left, wins_right: win rates in the rounds in which the algorithm stood on that side; NaN if there are
+          none. In a mirror match the wins on one side are the losses on the other;
         - the ends of each as <column>_low and <column>_high. The percentiles are expanded as in
           `bootstrap_interval`, for `seeds`; rush and random do not learn and are not resampled.
-          Ends are NaN where a side that learns has one or two seeds, and where none learns. If all seed pairs agree the
+          Ends are NaN if a learning side has one or two seeds, or if no side learns. If all seed pairs agree, the
           interval has zero width, however few they are.
 
-        Every round counts the same. Seen from both sides a mirror match has as many wins as losses.
+        Every round has the same weight. A mirror match, seen from both sides, has as many wins as losses.
 
     Raises:
-        ValueError: as `both_sides`; or confidence lies outside (0, 1).
+        ValueError: as in `both_sides`; or confidence is outside (0, 1).
     """
     check_confidence(confidence)
     rows = []
     for key, group in both_sides(rounds).groupby([*GROUP], sort=True):
         for algorithm, opponent, sides in _by_pairing(group):
             seeds = {algorithm: np.unique(sides["seed"]), opponent: np.unique(sides["opponent_seed"])}
-            # Sums of every metric over each seed pair: a resample weighs seed pairs, never single rounds.
+            # Sums of every metric over each seed pair, since a resample weighs seed pairs, not single rounds.
             sums = _cell_sums(sides, _metrics(sides), seeds[algorithm], seeds[opponent])
             met = np.triu(sums[..., 0]) if algorithm == opponent else sums[..., 0]
             total, totals = sums.sum(axis=(0, 1)), np.zeros((0, sums.shape[-1]))
@@ -96,7 +97,7 @@ def summarise_pairings(
             for column, metric in enumerate(METRICS, start=len(COUNTS)):
                 over = COUNTS.index(BY_SEAT.get(metric, "rounds"))
                 estimate = total[column] / total[over] if total[over] else math.nan
-                some = totals[totals[:, over] > 0]  # a resample without such a round says nothing
+                some = totals[totals[:, over] > 0]  # resamples without such rounds have no share
                 low = high = math.nan
                 if levels is not None and len(some):
                     low, high = map(float, np.quantile(some[:, column] / some[:, over], levels))
@@ -108,38 +109,40 @@ def summarise_pairings(
 def ratings(
     rounds: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
-    """One row an entrant: its Bradley-Terry strength on Elo's scale, with its interval over training seeds.
+    """Bradley-Terry rating of every entrant on the Elo scale, with its interval over training seeds.
 
-    Maximum likelihood, a draw being half a win of each; mirror matches say nothing and are left out. The scale is made
-    by the rounds of those who learn against each other. Rush and random get the strengths that fit their own rounds
-    against them best; without anybody who learns they make the scale. One drawn round (PSEUDO_DRAWS) is added to each
-    pairing that met. So an entrant that wins or loses everything has a finite rating, a bound that grows with the
-    number of rounds: 400 log10(2 R + 1) after R rounds won of R. For two entrants it is Firth's correction (1993, *Bias
-    reduction of maximum likelihood estimates*). Beside tens of rounds it weighs little.
+    Ratings are maximum-likelihood estimates, where a draw is half a win for each side. Mirror matches carry no
+    information and are left out. The learners' rounds against each other define the scale. Rush and random get the
+    strengths that best fit their own rounds against the learners; without learners they define the scale.
 
-    One number an entrant cannot say that A beats B, B beats C and C beats A: look at `summarise_pairings` too.
+    One drawn round (PSEUDO_DRAWS) is added to each pairing that met. An entrant that wins or loses every round thus has
+    a finite rating, which is only a bound and grows with the number of rounds: 400 log10(2 R + 1) after R wins in R
+    rounds. For two entrants this is Firth's correction (1993, *Bias reduction of maximum likelihood estimates*). It
+    has little weight beside tens of rounds.
+
+    A single number per entrant cannot show that A beats B, B beats C and C beats A; see also `summarise_pairings`.
 
     Args:
-        rounds: as in `both_sides`.
-        confidence: of every interval.
+        rounds: table of rounds as in `both_sides`.
+        confidence: confidence level of every interval.
         resamples: number of bootstrap resamples.
-        seed: of the bootstrap's generator.
+        seed: seed of the bootstrap.
 
     Returns:
-        A frame in order of agents, evaluation and algorithm, with these columns and
+        One row per agents, evaluation and algorithm, in this order, with these columns and
 
-        - rating, rating_low, rating_high: 400 log10 of the strength, relative to AC, or to the mean of those who make
-          the scale where AC did not play. A resample draws the seeds of every learner once, for all it plays.
-          AC itself has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none learns. Where
-          `score` is 0 or 1 the rating is a bound, see above;
-        - score: points a round, mirror matches left out; NaN if there are no others;
-        - rounds, seeds: their numbers; rounds without mirror matches.
+        - rating, rating_low, rating_high: 400 log10 of the strength relative to AC, or, if AC did not play, to the mean
+          of the entrants that define the scale. A resample draws the seeds of every learner once for all its rounds.
+          AC has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none learns. If `score` is
+          0 or 1 the rating is a bound, see above;
+        - score: points per round without mirror matches; NaN if there are no other rounds;
+        - rounds, seeds: number of rounds without mirror matches, and number of seeds.
 
-        A row depends on the rounds of its agents and evaluation and on `seed` alone.
+        A row depends only on the rounds with its agents and evaluation, and on `seed`.
 
     Raises:
-        ValueError: as `both_sides`; or confidence lies outside (0, 1), or pairings do not connect all who make the
-            scale, or rush or random to one of them.
+        ValueError: as in `both_sides`; or confidence is outside (0, 1), or pairings do not connect all entrants that
+            define the scale, or do not connect rush or random to one of them.
     """
     check_confidence(confidence)
     table = both_sides(rounds)
@@ -166,7 +169,7 @@ def ratings(
 
 
 class _League:
-    """What the entrants of a group scored, seed pair by seed pair; mirror matches count for the entrants' seeds only.
+    """Scores of the entrants of a group by seed pair. Mirror matches count only for the number of seeds.
 
     Args:
         sides: rows of `both_sides`.
@@ -184,7 +187,7 @@ class _League:
                 self.won[algorithm, opponent] = sums[..., 0]
 
     def points(self, drawn: Mapping[str, Array]) -> Array:
-        """[resamples, entrants, entrants]: points in rounds against each other."""
+        """Points in rounds against each other, [resamples, entrants, entrants]."""
         index = {name: number for number, name in enumerate(self.entrants)}
         resamples = max(len(weights) for weights in drawn.values())
         points = np.zeros((resamples, len(index), len(index)))
@@ -194,7 +197,7 @@ class _League:
         return points
 
     def rate(self, points: Array) -> Array:
-        """Ratings [..., entrants] from points [..., entrants, entrants], to the sixth decimal: so machines agree."""
+        """Ratings [..., entrants] from points [..., entrants, entrants], to six decimals, so that machines agree."""
         met = np.zeros((len(self.entrants),) * 2)
         for algorithm, opponent in self.won:
             met[self.entrants.index(algorithm), self.entrants.index(opponent)] = PSEUDO_DRAWS / 2
@@ -214,7 +217,7 @@ class _League:
 
 
 def _by_pairing(sides: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Algorithm, opponent and their rows of `both_sides`, in order."""
+    """Yield each algorithm and opponent with their rows of `both_sides`, in order."""
     for algorithm, opponent in product(in_order(sides["algorithm"]), repeat=2):
         rows = sides[(sides["algorithm"] == algorithm) & (sides["opponent"] == opponent)]
         if len(rows):
@@ -222,7 +225,7 @@ def _by_pairing(sides: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def _resample(seeds: Mapping[str, int], resamples: int, generator: np.random.Generator) -> dict[str, Array]:
-    """How often each seed of each entrant is drawn: [resamples, seeds], or ones [1, seeds] for the scripted."""
+    """Draw how often each seed of each entrant occurs: [resamples, seeds], or ones [1, seeds] for scripted armies."""
     drawn = {}
     for name in in_order(seeds):
         number = seeds[name]
@@ -234,14 +237,14 @@ def _resample(seeds: Mapping[str, int], resamples: int, generator: np.random.Gen
 
 
 def _all_once(seeds: Mapping[str, int]) -> dict[str, Array]:
-    """The data themselves as the one resample."""
+    """The data themselves as the only resample."""
     return {name: np.ones((1, number)) for name, number in seeds.items()}
 
 
 def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> Array:
     """How often each seed pair occurs in a resample: [resamples, seeds of algorithm, seeds of opponent].
 
-    Of a seed drawn c times, a mirror match has c (c + 1) / 2 unordered pairs with itself: a copy with each copy.
+    In a mirror match, a seed drawn c times forms c (c + 1) / 2 unordered pairs of copies with itself.
     """
     own, other = drawn[algorithm], drawn[opponent]
     weights: Array = own[:, :, None] * other[:, None, :]
@@ -252,12 +255,12 @@ def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> 
 
 
 def _percentiles(seeds: Mapping[str, int], confidence: float) -> tuple[float, float] | None:
-    """Which percentiles of the resamples to take, for the learner with fewest seeds; None if that says nothing."""
+    """The percentiles of the resamples for the learner with the fewest seeds; None if it has too few."""
     return expanded_percentiles(confidence, _fewest(seeds)) if _fewest(seeds) >= FEWEST else None
 
 
 def _fewest(seeds: Mapping[str, int]) -> int:
-    """Seeds of the learner that has fewest, 1 if nobody learns."""
+    """Number of seeds of the learner with the fewest; 1 if there is no learner."""
     return min((number for name, number in seeds.items() if name not in SCRIPTED), default=1)
 
 
@@ -271,7 +274,7 @@ def _cell_sums(sides: pd.DataFrame, values: Array, seeds: NDArray[Any], opponent
 
 
 def _metrics(sides: pd.DataFrame) -> Array:
-    """[rows, COUNTS + METRICS]: ones that count the rounds, all and those of each seat, and the metrics of each row."""
+    """Columns `[rows, COUNTS + METRICS]`: ones that count rounds, in all and by seat, and the metrics of each row."""
     left = (sides["seat"] == "left").to_numpy(np.float64)
     win, draw, loss = ((sides["result"] == result).to_numpy(np.float64) for result in ("win", "draw", "loss"))
     kills, deaths = (sides["agents"] - sides[column] for column in ("opponent_survivors", "survivors"))

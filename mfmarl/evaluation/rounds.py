@@ -1,10 +1,10 @@
 """The table of rounds between trained armies (Yang et al. 2018, Section 5.3).
 
-It has one row a round:
+It has one row per round, with the columns
 
-- algorithm, opponent, seed, opponent_seed: who played, and from which training runs; rush and random have seed 0;
-- agents, evaluation (greedy | sampled): of both armies;
-- seat (left | right), first (yes | no): where the algorithm stood, and whether its actions were set first;
+- algorithm, opponent, seed, opponent_seed: the two entrants and their training seeds; rush and random have seed 0;
+- agents, evaluation (greedy | sampled): the same for both armies;
+- seat (left | right), first (yes | no): the algorithm's side, and whether its actions were set first;
 - round, result (win | draw | loss: more survivors win), reward, opponent_reward (totals of the army), survivors,
   opponent_survivors, steps.
 """
@@ -18,53 +18,53 @@ from numpy.typing import ArrayLike, NDArray
 from mfmarl.evaluation.intervals import Array
 from mfmarl.evaluation.tables import require_columns
 
-LEARNERS = ("mf-q", "il", "mf-ac", "ac")  # in this order; others follow by name, and then the scripted
+LEARNERS = ("mf-q", "il", "mf-ac", "ac")  # in this order; custom methods follow by name, then scripts
 SCRIPTED = ("rush", "random")
 EVALUATIONS = ("greedy", "sampled")
-MAX_STEPS = 400  # of a round: the paper
-STEP_REWARD = -0.005  # of an agent that does not attack: the engine, see environments/battle/battles.py
-HIDING = MAX_STEPS * STEP_REWARD  # what an agent that never attacks earns in a round of full length
-GROUP = ("agents", "evaluation")  # what is never pooled
+MAX_STEPS = 400  # steps of a round: the paper
+STEP_REWARD = -0.005  # for an agent that does not attack: the engine, see environments/battle/battles.py
+HIDING = MAX_STEPS * STEP_REWARD  # total reward of an agent that never attacks in a round of full length
+GROUP = ("agents", "evaluation")  # columns whose values are never pooled
 ENTRANTS = ("algorithm", "opponent")
 SIDES = {
     "algorithm": "opponent",
     "seed": "opponent_seed",
     "reward": "opponent_reward",
     "survivors": "opponent_survivors",
-}  # a column of one side, and the same of the other
+}  # a column of one side, and the corresponding one of the other side
 FLIPS = {
     "seat": {"left": "right", "right": "left"},
     "first": {"yes": "no", "no": "yes"},
     "result": {"win": "loss", "draw": "draw", "loss": "win"},
-}  # a value as the other side sees it
+}  # a value, and the same seen from the other side
 NUMBERS = ("agents", "seed", "opponent_seed", "reward", "opponent_reward", "survivors", "opponent_survivors", "steps")
 COLUMNS = (*SIDES, *SIDES.values(), *FLIPS, *GROUP, "round", "steps")
 
 
 def in_order(entrants: Iterable[str]) -> list[str]:
-    """The entrants in the one order of all tables: the paper's, others by name, rush, random."""
+    """Sort entrants in the order of all tables: the paper's methods, others by name, rush, random."""
     return sorted(set(entrants), key=_place)
 
 
 def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Every round as seen from each side: two rows a round.
+    """Give every round two rows, one seen from each side.
 
-    In the second row algorithm and opponent change places with all that is theirs, and seat, first and result with
-    them. Means over the rows of an algorithm, or of an algorithm and an opponent, count every round from its side.
+    In the second row algorithm and opponent are swapped with all their columns, and seat, first and result are
+    reversed. Means over the rows of an algorithm, or of an algorithm and opponent, thus see all rounds from its side.
 
-    A mirror match gives both rows to the same algorithm, though it is one round. The added column `weight` is 1/2 in
-    those rows and 1 in all others: the sum of weights is the number of rounds of an algorithm and an opponent.
+    Both rows of a mirror match belong to the same algorithm, though it is one round. The added column `weight` is 1/2
+    in these rows and 1 in all others, so that the sum of weights is the number of rounds.
 
     Args:
-        rounds: a table of rounds (see the module), any side of a pairing in the place of `algorithm`.
+        rounds: table of rounds as described in the module, with either side of a pairing as `algorithm`.
 
     Returns:
-        A frame with the columns of `rounds` and weight: first all rounds sorted, the earlier in order as `algorithm`,
-        then the same rounds from the other side.
+        A frame with the columns of `rounds` and weight: first all rounds, sorted, with the entrant that comes first in
+        order as `algorithm`; then the same rounds from the other side.
 
     Raises:
-        ValueError: a column is missing or not filled, there are no rows, a value is not one of those of the module's
-            table, survivors exceed agents or belie the result, or a round occurs twice.
+        ValueError: a column is missing or incomplete, there are no rows, a value is not allowed by the module's
+            description, survivors exceed agents or contradict the result, or a round occurs twice.
     """
     table = _turned_in_order(_checked(rounds))
     entrants = in_order([*table["algorithm"], *table["opponent"]])
@@ -79,14 +79,14 @@ def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_army(rounds: pd.DataFrame) -> pd.DataFrame:
-    """What each army wins of its rounds against all armies of an opponent, and earns in them.
+    """Win rate, points and mean reward of each army against all armies of an opponent.
 
     Args:
-        rounds: a table of rounds (see the module).
+        rounds: table of rounds as described in the module.
 
     Returns:
-        agents, evaluation, algorithm, opponent, seed, wins (share of the rounds), points (likewise, a draw for half a
-        win), reward (mean); both sides of each pairing.
+        A frame with rows for both sides of each pairing and the columns agents, evaluation, algorithm, opponent, seed,
+        wins (share of the rounds), points (the same with a draw as half a win) and reward (mean).
     """
     sides = with_points(both_sides(rounds))
     sides = sides.assign(wins=sides["result"].eq("win").astype(float))
@@ -94,29 +94,29 @@ def by_army(rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_points(sides: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `both_sides` with the points of each: 1 for a win, 1/2 for a draw."""
+    """Add points to the rows of `both_sides`: 1 for a win, 1/2 for a draw."""
     return sides.assign(points=sides["result"].map({"win": 1.0, "draw": 0.5, "loss": 0.0}))
 
 
 def result_of(survivors: ArrayLike, opponent_survivors: ArrayLike) -> NDArray[np.str_]:
-    """Who wins: win, draw or loss of the first, for more, as many or fewer survivors; one for each pair of numbers."""
+    """Results of the first side, elementwise: win, draw or loss for more, equally many or fewer survivors."""
     lead = np.subtract(survivors, opponent_survivors)
     return np.select([lead > 0, lead < 0], ["win", "loss"], "draw")
 
 
 def met(sides: pd.DataFrame, one: Collection[str], other: Collection[str], metric: str) -> tuple[Array, int]:
-    """What the armies of two groups of algorithms did to each other.
+    """Mean of a metric for all pairs of armies of two groups of algorithms.
 
     Args:
-        sides: rows of `both_sides`, of one number of agents and one evaluation.
-        one: the algorithms of the first group.
-        other: those of the second.
-        metric: a column of numbers.
+        sides: rows of `both_sides` with a single number of agents and evaluation.
+        one: algorithms of the first group.
+        other: algorithms of the second group.
+        metric: name of a numeric column.
 
     Returns:
-        - [armies, armies]: at [a, b] the mean of the metric over the rounds of a against b, NaN if they never met;
-          the armies of `one` come first;
-        - how many these are.
+        - mean of the metric over the rounds of a against b at [a, b], `[armies, armies]`, NaN if they never met; the
+          armies of `one` come first;
+        - number of armies of `one`.
     """
     names = [*one, *other]
     own = sides[sides["algorithm"].isin(names) & sides["opponent"].isin(names)]
@@ -137,14 +137,14 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _turned_in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Each round once: the earlier in order as the algorithm; in a mirror match the smaller seed first."""
+    """Put the entrant that comes first in order as the algorithm; in a mirror match, the smaller seed."""
     mirror = (table["algorithm"] == table["opponent"]).to_numpy()
     later = table["algorithm"].map(_place).to_numpy() > table["opponent"].map(_place).to_numpy()
     return _turned(table, later | (mirror & (table["seed"] > table["opponent_seed"]).to_numpy()))
 
 
 def _turned(table: pd.DataFrame, turn: NDArray[np.bool_]) -> pd.DataFrame:
-    """The table with the rows `turn` as the other side sees them."""
+    """The table with the rows selected by `turn` seen from the other side."""
     swapped = {own: table[own].mask(turn, table[other]) for own, other in SIDES.items()}
     swapped |= {other: table[other].mask(turn, table[own]) for own, other in SIDES.items()}
     flipped = {column: table[column].mask(turn, table[column].map(flip)) for column, flip in FLIPS.items()}
@@ -152,7 +152,7 @@ def _turned(table: pd.DataFrame, turn: NDArray[np.bool_]) -> pd.DataFrame:
 
 
 def _checked(rounds: pd.DataFrame) -> pd.DataFrame:
-    """The table as it is, once it is known to be one."""
+    """Check a table of rounds and return it unchanged."""
     require_columns("rounds", rounds, COLUMNS)
     for column in COLUMNS:
         if rounds[column].isna().any():

@@ -1,4 +1,4 @@
-"""What every table must have before anything is computed from it, and some of its rows."""
+"""Checks of a table's columns, and selection of rows."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ import pandas as pd
 
 
 def require_columns(name: str, table: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Check that a table has rows and these columns.
+    """Check that a table has rows and the required columns.
 
     Args:
-        name: what the error calls the table.
-        table: any.
-        columns: which it must have; it may have others.
+        name: name of the table in the error message.
+        table: the table.
+        columns: required columns; the table may have others.
 
     Raises:
         ValueError: columns are missing, or there are no rows.
@@ -24,7 +24,7 @@ def require_columns(name: str, table: pd.DataFrame, columns: Iterable[str]) -> N
 
 
 def only(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
-    """The rows that have these values."""
+    """The rows that have the given values in the given columns."""
     for name, value in columns.items():
         frame = frame[frame[name] == value]
     return frame

@@ -1,7 +1,7 @@
-"""From estimates to verdicts on a claim: holds, fails, undecided, not tested.
+"""Verdicts on claims from estimates: holds, fails, undecided, not tested.
 
-A claim is judged by its findings, one a thing that was measured. Each rule here makes a finding; `every`, `some` and
-`judge` put their verdicts together. One or two runs decide nothing.
+A claim is judged by its findings, one for each measured quantity. Each rule of this module makes a finding; `every`,
+`some` and `judge` combine their verdicts. One or two runs decide nothing.
 """
 
 import math
@@ -12,58 +12,58 @@ from mfmarl.evaluation.comparisons import runs_needed_of_mean, runs_needed_of_sh
 from mfmarl.evaluation.intervals import FEWEST, Interval, proportion_interval
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
-ALPHA = 0.05  # of a claim's comparisons, all together
+ALPHA = 0.05  # significance level for all comparisons of a claim together
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What the paper claims, and when that holds."""
+    """A claim of the paper and the rule by which it holds."""
 
-    id: str  #: such as GS-1; what stands before the hyphen is the task
+    id: str  #: such as GS-1; the part before the hyphen is the task
     claim: str
-    section: str  #: of the paper
-    data: str  #: tables that it is judged by, with blanks between them
-    rule: str  #: what must be measured for it to hold
+    section: str  #: section of the paper
+    data: str  #: tables used to judge the claim, separated by spaces
+    rule: str  #: measurement that makes the claim hold
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was measured for a claim."""
+    """One measured quantity for a claim."""
 
-    part: str  #: what tells it from the claim's others
-    statistic: str  #: what the value is
+    part: str  #: distinguishes it from the claim's other findings
+    statistic: str  #: description of the value
     value: float = math.nan
-    low: float = math.nan  #: end of its 95% interval; NaN without one
-    high: float = math.nan
-    n: int = 0  #: independent runs; of two methods those of the one with fewer
-    p: float = math.nan  #: of a comparison, corrected for the claim's others
+    low: float = math.nan  #: lower end of the 95% interval; NaN without one
+    high: float = math.nan  #: upper end
+    n: int = 0  #: independent runs; for two methods, those of the method with fewer
+    p: float = math.nan  #: p-value of a comparison, corrected for the claim's other comparisons
     verdict: str = NOT_TESTED
-    leans: str = ""  #: holds or fails, where the value of an undecided finding points that way
-    seeds_needed: float = math.nan  #: runs that would decide what is undecided, at 80% power; NaN: not known
-    least: float = math.nan  #: from where on the claim allows the value; NaN: from anywhere
-    most: float = math.nan  #: up to where
+    leans: str = ""  #: holds or fails, if the value of an undecided finding points that way
+    seeds_needed: float = math.nan  #: runs that would decide an undecided finding, at 80% power; NaN: unknown
+    least: float = math.nan  #: smallest value that the claim allows; NaN: no limit
+    most: float = math.nan  #: largest value that the claim allows; NaN: no limit
 
     @property
     def count(self) -> int:
-        """Of a share of runs: how many."""
+        """The number of runs that make up a share of runs."""
         return round(self.value * self.n)
 
 
 def within(
     part: str, statistic: str, interval: Interval, n: int, allowed: tuple[float, float], *, exact: bool = False
 ) -> Finding:
-    """Holds if the whole interval lies in what the claim allows, fails if all of it lies outside.
+    """Make a finding that holds if the whole interval is in the allowed range, and fails if all of it is outside.
 
     Args:
         part: as in `Finding`.
         statistic: as in `Finding`.
-        interval: of the value.
-        n: independent runs behind it.
-        allowed: least and largest value that the claim allows, both included.
-        exact: the value has no error, hence no interval, and decides alone.
+        interval: the value with its interval.
+        n: number of independent runs.
+        allowed: smallest and largest value that the claim allows, both inclusive.
+        exact: whether the value has no error, hence no interval, and decides alone.
 
     Returns:
-        The finding; without runs it is not tested.
+        The finding, which is not tested if there are no runs.
     """
     least, most = allowed
     finding = Finding(part, statistic, *interval, n, least=_bound(least), most=_bound(most))
@@ -83,7 +83,7 @@ def within(
 
 
 def share_within(part: str, statistic: str, successes: int, n: int, allowed: tuple[float, float]) -> Finding:
-    """`within` for a share of n runs: its interval is exact, and so is the number of runs that would decide."""
+    """`within` for a share of n runs, with an exact interval and an exact number of runs that would decide."""
     if n == 0:
         return Finding(part, statistic)
     finding = within(part, statistic, proportion_interval(successes, n), n, allowed)
@@ -95,18 +95,20 @@ def share_within(part: str, statistic: str, successes: int, n: int, allowed: tup
 def better(
     part: str, statistic: str, interval: Interval, n: int, p: float, even: float, seeds_needed: float = math.nan
 ) -> Finding:
-    """The first of two methods is ahead: holds if it is, fails if the second is, undecided if the test cannot tell.
+    """Make a finding that holds if the first of two methods is ahead, and fails if the second is.
+
+    It is undecided if the test is not significant.
 
     Args:
         part: as in `Finding`.
         statistic: as in `Finding`.
-        interval: of the value.
-        n: runs of the method that has fewer.
-        p: of the comparison, corrected for the claim's others; NaN if there was none.
-        even: the value where neither is ahead.
-        seeds_needed: runs a method that would decide.
+        interval: the value with its interval.
+        n: number of runs of the method with fewer.
+        p: p-value of the comparison, corrected for the claim's other comparisons; NaN if there was no test.
+        even: the value at which neither method is ahead.
+        seeds_needed: number of runs per method that would decide.
     """
-    if interval.low == interval.high:  # every resample is alike, as after a clean sweep: no interval
+    if interval.low == interval.high:  # all resamples are alike, e.g. if one method won everything: no interval
         interval = interval._replace(low=math.nan, high=math.nan)
     finding = Finding(part, statistic, *interval, n, p, least=even)
     if n == 0 or math.isnan(interval.estimate):
@@ -121,27 +123,28 @@ def better(
 
 
 def every(verdicts: Iterable[str]) -> str:
-    """The verdict on a claim all parts of which must hold: one that fails decides, then one that is open."""
+    """The verdict on a claim whose parts must all hold: a failing part decides first, then an open part."""
     return _first((FAILS, UNDECIDED, NOT_TESTED, HOLDS), verdicts)
 
 
 def some(verdicts: Iterable[str]) -> str:
-    """The verdict on a claim one part of which must hold: one that holds decides, then one that is open."""
+    """The verdict on a claim of which one part must hold: a holding part decides first, then an open part."""
     return _first((HOLDS, UNDECIDED, NOT_TESTED, FAILS), verdicts)
 
 
 def judge(groups: Iterable[Iterable[Finding]]) -> tuple[str, Finding]:
-    """The verdict on a claim, and the finding that it rests on.
+    """Judge a claim, and find the finding on which the verdict rests.
 
     Args:
-        groups: the claim holds if in every group some finding does.
+        groups: groups of findings. The claim holds if at least one finding holds in every group.
 
     Returns:
-        The verdict and a finding that has it. A claim that holds rests on its weakest part: of the findings that are
-        farthest within what is allowed in their groups, the one that is least far. One that fails rests on the first
-        that does. Of undecided findings it is the one whose runs would decide: if some group leans to failing the
-        cheapest of these, for one that fails is enough, else the costliest of all; and within a group the cheapest that
-        leans to holding, else the costliest.
+        The verdict and a finding with this verdict. A claim that holds rests on its weakest group, represented by the
+        finding that is farthest inside the allowed range. A claim that fails rests on the first finding that fails. An
+        undecided claim rests on the finding to decide next. If some groups lean to failing, that is the one among them
+        that needs the fewest runs, because one failing group is enough; otherwise the one of all groups that needs the
+        most. Within a group it is the finding that leans to holding and needs the fewest runs, or, if none leans so,
+        the one that needs the most.
 
     Raises:
         ValueError: there are no findings.
@@ -161,38 +164,38 @@ def judge(groups: Iterable[Iterable[Finding]]) -> tuple[str, Finding]:
 
 
 def _margin(finding: Finding) -> float:
-    """How far the interval, or an exact value, lies within what is allowed."""
+    """Distance of the interval, or of an exact value, from the limits of the allowed range."""
     low, high = (finding.value if math.isnan(end) else end for end in (finding.low, finding.high))
     distances = [low - finding.least, finding.most - high]
     return min((distance for distance in distances if not math.isnan(distance)), default=math.inf)
 
 
 def _bound(end: float) -> float:
-    """An end of what is allowed; NaN for one that is infinite."""
+    """A limit of the allowed range; NaN if it is infinite."""
     return end if math.isfinite(end) else math.nan
 
 
 def _deciding(alike: list[Finding], enough: str) -> Finding:
-    """Of findings with one verdict the one to be decided first, where one that turns out `enough` decides for all."""
+    """The finding to decide first among findings with the same verdict, if one with the verdict `enough` decides."""
     leaning = [finding for finding in alike if finding.leans == enough]
     return min(leaning, key=_runs) if leaning else max(alike, key=_runs)
 
 
 def _runs(finding: Finding) -> float:
-    """Runs that an undecided finding takes, infinite if that is not known; 0 of others."""
+    """Number of runs that an undecided finding needs, infinite if unknown; 0 for other findings."""
     if finding.verdict != UNDECIDED:
         return 0.0
     return math.inf if math.isnan(finding.seeds_needed) else finding.seeds_needed
 
 
 def _crossed(finding: Finding, allowed: tuple[float, float]) -> float:
-    """The end of what is allowed that the interval crosses; of two the one nearer to the value."""
+    """The limit of the allowed range that the interval crosses; if it crosses both, the one nearer to the value."""
     least, most = allowed
     crossed = [*([least] if finding.low < least else []), *([most] if finding.high > most else [])]
     return min(crossed, key=lambda bound: abs(bound - finding.value))
 
 
 def _first(order: tuple[str, ...], verdicts: Iterable[str]) -> str:
-    """The first of an order that is among the verdicts; not tested if there are none."""
+    """The first verdict in `order` that occurs; not tested if there are no verdicts."""
     given = set(verdicts)
     return next((verdict for verdict in order if verdict in given), NOT_TESTED)

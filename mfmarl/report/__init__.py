@@ -1,1 +1,1 @@
-"""The report page: tables, recordings and figures to one file of HTML that needs no network."""
+"""Makes the report page: one HTML file with tables, recordings and figures, which needs no network."""

@@ -1,4 +1,4 @@
-"""Recorded battles for the page: played again by the engine, and where everyone stood as bytes."""
+"""Recorded battles for the page: the engine replays them, and the positions of all agents become bytes."""
 
 from typing import Any
 
@@ -7,24 +7,25 @@ import numpy as np
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.figures.battle_film import ARMIES
 
-HP_UNIT = 0.1  # what an agent recovers in a step
+HP_UNIT = 0.1  # hit points that an agent recovers per step
 
 
 def watchable(replay: Replay, armies: tuple[str, str], mode: str) -> tuple[dict[str, Any], bytes]:
-    """A recording as a description and as bytes.
+    """Convert a recording to a description and bytes.
 
     Args:
         replay: the recording.
         armies: names of army 0 and army 1.
-        mode: how they chose their actions: `greedy` or `sampled`.
+        mode: play of both armies: `greedy` or `sampled`.
 
     Returns:
-        The description: `agents`, `map` (cells across), `steps`, `mode`, and of each of the two `armies` its `name`,
-        `colour`, `seat`, whether it moves `first`, and its `survivors`; and bytes `[3, 2, agents, steps + 1]`: x, y and
-        hp in tenths, all 0 for the dead. Agents lie before frames: who stands still is told in few bytes.
+        - the description: `agents`, `map` (side length in cells), `steps`, `mode`, and for each of the two `armies` its
+          `name`, `colour`, `seat`, whether it moves `first`, and its `survivors`;
+        - bytes `[3, 2, agents, steps + 1]`: x, y and hp in tenths, all 0 for the dead. The step is the last axis,
+          because agents that stand still then compress well.
 
     Raises:
-        ValueError: the round takes another course on this build of MAgent2.
+        ValueError: the replay differs from the recording on this build of MAgent2.
     """
     frames = []
     for frame in play(replay):

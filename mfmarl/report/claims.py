@@ -1,4 +1,4 @@
-"""Claims as the page shows them: a verdict, what it rests on, and where numbers and their intervals lie."""
+"""Claims as shown on the page: the verdict, the finding behind it, and positions of numbers and intervals."""
 
 import math
 from collections import Counter
@@ -12,30 +12,30 @@ from mfmarl.evaluation.intervals import FEW
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, Statement
 
-SIGNS = {HOLDS: "✓", FAILS: "✗", UNDECIDED: "?", NOT_TESTED: "·"}  # for who sees no colours
+SIGNS = {HOLDS: "✓", FAILS: "✗", UNDECIDED: "?", NOT_TESTED: "·"}  # for readers who cannot distinguish the colours
 TASKS = {"GS": "Gaussian Squeeze", "IS": "Ising", "BA": "Battle", "TH": "Theory", "TOY": "Toy example"}
-MOST_DOTS = 120  # of more runs none is drawn
+MOST_DOTS = 120  # with more runs no dots are drawn
 
 Row = Mapping[Hashable, object]
 
 
 class Strip(NamedTuple):
-    """A line of numbers with an estimate and its interval; positions are shares of its length."""
+    """A number line with an estimate and its interval; positions are shares of its length."""
 
-    left: float  #: the numbers at its ends.
-    right: float
+    left: float  #: number at the left end.
+    right: float  #: number at the right end.
     low: float | None
     high: float | None
     estimate: float
-    allowed: tuple[float, float] | None  #: from where to where the claim holds; None if it sets no bound here.
-    few: bool  #: so few runs that the interval is a guess.
+    allowed: tuple[float, float] | None  #: range in which the claim holds; None if it sets no bound here.
+    few: bool  #: whether there are so few runs that the interval is a guess.
 
 
 @dataclass(frozen=True)
 class Shown(Finding):
     """A finding on the page."""
 
-    judged: bool = True  #: whether the claim's verdict counts it.
+    judged: bool = True  #: whether it counts for the claim's verdict.
 
     @property
     def sign(self) -> str:
@@ -44,13 +44,13 @@ class Shown(Finding):
 
     @property
     def marks(self) -> list[float]:
-        """The numbers that it shows."""
+        """The numbers to show."""
         numbers = (self.value, self.low, self.high, self.least, self.most)
         return [each for each in numbers if not math.isnan(each)]
 
     @property
     def dots(self) -> tuple[int, int]:
-        """Runs as dots, full and hollow: of a share of runs those that count and those that do not, else all full."""
+        """Numbers of full and hollow dots: successes and failures for a share of runs, otherwise all runs are full."""
         if not 0 < self.n <= MOST_DOTS:
             return 0, 0
         counts = self.statistic.startswith("share of runs") and not math.isnan(self.value)
@@ -58,7 +58,7 @@ class Shown(Finding):
         return full, self.n - full
 
     def on(self, ends: tuple[float, float]) -> Strip | None:
-        """Its place on a line between two numbers; None where it has no value."""
+        """The finding on a line between two numbers; None if it has no value."""
 
         def place(value: float) -> float:
             return round((value - ends[0]) / (ends[1] - ends[0]), 4)
@@ -77,24 +77,24 @@ class Card(Statement):
     """A claim of the paper on the page."""
 
     sentence: str
-    commands: list[str]  #: that make its rows.
-    rests_on: Shown  #: with the claim's verdict.
+    commands: list[str]  #: commands that make its rows.
+    rests_on: Shown  #: the finding behind the verdict.
     findings: list[Shown]
 
     @property
     def strip(self) -> Strip | None:
-        """Where the number lies that the verdict rests on."""
+        """The number line of the finding behind the verdict."""
         return self.rests_on.on(self.ends(self.rests_on.statistic))
 
     @property
     def lines(self) -> list[tuple[Shown, Strip | None]]:
-        """Each finding with its strip; those of one statistic have one scale."""
+        """Each finding with its strip; findings with the same statistic have the same scale."""
         return [(finding, finding.on(self.ends(finding.statistic))) for finding in self.findings]
 
     def ends(self, statistic: str) -> tuple[float, float]:
-        """From where to where the numbers of a statistic are drawn: shares and chances from 0 to 1.
+        """The ends of the line for a statistic: 0 and 1 for shares and probabilities.
 
-        What is never negative is drawn from 0 on, or from above it.
+        For statistics that are never negative, the line begins at 0 or above.
         """
         alike = [each.marks for each in (self.rests_on, *self.findings) if each.statistic == statistic]
         marks = [mark for each in alike for mark in each]
@@ -109,11 +109,11 @@ def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Card]:
     """The claims in the order of `TASKS`.
 
     Args:
-        table: claims.csv: id, claim and verdict, and whatever of the other fields of Card and Finding.
-        evidence: evidence.csv: the id of a claim, `judged` (yes or no) and fields of Finding; or nothing.
+        table: claims.csv, with the columns id, claim and verdict, and optionally other fields of Card and Finding.
+        evidence: evidence.csv, with the id of a claim, `judged` (yes or no) and fields of Finding; may be empty.
 
     Raises:
-        ValueError: a column or all rows of the claims are missing, or a verdict is none.
+        ValueError: a column or all rows of the claims are missing, or a verdict is unknown.
     """
     require_columns("claims", table, ("id", "claim", "verdict"))
     for some in (table, evidence):
@@ -128,7 +128,7 @@ def claims(table: pd.DataFrame, evidence: pd.DataFrame) -> list[Card]:
 
 
 def card(row: Row, findings: list[Shown]) -> Card:
-    """A row of claims.csv."""
+    """Make a claim from a row of claims.csv."""
     return Card(
         text(row, "id"),
         text(row, "claim"),
@@ -143,7 +143,7 @@ def card(row: Row, findings: list[Shown]) -> Card:
 
 
 def finding(row: Row) -> Shown:
-    """A row of evidence.csv, or of claims.csv what its verdict rests on; a column with gaps is read as floats."""
+    """Make a finding from a row of evidence.csv or claims.csv. Columns with gaps are read as floats."""
     n = real(row, "n")
     return Shown(
         text(row, "part"),
@@ -163,24 +163,24 @@ def finding(row: Row) -> Shown:
 
 
 def text(row: Row, name: str) -> str:
-    """What stands there; empty if nothing does."""
+    """The text in a column; empty if missing."""
     value = row.get(name)
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
 def real(row: Row, name: str) -> float:
-    """A number; NaN if none stands there."""
+    """The number in a column; NaN if missing."""
     return float(text(row, name)) if text(row, name) else math.nan
 
 
 def place(claim: Card) -> tuple[int, str]:
-    """By task, then by name."""
+    """The sort key of a claim: task, then name."""
     prefix = claim.id.partition("-")[0]
     return (list(TASKS).index(prefix) if prefix in TASKS else len(TASKS), claim.id)
 
 
 def by_task(found: list[Card]) -> dict[str, list[Card]]:
-    """The claims of each task, by its title."""
+    """The claims grouped by the title of their task."""
     tasks: dict[str, list[Card]] = {}
     for each in found:
         prefix = each.id.partition("-")[0]
@@ -189,6 +189,6 @@ def by_task(found: list[Card]) -> dict[str, list[Card]]:
 
 
 def counted(found: list[Card]) -> dict[str, int]:
-    """How many claims got each verdict that one of them got."""
+    """The number of claims with each verdict that occurs."""
     counts = Counter(each.rests_on.verdict for each in found)
     return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}

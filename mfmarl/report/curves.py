@@ -1,4 +1,4 @@
-"""Learning curves for the page: every run, its numbers rounded to what a plot can show."""
+"""Learning curves for the page: every run, with numbers rounded to the precision of a plot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Curves:
-    """What a table of learning curves holds.
+    """Description of a table of learning curves.
 
     Args:
-        name: of the table in the page.
-        title: for readers.
-        facets: columns that say under what a run was trained, with their labels; one value of each is shown at a time.
+        name: name of the table in the page.
+        title: title for readers.
+        facets: columns with the conditions of a run, with their labels; one value of each is shown at a time.
         metrics: columns that can be drawn, with their labels.
         x: label of the column `step`.
-        method: the column that names the method.
-        first: the value of a facet that is shown first; without it the least is.
+        method: column with the name of the method.
+        first: value of each facet that is shown first. Default: the smallest.
     """
 
     name: str
@@ -33,16 +33,16 @@ class Curves:
 
 
 def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
-    """A table of curves as JSON.
+    """Convert a table of curves for JSON.
 
     Args:
-        table: one row an evaluation, with the columns of `curves` and `seed` and `step`.
-        curves: what it holds.
+        table: table with one row per evaluation, with the columns of `curves`, `seed` and `step`.
+        curves: description of the table.
 
     Returns:
         name, title and x of `curves`; `facets`: label and values of each; `metrics`: label of each; `methods`: label,
         colour and dash of each; `steps`: distinct lists of steps; `runs`: for each run the indices of its facets'
-        values, of its method and of its steps, its seed, and a list of numbers a metric, null where there is none.
+        values, of its method and of its steps, its seed, and one list of numbers per metric, null for missing numbers.
 
     Raises:
         ValueError: a column is missing.
@@ -80,17 +80,17 @@ def drawable(table: pd.DataFrame, curves: Curves) -> dict[str, Any]:
 
 
 def shortened(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Values rounded so that the largest keeps four significant digits: a plot of 1000 pixels shows no more."""
+    """Round values so that the largest keeps four significant digits; a plot of 1000 pixels shows no more."""
     largest = float(np.nanmax(np.abs(values), initial=0.0))
     digits = 3 - floor(log10(largest)) if largest > 0 else 0
     return np.round(values, digits) + 0.0  # no -0
 
 
 def in_order(column: pd.Series, first: object = None) -> list[Any]:
-    """The distinct values, sorted but for the first; the appendix's settings are first in the alphabet."""
+    """The distinct values, sorted, with `first` moved to the front; the appendix's settings come first by name."""
     return sorted(column.unique().tolist(), key=lambda value: (value != first, value))
 
 
 def dash(line: str | tuple[float, Sequence[float]]) -> str:
-    """A line of matplotlib's as plotly.js names it."""
+    """Convert a line style of matplotlib to plotly.js."""
     return "solid" if isinstance(line, str) else ",".join(f"{2 * length:g}px" for length in line[1])

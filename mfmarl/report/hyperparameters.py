@@ -1,24 +1,24 @@
-"""Hyper-parameters beside those that the paper's appendix states."""
+"""Hyper-parameters of the committed jobs beside the values in the paper's appendix."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
-FEW = 4  # values of a list that are shown; of more its ends
+FEW = 4  # longest list that is shown in full; of a longer one only the ends are
 
 
 class Stated(NamedTuple):
-    """What the appendix says of a hyper-parameter."""
+    """A hyper-parameter in the appendix."""
 
-    value: Any  #: as in provenance.json; `FORM` where it gives no number.
-    said: str = ""  #: in words, where the value alone would say more or less than the appendix.
+    value: Any  #: as in provenance.json; `FORM` if the appendix gives no number.
+    said: str = ""  #: the value in words, if the value alone would say more or less than the appendix.
 
 
-EARLIER = {"temperature": "boltzmann"}  # names of fields in earlier calls, where today's settings have no such field
+EARLIER = {"temperature": "boltzmann"}  # names of fields in earlier calls that the current settings do not have
 
 FORM = object()
-"""The appendix gives a form and no number: whatever ours is, it deviates from nothing."""
+"""The appendix gives a form but no number, so no value of ours deviates from it."""
 
 # Appendix C of Yang et al. 2018, by task and field.
 APPENDIX: dict[str, dict[str, Stated]] = {
@@ -65,24 +65,24 @@ class Value(NamedTuple):
     value: str
     source: str
     verdict: Verdict
-    jobs: int  #: how many had it.
+    jobs: int  #: number of jobs with this value.
 
 
 class Column(NamedTuple):
-    """What some jobs were made with, equal ones together."""
+    """The settings of some jobs, with equal settings combined."""
 
     settings: Sequence[Settings]
-    jobs: Sequence[int]  #: how many, of each settings.
-    unused: Collection[str] = ()  #: fields that none of the jobs' methods has a use for.
+    jobs: Sequence[int]  #: number of jobs with each of the settings.
+    unused: Collection[str] = ()  #: fields that none of the jobs' methods uses.
 
 
 class Row(NamedTuple):
     """A hyper-parameter."""
 
     name: str
-    appendix: str  #: empty where it says nothing.
-    cells: list[list[Value]]  #: of each column; several where calls differ, none where no job has such a field.
-    blanks: list[str]  #: of each column, why it has none.
+    appendix: str  #: the appendix's value; empty if it has none.
+    cells: list[list[Value]]  #: values in each column: several if calls differ, none if no job has the field.
+    blanks: list[str]  #: for each column, why it has no value.
 
 
 def column(
@@ -91,14 +91,14 @@ def column(
     unused: Callable[[str], Set[str]],
     today: Settings,
 ) -> Column:
-    """What the jobs of some calls were made with: of each method the fields that it uses.
+    """The settings of the jobs of some calls, restricted to the fields that each method uses.
 
     Args:
-        calls: of a section of provenance.json.
-        parts: the settings of a call that are meant, by name; none where it has one settings for all its jobs.
-        unused: the fields that a method does not use, by its name in the labels of jobs.
-        today: the settings as the script has them now. Where a value is still the same, its source is told as it is
-            known now; what a call recorded is what was known then.
+        calls: calls in a section of provenance.json.
+        parts: names of the settings to select in a call; empty if the call has the same settings for all jobs.
+        unused: function that returns the fields that a method does not use, by its name in the labels of jobs.
+        today: the current settings of the script. If a value is unchanged, its current source replaces the recorded
+            one.
     """
     settings, jobs, without = [], [], []
     for call in calls:
@@ -118,7 +118,7 @@ def _named_now(recorded: Settings, today: Settings) -> Settings:
 
 
 def _words(part: str) -> str:
-    """What the names of a part's jobs have in them: "checkerboard-20-seeds-" for "checkerboard, 20 x 20"."""
+    """The part of a job's name that identifies settings: "checkerboard-20-seeds-" for "checkerboard, 20 x 20"."""
     return re.sub(r" x \d+", "", part).replace(", ", "-") + "-seeds-" if part else ""
 
 
@@ -133,14 +133,14 @@ def _known_now(recorded: Mapping[str, Any], today: Mapping[str, Any] | None) -> 
 
 
 def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Row]:
-    """A row a hyper-parameter, those that the appendix states first.
+    """Make one row per hyper-parameter, with those in the appendix first.
 
     Args:
-        stated: what the appendix says, by field.
-        columns: what jobs were made with.
+        stated: hyper-parameters in the appendix, by field.
+        columns: settings of jobs.
 
     Raises:
-        ValueError: a field that is stated and that no settings have.
+        ValueError: no settings have a field that the appendix states.
     """
     fields = dict.fromkeys(name for column in columns for settings in column.settings for name in settings)
     if unknown := sorted(set(stated) - set(fields)):
@@ -158,25 +158,25 @@ def compared(stated: Mapping[str, Stated], columns: Sequence[Column]) -> list[Ro
 
 
 def appendix(stated: Stated | None) -> str:
-    """What the appendix says, in words."""
+    """The appendix's value in words."""
     return "" if stated is None else stated.said or shown(stated.value)
 
 
 def cell(name: str, stated: Mapping[str, Stated], column: Column) -> list[Value]:
-    """The values of a field in a column, the one of most jobs first."""
+    """The values of a field in a column, the most frequent first."""
     found: dict[str, Value] = {}
     for settings, jobs in zip(column.settings, column.jobs, strict=True):
         if name in settings:
             value = settings[name]["value"]
             earlier = found[shown(value)].jobs if shown(value) in found else 0
             verdict = judged(value, stated.get(name))
-            source = str(settings[name]["source"]).partition(", in place of")[0]  # the appendix's stands beside it
+            source = str(settings[name]["source"]).partition(", in place of")[0]  # the appendix's is shown beside it
             found[shown(value)] = Value(shown(value), source, verdict, earlier + jobs)
     return sorted(found.values(), key=lambda each: -each.jobs)
 
 
 def judged(value: Any, stated: Stated | None) -> Verdict:
-    """A value against the appendix's."""
+    """Compare a value with the appendix's."""
     if stated is None:
         return "silent"
     ours = list(value) if isinstance(value, tuple) else value  # as in provenance.json
@@ -184,7 +184,7 @@ def judged(value: Any, stated: Stated | None) -> Verdict:
 
 
 def shown(value: Any) -> str:
-    """A value for a reader: a list of many numbers is its ends."""
+    """Format a value for readers; of a long list only the ends are shown."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Lattices that order while they learn, for the page: frames.csv of the Ising script as bits."""
+"""Lattices that order while they learn, for the page: frames.csv of the Ising script converted to bits."""
 
 from typing import Any
 
@@ -9,18 +9,19 @@ from mfmarl.statistical_physics import CRITICAL_TEMPERATURE, onsager_magnetisati
 
 
 def orderings(frames: pd.DataFrame) -> tuple[dict[str, Any], bytes]:
-    """The frames as a description and as bytes.
+    """Convert frames to a description and bytes.
 
     Args:
-        frames: columns size, temperature, step and spins (hex, four spins a digit from the top left on); every
-            temperature at the same steps.
+        frames: table with the columns size, temperature, step and spins (hexadecimal, four spins per digit from the top
+            left), with the same steps for every temperature.
 
     Returns:
-        The description: `size`, `temperatures`, `steps`, `onsager` (|m| of the infinite lattice at each temperature)
-        and `critical`, its transition; and bits `[temperatures, steps, size, size]`, 1 is up.
+        - the description: `size`, `temperatures`, `steps`, `onsager` (|m| of the infinite lattice at each temperature)
+          and `critical`, its critical temperature;
+        - bits `[temperatures, steps, size, size]`, where 1 is up.
 
     Raises:
-        ValueError: frames of several sizes, or not of every temperature at every step.
+        ValueError: frames have several sizes, or do not cover every temperature at every step.
     """
     sizes, temperatures, steps = (sorted(set(frames[name])) for name in ("size", "temperature", "step"))
     if len(sizes) != 1:

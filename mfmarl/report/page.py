@@ -1,7 +1,7 @@
-"""The page as text: templates filled in, and what a browser unpacks.
+"""Renders the page from templates, and packs data for the browser.
 
-A browser reads three kinds of data: text in the page itself, which is there without JavaScript; JSON, which scripts
-draw from; and arrays of bytes. The last two are packed, and `unpack` in templates/page.js undoes that.
+The page contains three kinds of data: text, which is visible without JavaScript; JSON, from which scripts draw; and
+arrays of bytes. JSON and arrays are packed, and `unpack` in templates/page.js unpacks them.
 """
 
 import json
@@ -21,14 +21,14 @@ from mfmarl.files import told
 
 
 def render(content: Mapping[str, Any], packages: Mapping[str, bytes]) -> str:
-    """The page.
+    """Render the page.
 
     Args:
-        content: what templates/page.html shows, by the names that it uses.
-        packages: bytes for scripts, by the id of the element that holds them; plotly.js is added.
+        content: variables of templates/page.html.
+        packages: bytes for scripts, by the id of the element that contains them; plotly.js is added.
 
     Raises:
-        jinja2.UndefinedError: a name that the page uses and `content` lacks.
+        jinja2.UndefinedError: `content` lacks a variable of the template.
     """
     environment = Environment(
         loader=PackageLoader("mfmarl.report"),
@@ -46,36 +46,36 @@ def render(content: Mapping[str, Any], packages: Mapping[str, bytes]) -> str:
 
 
 def pack(content: bytes) -> str:
-    """The bytes in the format of zlib, in base64: of plotly.js two fifths of its size."""
+    """Compress bytes with zlib and encode them in base64. plotly.js shrinks to two fifths of its size."""
     return b64encode(zlib.compress(content, 9)).decode()
 
 
 def as_json(content: object) -> bytes:
-    """JSON without spaces.
+    """Encode as JSON without spaces.
 
     Raises:
-        ValueError: a NaN or an infinity.
+        ValueError: the content contains NaN or infinity.
     """
     return json.dumps(content, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
 
 def image(path: Path) -> str:
-    """A figure as an address that holds it: the pixels of the PNG, in two fifths of its bytes.
+    """Encode a figure as a data URL with the same pixels as the PNG, in two fifths of its bytes.
 
     Raises:
-        ValueError: it is no whole picture.
+        ValueError: the file is not a complete picture.
     """
     content = BytesIO()
     try:
         with Image.open(path) as figure:
             figure.convert("RGB").save(content, "WEBP", lossless=True)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # as Pillow calls what is damaged
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's exceptions for damaged files
         raise ValueError(f"results: {path} is damaged: draw it again, or remove it ({told(error)[:200]})") from error
     return f"data:image/webp;base64,{b64encode(content.getvalue()).decode()}"
 
 
 def number(value: float | str, digits: int = 3) -> str:
-    """A number for a reader: so many significant digits, whole numbers whole, thousands apart; text stays."""
+    """Format a number to `digits` significant digits, integers in full, with separated thousands; text is unchanged."""
     if isinstance(value, str):
         return value
     if float(value).is_integer() and abs(value) < 1e9:

@@ -1,19 +1,19 @@
-"""Where results come from, for the page: provenance.json with equal calls in one line."""
+"""Provenance of results for the page: provenance.json with equal calls combined."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
 class Made(NamedTuple):
-    """What one command made at one commit on one machine."""
+    """The results of one command at one commit on one machine."""
 
     command: str
-    sections: list[str]  #: of provenance.json.
-    rows: list[str]  #: what names the rows that it made: "agents 8, 64"; none where the file does not say.
+    sections: list[str]  #: sections of provenance.json.
+    rows: list[str]  #: columns and values that identify its rows: "agents 8, 64"; empty if the file has none.
     jobs: int
-    hours: float  #: on the clock, of all jobs.
-    first: str  #: days, as year-month-day.
-    last: str
+    hours: float  #: wall-clock time of all jobs in hours.
+    first: str  #: first day, as year-month-day.
+    last: str  #: last day.
     commit: str
     dirty: bool
     hardware: str
@@ -21,7 +21,7 @@ class Made(NamedTuple):
 
 
 def made(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Made]:
-    """The calls of provenance.json, those of the same command, commit, machine and versions as one."""
+    """The calls of provenance.json; those with the same command, commit, machine and versions are combined."""
     grouped: dict[tuple[object, ...], list[tuple[str, Mapping[str, Any]]]] = {}
     for section, calls in sections.items():
         for call in calls:
@@ -31,7 +31,7 @@ def made(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Made]:
 
 
 def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
-    """Calls that are alike, each with its section."""
+    """Combine equal calls, each given with its section."""
     _, one = calls[0]
     days = sorted(call["date"][:10] for _, call in calls)
     return Made(
@@ -49,7 +49,7 @@ def together(calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Made:
 
 
 def rows(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The values of each column that names rows, then precision and seeds, over all jobs."""
+    """The values of each column that identifies rows, then precision and seeds, over all jobs."""
     columns: dict[str, list[Any]] = {}
     for job in jobs:
         named = {**job.get("labels", {}), **({"precision": job["precision"]} if "precision" in job else {})}
@@ -63,19 +63,19 @@ def rows(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _spans(numbers: Collection[int]) -> str:
-    """Numbers in order, those that follow each other as one: "0 to 4, 9"."""
+    """Format numbers in order, with consecutive ones combined: "0 to 4, 9"."""
     firsts = sorted(number for number in numbers if number - 1 not in numbers)
     lasts = sorted(number for number in numbers if number + 1 not in numbers)
     return ", ".join(f"{one}" if one == last else f"{one} to {last}" for one, last in zip(firsts, lasts, strict=True))
 
 
 def _place(value: object) -> tuple[bool, Any]:
-    """The sort key of a number or a text."""
+    """The sort key of a number or text."""
     return isinstance(value, str), value
 
 
 def commit(call: Mapping[str, Any]) -> tuple[str, bool]:
-    """The commit's first digits, and whether the code differed from it."""
+    """The first digits of the commit, and whether the code differed from it."""
     known = call["commit"] or {"id": "unknown", "dirty": False}
     return known["id"][:10], known["dirty"]
 
@@ -87,5 +87,5 @@ def hardware(call: Mapping[str, Any]) -> str:
 
 
 def versions(call: Mapping[str, Any]) -> str:
-    """The packages."""
+    """The versions of the packages in words."""
     return ", ".join(f"{name} {version}" for name, version in call["versions"].items())

@@ -1,1 +1,1 @@
-"""Trained armies meet: who plays whom, the rounds, and battles on film."""
+"""Tournaments of trained armies: the schedule, the rounds, and films of battles."""

@@ -30,12 +30,12 @@ from mfmarl.values import read_weights
 
 @dataclass(frozen=True)
 class Army:
-    """Who plays: the file of a policy and its SHA-256, or the name of a script and nothing.
+    """An army: the file of a policy with its SHA-256 digest, or the name of a script.
 
     Args:
-        source: the file, or the script's name.
-        digest: of the file; empty for a script.
-        custom: path/to/file.py:Class of the method, if its army cannot act without a class of that file.
+        source: path of the file, or name of the script.
+        digest: SHA-256 of the file; empty for a script.
+        custom: path/to/file.py:Class of the method, if the army needs a class of that file to act.
     """
 
     source: str
@@ -44,20 +44,20 @@ class Army:
 
     @classmethod
     def of_file(cls, path: Path, algorithm: str = "") -> Army:
-        """The army in a file, of an algorithm that may be path/to/file.py:Class."""
+        """Make the army from a file; `algorithm` may be path/to/file.py:Class."""
         about = read_weights(path, "policy")[0] if is_in_file(algorithm) else {}
         custom = algorithm if class_needed(about) or "neighbourhood" in about else ""
         return cls(str(path), digest(path), custom)
 
     @property
     def content(self) -> object:
-        """What determines how it acts, wherever its file lies."""
+        """The values that determine how the army acts, independent of the location of its file."""
         if self.custom:
             return [self.digest, self.custom.rpartition(":")[2], sources(Path(self.custom.rpartition(":")[0]))]
         return self.digest or self.source
 
     def check(self) -> None:
-        """Raise ValueError unless the army is there, is the one that it was, and can act."""
+        """Raise ValueError unless the army's file exists, is unchanged, and can act."""
         if not self.digest:
             Scripted(self.source)
         elif not os.path.isfile(self.source):
@@ -68,14 +68,14 @@ class Army:
             load_army(self.source, classes=self.classes())
 
     def classes(self) -> list[type]:
-        """The classes without which it cannot act."""
+        """The custom classes that the army needs to act."""
         return with_its_file(algorithm_class(self.custom, "battle")) if self.custom else []
 
     def load(self, device: torch.device) -> Policy | Scripted:
-        """The army, ready to act.
+        """Load the army, ready to act.
 
         Raises:
-            ValueError: as `check`.
+            ValueError: as in `check`.
         """
         self.check()
         return load_army(self.source, device, self.classes())
@@ -83,13 +83,14 @@ class Army:
 
 @dataclass(frozen=True)
 class DuelJob(Job):
-    """All rounds of a pairing.
+    """Job that plays all rounds of a pairing.
 
-    name         of the job's folder, whatever the seeds: the rows of a pairing replace its earlier ones
-    labels       algorithm, opponent and agents
-    environment  the game
-    blocks       rounds that are played in lock step, of one seed pair and evaluation each
-    armies       by entrant and seed, e.g. {"mf-q 0": ..., "rush 0": ...}
+    Attributes:
+        name: name of the job's folder. It has no seeds, because the rows of a pairing replace its earlier rows.
+        labels: algorithm, opponent and agents.
+        environment: the game.
+        blocks: blocks of rounds that are played in lock step, each with one seed pair and evaluation.
+        armies: armies by entrant and seed, e.g. {"mf-q 0": ..., "rush 0": ...}.
     """
 
     name: str
@@ -100,25 +101,25 @@ class DuelJob(Job):
 
     unit = "agent-rounds"
     checkpoint_name: ClassVar[str] = "checkpoint.json"
-    precisions = ("32",)  #: in which networks act by their best action as it was trained.
+    precisions = ("32",)  #: a lower precision would change which action of a trained network is best.
 
     @property
     def work(self) -> int:
-        """Rounds times agents."""
+        """Amount of work: rounds times agents."""
         return self.rows * self.environment.agents
 
     @property
     def rows(self) -> int:
-        """One a round."""
+        """Number of rows, one per round."""
         return sum(len(block) for block in self.blocks)
 
     @property
     def keys(self) -> list[str]:
-        """Evaluation, seed pair, then round."""
+        """Columns that identify a row: evaluation, seed pair, then round."""
         return ["evaluation", "seed", "opponent_seed", "round"]
 
     def description(self) -> dict[str, object]:
-        """Who plays whom, when and where. Armies count by their content: their files may move."""
+        """Description of the pairing. Armies are described by their content, so their files may move."""
         return {
             "labels": self.labels,
             "environment": self.environment,
@@ -127,19 +128,19 @@ class DuelJob(Job):
         }
 
     def check(self) -> None:
-        """Raise ValueError unless all armies are there as they were."""
+        """Raise ValueError unless all armies exist unchanged."""
         for army in self.armies.values():
             army.check()
 
     def check_checkpoint(self, path: Path) -> None:
-        """Raise some exception unless `path` holds the rows of some blocks."""
+        """Raise an exception unless `path` contains the rows of some blocks."""
         content = json.loads(path.read_text(encoding="utf-8"))
         expected = sum(len(block) for block in self.blocks[: content["blocks"]])
         if len(content["rows"]) != expected or not content["times"]:
             raise ValueError(f"got {len(content['rows'])} rows where {expected} were written")
 
     def do(self, attempt: Attempt) -> pd.DataFrame:
-        """Play; the rows are those of tournament.csv."""
+        """Play the rounds; return rows of tournament.csv."""
         armies = {name: army.load(attempt.hardware.torch_device) for name, army in self.armies.items()}
         done, rows = 0, cast(list[dict[str, Any]], [])
         if attempt.resume:
@@ -157,7 +158,7 @@ class DuelJob(Job):
 
 
 def entrant(algorithm: str, seed: int) -> str:
-    """What `DuelJob.armies` calls an army."""
+    """The key of an army in `DuelJob.armies`."""
     return f"{algorithm} {seed}"
 
 
@@ -166,18 +167,18 @@ def play_block(
 ) -> Iterator[dict[str, Any]]:
     """Play rounds of one seed pair and evaluation in lock step, and yield a row of tournament.csv for each.
 
-    All chance of a round comes from its number.
+    The randomness of a round depends only on its number.
 
     Args:
-        block: the rounds.
+        block: rounds to play.
         environment: the game.
-        armies: as in `DuelJob`.
+        armies: armies as in `DuelJob`.
     """
     battles = Battles(environment, len(block))
     generators = [Generator().manual_seed(fixture.round) for fixture in block]
     stands_right = [int(fixture.seat != "left") for fixture in block]
     moves_second = [int(fixture.first != "yes") for fixture in block]
-    battles.reset(generators, left=stands_right, first=moves_second)  # the army of that number: 1 is the opponent
+    battles.reset(generators, left=stands_right, first=moves_second)  # index of the army; 1 is the opponent
     of = block[0]
     own, other = armies[entrant(of.algorithm, of.seed)], armies[entrant(of.opponent, of.opponent_seed)]
     rewards = fight(battles, (own, other), generators, cast(Evaluation, of.evaluation))
@@ -206,19 +207,19 @@ def play_block(
 def fight(
     battles: Battles, armies: Sequence[Policy | Scripted], generators: Sequence[Generator], evaluation: Evaluation
 ) -> Tensor:
-    """Play a round that has begun to its end.
+    """Play a round that has been started to its end.
 
     Args:
-        battles: where it is played.
-        armies: the two, 0 first, each under its own neighbourhood.
-        generators: one a battle, from which the armies draw, 0 first in every step.
-        evaluation: how both act.
+        battles: the battles, after `reset`.
+        armies: army 0 and army 1, each with its own neighbourhood.
+        generators: one random generator per battle. The armies draw from it, army 0 first in every step.
+        evaluation: play of both armies, `greedy` or `sampled`.
 
     Returns:
         Total rewards of the armies, `[battles, 2]` float64.
 
     Raises:
-        ValueError: a neighbourhood that is not of so many agents.
+        ValueError: a neighbourhood is for another number of agents.
     """
     neighbourhoods = [army.neighbourhood for army in armies]
     for neighbourhood in neighbourhoods:

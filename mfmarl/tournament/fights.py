@@ -1,4 +1,4 @@
-"""`fight`: two armies meet, outside any tournament.
+"""`fight`: rounds between two armies, outside any tournament.
 
 from mfmarl import fight
 rounds = fight("results/battle/policies/mf-q-64-seed-0.safetensors", "rush", rounds=8)
@@ -35,30 +35,29 @@ def fight(
 ) -> pd.DataFrame:
     """Play rounds of Battle between two trained or scripted armies.
 
-    Where they stand and who moves first take turns, so that a multiple of four is fair. The same call gives the same
-    rows: all chance of a round comes from its number.
+    The armies alternate their sides and who moves first, so a multiple of four rounds is fair. The same call gives the
+    same rows, because the randomness of a round depends only on its number.
 
     Args:
-        army: a `Policy`, the file of one, or the name of a script: `rush` or `random`.
-        opponent: likewise.
-        rounds: how many.
-        environment: the game. None: of as many agents as the army, else the opponent, trained with.
-        evaluation: how both act: `greedy`, or `sampled` as at the end of training.
-        classes: custom methods whose armies only their class can let act: that override `act` or `make_network`; and
-            custom neighbourhoods.
+        army: a `Policy`, the path of its file, or the name of a script: `rush` or `random`.
+        opponent: the opponent, likewise.
+        rounds: number of rounds.
+        environment: the game. None: with the number of agents with which the army trained, or else the opponent.
+        evaluation: play of both armies: `greedy`, or `sampled` as at the end of training.
+        classes: classes of custom methods that override `act` or `make_network`, and custom neighbourhoods.
 
     Returns:
-        A row a round: agents, seat, first, evaluation, round, result (of `army`), reward, opponent_reward, survivors,
-        opponent_survivors, steps.
+        One row per round with the columns agents, seat, first, evaluation, round, result (of `army`), reward,
+        opponent_reward, survivors, opponent_survivors, steps.
 
     Raises:
-        ValueError: an army that is none, or whose class was not given, no rounds, or another evaluation.
+        ValueError: an army is invalid or its class is missing, there are no rounds, or the evaluation is unknown.
     """
     check_evaluation(evaluation)
     check_classes(classes)
     armies = [_loaded(each, classes) for each in (army, opponent)]
     environment = game_of(armies) if environment is None else environment
-    # Different names: a mirror match has another order of seats, and is played by two copies all the same.
+    # Different names, because in the schedule a mirror match alternates sides differently.
     names = ("army", "opponent")
     fixtures = schedule(names, {name: [0] for name in names}, rounds, [evaluation])
     playing = {entrant(name, 0): each for name, each in zip(names, armies, strict=True)}
@@ -70,7 +69,7 @@ def fight(
 
 
 def game_of(armies: Sequence[Policy | Scripted]) -> Battle:
-    """Battle of as many agents as the first trained army was trained with; of 64 if there is none."""
+    """Battle with the number of agents with which the first trained army trained; 64 if all are scripts."""
     trained = [each.about["agents"] for each in armies if isinstance(each, Policy) and "agents" in each.about]
     return Battle(int(str(trained[0]))) if trained else Battle()
 

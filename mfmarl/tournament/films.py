@@ -1,4 +1,4 @@
-"""Films of battles between two armies, named after them; and of their recordings again.
+"""Films of battles between two armies, and of existing recordings; the files are named after the armies.
 
 from mfmarl.tournament.films import film
 film(("results/battle/policies/mf-q-64-seed-0.safetensors", "rush"), "results/battle/replays")
@@ -19,8 +19,8 @@ from mfmarl.policies import Evaluation, load_army
 from mfmarl.tournament.fights import game_of
 from mfmarl.tournament.recording import record, write
 
-FILMED: Evaluation = "sampled"  # play of every battle that is filmed here, so of every recording that is named here
-LONGEST_NAME = 160  # bytes of a recording's name: while it is written its name is longer still
+FILMED: Evaluation = "sampled"  # play in all films of this module, and in all recordings that it names
+LONGEST_NAME = 160  # bytes of a recording's name; the temporary name during writing is longer
 
 
 def film(
@@ -32,22 +32,22 @@ def film(
     seed: int = 0,
     classes: Sequence[type] = (),
 ) -> tuple[Path, Path]:
-    """Play one battle of two armies in sampled play, and write a file that plays again and a film.
+    """Play one battle of two armies in sampled play, and write a recording and a film.
 
     Args:
-        armies: files of policies, or names of scripts: rush or random.
-        folder: of both files.
-        kind: of the film, gif or mp4; mp4 needs ffmpeg.
-        environment: the game. None: of as many agents as the first army, else the second, trained with.
+        armies: paths of policies, or names of scripts: rush or random.
+        folder: folder for both files.
+        kind: format of the film, gif or mp4; mp4 needs ffmpeg.
+        environment: the game. None: with the number of agents with which the first army trained, or else the second.
         seed: as in `mfmarl.tournament.recording.record`.
-        classes: likewise.
+        classes: as in `mfmarl.tournament.recording.record`.
 
     Returns:
-        The paths: `recording_name`.npz, and the same name with the ending of the film.
+        Paths of the recording, `recording_name`.npz, and of the film, the same name with the extension of its kind.
 
     Raises:
-        ValueError: another kind, mp4 without ffmpeg, names of armies that make one that is too long, or what `record`
-            refuses. It is raised before anything is played.
+        ValueError: the kind is unknown, ffmpeg is missing for mp4, the armies' names make a file name that is too long,
+            or `record` refuses the arguments. It is raised before anything is played.
     """
     check_kind(kind)
     trained = [load_army(army, classes=classes) for army in armies]
@@ -58,18 +58,20 @@ def film(
 
 
 def film_again(replay: str | Path, folder: str | Path, kind: Kind = "gif") -> tuple[Path, Path]:
-    """Film a recording again, and write it beside the film.
+    """Film an existing recording, and write a copy of it beside the film.
 
     Args:
-        replay: the file, one-v-other.npz or one-v-other-battle-N.npz if the film is to name the armies.
-        folder: of both files.
-        kind: as in `film`.
+        replay: path of the recording. The film names the armies if the file is named one-v-other.npz or
+            one-v-other-battle-N.npz.
+        folder: folder for both files.
+        kind: format of the film, as in `film`.
 
     Returns:
-        The paths of both files, named as `replay` is.
+        Paths of both files, named like `replay`.
 
     Raises:
-        ValueError: another kind, mp4 without ffmpeg, a file that is none or no recording, or whose name is too long.
+        ValueError: the kind is unknown, ffmpeg is missing for mp4, or the file is missing, is not a recording or has a
+            name that is too long.
     """
     check_kind(kind)
     battle, name = Replay.load(Path(replay)), Path(replay).stem
@@ -78,18 +80,21 @@ def film_again(replay: str | Path, folder: str | Path, kind: Kind = "gif") -> tu
 
 
 def recording_name(armies: tuple[str, str], seed: int) -> str:
-    """The name of a recording, without an ending: one-v-other, of another seed than 0 one-v-other-battle-N."""
+    """The file name of a recording without extension: one-v-other for seed 0, one-v-other-battle-N for other seeds."""
     return "-v-".join(Path(army).stem for army in armies) + (f"-battle-{seed}" if seed else "")
 
 
 def army_files(name: str) -> tuple[str, str]:
-    """Who fights in a recording of that `recording_name`.
+    """The two armies in a recording, from its name.
+
+    Args:
+        name: file name without extension, as made by `recording_name`.
 
     Returns:
-        Of each army the name of its file, without its ending, or of a script.
+        For each army, the name of its file without extension, or of its script.
 
     Raises:
-        ValueError: another name.
+        ValueError: the name is not one of `recording_name`.
     """
     one, _, other = name.partition("-battle-")[0].partition("-v-")
     if not one or not other:
@@ -98,14 +103,14 @@ def army_files(name: str) -> tuple[str, str]:
 
 
 def army_name(file: str) -> str:
-    """An army's name for a reader: mf-q-64-seed-0 is MF-Q, seed 0."""
+    """An army's name for readers, e.g. "MF-Q, seed 0" for mf-q-64-seed-0."""
     trained = re.fullmatch(r"(.+)-\d+-seed-(\d+)", file)
     name = trained[1] if trained else file
     return f"{label(name)}, seed {trained[2]}" if trained else label(name)
 
 
 def _write(battle: Replay, path: Path, kind: Kind) -> tuple[Path, Path]:
-    """Write a recording and its film, which says who fights and how if the name does."""
+    """Write a recording and its film, which states the armies and their play if the name contains the armies."""
     try:
         one, other = army_files(path.name)
     except ValueError:

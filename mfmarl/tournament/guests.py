@@ -1,4 +1,4 @@
-"""Guests of a tournament: armies of other results that enter it as opponents, and the rounds that they bring along."""
+"""Guests of a tournament: armies of other results that enter it as opponents, and their committed rounds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ PAIRING = ["algorithm", "opponent", "agents", "evaluation"]
 
 @dataclass(frozen=True)
 class Homes:
-    """Where the armies of a tournament lie.
+    """The folders with the armies of a tournament.
 
-    out        results of the tournament
-    committed  results whose armies enter where `out` has none of an opponent
-    opponents  names of the entrants that may be guests
+    Attributes:
+        out: results of the tournament.
+        committed: results whose armies enter if `out` has none of an opponent.
+        opponents: names of the entrants that may be guests.
     """
 
     out: Path
@@ -26,37 +27,37 @@ class Homes:
     opponents: tuple[str, ...] = ()
 
     def home(self, agents: int, name: str) -> Path:
-        """The folder of results whose armies of that name enter."""
+        """The folder of results from which the armies of this name enter."""
         return self.committed if name in self.opponents and is_guest(self.out, agents, name) else self.out
 
     def army(self, agents: int, name: str, seed: int) -> Path:
-        """File of an army that enters."""
+        """The file of an army that enters."""
         return policy_path(self.home(agents, name), agents, name, seed)
 
     def seeds(self, agents: int, name: str) -> list[int]:
-        """The seeds of the armies of that name that are there.
+        """The seeds of the existing armies of this name.
 
         Raises:
-            ValueError: there are none.
+            ValueError: there are no such armies.
         """
         return trained_seeds(self.home(agents, name), agents, name)
 
 
 def is_guest(out: Path, agents: int, name: str) -> bool:
-    """Whether an entrant's armies are not of this folder of results: a script, or a committed opponent."""
+    """Whether an entrant has no armies in this folder of results: it is a script or a committed opponent."""
     return not kept_seeds(out, agents, name)
 
 
 def with_rounds_of_guests(rounds: pd.DataFrame, committed: pd.DataFrame, out: Path) -> pd.DataFrame:
-    """The rounds and, of the guests among those who fought in them, the committed rounds against each other.
+    """Add the committed rounds of the guests in `rounds` against each other.
 
     Args:
-        rounds: a table of rounds, see `mfmarl.evaluation.rounds`.
-        committed: likewise, of the results that the guests are from.
-        out: the folder of the results that `rounds` are of.
+        rounds: table of rounds, see `mfmarl.evaluation.rounds`.
+        committed: table of rounds of the results that the guests come from.
+        out: folder of the results that contain `rounds`.
 
     Returns:
-        `rounds`, then the committed rounds of pairings that `rounds` do not hold.
+        `rounds`, then the committed rounds of pairings that `rounds` does not contain.
     """
     parts = [rounds]
     for agents in sorted(set(rounds["agents"])):

@@ -1,4 +1,4 @@
-"""A tournament as jobs: a pairing is a duel of battles in lock step, and its rows become rows of the tournament."""
+"""Jobs of a tournament: one per pairing, which plays battles in lock step and returns rows of the tournament."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -12,21 +12,22 @@ from mfmarl.jobs.job import Label, job_name
 from mfmarl.tournament.duel import Army, DuelJob, entrant
 from mfmarl.tournament.schedule import Fixture
 
-LOCK_STEP = 8  # battles that are played side by side, so that one call of a network serves them all
+LOCK_STEP = 8  # battles played at the same time, so that one call of a network serves all
 
 
 def check_none_is_lost(
     played: pd.DataFrame, drawn_up: Iterable[tuple[int, Sequence[Fixture]]], *, exactly: bool = False
 ) -> None:
-    """Refuse rounds that would take the place of more rounds, or of rounds of seeds that they lack.
+    """Refuse rounds that would replace a larger number of rounds, or rounds of seeds that they do not have.
 
     Args:
-        played: the table of rounds as it is, tournament.csv.
-        drawn_up: of each pairing the agents of an army and the rounds.
-        exactly: refuse any other number of rounds, and a pairing that was not played.
+        played: the existing table of rounds, tournament.csv.
+        drawn_up: number of agents per army and scheduled rounds, for each pairing.
+        exactly: whether to refuse also any other number of rounds, and pairings that were not played.
 
     Raises:
-        ValueError: such rounds; one line, which names `seeds` or `tournament_rounds`, and `out` as the way.
+        ValueError: rounds would be lost. The message is one line, which names `seeds` or `tournament_rounds`, and
+            suggests another `out`.
     """
     for agents, fixtures in drawn_up:
         one, two = fixtures[0].algorithm, fixtures[0].opponent
@@ -45,7 +46,7 @@ def check_none_is_lost(
 
 
 def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:
-    """The fixtures of a pairing in blocks of one seed pair and evaluation, at most LOCK_STEP = 8 in each."""
+    """Divide the fixtures of a pairing into blocks of at most LOCK_STEP = 8, each with one seed pair and evaluation."""
 
     def key(fixture: Fixture) -> tuple[object, ...]:
         return fixture.evaluation, fixture.seed, fixture.opponent_seed
@@ -58,15 +59,15 @@ def lock_steps(fixtures: Sequence[Fixture]) -> Iterator[list[Fixture]]:
 def duel_job(
     blocks: Sequence[Sequence[Fixture]], environment: Battle, policy_path: Callable[[str, int], Path]
 ) -> DuelJob:
-    """All rounds of a pairing as a job.
+    """Make the job that plays all rounds of a pairing.
 
     Args:
-        blocks: of `lock_steps`.
+        blocks: blocks of rounds from `lock_steps`.
         environment: the game.
-        policy_path: where the army of an algorithm and seed is.
+        policy_path: function that gives the file of the army of an algorithm and seed.
 
     Raises:
-        ValueError: there is no such army.
+        ValueError: an army does not exist.
     """
     armies: dict[str, Army] = {}
     for block in blocks:
@@ -80,5 +81,5 @@ def duel_job(
             armies[entrant(name, seed)] = Army(name) if name in SCRIPTED else Army.of_file(path, name)
     one = blocks[0][0]
     labels: dict[str, Label] = {"algorithm": one.algorithm, "opponent": one.opponent, "agents": environment.agents}
-    name = job_name("duel", *labels.values())  # whatever the seeds: the rows of a pairing replace its earlier ones
+    name = job_name("duel", *labels.values())  # without seeds: the rows of a pairing replace its earlier rows
     return DuelJob(name, labels, environment, tuple(tuple(block) for block in blocks), armies)

@@ -1,4 +1,4 @@
-"""Recordings: battles between two trained armies, each kept as a file that plays again, and as a film.
+"""Recordings of battles between two armies, saved as a file that the engine can replay, and as a film.
 
 from mfmarl.environments import Battle
 from mfmarl.tournament.recording import record, write
@@ -28,19 +28,19 @@ def record(
 ) -> Replay:
     """Play a battle to its end and record it.
 
-    Equal arguments give equal recordings on one machine. On another machine a network's last digits may choose another
-    action; a recording plays again everywhere.
+    Equal arguments give equal recordings on the same machine. On another machine rounding in a network may change an
+    action, but an existing recording can be replayed everywhere.
 
     Args:
-        game: what is played, whatever number of agents the armies were trained with.
-        armies: files of policies, or names of scripts: rush or random.
-        evaluation: how both act, `greedy` or `sampled`; scripts act one way only.
-        seed: of the start (who stands left, who moves first) and of all that the armies draw; in 0 .. 2^61 - 1.
-        classes: custom methods whose armies only their class can let act, and custom neighbourhoods.
+        game: the game. Its number of agents may differ from that of the armies' training.
+        armies: paths of policies, or names of scripts: rush or random.
+        evaluation: play of both armies, `greedy` or `sampled`; scripts act in only one way.
+        seed: seed in 0 .. 2^61 - 1 of the start (who stands left, who moves first) and of all draws of the armies.
+        classes: classes of custom methods that override `act` or `make_network`, and custom neighbourhoods.
 
     Raises:
-        ValueError: armies that are not two, one that is neither a policy nor a script or whose class was not given,
-            another evaluation, or a seed out of its range. It is raised before anything is played.
+        ValueError: there are not two armies, an army is neither a policy nor a script, its class is missing, the
+            evaluation is unknown, or the seed is out of range. It is raised before anything is played.
     """
     if len(armies) != 2:
         raise ValueError(f"armies must be two, got {len(armies)}")
@@ -64,19 +64,20 @@ def write(
 ) -> tuple[Path, Path]:
     """Write a recording and its film, and return their paths: `path`.npz and `path`.gif or `path`.mp4.
 
-    The battle is played again for the film, before anything is written. The film has a picture of the start and one
-    after each step. Above it stand the names, seats and survivors of the armies, how they act and the step; at the end
-    who wins. Each file is complete or absent; folders are made as needed.
+    The battle is replayed for the film before anything is written. The film has one picture of the start and one after
+    each step. The caption shows the names, sides and survivors of the armies, their play and the step, and at the end
+    the winner. Each file is either complete or absent. Missing folders are created.
 
     Args:
         replay: the recording.
-        path: of both files, without their endings.
-        kind: of the film; mp4 needs ffmpeg.
-        names: of the two armies in the film.
-        evaluation: how both acted, `greedy` or `sampled`; a recording does not hold it. None leaves it out.
+        path: path of both files, without extension.
+        kind: format of the film, gif or mp4; mp4 needs ffmpeg.
+        names: names of the two armies in the film.
+        evaluation: play of both armies, `greedy` or `sampled`, which a recording does not contain. None: not shown.
 
     Raises:
-        ValueError: another kind, mp4 without ffmpeg, or a recording that takes another course on this build of MAgent2.
+        ValueError: the kind is unknown, ffmpeg is missing for mp4, or the replay differs from the recording on this
+            build of MAgent2.
     """
     check_kind(kind)
     units = [frame.units for frame in play(replay)]
@@ -96,7 +97,7 @@ def write(
 
 
 def captions(replay: Replay, names: tuple[str, str], evaluation: Evaluation | None = None) -> list[str]:
-    """A line for the start and for each step of a recording; the last one says who won, by more survivors."""
+    """One caption for the start and one for each step of a recording; the last one names the winner by survivors."""
     play_of = f"{evaluation} play, " if evaluation else ""
     one, other = replay.alive.sum(-1).tolist()
     outcome = "a draw" if one == other else f"{names[0] if one > other else names[1]} wins"

@@ -1,6 +1,6 @@
-"""The schedule of a tournament of trained armies (Yang et al. 2018, Section 5.3): who plays whom, and how.
+"""The schedule of a tournament of trained armies (Yang et al. 2018, Section 5.3).
 
-What comes of it is a table of rounds: `mfmarl.evaluation.rounds` describes it.
+The played rounds form the table that is described in `mfmarl.evaluation.rounds`.
 """
 
 import math
@@ -13,7 +13,7 @@ from mfmarl.evaluation.rounds import EVALUATIONS, FLIPS, SCRIPTED, in_order
 
 
 class Fixture(NamedTuple):
-    """A round to be played; the fields are columns of the table of rounds."""
+    """A round to play; its fields are columns of the table of rounds."""
 
     algorithm: str
     opponent: str
@@ -26,10 +26,10 @@ class Fixture(NamedTuple):
 
 
 def pairings(entrants: Sequence[str]) -> list[tuple[str, str]]:
-    """Every unordered pairing (algorithm, opponent) once, each against itself too; the earlier in order comes first.
+    """All unordered pairings (algorithm, opponent), including mirror matches; the entrant earlier in order comes first.
 
     Raises:
-        ValueError: no entrants, or one of them twice.
+        ValueError: there are no entrants, or an entrant occurs twice.
     """
     if not entrants or len(set(entrants)) < len(entrants):
         raise ValueError(f"entrants must be different names, at least one, got {list(entrants)}")
@@ -42,37 +42,37 @@ def schedule(
     rounds: int,
     evaluations: Sequence[str] = EVALUATIONS,
 ) -> list[Fixture]:
-    """The rounds of a pairing, the same for each evaluation. Nothing in them is random.
+    """Schedule the rounds of a pairing, the same for each evaluation. The schedule is deterministic.
 
-    The rounds go over all seed pairs again and again, so the numbers of rounds of two seed pairs differ by at most
-    one. Wherever a pass is cut off, every seed has been met about equally often. Within a seed pair the four ways to
-    stand and to move first take turns, a way before its opposite. Four rounds a seed pair, or a multiple of four,
-    balance everything exactly. With other numbers a round takes the way that its two runs have had least so far. A
-    longer schedule begins with the shorter one.
+    The rounds pass over all seed pairs repeatedly, so the numbers of rounds of two seed pairs differ by at most one. If
+    the last pass is incomplete, all seeds have still played about equally often. Within a seed pair, the four
+    combinations of seat and first move alternate, each followed by its opposite. With a multiple of four rounds per
+    seed pair everything is exactly balanced. Otherwise a round uses the combination that its two runs have had least
+    often so far. A longer schedule begins with the shorter one.
 
-    A mirror match has all unordered seed pairs: as both seats and both orders are played, (i, j) and (j, i) are the
+    A mirror match has all unordered seed pairs: since both seats and both orders are played, (i, j) and (j, i) are the
     same fixture. A run also meets itself, once in (seeds + 1) / 2 rounds and last in a pass. A run against itself wins
-    and loses equally often, so it says nothing of strength. But it shows what the policy does in the game it was
-    trained in, and a single seed has no other mirror match.
+    and loses equally often, which says nothing about its strength. But it shows how the policy behaves in the game in
+    which it was trained, and a single seed has no other mirror match.
 
     Args:
         pairing: (algorithm, opponent).
-        seeds: of the training runs of each entrant that learns.
-        rounds: R, of the pairing in each evaluation.
-        evaluations: how both armies choose their actions.
+        seeds: training seeds of each entrant that learns.
+        rounds: number R of rounds of the pairing in each evaluation.
+        evaluations: ways in which both armies choose their actions. Default: greedy and sampled.
 
     Returns:
-        Fixtures, evaluation by evaluation, numbered 0 .. R - 1 in each.
+        Fixtures by evaluation, numbered 0 .. R - 1 in each.
 
     Raises:
-        ValueError: rounds is not positive, or seeds lacks an entrant, or has none or one twice for it.
+        ValueError: rounds is not positive, or seeds has no entry for an entrant, an empty one, or one with a duplicate.
     """
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")
     algorithm, opponent = pairing
     own, other = (_seeds_of(name, seeds) for name in pairing)
     every = _unordered(own) if algorithm == opponent else _ordered(own, other)
-    pairs = list(islice(every, rounds))  # of very many seeds not all pairs have room
+    pairs = list(islice(every, rounds))  # with many seeds there are more pairs than rounds
     played: Counter[tuple[object, ...]] = Counter()
     planned = []
     for number in range(rounds):
@@ -89,10 +89,10 @@ def schedule(
 
 
 def _seeds_of(name: str, seeds: Mapping[str, Sequence[int]]) -> list[int]:
-    """The seeds of an entrant; a script has 0 alone.
+    """The seeds of an entrant; a script has only seed 0.
 
     Raises:
-        ValueError: none, or one twice.
+        ValueError: there are no seeds, or a seed occurs twice.
     """
     own = [0] if name in SCRIPTED else list(seeds.get(name, ()))
     if not own or len(set(own)) < len(own):
@@ -101,22 +101,22 @@ def _seeds_of(name: str, seeds: Mapping[str, Sequence[int]]) -> list[int]:
 
 
 def _ordered(own: Sequence[int], other: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """All (own, other), diagonal by diagonal, so that any stretch holds every seed about equally often."""
+    """All pairs (own, other), diagonal by diagonal, so that any section contains all seeds about equally often."""
     n, m = len(own), len(other)
     return ((own[k % n], other[(k + k // math.lcm(n, m)) % m]) for k in range(n * m))
 
 
 def _unordered(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """All {one, other}, neighbours on a circle first, then ever farther ones, and each with itself last."""
+    """All pairs {one, other}: neighbours on a circle first, then at increasing distance, each with itself last."""
     n = len(seeds)
     for far in [*range(1, n // 2 + 1), 0]:
-        for k in range(n // 2 if 2 * far == n else n):  # across the circle each pair comes once
+        for k in range(n // 2 if 2 * far == n else n):  # opposite points on the circle form each pair once
             one, other = seeds[k], seeds[(k + far) % n]
             yield min(one, other), max(one, other)
 
 
 def _kept(runs: tuple[tuple[str, int], ...], way: tuple[str, str]) -> list[tuple[object, ...]]:
-    """What is counted of a round in which the first of the runs stood and moved that way."""
+    """The keys to count for a round in which the first run had this combination of seat and first move."""
     seat, first = way
     ways = (way, (FLIPS["seat"][seat], FLIPS["first"][first]))
     own = [(run, side) for run, (one, two) in zip(runs, ways, strict=True) for side in (one, two)]
@@ -124,6 +124,6 @@ def _kept(runs: tuple[tuple[str, int], ...], way: tuple[str, str]) -> list[tuple
 
 
 def _had(played: Counter[tuple[object, ...]], runs: tuple[tuple[str, int], ...], way: tuple[str, str]) -> list[int]:
-    """How often the seed pair, then its two runs, then all have had this way: the least is to be played."""
+    """How often the seed pair, its two runs, and all runs had this combination; the least frequent is played next."""
     both, seat, first, *own, every, every_seat, every_first = (played[each] for each in _kept(runs, way))
     return [both, seat + first, sum(own), every_seat + every_first, every]

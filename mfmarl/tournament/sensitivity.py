@@ -1,7 +1,7 @@
-"""The sensitivity study of Battle: whether rankings hang on choices that the paper leaves open.
+"""The sensitivity study of Battle: whether rankings depend on choices that the paper leaves open.
 
-A choice changes the settings of the methods whom it concerns; the others enter as they are. Methods that are compared
-fight each other with a choice made alike.
+A choice changes the settings of the methods that it concerns; other methods enter unchanged. The compared methods fight
+each other under the same choice.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mfmarl.tournament.schedule import pairings
 
 
 class Choice(NamedTuple):
-    """A choice made otherwise than in the appendix: what figures call it, for whom, and how."""
+    """A choice that differs from the appendix's, with its label in figures and the methods that it concerns."""
 
     name: str
     label: str
     methods: tuple[str, ...]
-    changes: Mapping[str, Any] = {}  #: of the settings.
+    changes: Mapping[str, Any] = {}  #: changed values of the settings.
     neighbourhood: Neighbourhood | None = None
 
     def entrant(self, method: str) -> str:
@@ -31,9 +31,9 @@ class Choice(NamedTuple):
 
 
 class Rivalry(NamedTuple):
-    """What two entrants have alike, and which methods they are."""
+    """The common choice of two entrants, and their methods."""
 
-    choice: str  #: its label.
+    choice: str  #: label of the choice.
     method: str
     against: str
 
@@ -51,20 +51,20 @@ CHOICES = {
     )
 }
 RIVALS = (("mf-q", "il"), ("mf-ac", "ac"))
-AGAINST_NOISE = "against itself fed noise"  # the control without another method
+AGAINST_NOISE = "against itself fed noise"  # the control, which involves no other method
 
 
 def studied(names: Collection[str] = ()) -> list[Choice]:
-    """The appendix's own choice, to which others are compared, and those that are named, in order; without names all.
+    """The appendix's own choice, with which others are compared, and the named choices, in order.
 
     Args:
-        names: keys of `CHOICES`.
+        names: keys of `CHOICES`. Default: all.
     """
     return [choice for name, choice in CHOICES.items() if name in (AS_IT_IS, *(names or CHOICES))]
 
 
 def rivals(choices: Iterable[Choice]) -> dict[tuple[str, str], Rivalry]:
-    """Each pair of entrants that make a choice alike; and, if noise is among the choices, its controls."""
+    """All pairs of entrants with the same choice and, if noise is among the choices, its controls."""
     named = {choice.name: choice for choice in choices}
     alike = {
         (choice.entrant(method), choice.entrant(against)): Rivalry(choice.label, method, against)
@@ -79,22 +79,22 @@ def rivals(choices: Iterable[Choice]) -> dict[tuple[str, str], Rivalry]:
 
 
 def pairings_of_rivals(choices: Iterable[Choice], methods: Collection[str]) -> list[tuple[str, str]]:
-    """Each pair of rivals, and either with itself, which the test of their difference asks for.
+    """All pairs of rivals and their mirror matches, which the test of their difference needs.
 
     Args:
-        choices: that are studied.
-        methods: that take part; pairs of others are left out.
+        choices: studied choices.
+        methods: methods that take part; pairs with others are left out.
     """
     met = [pair for pair, known in rivals(choices).items() if {known.method, known.against} <= {*methods}]
     return [*dict.fromkeys(pairing for pair in met for pairing in pairings(pair))]
 
 
 def with_rivalry(rows: pd.DataFrame, known: Mapping[tuple[str, str], Rivalry]) -> pd.DataFrame:
-    """The rows of rivals with the columns of `Rivalry`, choice by choice.
+    """Select the rows of rivals and add the columns of `Rivalry`, ordered by choice.
 
     Args:
-        rows: with the columns algorithm and opponent; those that are no rivals are left out.
-        known: of `rivals`; choices come in this order.
+        rows: table with the columns algorithm and opponent; rows of other pairs are left out.
+        known: rivals as returned by `rivals`, which gives the order of choices.
     """
     pairs = list(zip(rows["algorithm"], rows["opponent"], strict=True))
     rows = rows.loc[[pair in known for pair in pairs]]

@@ -1,1 +1,1 @@
-"""What the pages say in numbers, each passage made from committed tables by one function."""
+"""Passages of the pages with numbers; one function makes each passage from the committed tables."""

@@ -1,4 +1,4 @@
-"""What results/battle/README.md says in numbers."""
+"""Passages of results/battle/README.md with numbers."""
 
 from operator import itemgetter
 from pathlib import Path
@@ -22,14 +22,14 @@ SIZES = (8, 64, 144, 256)
 PAIRINGS = (("mf-q", "il"), ("mf-ac", "ac"), ("il", "ac"), ("il", "mf-ac"), ("mf-q", "ac"), ("mf-q", "mf-ac"))
 COLUMNS = ("random", "rush", "ac", "mf-ac", "il")
 HIDING_TOLERANCE = 1e-3  # rewards are sums of 25,600 numbers in float32
-LATE_ROUNDS = 200  # the last of each actor-critic with the released code's values, whose kills are counted: our choice
-ENTROPY_WEIGHT = 0.08  # of the actor-critics' bonus: appendix C.3
-ATTACK_REWARD = -0.1  # of an attack that hits nobody, besides that of a step: see environments/battle/battles.py
-MOVES, ATTACKS = 13, 8  # actions of an agent, see ACTIONS in environments/battle/game.py
+LATE_ROUNDS = 200  # last rounds in which kills of the released code's actor-critics are counted: our choice
+ENTROPY_WEIGHT = 0.08  # weight of the actor-critics' entropy bonus: appendix C.3
+ATTACK_REWARD = -0.1  # reward of an attack that hits nobody, besides a step's: see environments/battle/battles.py
+MOVES, ATTACKS = 13, 8  # numbers of actions, see ACTIONS in environments/battle/game.py
 
 
 def passages(results: Path) -> dict[str, str]:
-    """The passages by name, from the tables in a folder like results/battle."""
+    """Write all passages, by name, from the tables in a folder like results/battle."""
     pairings, curves = read_csv(results / "pairings.csv"), read_csv(results / "curves.csv")
     rounds = read_csv(results / "tournament.csv")
     appendix = only(curves, settings="appendix")
@@ -44,7 +44,10 @@ def passages(results: Path) -> dict[str, str]:
 
 
 def wins(pairings: pd.DataFrame, *, ends: bool) -> dict[tuple[int, str, str], str]:
-    """Wins of the first, "50% / 60%" or "50% [40, 60] / 60%" in greedy and sampled play, by agents and names."""
+    """Win rates of the first army in greedy and sampled play, by number of agents and names.
+
+    They look like "50% / 60%", or with ends like "50% [40, 60] / 60% [50, 70]".
+    """
     texts: dict[tuple[int, str, str], list[str]] = {}
     for line in sorted(pairings.to_dict("records"), key=itemgetter("evaluation")):
         bounds = (f"{100 * line[name]:.0f}" for name in ("wins_low", "wins_high"))
@@ -55,7 +58,7 @@ def wins(pairings: pd.DataFrame, *, ends: bool) -> dict[tuple[int, str, str], st
 
 
 def wins_of_64(pairings: pd.DataFrame) -> str:
-    """Every pairing of armies of 64, once."""
+    """Table of win rates for every pairing of armies of 64, each pairing once."""
     cells, rows = wins(pairings, ends=True), []
     for place, name in enumerate(LEARNERS):
         others = {*COLUMNS} - {*LEARNERS[: place + 1]}
@@ -64,7 +67,7 @@ def wins_of_64(pairings: pd.DataFrame) -> str:
 
 
 def wins_by_size(pairings: pd.DataFrame) -> str:
-    """Every pairing of learners at every size."""
+    """Table of win rates for every pairing of learners at every size."""
     cells = wins(pairings, ends=False)
     rows = [
         [f"{label(first)} v {label(second)}", *(cells[agents, first, second] for agents in SIZES)]
@@ -74,7 +77,7 @@ def wins_by_size(pairings: pd.DataFrame) -> str:
 
 
 def rewards_of_64(pairings: pd.DataFrame) -> str:
-    """The mean total reward of both sides of a round, 64 against 64."""
+    """Table of the mean total rewards of both sides per round, 64 against 64."""
     rows = []
     for first, second in PAIRINGS:
         cells = [one(pairings, agents=64, algorithm=first, opponent=second, evaluation=each) for each in EVALUATIONS]
@@ -84,7 +87,7 @@ def rewards_of_64(pairings: pd.DataFrame) -> str:
 
 
 def plateau(curves: pd.DataFrame) -> str:
-    """The round from which on seeds earn more than by hiding, as BA-3 has it."""
+    """Table of the rounds from which seeds earn more than by hiding, as in BA-3."""
 
     def rounds(name: str, agents: int) -> str:
         return span(rounds_of_leaving(only(curves, algorithm=name, agents=agents), agents), ".0f")
@@ -95,7 +98,7 @@ def plateau(curves: pd.DataFrame) -> str:
 
 
 def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame) -> str:
-    """What else the tables say, in sentences."""
+    """Sentences about other results in the tables."""
     alike = only(curves, agents=64)
     late = alike[alike["step"] > 0.9 * alike["step"].max()]
     means = late.groupby(["algorithm", "seed"])["reward"].mean()
@@ -127,7 +130,7 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
 
 
 def seats(rounds: pd.DataFrame) -> str:
-    """How far the shares of wins of the two seats lie apart, beside what chance alone gives with so few rounds."""
+    """Sentences on the difference between the win rates of the two seats, and the difference expected by chance."""
     learned = rounds[rounds["agents"].eq(64) & rounds["algorithm"].isin(LEARNERS) & rounds["opponent"].isin(LEARNERS)]
     pair = ["evaluation", "algorithm", "opponent", "seed", "opponent_seed", "seat"]
     shares = learned["result"].eq("win").groupby([learned[name] for name in pair]).agg(["sum", "size"])
@@ -158,7 +161,7 @@ def seats(rounds: pd.DataFrame) -> str:
 
 
 def by_seat(rounds: pd.DataFrame) -> str:
-    """That near-even wins of MF-Q against IL in large battles are two seats', not two equals'."""
+    """A sentence that near-even wins of MF-Q against IL in large battles come from the seats, not from parity."""
     pairs = only(rounds, algorithm="mf-q", opponent="il")
     shares = pairs["result"].eq("win").groupby([pairs[name] for name in ("agents", "evaluation", "seat")]).mean()
     texts = [
@@ -171,7 +174,7 @@ def by_seat(rounds: pd.DataFrame) -> str:
 
 
 def mirrors(pairings: pd.DataFrame) -> str:
-    """Which armies, against themselves, earn less than those that hide."""
+    """A sentence on the armies that earn less against themselves than by hiding."""
     own = pairings[pairings["algorithm"] == pairings["opponent"]]
     own = own[own["algorithm"].isin(LEARNERS)]
     poor = own[own["reward"] < HIDING * own["agents"]]
@@ -186,11 +189,11 @@ def mirrors(pairings: pd.DataFrame) -> str:
 
 
 def released_code(curves: pd.DataFrame) -> str:
-    """What the authors' released code does, one seed each."""
+    """Sentences on the results of the authors' released code, with one seed per method."""
     q_learners, others = (curves[curves["algorithm"].isin(names)] for names in (("mf-q", "il"), ("ac", "mf-ac")))
     late = others[others["step"] > others["step"].max() - LATE_ROUNDS]
     ends = others[others["step"] > 0.9 * others["step"].max()]["reward"].mean()
-    rounds_a_row = others["step"].min()  # each row is the mean over those since the one before
+    rounds_a_row = others["step"].min()  # each row is the mean over the rounds since the previous row
     kills = (late["kills"] * rounds_a_row).sum()
     sentences = []
     for name in ("mf-q", "il"):
@@ -211,7 +214,7 @@ def released_code(curves: pd.DataFrame) -> str:
 
 
 def reward_of_entropy() -> float:
-    """What an agent earns a round that sees no reward but the cost of attacks, and learns with the entropy bonus alone.
+    """Reward per round of an agent whose only reward is the cost of attacks, and that learns with the entropy bonus.
 
     The policy that maximises the mean reward and ENTROPY_WEIGHT times the entropy is softmax(reward / ENTROPY_WEIGHT).
     """

@@ -1,4 +1,4 @@
-"""Links of a page to lines of code: the text names a symbol, and the link ends with the line that defines it.
+"""Links from a page to code, whose text is a symbol and whose address ends with the line that defines it.
 
 [`mean_action`](mfmarl/mean_field.py#L35)
 """
@@ -11,14 +11,14 @@ LINK = re.compile(r"\[`(?P<symbol>[A-Za-z_][\w.]*)`\]\((?P<file>[^)#\s]+\.py)(?:
 
 
 def with_lines(page: Path, text: str) -> str:
-    """The text of a page with the line of every symbol that it links.
+    """Update the line numbers in all links to symbols in a page.
 
     Args:
-        page: where the text stands; links are relative to its folder.
-        text: of the page.
+        page: path of the page; links are relative to its folder.
+        text: text of the page.
 
     Raises:
-        ValueError: a linked file defines no such symbol, or does not exist.
+        ValueError: a linked file does not exist or does not define the symbol.
     """
 
     def linked(match: re.Match[str]) -> str:
@@ -37,7 +37,7 @@ def line_of(symbol: str, path: Path) -> int:
     """The line at which a file defines a symbol: a class, a function, a constant, or `Class.method`.
 
     Raises:
-        ValueError: it defines no such symbol.
+        ValueError: the file does not define the symbol.
     """
     body: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body
     for name in symbol.split("."):

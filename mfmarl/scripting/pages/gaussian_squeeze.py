@@ -1,4 +1,4 @@
-"""What results/gaussian_squeeze/README.md says in numbers."""
+"""Passages of results/gaussian_squeeze/README.md with numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from mfmarl.scripting.pages.markdown import bullets, one, span, table, with_inte
 
 SIZES = (100, 500, 1000)
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
-MF_Q = ("mf-q", "previous")  # of the study of sensitivity: the algorithm, and which mean action it stores
+MF_Q = ("mf-q", "previous")  # algorithm and stored mean action in the sensitivity study
 OTHERS = (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-"))
 OPTIMUM = best_rewards(SIZES)
 
 
 def passages(results: Path) -> dict[str, str]:
-    """The passages by name, from the tables in a folder like results/gaussian_squeeze."""
+    """Write all passages, by name, from the tables in a folder like results/gaussian_squeeze."""
     summary = read_csv(results / "summary.csv")
     curves = final_scores(read_csv(results / "curves.csv"), OPTIMUM)
     return {
@@ -51,7 +51,7 @@ def passages(results: Path) -> dict[str, str]:
 
 
 def rewards(summary: pd.DataFrame, settings: str, play: str) -> str:
-    """Final reward as a share of the optimum, a row a method."""
+    """Table of final rewards as shares of the optimum, with one row per method."""
     rows = []
     for name in METHODS:
         cells = [one(summary, settings=settings, algorithm=name, agents=agents) for agents in SIZES]
@@ -60,7 +60,7 @@ def rewards(summary: pd.DataFrame, settings: str, play: str) -> str:
 
 
 def first_touch(summary: pd.DataFrame) -> str:
-    """When greedy play first earned 0.9 of the optimum, and in how many seeds it ended there."""
+    """Table of the step at which greedy play first earns 0.9 of the optimum, and the number of seeds that end there."""
     rows = []
     for settings in ("appendix", "calibrated"):
         for name in ("il", "mf-q", "mf-ac"):
@@ -81,7 +81,7 @@ def _times(cell: dict[str, Any], share: str) -> int:
 
 
 def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
-    """What the tables say of the claims, in sentences."""
+    """Sentences on what the tables say about the claims."""
     uniform = uniform_share(100)
     fmq, mf_ac = (one(summary, settings="appendix", algorithm="fmq", agents=100)), "mf-ac"
     short = one(summary, settings="calibrated", algorithm=mf_ac, agents=100)
@@ -128,12 +128,12 @@ def _p(scores: pd.DataFrame, first: str, second: str, agents: int) -> str:
 
 
 def p_value(first: "pd.Series[float]", second: "pd.Series[float]") -> str:
-    """Of Mann and Whitney's test, two-sided, in words."""
+    """The two-sided p-value of the Mann-Whitney test, in words."""
     return p_of(rank_test(first, second))
 
 
 def informed_start(study: pd.DataFrame) -> str:
-    """Actor-critics that start near action 0: final sampled and greedy reward, by N and the actors' learning rate."""
+    """Actor-critics that start near action 0: final sampled and greedy rewards by N and the actors' learning rate."""
     scores = final_scores(study, OPTIMUM, by=["algorithm", "actor_rate", "agents"])
     names, others = ("maac", "ac", "mf-ac", "mf-ac-noise"), ("ac", "mf-ac-noise")
     cells = {
@@ -159,7 +159,7 @@ def informed_start(study: pd.DataFrame) -> str:
 
 
 def informed_start_long(study: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """The same start with the appendix's budget: final sampled and greedy reward by N, MF-AC against AC and noise."""
+    """The same start with the appendix's budget: final sampled and greedy rewards by N, MF-AC against AC and noise."""
     scores = final_scores(study, OPTIMUM, by=["algorithm", "updates", "agents"])
     names, others = ("ac", "mf-ac", "mf-ac-noise"), ("ac", "mf-ac-noise")
     cases = [(agents, play) for agents in sorted(set(summary["agents"])) for play in ("sampled", "greedy")]
@@ -175,7 +175,7 @@ def informed_start_long(study: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 
 def exploration(summary: pd.DataFrame) -> str:
-    """Value methods under the same explorations and discounts: for each N a table and what it says."""
+    """Value methods with the same explorations and discounts: for each N a table and a summary of it."""
     texts = []
     for agents, cells in summary.groupby("agents"):
         shown = cells.assign(cell=[with_interval(row, "greedy") for _, row in cells.iterrows()])
@@ -196,7 +196,7 @@ def exploration(summary: pd.DataFrame) -> str:
 
 
 def joint_steps(study: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """IL and MF-Q under the appendix's values with 1000 agents, by how many joint steps they play."""
+    """IL and MF-Q with the appendix's values and 1000 agents, by number of joint steps."""
     scores = final_scores(study, OPTIMUM, by=["algorithm", "steps", "agents"])
     rows = []
     for steps, cells in summary.groupby("steps"):
@@ -210,7 +210,7 @@ def joint_steps(study: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 
 def fmq_temperature(study: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """FMQ under the appendix's values, by the end of its Boltzmann schedule."""
+    """FMQ with the appendix's values, by the end of its Boltzmann schedule."""
     scores = final_scores(study, OPTIMUM, by=["algorithm", "min_temp", "agents"])
     ends = sorted(set(summary["min_temp"]), reverse=True)
     sizes = sorted(set(summary["agents"]))
@@ -226,7 +226,7 @@ def fmq_temperature(study: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 
 def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:
-    """IL, MF-Q, and MF-Q that learns from another mean action, by schedule, budget and embedding of the id."""
+    """IL, MF-Q, and MF-Q with another mean action, by schedule, budget and embedding of the id."""
     methods = [OTHERS[0], MF_Q, *OTHERS[1:]]
     above = _mf_q_above(study)
     rows = []
@@ -250,7 +250,7 @@ def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:
 
 
 def _mf_q_above(study: pd.DataFrame) -> list[list[str]]:
-    """By cell with one-hot ids, the chance that a run of MF-Q ends above one of each other variant, and its p-value."""
+    """For each cell with one-hot ids, the probabilities that MF-Q ends above each other variant, with p-values."""
     keys = ["algorithm", "schedule", "steps", "embedding", "stored", "agents"]
     scores = only(final_scores(study, OPTIMUM, by=keys), embedding="one-hot")
     names, chances, p_values = [], [], []
@@ -265,7 +265,7 @@ def _mf_q_above(study: pd.DataFrame) -> list[list[str]]:
 
 
 def scaling(summary: pd.DataFrame) -> str:
-    """Share of the optimum by number of agents, mu and sigma in proportion."""
+    """Table of shares of the optimum by number of agents, with mu and sigma in proportion to it."""
     sizes = [agents for agents in sorted(set(summary["agents"])) if agents < TIMED_AGENTS]
     rows = [
         [label(name), *(f"{one(summary, algorithm=name, agents=agents)['greedy']:.2f}" for agents in sizes)]

@@ -1,4 +1,4 @@
-"""What results/ising/README.md says in numbers."""
+"""Passages of results/ising/README.md with numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +15,13 @@ from mfmarl.scripting.tables import read_provenance
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisation
 
-AROUND = (1.05, 1.3)  # tau near the critical point, where runs are slow to settle
-MEAN_FIELD_TAU = 2.0  # where the mean field changes phase
-FROZEN = 0.05  # below the mean field's curve
+AROUND = (1.05, 1.3)  # range of tau around the critical point, where runs settle slowly
+MEAN_FIELD_TAU = 2.0  # critical tau of the mean field
+FROZEN = 0.05  # distance below the mean field's curve from which a run counts as frozen
 
 
 def passages(results: Path) -> dict[str, str]:
-    """The passages by name, from the tables in a folder like results/ising."""
+    """Write all passages, by name, from the tables in a folder like results/ising."""
     summary = only(read_csv(results / "summary.csv"), size=ISING_SIZE)
     every = only(read_csv(results / "summary.csv"), order="checkerboard")
     return {
@@ -35,7 +35,7 @@ def passages(results: Path) -> dict[str, str]:
 
 
 def order_parameter(summary: pd.DataFrame) -> str:
-    """The order parameter by temperature, of every order; nothing where an order was not run."""
+    """Table of the order parameter by temperature and order of updates; empty cells if an order was not run."""
     cells = [("mcmc", "checkerboard"), ("mf-q", "checkerboard"), ("il", "checkerboard")]
     cells += [("mf-q", "simultaneous"), ("mf-q", "released-code")]
 
@@ -57,7 +57,7 @@ def order_parameter(summary: pd.DataFrame) -> str:
 
 
 def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
-    """How far MF-Q is from MCMC and from the exact energy, in the checkerboard order."""
+    """Sentences on the distance of MF-Q from MCMC and from the exact energy, in the checkerboard order."""
     means = only(summary, order="checkerboard").set_index(["temperature", "method"])["order_parameter"]
     differences = (means.xs("mf-q", level=1) - means.xs("mcmc", level=1)).abs()
     near = differences.index.to_series().between(*AROUND)
@@ -73,7 +73,7 @@ def agreement(summary: pd.DataFrame, every: pd.DataFrame) -> str:
 
 
 def control(equilibrium: pd.DataFrame) -> str:
-    """Independent learning against the mean field's curve, MF-Q and MCMC."""
+    """Comparison of independent learning with the mean field's curve, MF-Q and MCMC."""
     away = from_mean_field(only(equilibrium, method="il"))
     beside = away.abs().le(FROZEN).groupby("order").agg(["sum", "size"])
     shares = [f"{count} of {n} in the {order} order" for order, count, n in beside.itertuples()]
@@ -94,14 +94,14 @@ def control(equilibrium: pd.DataFrame) -> str:
 
 
 def fit_of(provenance: Path) -> Mapping[str, Any]:
-    """How crossings were found: the degree, and the temperatures by sizes."""
+    """The parameters of the fit that found the crossings: the degree, and the temperatures by sizes."""
     calls = read_provenance(provenance)["equilibrium"]
     fit: Mapping[str, Any] = [call for call in calls if "crossings" in call["settings"]][-1]["settings"]["crossings"]
     return {name: entry["value"] for name, entry in fit.items()}
 
 
 def crossings(found: pd.DataFrame, fit: Mapping[str, Any]) -> str:
-    """Where Binder's cumulants of two sizes cross, and how that was found."""
+    """The temperatures at which the Binder cumulants of two sizes cross, and the method that found them."""
     rows = []
     for sizes in ("8, 16", "16, 32"):
         cells = [one(found, method=method, sizes=sizes) for method in ("mf-q", "mcmc")]
@@ -117,7 +117,7 @@ def crossings(found: pd.DataFrame, fit: Mapping[str, Any]) -> str:
 
 
 def errors(training: pd.DataFrame) -> str:
-    """The mean squared error of Q at the end of training, as IS-3 has it; nothing where an order was not trained."""
+    """Table of the mean squared error of Q at the end of training, as in IS-3; cells of untrained orders are empty."""
     curves = only(training, method="mf-q")
     temperatures = sorted(set(curves["temperature"]))
     rows = []
@@ -129,7 +129,7 @@ def errors(training: pd.DataFrame) -> str:
 
 
 def frozen(equilibrium: pd.DataFrame) -> str:
-    """How many runs of the released code's order end below the curve."""
+    """A sentence on the number of runs in the released code's order that end below the mean field's curve."""
     away = from_mean_field(only(equilibrium, method="mf-q", order="released-code", size=ISING_SIZE))
     below = (away < -FROZEN).sum()
     return (
@@ -139,6 +139,6 @@ def frozen(equilibrium: pd.DataFrame) -> str:
 
 
 def from_mean_field(runs: pd.DataFrame) -> "pd.Series[float]":
-    """How far the order parameter of each run below the mean field's transition is above its curve, by order."""
+    """Order parameter minus the mean field's curve for each run below the mean field's transition, by order."""
     runs = runs[runs["temperature"] < MEAN_FIELD_TAU].set_index("order")
     return runs["order_parameter"] - runs["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))

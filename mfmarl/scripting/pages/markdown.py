@@ -1,4 +1,4 @@
-"""Tables, lists and numbers as a Markdown page has them."""
+"""Tables, lists and numbers in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,21 +10,21 @@ from mfmarl.evaluation.tables import only
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table, a line a row; a bar within a cell is escaped."""
+    """Make a table with one line per row; bars in cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """A list, a sentence or some to each point."""
+    """Make a list with one item per entry of `sentences`."""
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
-    """The one row that has these values.
+    """The only row with the given values in the given columns.
 
     Raises:
-        ValueError: none has them, or several have.
+        ValueError: there is no such row, or there are several.
     """
     rows = only(frame, **columns).to_dict("records")
     if len(rows) != 1:
@@ -33,12 +33,12 @@ def one(frame: pd.DataFrame, **columns: object) -> dict[str, Any]:
 
 
 def with_interval(row: "Mapping[str, Any] | pd.Series[Any]", column: str, form: str = ".2f") -> str:
-    """A value and its interval, as `with_ends` has them."""
+    """Format a value and its interval as in `with_ends`."""
     return with_ends(*(f"{row[name]:{form}}" for name in (column, f"{column}_low", f"{column}_high")))
 
 
 def span(values: Iterable[float], form: str = ".2f") -> str:
-    """The least and the largest value, "0.63 to 0.92", or the one that both print as."""
+    """Format the smallest and largest value, "0.63 to 0.92", or one number if both print the same."""
     held = list(values)
     low, high = f"{min(held):{form}}", f"{max(held):{form}}"
     return low if low == high else f"{low} to {high}"

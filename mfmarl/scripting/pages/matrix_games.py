@@ -1,4 +1,4 @@
-"""What results/matrix_games/README.md says in numbers."""
+"""Passages of results/matrix_games/README.md with numbers."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from mfmarl.evaluation.names import label
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import table
 
-MET = 0.05  # of a published rate
+MET = 0.05  # largest difference from a published rate that counts as met
 
 
 def passages(results: Path) -> dict[str, str]:
-    """The passages by name, from the table in a folder like results/matrix_games."""
+    """Write all passages, by name, from the table in a folder like results/matrix_games."""
     rates = read_csv(results / "table.csv")
     return {"published": published(rates), "agreement": agreement(rates)}
 
 
 def published(rates: pd.DataFrame) -> str:
-    """Ours beside the published rates."""
+    """Table of our success rates beside the published ones."""
     rows = [
         [
             line["game"],
@@ -36,7 +36,7 @@ def published(rates: pd.DataFrame) -> str:
 
 
 def agreement(rates: pd.DataFrame) -> str:
-    """How many published rates are met."""
+    """A sentence on the number of published rates that are met."""
     known = rates.dropna(subset="published")
     far = known[(known["share"] - known["published"]).abs() > MET]
     exceptions = ", ".join(

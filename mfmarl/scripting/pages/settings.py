@@ -1,4 +1,4 @@
-"""Tables of docs/settings.md: every hyper-parameter with its source, as the scripts have them."""
+"""Tables of docs/settings.md: every hyper-parameter of the scripts with its source."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.settings import sources
 
 COUNTS = {"seed_count", "full_seed_count", "seeds_a_job", "large_maac", "large_maac_seed_count"}
-COUNTS |= {"tournament_rounds", "evaluations"}  # no hyper-parameters
+COUNTS |= {"tournament_rounds", "evaluations"}  # not hyper-parameters
 PARTS = ("equilibrium", "training", "snapshots", "frames")
-OF_A_RUN = ("temperatures", "steps", "decay", "measure_every")  # of Ising's settings what its runs differ by
+OF_A_RUN = ("temperatures", "steps", "decay", "measure_every")  # settings in which the runs of Ising differ
 
 
 def side_by_side(settings: Mapping[str, Any]) -> str:
-    """A row a setting: its value and source in the first of two settings, and what the second has in its place."""
+    """Table with one row per field: value and source in the first settings, and those in the second if they differ."""
     (first, ones), (second, others) = ((name, sources(each)) for name, each in settings.items())
     rows = []
     for name in [*ones, *(name for name in others if name not in ones)]:
@@ -35,7 +35,7 @@ def side_by_side(settings: Mapping[str, Any]) -> str:
 
 
 def runs(cells: Iterable[Any]) -> str:
-    """A row for all cells of the Ising script that differ by method, order or size alone."""
+    """Table of the cells of the Ising script; cells that differ only by method or order share a row."""
     grouped: dict[tuple[str, ...], dict[str, None]] = {}
     for cell in cells:
         settings = sources(cell.settings)

@@ -1,4 +1,4 @@
-"""Tables of docs/speed.md and docs/cluster.md, from what benchmarks and the tests of GPUs wrote."""
+"""Tables of docs/speed.md and docs/cluster.md, from the output of benchmarks and GPU tests."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ GPU = {"kernels": "kernels", "to_device": "copies to it", "to_host": "copies bac
 
 
 def speed(measured: Path) -> dict[str, str]:
-    """A passage for each table of benchmarks/speed.csv."""
+    """Write one passage for each table of benchmarks/speed.csv."""
     cells = pd.read_csv(measured, dtype=str, keep_default_na=False)
     return {str(name): _pivot(some) for name, some in cells.groupby("table", sort=False)}
 
 
 def against(measured: Path) -> dict[str, str]:
-    """What docs/speed.md says of benchmarks/against.csv."""
+    """Write the passage of docs/speed.md about benchmarks/against.csv."""
     pairs = pd.read_csv(measured, dtype=str, keep_default_na=False)
     columns = ["case", "commit", "before", "now", "unit", "gain", "pairs", "processor"]
     gain = pairs["ratio"] + " [" + pairs["least"] + ", " + pairs["most"] + "]"
@@ -32,7 +32,7 @@ def _pivot(cells: pd.DataFrame) -> str:
 
 
 def scaling(measured: Path) -> dict[str, str]:
-    """What docs/cluster.md says of benchmarks/scaling.csv."""
+    """Write the passages of docs/cluster.md about benchmarks/scaling.csv."""
     runs = pd.read_csv(measured)
     rows: list[list[object]] = []
     totals: list[str] = []
@@ -49,7 +49,7 @@ def scaling(measured: Path) -> dict[str, str]:
 
 
 def bounds(runs: pd.DataFrame) -> str:
-    """What all results wait for, with few workers and with many."""
+    """Sentences on what limits the total time, with few workers and with many."""
     least = min(runs.to_dict("records"), key=lambda row: float(row["hours"]))
     return (
         f"With few workers the sum of all jobs decides how long it takes. With many it is {least['hours']:.1f} hours:"
@@ -59,7 +59,7 @@ def bounds(runs: pd.DataFrame) -> str:
 
 
 def gpu(counted: Path) -> dict[str, str]:
-    """What docs/cluster.md says of tests/gpu_counts.csv: Battle's MF-Q, alone and stacked."""
+    """Write the passage of docs/cluster.md about tests/gpu_counts.csv: Battle's MF-Q with one seed and stacked."""
     counts = pd.read_csv(counted)
     parts = {"play": "steps of play and the end of a round", "learn": "gradient steps"}
     rows = []

@@ -1,4 +1,4 @@
-"""How long the committed results took, from every results/*/provenance.json."""
+"""Times that the committed results took, from every results/*/provenance.json."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,18 @@ from mfmarl.scripting.tables import read_provenance
 
 
 class Call(NamedTuple):
-    """A command that makes results again."""
+    """A command that reproduces results."""
 
     task: str  #: folder in results/.
-    command: str  #: its options.
-    makes: str  #: in words.
-    folder: str = ""  #: of provenance.json in that of the task.
-    jobs: str = ""  #: what is in the names of its jobs that no call before it does, a regular expression.
-    quick: str | None = None  #: its options in `reproduce/all.py --quick`, which leaves it out if None.
-    claims: str = ""  #: the claims that rest on its rows.
+    command: str  #: options of the command.
+    makes: str  #: description of the results.
+    folder: str = ""  #: folder of provenance.json within that of the task.
+    jobs: str = ""  #: regular expression for the names of those of its jobs that no earlier call does.
+    quick: str | None = None  #: options in `reproduce/all.py --quick`, which omits the call if None.
+    claims: str = ""  #: claims that rest on its rows.
 
 
-SQUEEZE, BATTLE = "GS-1 GS-2 GS-3 GS-4", "BA-3 BA-4"  # claims; those of 64 against 64 are more
+SQUEEZE, BATTLE = "GS-1 GS-2 GS-3 GS-4", "BA-3 BA-4"  # claims; those of 64 against 64 include more
 CALLS = (
     Call(
         "gaussian_squeeze",
@@ -213,7 +213,7 @@ CALLS = (
 
 
 def of_task(results: Path, task: str) -> str:
-    """The commands of a task, and the time of the jobs that made what is committed."""
+    """Table of the commands of a task, with the time of the jobs that made the committed results."""
     rows = [
         [f"`{command(call)}`", call.makes, *map(_time, seconds(results, call))] for call in CALLS if call.task == task
     ]
@@ -221,7 +221,7 @@ def of_task(results: Path, task: str) -> str:
 
 
 def of_all(results: Path) -> str:
-    """A line a task: a link to its commands, and the times of everything committed of it."""
+    """Table with one row per task: a link to its commands, and the times of all its committed results."""
     rows = []
     for task in dict.fromkeys(call.task for call in CALLS):
         folders = sorted({call.folder for call in CALLS if call.task == task})
@@ -232,7 +232,7 @@ def of_all(results: Path) -> str:
 
 
 def in_all(results: Path) -> str:
-    """What everything committed took, as a sentence."""
+    """A sentence on the total time of all committed results."""
     folders = dict.fromkeys((call.task, call.folder) for call in CALLS)
     hours = sum(seconds(results, Call(task, "", "", folder))[0] for task, folder in folders) / 3600
     return (
@@ -242,7 +242,7 @@ def in_all(results: Path) -> str:
 
 
 def hardware(results: Path) -> str:
-    """The machines that the committed results come from."""
+    """A sentence on the machines that made the committed results."""
     found = {
         (call["hardware"]["cpu"], len(call["hardware"]["gpus"]))
         for path in results.rglob("provenance.json")
@@ -258,7 +258,7 @@ def hardware(results: Path) -> str:
 
 
 def seconds(results: Path, call: Call) -> tuple[float, float]:
-    """Of the CPU and on the clock, those of all its jobs added up."""
+    """CPU time and wall-clock time of a call in seconds, summed over all its jobs."""
     sections = read_provenance(results / call.task / call.folder / "provenance.json").values()
     jobs = {name: job for calls in sections for made in calls for name, job in made["jobs"].items()}
     spent = [job for name, job in jobs.items() if re.search(call.jobs, name)]
@@ -279,7 +279,7 @@ def training(folder: str) -> list[Call]:
 
 
 def command(call: Call) -> str:
-    """As a reader types it."""
+    """The command line of a call."""
     return f"python reproduce/{call.task}.py {call.command}".strip()
 
 
