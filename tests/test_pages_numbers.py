@@ -195,7 +195,7 @@ def test_what_the_page_says_of_the_start_near_action_0_with_the_appendixs_budget
     assert (
         runs[runs["step"] <= 60_000].query("agents == 500").groupby(["algorithm", "step"])["greedy"].mean().max() < 0.01
     )
-    own, critic_alone, noise = (ends.loc[500, name]["greedy"] for name in ("mf-ac", "ac", "mf-ac-noise"))
+    own, critic_alone, noise = (ends["greedy"][500, name] for name in ("mf-ac", "ac", "mf-ac-noise"))
     assert 8 * stats.mannwhitneyu(own, critic_alone).pvalue > 0.05
     assert stats.mannwhitneyu(own, noise).pvalue > 0.2
 

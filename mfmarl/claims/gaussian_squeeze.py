@@ -51,8 +51,8 @@ def learns_optimum(tables: Tables) -> Measured:
             beside.append(ends_above(f"{NAMES[name]}, N = {agents}, informed start, {play}", runs[play]))
     long = tables.finals("gaussian_squeeze/informed_start_long/study.csv", ("algorithm", "updates", "agents"))
     for agents, play in product((500, 1000), EVALUATIONS):
-        runs = only(long, algorithm="mf-ac", agents=agents)[play]
-        beside.append(ends_above(f"MF-AC, N = {agents}, informed start, appendix's budget, {play}", runs))
+        runs = only(long, algorithm="mf-ac", agents=agents)
+        beside.append(ends_above(f"MF-AC, N = {agents}, informed start, appendix's budget, {play}", runs[play]))
     beside.append(ends_above(f"MF-Q, N = 1000, {MORE_STEPS}", of_more_steps(tables, "mf-q")))
     keys = ("algorithm", "schedule", "steps", "embedding", "stored", "agents")
     study = tables.finals("gaussian_squeeze/sensitivity/study.csv", keys)

@@ -99,8 +99,8 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
                     first, second = _both_sides(wins, pair, evaluation)
                     ends, y = (line["wins_low"], line["wins_high"]), pairs.index(pair)
                     kinds |= _draw_interval(axes, y, ends, _fewest({pair[0]: first, pair[1]: second}))
-                    for own, colour in ((first, FIRST), ([1 - share for share in second], SECOND)):
-                        kinds |= {colour} if _draw_armies(axes, y + LANES[colour], own, ALIKE, colour) else set()
+                    for won, colour in ((first, FIRST), ([1 - share for share in second], SECOND)):
+                        kinds |= {colour} if _draw_armies(axes, y + LANES[colour], won, ALIKE, colour) else set()
             axes.axvline(0.5, color="0.25", linewidth=0.8, linestyle=(0, (3, 3)), zorder=1.5)  # under the marks
             axes.set_xlim(-0.02, 1.02)
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
