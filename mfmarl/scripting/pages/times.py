@@ -57,7 +57,7 @@ CALLS = (
         "gaussian_squeeze",
         "--settings appendix --full",
         "learning curves, the appendix's values",
-        jobs=r"^appendix-.*-seeds-(0-4|(\d)-\2)$",
+        jobs=r"^appendix-(?!maac-1000-seeds-[5-7]).*-seeds-(0-4|(\d)-\2)$",
         claims=SQUEEZE,
     ),
     Call(
@@ -101,6 +101,13 @@ CALLS = (
         "appendix, 100 agents, MAAC to 8 seeds",
         jobs="^appendix-maac-.*-seeds-0-7$",
         claims="GS-1",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--settings appendix --algorithms maac --agents 500 1000 --seed 5 --seeds 3",
+        "appendix, 500 and 1000 agents, MAAC to 8 seeds",
+        jobs="^appendix-maac-(500|1000)-seeds-[5-7]",
+        claims="GS-3",
     ),
     Call(
         "gaussian_squeeze",
