@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 GROUPS = {
     "equations": (
         *("mfmarl/mean_field.py", "mfmarl/exploration.py", "mfmarl/algorithms", "mfmarl/networks", "mfmarl/theory"),
-        *("mfmarl/statistical_physics", "mfmarl/measurements"),
+        *("mfmarl/statistical_physics", "mfmarl/measurements", "mfmarl/arguments.py"),
     ),
     "data": ("mfmarl/data", "mfmarl/seeds.py"),
     "environments": ("mfmarl/environments",),
@@ -55,6 +55,8 @@ FURTHER = {
     "mfmarl/algorithms/battle.py": ("custom_mistakes",),
     "mfmarl/algorithms/fitting.py": ("plain_layers", "custom_armies", "lightning", "algorithms"),
     "mfmarl/algorithms/saved.py": ("custom_mistakes",),
+    "mfmarl/arguments.py": ("theory_toy", "theory_learning", "theory_contraction", "battle_driver"),
+    "mfmarl/theory/squeeze.py": ("theory_contraction", "theory_approximation"),
     "mfmarl/custom.py": ("custom_mistakes",),
     "mfmarl/data": ("defaults", "wrong_types"),
     "mfmarl/data/battle_round.py": ("battle_rounds", "self_play", "duel"),

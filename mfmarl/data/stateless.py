@@ -183,7 +183,7 @@ class ReplayDataModule(RoundsDataModule):
             self.steps_played += 1
             if due[step]:
                 yield from self._minibatches(policy, buffer, next(samples), due[step])
-        self.training_reward.update(self._finite(torch.stack(rewards, 1)).cpu())
+        self.training_reward.update(self._finite(torch.stack(rewards, 1).cpu()))
 
     def _finite(self, rewards: Tensor) -> Tensor:
         """The rewards `[seeds, steps, ...]` of the steps just played.
