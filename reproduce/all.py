@@ -27,7 +27,7 @@ from mfmarl.files import check_writable
 from mfmarl.jobs import slurm
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Execution, within
-from mfmarl.jobs.launch import available
+from mfmarl.jobs.launch import DryRun, available
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.times import CALLS, Call, seconds
 from mfmarl.scripting.steps import Step, go_through, module_of
@@ -67,8 +67,9 @@ class AllOptions(Execution):
             raise ValueError(f"shard: got {self.shard}, which only single scripts offer")
         if self.precision == "64":
             raise ValueError("precision: got 64, which Battle does not offer; allowed are 32, tf32 and bf16-mixed")
-        if self.quick and self.figures_only:
-            raise ValueError("quick and figures_only: got both, allowed is one of them")
+        for name in ("quick", "dry_run"):
+            if getattr(self, name) and self.figures_only:
+                raise ValueError(f"{name} and figures_only: got both, allowed is one of them")
         check_writable(self.results)
         check_places(self.results)
         if self.committed and self.seeds is not None:
@@ -108,10 +109,24 @@ def run(arguments: Sequence[str] | None = None) -> None:
         places = available(options.results, options)
         if options.launcher == "slurm":
             slurm.check([], places[0], options)
+    if options.dry_run:
+        list_jobs(options)
+        return
     go_through(steps(options), options.results, here=call if options.figures_only else None)
     if options.quick:
         left = dict.fromkeys(call.makes for call in CALLS if call.quick is None)
         say(f"\nleft out of --quick: {'; '.join(left)}")
+
+
+def list_jobs(options: AllOptions) -> None:
+    """Print the jobs of all experiments, and run none of them."""
+    for each in experiments(options):
+        if "--replay" not in each.words:
+            say(f"{each.name}: {each.makes}")
+            try:
+                module_of(each.script).run(list(each.words))
+            except DryRun as listed:
+                say(f"{listed}\n")
 
 
 def steps(options: AllOptions) -> list[Step]:

@@ -165,6 +165,7 @@ class BattleOptions(Options):
             raise ValueError(f"only: got tournament, but the armies of {', '.join(self.settings)} enter none")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
+        not_used(self, "replay", "dry_run")
         not_used(self, "study", "settings", "opponents", "replay", "film")
         if self.study:
             known_names("algorithms", self.algorithms, METHODS)

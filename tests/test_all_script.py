@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import runpy
 import shutil
 import signal
@@ -128,6 +129,23 @@ def test_a_cluster_is_asked_for_before_anything_runs(
     assert asked == (["cluster"] if launcher == "slurm" else []) + ["scripts"]
 
 
+def test_a_dry_run_lists_the_jobs_of_each_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "none"
+    script.run(["--dry-run", "--quick", "--workers", "2", "--accelerator", "cpu", "--out", str(out)])
+    parts = capsys.readouterr().out.strip().split("\n\n")
+    every = [
+        step for step in script.steps(script.AllOptions(quick=True, dry_run=True, workers=2, out=out)) if trains(step)
+    ]
+    assert len(parts) == len(every) > 5
+    for part, step in zip(parts, every, strict=True):
+        lines = part.splitlines()
+        assert lines[0] == f"{step.name}: {step.makes}"
+        assert "--dry-run" in step.words
+        assert lines[1].split() == ["job", "work", "state"]
+        assert re.match(rf"{len(lines) - 3} jobs?, 0 of them done; the others are .* of this machine", lines[-1])
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "reproduce").glob("*.py")), ids=lambda path: path.stem)
 def test_a_script_says_what_it_is_and_can_be_stopped_while_it_loads(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -178,6 +196,7 @@ def test_elsewhere_no_script_is_left_to_its_committed_results(
     ("words", "message"),
     [
         ("--quick --figures-only", "quick and figures_only: got both"),
+        ("--dry-run --figures-only", "dry_run and figures_only: got both"),
         ("--shard 1/8", "shard: got 1/8, which only single scripts offer"),
         ("--precision 64", "precision: got 64, which Battle does not offer"),
         ("--precision tf32", "precision: got tf32, which needs a GPU"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +19,12 @@ import psutil
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.jobs import workers
+from mfmarl.jobs import slurm, workers
+from mfmarl.jobs.console import aligned
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import folder, found, run
 from mfmarl.jobs.job import TrainingJob
-from mfmarl.jobs.launch import JobsFailedError, available, cores, launch, runner
+from mfmarl.jobs.launch import DryRun, JobsFailedError, available, cores, launch, runner
 from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.workers import Place, Waiting, Worker
@@ -112,10 +114,69 @@ def test_jobs_that_are_held_come_last_and_are_asked_for_now_and_then(
     assert capsys.readouterr().err.splitlines().count(said) == 1
 
 
+def test_cells_are_aligned() -> None:
+    assert aligned([["a", "bb", "c"], ["aaa", "b", ""]]) == "a    bb  c\naaa  b"
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """Every file below `directory`."""
+    return {str(path): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def test_a_dry_run_lists_the_jobs_and_changes_nothing(
+    tmp_path: Path, stop: Callable[[TrainingJob, Path, int], None]
+) -> None:
+    jobs = [job("done"), job("begun", steps=400), job("new", steps=800)]
+    with pytest.raises(DryRun) as listed:
+        launch(jobs, tmp_path / "none", options(workers=8, dry_run=True))
+    assert not (tmp_path / "none").exists()
+    assert str(listed.value).endswith(
+        "\n3 jobs, 0 of them done; the others are 56.0k agent-steps, on 3 workers of this machine (CPUs, 1 thread each)"
+    )
+    launch(jobs[:1], tmp_path, options())
+    stop(jobs[1], folder(jobs[1], tmp_path, "32"), 3)
+    before = files(tmp_path)
+    with pytest.raises(DryRun) as listed:
+        launch(jobs, tmp_path, options(dry_run=True))
+    assert str(listed.value).splitlines() == [
+        "job    work               state",
+        "new    32.0k agent-steps  begins",
+        "begun  16.0k agent-steps  goes on from its checkpoint",
+        "done   8.00k agent-steps  done",
+        "3 jobs, 1 of them done; the others are 48.0k agent-steps, on 1 worker of this machine (CPUs, 1 thread each)",
+    ]
+    with pytest.raises(DryRun, match=r"\ndone  8.00k agent-steps  begins\n1 job, 0 of them done"):
+        launch(jobs[:1], tmp_path, options(dry_run=True, fresh=True))
+    with pytest.raises(DryRun, match=r"\ndone  8.00k agent-steps  done\n1 job, 1 of them done$"):
+        launch(jobs[:1], tmp_path, options(dry_run=True))
+    with pytest.raises(ValueError, match=r"nobody"):
+        launch([job("new", "nobody")], tmp_path, options(dry_run=True))
+    assert files(tmp_path) == before
+
+
+def test_a_dry_run_for_slurm_says_what_each_task_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "check", lambda *_: {"MaxArraySize": "1001"})
+    monkeypatch.setattr(slurm, "submit", lambda *_: pytest.fail("it was submitted"))
+    given = {"launcher": "slurm", "workers": 3, "dry_run": True}
+    jobs = [job(str(number)) for number in range(8)]
+    with pytest.raises(DryRun, match=r", on Slurm: 3 tasks, each with 3 CPUs, at most 1440 minutes$"):
+        launch(jobs, tmp_path, options(**given))
+    more = {"accelerator": "gpu", "slurm_partition": "short", "slurm_memory": 1.5, "slurm_minutes": 30}
+    asked = "1 task, each with 2 CPUs, 1 GPUs, mem 1536M, partition short, at most 30 minutes"
+    with pytest.raises(DryRun, match=f", on Slurm: {asked}$"):
+        launch(jobs[:2], tmp_path, options(**given, **more))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_prints_a_dry_run_and_ends_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(lambda: launch([job("a")], tmp_path, options(dry_run=True))) == 0
+    assert capsys.readouterr().out.startswith("job  work               state\na    8.00k agent-steps  begins\n1 job, ")
+
+
 def test_this_process_does_what_would_be_left_to_one_worker(tmp_path: Path) -> None:
     def by(jobs: int, places: int) -> Any:
         how = options(workers=places)
-        do = runner([job(str(number)) for number in range(jobs)], available(tmp_path, how), how, reraise=False)
+        do = runner([job(str(number)) for number in range(jobs)], available(tmp_path, how), how, None, reraise=False)
         assert isinstance(do, partial)
         return do.func
 

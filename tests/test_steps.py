@@ -19,7 +19,7 @@ from mfmarl.jobs.locks import HeldError, locked
 from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.jobs.signals import Terminated
 from mfmarl.scripting import steps as steps_module
-from mfmarl.scripting.steps import Running, Step, StepProgress, aligned, go_through, may_begin, module_of
+from mfmarl.scripting.steps import Running, Step, StepProgress, go_through, may_begin, module_of
 
 pytestmark = pytest.mark.usefixtures("patience")
 ROOT = Path(__file__).parents[1]
@@ -298,10 +298,6 @@ def test_a_line_of_progress_is_read_back(capsys: pytest.CaptureFixture[str], mon
     assert [share_done(line) for line in lines] == [0.0, 0.25, 0.25, 0.25]
     assert [line.split()[-4] for line in lines] == ["0", "0", "1", "1"], "jobs that are over"
     assert share_done("written: 50% of it") is None
-
-
-def test_cells_are_aligned() -> None:
-    assert aligned([["a", "bb", "c"], ["aaa", "b", ""]]) == "a    bb  c\naaa  b"
 
 
 def test_a_script_is_imported_from_a_checkout_that_is_not_installed(

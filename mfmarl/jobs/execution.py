@@ -49,6 +49,8 @@ class Execution:
     fastest for small networks."""
     fresh: bool = False
     """Start over instead of resuming the jobs of an earlier call."""
+    dry_run: bool = False
+    """Only list the jobs, what is done of them, and where the others would run; change no file."""
     checkpoint_seconds: float = 30.0
     """Minimum number of seconds between two checkpoints of a job; 0 saves one at every evaluation."""
     logger: LoggerName = "none"

@@ -22,6 +22,7 @@ from mfmarl.jobs import slurm, workers
 from mfmarl.jobs.execution import Execution, Hardware, share_of
 from mfmarl.jobs.folder import check_place, clear, read_rows, tidy
 from mfmarl.jobs.job import Job
+from mfmarl.jobs.listing import listing
 from mfmarl.jobs.locks import check_lockable, locked
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.shares import shares
@@ -36,6 +37,10 @@ LOG_LINES = 12  # lines shown of each: enough for the exception and the calls th
 
 class ShareDone(Exception):  # noqa: N818 - not an error: this call has nothing more to do
     """The share of the jobs named by --shard is done, as the message says."""
+
+
+class DryRun(Exception):  # noqa: N818 - not an error: this call has nothing more to do
+    """The jobs of a call with --dry-run, listed by the message; none has started."""
 
 
 class JobsFailedError(RuntimeError):
@@ -64,6 +69,7 @@ def launch(
             hardware or packages are missing. No job has started and no file has changed.
         JobsFailedError: some jobs failed; the others are done.
         ShareDone: the share named by --shard is done; raised instead of returning rows.
+        DryRun: the execution is a dry run, and the jobs can be run.
     """
     places = available(out, execution)
     place = places[0]
@@ -77,14 +83,18 @@ def launch(
         jobs = dealt[number - 1] if number <= len(dealt) else []
     for job in jobs:
         check_place(place.folder(job))
-    done = {job.name for job in jobs if not execution.fresh and place.found(job) == "rows"}
+    states = {job.name: "nothing" if execution.fresh else place.found(job) for job in jobs}
+    done = {name for name, state in states.items() if state == "rows"}
     left = sorted((job for job in jobs if job.name not in done), key=lambda job: -job.work)
+    limits = slurm.check(left, place, execution) if left and execution.launcher == "slurm" else None
+    do = runner(left, places, execution, limits, reraise=interactive)
+    for job in left:
+        job.check_precision(execution.precision)
+        with staying_here():
+            job.check()
+    if execution.dry_run:
+        raise DryRun(listing(jobs, states, places, execution, limits))
     if left:
-        do = runner(left, places, execution, reraise=interactive)
-        for job in left:
-            job.check_precision(execution.precision)
-            with staying_here():
-                job.check()
         prepare(left, place, fresh=execution.fresh)
         with terminable(), Progress(jobs, done, patient=interactive) as progress:
             failures = do(left, progress)
@@ -100,16 +110,22 @@ def launch(
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
-def runner(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, *, reraise: bool) -> Runner:
-    """The function that runs the jobs: on Slurm, in this process, or on workers.
+def runner(
+    jobs: Sequence[Job],
+    places: Sequence[Place],
+    execution: Execution,
+    limits: Mapping[str, str] | None,
+    *,
+    reraise: bool,
+) -> Runner:
+    """The function that runs the jobs: on Slurm if `limits` are given, in this process, or on workers.
 
     Raises:
-        ValueError: Slurm or the workers cannot be used.
+        ValueError: the workers cannot be used.
     """
-    if execution.launcher == "slurm":
-        limits = slurm.check(jobs, places[0], execution)
+    if limits is not None:
         return partial(slurm.run, places=places, execution=execution, limits=limits)
-    if len(places) == 1 or len(jobs) == 1:
+    if len(places) == 1 or len(jobs) < 2:
         return partial(workers.run_here, place=places[0], reraise=reraise)
     workers.check_temporary_folder()
     return partial(workers.run, places=places)

@@ -130,6 +130,8 @@ def train(
         raise ValueError(f"out must be a path or None, got {out!r}")
     if not isinstance(execution, Execution):
         raise ValueError(f"execution must be an Execution such as Execution(workers=2), got {execution!r}")
+    if execution.dry_run:
+        raise ValueError("execution: got dry_run, which only the scripts offer")
     unread = {"neighbourhood", "stored_mean_action"} & set(arguments)
     if unread and not getattr(cls, "uses_mean_action", True):
         raise ValueError(f"{min(unread)}: got one for {cls.__name__}, which sees no mean action: leave it out")

@@ -213,9 +213,7 @@ def submit(
 
     if limits["AccountingStorageType"] in ("accounting_storage/none", "(null)"):
         progress.say(f"Slurm: no accounting here; why a task ended is known for {limits['MinJobAge']} after it")
-    count = min(-(-len(jobs) // len(places)), execution.slurm_tasks, int(limits["MaxArraySize"]))
-    dealt = shares(jobs, count)
-    places = places[: max(map(len, dealt))]
+    dealt, places = dealt_out(jobs, places, execution, limits)
     place = places[0]
     record = records(place) / f"{name}.json"
     folders = [[place.folder(job).name for job in share] for share in dealt]
@@ -232,9 +230,22 @@ def submit(
     except submitit.core.utils.FailedJobError as error:
         record.unlink()
         raise ValueError(f"launcher: sbatch refused: {last_line(str(error))}") from error
-    write_json({"id": submitted[0].job_id.partition("_")[0], "tasks": folders}, record)
-    progress.say(f"Slurm: {len(jobs)} jobs in {count} tasks, array {submitted[0].job_id.partition('_')[0]} ({name})")
+    array = submitted[0].job_id.partition("_")[0]
+    write_json({"id": array, "tasks": folders}, record)
+    progress.say(f"Slurm: {len(jobs)} jobs in {len(dealt)} tasks, array {array} ({name})")
     return [Task(name, index, list(share), submitted[index].job_id) for index, share in enumerate(dealt)]
+
+
+def dealt_out(
+    jobs: Sequence[Job], places: Sequence[Place], execution: Execution, limits: Mapping[str, str]
+) -> tuple[list[list[Job]], Sequence[Place]]:
+    """The jobs of each task, and the places of a task's workers: no more than the most jobs of a task.
+
+    `run` describes the arguments.
+    """
+    count = min(-(-len(jobs) // len(places)), execution.slurm_tasks, int(limits["MaxArraySize"]))
+    dealt = shares(jobs, count)
+    return dealt, places[: max(map(len, dealt))]
 
 
 def of_this_job() -> list[str]:

@@ -47,7 +47,7 @@ from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
 from mfmarl.jobs.console import open_streams, say
 from mfmarl.jobs.execution import Execution, within
-from mfmarl.jobs.launch import JobsFailedError, ShareDone
+from mfmarl.jobs.launch import DryRun, JobsFailedError, ShareDone
 from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import DEEPEST, depth, repeats, spelled_out
 from mfmarl.scripting.tables import check_places
@@ -102,6 +102,7 @@ class Options(Execution):
                 json.dumps(value, allow_nan=False)
             except (TypeError, ValueError) as error:
                 raise ValueError(f"method.{name}: got {value!r}, which provenance.json cannot hold: {error}") from error
+        not_used(self, "figures_only", "dry_run")
         check_writable(self.out)
         check_places(self.out)
 
@@ -257,6 +258,8 @@ def main(function: Callable[[], object]) -> int:
     try:
         with terminable():
             function()
+    except DryRun as listed:
+        say(str(listed))
     except ShareDone as done:
         say(f"{done}; when all are, the same command without --shard gathers them")
     except ValueError as error:

@@ -23,7 +23,7 @@ from typing import ClassVar, NamedTuple
 
 from tqdm import tqdm
 
-from mfmarl.jobs.console import say
+from mfmarl.jobs.console import aligned, say
 from mfmarl.jobs.launch import JobsFailedError
 from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress, share_done
@@ -143,14 +143,6 @@ def shown(path: Path) -> str:
     """A path for people to read: relative to the working directory if it is inside, else absolute."""
     absolute = path.absolute()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Format rows of cells as lines with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 class Running:

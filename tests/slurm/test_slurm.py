@@ -141,6 +141,13 @@ def test_shares_on_workers_give_the_bytes_of_a_local_run(cluster: Cluster, tmp_p
     assert not list(tmp_path.glob("*/jobs/slurm/mfmarl-*.json")), "nothing runs any more"
 
 
+def test_a_dry_run_submits_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    code, said = Sweep(cluster, tmp_path / "out", "--dry-run", "--slurm-minutes", "30").end()
+    assert code == 0, said
+    assert said.endswith(", on Slurm: 2 tasks, each with 1 CPUs, at most 30 minutes\n")
+    assert not (tmp_path / "out").exists()
+
+
 def test_tasks_import_nothing_that_lies_where_the_script_is_called(cluster: Cluster, tmp_path: Path) -> None:
     """Another checkout, say; a relative --out is meant from there all the same."""
     (tmp_path / "mfmarl").mkdir()
