@@ -27,7 +27,7 @@ import pandas as pd
 
 from mfmarl.claims import battle, gaussian_squeeze, ising, theory
 from mfmarl.claims.tables import Claim, Tables
-from mfmarl.claims.wording import brief, in_words
+from mfmarl.claims.wording import brief, verdict_text
 from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, judge
 from mfmarl.files import check_writable, read_csv, write_text
 from mfmarl.jobs.console import say
@@ -217,7 +217,12 @@ def verdicts(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
 def in_full(claims: pd.DataFrame) -> str:
     """The table of claims for a task's page, with the rule and the full sentence of each claim."""
     cells = [
-        (f"{row['id']}: {row['claim']}", row["rule"], in_words(row["verdict"], row["seeds_needed"]), row["sentence"])
+        (
+            f"{row['id']}: {row['claim']}",
+            row["rule"],
+            verdict_text(row["verdict"], row["seeds_needed"]),
+            row["sentence"],
+        )
         for row in claims.to_dict("records")
     ]
     return table(("claim of the paper", "holds if", "verdict", "what the data say"), cells)
@@ -229,7 +234,7 @@ def in_brief(claims: pd.DataFrame) -> str:
     for row in claims.to_dict("records"):
         page = f"results/{task_of(row['id'])}/README.md"
         cells.append(
-            (f"[{row['id']}]({page}): {row['claim']}", in_words(row["verdict"], row["seeds_needed"]), brief(row))
+            (f"[{row['id']}]({page}): {row['claim']}", verdict_text(row["verdict"], row["seeds_needed"]), brief(row))
         )
     return table(("claim of the paper", "verdict", "it rests on"), cells)
 
@@ -304,7 +309,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     out = options.out or options.results
     claims, evidence = verdicts(Tables(reader(options.results)))
     for row in claims.to_dict("records"):
-        say(f"{row['id']}  {row['claim']}\n    {in_words(row['verdict'], row['seeds_needed'])}. {row['sentence']}")
+        say(f"{row['id']}  {row['claim']}\n    {verdict_text(row['verdict'], row['seeds_needed'])}. {row['sentence']}")
     if options.check:
         if old := stale(claims, evidence, out):
             say(f"not what the data say: {', '.join(map(str, old))}; run without --check", sys.stderr)

@@ -228,20 +228,22 @@ def informed_start(algorithms: Sequence[str]) -> Iterator[Cell]:
 
     From a uniform start, an actor-critic with N >= 500 sees no reward.
     """
-    base = replace(CALIBRATED, start_bias=4.0, seed_count=48)
     for rate, algorithm in product((1e-2, 1e-3, 1e-4), algorithms):
-        stored = "noise" if algorithm.endswith("-noise") else base.stored_mean_action
-        cell = replace(base, actor_learning_rate=rate, stored_mean_action=stored)
-        yield Cell({"algorithm": algorithm, "actor_rate": rate}, cell)
+        settings = replace(CALIBRATED, actor_learning_rate=rate, seed_count=48)
+        yield Cell({"algorithm": algorithm, "actor_rate": rate}, near_action_0(settings, algorithm))
 
 
 def informed_start_long(algorithms: Sequence[str]) -> Iterator[Cell]:
     """Actor-critics with the same start and the appendix's values, with 7.5 to 15 times the budget."""
-    base = replace(APPENDIX, start_bias=4.0, seed_count=16)
     for algorithm in algorithms:
-        stored = "noise" if algorithm.endswith("-noise") else base.stored_mean_action
         labels: dict[str, Label] = {"algorithm": algorithm, "updates": APPENDIX.updates or 0}
-        yield Cell(labels, replace(base, stored_mean_action=stored))
+        yield Cell(labels, near_action_0(replace(APPENDIX, seed_count=16), algorithm))
+
+
+def near_action_0(settings: Settings, algorithm: str) -> Settings:
+    """The settings of an actor-critic that starts near action 0; a control gets noise for the mean action."""
+    stored = "noise" if algorithm.endswith("-noise") else settings.stored_mean_action
+    return replace(settings, start_bias=4.0, stored_mean_action=stored)
 
 
 def joint_steps(algorithms: Sequence[str]) -> Iterator[Cell]:

@@ -16,7 +16,7 @@ from scipy import stats
 
 from mfmarl.claims import battle, gaussian_squeeze, ising, theory, wording
 from mfmarl.claims.tables import Measured, Tables, best_rewards, smaller
-from mfmarl.claims.wording import brief, in_words, least_p, listed, most, p_of, percent
+from mfmarl.claims.wording import brief, least_p, listed, most, p_of, percent, verdict_text
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation.comparisons import (
     MOST,
@@ -200,9 +200,9 @@ def test_the_verdict_rests_on_the_finding_that_would_decide() -> None:
 
 
 def test_words_of_a_verdict() -> None:
-    assert in_words(HOLDS, math.nan) == "**holds**"
-    assert in_words(UNDECIDED, 26.0) == "**undecided**: 26 seeds would decide"
-    assert "more seeds than" in in_words(UNDECIDED, math.nan)
+    assert verdict_text(HOLDS, math.nan) == "**holds**"
+    assert verdict_text(UNDECIDED, 26.0) == "**undecided**: 26 seeds would decide"
+    assert "more seeds than" in verdict_text(UNDECIDED, math.nan)
     assert most(0.0113) == "0.012"  # at most 0.011 would be wrong
     assert most(0.011) == "0.011"
     told = {0.0476: "p = 0.048", 0.001: "p = 0.001", 0.0015: "p = 0.002", 0.0009: "p < 0.001", 0.999: "p = 0.999"}
@@ -400,6 +400,25 @@ def test_methods_learn_fail_or_are_not_run() -> None:
     )
     assert judge(gaussian_squeeze.near_optimum(bad).groups)[0] == FAILS
     assert judge(gaussian_squeeze.near_optimum(tables_of()).groups)[0] == NOT_TESTED
+
+
+def test_one_of_the_settings_may_say_what_the_other_does_not() -> None:
+    methods = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
+    ends = {
+        (settings, name, agents): [share] * 6
+        for settings, share in (("appendix", 0.3), ("calibrated", 0.95))
+        for name, agents in product(methods, (100, 500, 1000))
+    }
+    cases = (
+        (gaussian_squeeze.near_optimum, HOLDS, (FAILS, HOLDS)),
+        (gaussian_squeeze.learns_optimum, HOLDS, (FAILS, HOLDS)),
+        (gaussian_squeeze.others_fail, FAILS, (HOLDS, FAILS)),
+    )
+    for measure, both, apart in cases:
+        found = measure(squeeze(ends))
+        assert judge(found.groups)[0] == both
+        assert tuple(gaussian_squeeze.verdict_with(found, each) for each in gaussian_squeeze.SETTINGS) == apart
+    assert gaussian_squeeze.verdict_with(gaussian_squeeze.near_optimum(tables_of()), "appendix") == NOT_TESTED
 
 
 def test_first_touch_is_not_convergence() -> None:

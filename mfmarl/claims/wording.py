@@ -66,7 +66,7 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
-def in_words(verdict: str, seeds: float) -> str:
+def verdict_text(verdict: str, seeds: float) -> str:
     """Format a verdict, for an undecided claim with the number of seeds that would decide."""
     if verdict != UNDECIDED:
         return f"**{verdict}**"

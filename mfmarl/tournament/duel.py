@@ -20,6 +20,7 @@ from mfmarl.data.neighbourhood import check_neighbourhood
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import ACTIONS, Battle
 from mfmarl.environments.battle.observation import Observation
+from mfmarl.evaluation.rounds import result_of
 from mfmarl.files import digest
 from mfmarl.jobs.execution import Attempt
 from mfmarl.jobs.job import Job, Label
@@ -184,7 +185,6 @@ def play_block(
     rewards = fight(battles, (own, other), generators, cast(Evaluation, of.evaluation))
     played = zip(block, rewards.tolist(), battles.survivors.tolist(), battles.steps.tolist(), strict=True)
     for fixture, (reward, opponent_reward), (survivors, opponent_survivors), steps in played:
-        ahead = survivors - opponent_survivors
         yield {
             "algorithm": fixture.algorithm,
             "opponent": fixture.opponent,
@@ -195,7 +195,7 @@ def play_block(
             "first": fixture.first,
             "evaluation": fixture.evaluation,
             "round": fixture.round,
-            "result": "win" if ahead > 0 else "loss" if ahead < 0 else "draw",
+            "result": str(result_of(survivors, opponent_survivors)),
             "reward": reward,
             "opponent_reward": opponent_reward,
             "survivors": survivors,

@@ -5,8 +5,16 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.claims.gaussian_squeeze import uniform_share
-from mfmarl.claims.tables import best_rewards
+from mfmarl.claims.gaussian_squeeze import (
+    SETTINGS,
+    converges_faster,
+    learns_optimum,
+    near_optimum,
+    others_fail,
+    uniform_share,
+    verdict_with,
+)
+from mfmarl.claims.tables import Tables, best_rewards
 from mfmarl.claims.wording import p_of
 from mfmarl.evaluation.comparisons import holm, rank_test, superiority
 from mfmarl.evaluation.final_scores import TIMED_AGENTS, final_scores
@@ -27,6 +35,7 @@ def passages(results: Path) -> dict[str, str]:
     summary = read_csv(results / "summary.csv")
     curves = final_scores(read_csv(results / "curves.csv"), OPTIMUM)
     return {
+        "by-settings": by_settings(Tables(lambda name: read_csv(results.parent / name))),
         "rewards-calibrated": rewards(summary, "calibrated", "greedy"),
         "rewards-appendix": rewards(summary, "appendix", "greedy"),
         "sampled-calibrated": rewards(summary, "calibrated", "sampled"),
@@ -48,6 +57,16 @@ def passages(results: Path) -> dict[str, str]:
         ),
         "scaling": scaling(read_csv(results / "scaling/summary.csv")),
     }
+
+
+def by_settings(tables: Tables) -> str:
+    """Table of the verdicts by the runs with one of the settings alone."""
+    claims = {"GS-1": near_optimum, "GS-2": learns_optimum, "GS-3": others_fail, "GS-4": converges_faster}
+    rows = []
+    for name, measure in claims.items():
+        found = measure(tables)
+        rows.append([name, *(verdict_with(found, settings) for settings in SETTINGS)])
+    return table(["by the runs of one setting alone", *(f"`{settings}`" for settings in SETTINGS)], rows)
 
 
 def rewards(summary: pd.DataFrame, settings: str, play: str) -> str:
