@@ -55,7 +55,7 @@ class EpsilonGreedy:
         for name in ("start", "end"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"epsilon {name} must be in [0, 1], got {getattr(self, name)}")
-        if self.steps < 1:
+        if not self.steps >= 1:
             raise ValueError(f"epsilon steps must be at least 1, got {self.steps}")
 
     def epsilon(self, step: int) -> float:

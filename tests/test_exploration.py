@@ -1,7 +1,7 @@
 """Schedules at given steps, and frequencies of actions over an even grid of uniform draws, which are exact."""
 
 from collections.abc import Callable
-from math import exp
+from math import exp, nan
 
 import pytest
 import torch
@@ -113,6 +113,7 @@ def test_actions_are_in_range_at_both_ends_of_the_draw(
         (lambda: EpsilonGreedy(0.1, -0.5), r"epsilon end must be in \[0, 1\], got -0.5"),
         (lambda: EpsilonGreedy(0.1, float("nan")), r"epsilon end must be in \[0, 1\], got nan"),
         (lambda: EpsilonGreedy(0.1, 0.1, 0), "epsilon steps must be at least 1, got 0"),
+        (lambda: EpsilonGreedy(0.1, 0.1, nan), "epsilon steps must be at least 1, got nan"),
         (lambda: Boltzmann(0.0), "Boltzmann start temperature must be positive, got 0.0"),
         (lambda: Boltzmann(-1.0), "Boltzmann start temperature must be positive, got -1.0"),
         (lambda: Boltzmann(1.0, -0.1), "Boltzmann decay must be at least 0, got -0.1"),

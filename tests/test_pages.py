@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mfmarl.claims.wording import p_of
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.evaluation.names import in_words
 from mfmarl.jobs import slurm
@@ -22,7 +23,7 @@ from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.pages import markdown, settings, speed
 from mfmarl.scripting.pages.battle import reward_of_entropy
 from mfmarl.scripting.pages.code import line_of, with_lines
-from mfmarl.scripting.pages.gaussian_squeeze import p_value
+from mfmarl.scripting.pages.gaussian_squeeze import ends_test
 from mfmarl.scripting.settings import sourced, sources
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from reproduce import all as all_script
@@ -329,7 +330,8 @@ def test_numbers_that_stand_in_sentences() -> None:
 
 def test_p_values_never_say_more_than_they_are() -> None:
     low, high = pd.Series([1.0, 2.0, 3.0, 5.0]), pd.Series([4.0, 6.0, 7.0, 8.0, 9.0])
-    assert p_value(low, high) == "p = 0.032"  # 4 of 126 ways to choose the first group's ranks
+    assert p_of(ends_test(low, high)) == "p = 0.032"  # 4 of 126 ways to choose the first group's ranks
+    assert p_of(ends_test(low / 1e4, high / 1e4)) == "no test", "all print as 0.00"
 
 
 def test_who_weighs_only_entropy_against_attacks_seldom_attacks() -> None:

@@ -164,13 +164,18 @@ def by_seat(rounds: pd.DataFrame) -> str:
     """A sentence that near-even wins of MF-Q against IL in large battles come from the seats, not from parity."""
     pairs = only(rounds, algorithm="mf-q", opponent="il")
     shares = pairs["result"].eq("win").groupby([pairs[name] for name in ("agents", "evaluation", "seat")]).mean()
-    texts = [
-        f"with {agents} agents it wins {shares[agents, play, 'left']:.0%} from the left and"
-        f" {shares[agents, play, 'right']:.0%} from the right in {play} play"
-        for agents in (144, 256)
-        for play in EVALUATIONS
-    ]
-    return f"Wins of MF-Q against IL near one half in large battles are the seat, not parity: {', '.join(texts)}."
+
+    def told(agents: int) -> str:
+        plays = (
+            f"{shares[agents, play, 'left']:.0%} from the left and {shares[agents, play, 'right']:.0%} from the right"
+            for play in EVALUATIONS
+        )
+        return f"with {agents} agents it wins {' ('.join(plays)} in {EVALUATIONS[1]} play)"
+
+    return (
+        "Wins of MF-Q against IL near one half in large battles are the seat, not parity: in"
+        f" {EVALUATIONS[0]} play {', '.join(told(agents) for agents in (144, 256))}."
+    )
 
 
 def mirrors(pairings: pd.DataFrame) -> str:
