@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import exp, nan
+from typing import Any, cast
 
 import pytest
 import torch
@@ -113,7 +114,7 @@ def test_actions_are_in_range_at_both_ends_of_the_draw(
         (lambda: EpsilonGreedy(0.1, -0.5), r"epsilon end must be in \[0, 1\], got -0.5"),
         (lambda: EpsilonGreedy(0.1, float("nan")), r"epsilon end must be in \[0, 1\], got nan"),
         (lambda: EpsilonGreedy(0.1, 0.1, 0), "epsilon steps must be at least 1, got 0"),
-        (lambda: EpsilonGreedy(0.1, 0.1, nan), "epsilon steps must be at least 1, got nan"),
+        (lambda: EpsilonGreedy(0.1, 0.1, cast(Any, nan)), "epsilon steps must be at least 1, got nan"),
         (lambda: Boltzmann(0.0), "Boltzmann start temperature must be positive, got 0.0"),
         (lambda: Boltzmann(-1.0), "Boltzmann start temperature must be positive, got -1.0"),
         (lambda: Boltzmann(1.0, -0.1), "Boltzmann decay must be at least 0, got -0.1"),
