@@ -84,6 +84,7 @@ FURTHER = {
     "mfmarl/jobs/armies.py": ("battle_script",),
     "mfmarl/jobs/checkpoint.py": ("jobs_folder", "lightning", "faults"),
     "mfmarl/jobs/console.py": ("faults", "launch"),
+    "mfmarl/jobs/listing.py": ("launch", "all_script"),
     "mfmarl/jobs/signals.py": ("faults", "launch", "steps"),
     "mfmarl/jobs/slurm_task.py": ("faults",),
     "mfmarl/jobs/snapshots.py": ("ising_script",),

@@ -94,7 +94,7 @@ def test_options_of_a_file_are_handed_on_too(tmp_path: Path, monkeypatch: pytest
 def test_all_scripts_run_in_order_and_the_report_last() -> None:
     every = [each.script.stem for each in script.steps(script.AllOptions())]
     assert every[-3:] == [*NO_TRAINING]
-    assert set(every) == {path.stem for path in (ROOT / "reproduce").glob("*.py")} - {"all"}
+    assert set(every) == {path.stem for path in (ROOT / "reproduce").glob("*.py")} - {"all", "compare"}
     quick, figures = (script.steps(script.AllOptions(quick=how, figures_only=not how)) for how in (True, False))
     assert [each.script.stem for each in figures][-3:] == [*NO_TRAINING]
     for steps, films in ((script.steps(script.AllOptions()), 1), (figures, 1), (quick, 0)):

@@ -51,7 +51,7 @@ OF_EXAMPLES = [
 BLOCKS = of_all_pages() + OF_EXAMPLES
 CELLS = of_all_pages("cells")
 REDRAWS = {"--figures-only", "--replay"}  # from committed files, to the same bytes
-OTHERWISE = {"--print_config", "--config", "--help", "--check"}
+OTHERWISE = {"--print_config", "--config", "--help", "--check", "reproduce/compare.py"}
 
 
 def named(words: list[str]) -> str:

@@ -1,0 +1,152 @@
+"""Results of two machines: the same, alike or different, on made-up tables and on the committed ones."""
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mfmarl.evaluation.agreement import compare_estimates, compare_runs
+from mfmarl.scripting.options import main
+from reproduce import compare as script
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+
+
+def runs(ends: dict[tuple[str, int], float], steps: int = 20) -> pd.DataFrame:
+    """Runs, by algorithm and seed, whose score is that of the last two of 20 evaluations; before, it is 0."""
+    rows = [
+        (algorithm, seed, step, end if step > steps - 2 else 0.0)
+        for (algorithm, seed), end in ends.items()
+        for step in range(1, steps + 1)
+    ]
+    return pd.DataFrame(rows, columns=["algorithm", "seed", "step", "score"])
+
+
+def test_runs_are_compared_cell_by_cell() -> None:
+    committed = runs({("il", seed): float(seed) for seed in range(6)} | {("mf-q", seed): 1.0 for seed in range(6)})
+    mine = runs({("il", seed): float(seed) for seed in range(3)} | {("mf-q", seed): 5.0 for seed in range(4, 8)})
+    mine = pd.concat([mine, runs({("other", 0): 1.0})]).sample(frac=1, random_state=0)
+    il, mf_q = compare_runs(mine, committed, ["score"]).to_dict("records")
+    assert (il["cell"], il["runs"], il["committed_runs"], il["same"]) == ("il", 3, 6, 3)
+    assert (il["value"], il["committed"]) == (1.0, 2.5)
+    assert math.isnan(il["p"]), "the same needs no test"
+    assert (mf_q["cell"], mf_q["runs"], mf_q["same"], mf_q["value"]) == ("mf-q", 4, 0, 5.0)
+    assert mf_q["p"] == pytest.approx(2 / math.comb(10, 4) / 2)  # every one of mine above every one of theirs
+
+
+def test_few_runs_other_steps_and_other_seeds() -> None:
+    committed = runs({("il", seed): float(seed) for seed in range(6)})
+    few = compare_runs(runs({("il", seed): 9.0 for seed in (0, 1)}), committed, ["score"])
+    assert few["p"].isna().all()
+    assert few["same"].tolist() == [0]
+    longer = compare_runs(runs({("il", seed): 9.0 for seed in range(4)}, steps=40), committed, ["score"])
+    assert longer.empty
+    elsewhere = compare_runs(runs({("il", seed): seed - 10.0 for seed in range(10, 16)}), committed, ["score"])
+    assert elsewhere["same"].tolist() == [0]
+    assert elsewhere["p"].tolist() == [1.0]
+    once = committed[committed["step"] == 20].drop(columns="step")
+    assert compare_runs(once, once, ["score"])["same"].tolist() == [6]
+    with pytest.raises(ValueError, match="committed"):
+        compare_runs(committed, committed.drop(columns="score"), ["score"])
+
+
+def estimates(*rows: tuple[str, float, float, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["name", "value", "low", "high"])
+
+
+def test_estimates_are_compared_by_their_intervals() -> None:
+    """Ends at 1.96 standard errors: with an error of 3 and one of 4, the difference has one of 5."""
+    ends = [1.959963984540054 * error for error in (3, 4)]
+    mine = estimates(("a", 10.0, 10 - ends[0], 10 + ends[0]), ("same", 1.0, 0, 2), ("bare", 1.0, math.nan, math.nan))
+    theirs = estimates(("a", 0.0, -ends[1], ends[1]), ("same", 1.0, 0, 2), ("bare", 2.0, math.nan, math.nan))
+    rows = compare_estimates(mine, theirs, ["name"], "value", "low", "high").set_index("cell")
+    assert rows.loc["a", "p"] == pytest.approx(2 * stats.norm.sf(2))
+    assert rows["same"].to_dict() == {"a": 0, "same": 1, "bare": 0}
+    assert rows["p"].drop("a").isna().all()
+    assert compare_estimates(mine[:1], theirs[1:], ["name"], "value", "low", "high").empty
+
+
+def test_tests_of_runs_alike_are_seldom_significant() -> None:
+    generator = np.random.default_rng(0)
+    seen = []
+    for _ in range(200):
+        one, other = ({("il", seed): float(end) for seed, end in enumerate(generator.normal(size=12))} for _ in "12")
+        seen.append(compare_runs(runs(one), runs(other), ["score"])["p"].iloc[0] < 0.05)
+    assert sum(seen) <= stats.binom.ppf(0.999, 200, 0.05)
+
+
+def test_the_committed_results_are_the_same_as_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    script.run(["--results", str(RESULTS)])
+    text = capsys.readouterr().out
+    for kinds in script.TASKS.values():
+        assert kinds
+    for task, kinds in script.TASKS.items():
+        for kind in kinds:
+            for path in (RESULTS / task).glob(kind.files):
+                assert str(path.relative_to(RESULTS)) in text
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("All ")
+    assert last.endswith(" comparisons: " + last.split()[1] + " the same to the last digit.")
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """The folder of one script with eight seeds of one cell."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    shutil.copy(RESULTS / "gaussian_squeeze/provenance.json", folder)
+    table = pd.read_csv(RESULTS / "gaussian_squeeze/curves.csv")
+    cell = table[(table["settings"] == "calibrated") & (table["algorithm"] == "fmq") & (table["agents"] == 1000)]
+    cell[cell["seed"] < 8].to_csv(folder / "curves.csv", index=False)
+    return folder
+
+
+def test_the_folder_of_one_script_is_known_by_its_provenance(
+    mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.run(["--results", str(mine), "--out", str(tmp_path / "compared.csv")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "gaussian_squeeze/curves.csv"
+    assert lines[2].split()[:7] == ["calibrated,", "fmq,", "1000", "greedy_reward", "8", "48", "8"]
+    assert lines[2].endswith("the same")
+    table = pd.read_csv(tmp_path / "compared.csv")
+    assert table["quantity"].tolist() == ["greedy_reward", "sampled_reward"]
+    assert table["same"].tolist() == [8, 8]
+
+
+def test_what_differs_is_named_and_ends_with_code_1(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_csv(mine / "curves.csv")
+    table["greedy_reward"] *= 0.5
+    table.to_csv(mine / "curves.csv", index=False)
+    with pytest.raises(SystemExit) as ended:
+        script.run(["--results", str(mine)])
+    assert ended.value.code == 1
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert "1 alike, 1 different (p: Holm's for 2 tests)." in last
+    assert last.endswith("Different: gaussian_squeeze/curves.csv, calibrated, fmq, 1000: greedy_reward.")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "results: got None, allowed is a directory of results"),
+        ("--results {empty}/none", "results: got .*none, allowed is a directory of results"),
+        ("--results {empty}", "results: .* is no folder of a script"),
+        ("--results {empty} --against {empty}/none", "against: got .*none, allowed is a directory"),
+        ("--results {mine} --against {empty}", "results: .*mine has nothing in common with"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: str, message: str, mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    given = words.format(empty=tmp_path / "empty", mine=mine).split()
+    with pytest.raises(ValueError, match=message):
+        script.run(given)
+    assert main(lambda: script.run(given)) == 2
+    assert capsys.readouterr().err.count("\n") == 1
