@@ -75,7 +75,7 @@ def test_ratings_of_scripts_and_of_winners_alone_are_drawn() -> None:
     frame = ratings_frame()
     scripts = battle.ratings(frame[frame["algorithm"].isin(["rush", "random"])])
     assert [axes.get_title() for axes in scripts.axes] == ["8 v 8", "64 v 64"]
-    winners = battle.ratings(frame[frame["score"] > 0])
+    winners = battle.ratings(frame[frame["score_on_scale"] > 0])
     assert legend(winners)[0] == ["greedy play", "sampled play", "won every round: there or higher"]
 
 
@@ -107,7 +107,7 @@ def test_ratings_are_dots_with_their_intervals() -> None:
         for _, line in only(frame, agents=agents).iterrows():
             look, greedy = style.looks([line["algorithm"]])[line["algorithm"]], line["evaluation"] == "greedy"
             y = labels.index(look.label) + (-0.17 if greedy else 0.17)
-            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y]) == (0 < line["score"] < 1)
+            assert has_line(axes, line[["rating_low", "rating_high"]], [y, y]) == (0 < line["score_on_scale"] < 1)
             face = [dot.get_markerfacecolor() for dot in axes.get_lines() if has(dot, [line["rating"]], [y])]
             assert face == [look.colour if greedy else "white"]
         assert axes.get_xlabel() == "Elo, AC = 0"
@@ -262,7 +262,16 @@ def test_a_missing_column_is_refused_by_name() -> None:
     for column in ("settings", "algorithm", "agents", "seed", "step", "reward", "kills"):
         with pytest.raises(ValueError, match=rf"curves lacks the columns \['{column}'\]"):
             battle.learning_curves(curves.drop(columns=column))
-    for column in ("algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "score", "seeds"):
+    for column in (
+        "algorithm",
+        "evaluation",
+        "agents",
+        "rating",
+        "rating_low",
+        "rating_high",
+        "score_on_scale",
+        "seeds",
+    ):
         with pytest.raises(ValueError, match=rf"ratings lacks the columns \['{column}'\]"):
             battle.ratings(ratings.drop(columns=column))
     keys = ("algorithm", "opponent", "evaluation", "rounds", "seeds")
@@ -405,6 +414,6 @@ def ratings_frame() -> pd.DataFrame:
     frame["rating"] = np.random.default_rng(0).uniform(500, 1800, len(frame))
     frame["seeds"] = np.where(frame["algorithm"].isin(LEARNERS), 5, 1)
     frame.loc[(frame["algorithm"] == "ac") & (frame["agents"] == 64), "seeds"] = 3
-    frame["score"] = frame["algorithm"].map({"random": 0.0}).fillna(0.4)
-    frame.loc[(frame["algorithm"] == "rush") & (frame["agents"] == 8), "score"] = 1.0
+    frame["score_on_scale"] = frame["algorithm"].map({"random": 0.0}).fillna(0.4)
+    frame.loc[(frame["algorithm"] == "rush") & (frame["agents"] == 8), "score_on_scale"] = 1.0
     return frame.assign(rating_low=frame["rating"] - 50, rating_high=frame["rating"] + 70)

@@ -332,9 +332,11 @@ def test_ratings() -> None:
         marks = {}
         for row in frame[frame["agents"] == agents].to_dict("records"):
             y = names.index(row["algorithm"]) + (-0.17 if row["evaluation"] == "greedy" else 0.17)
-            ends = [[[row["rating_low"], row["rating_high"]], [y, y]]] if 0 < row["score"] < 1 else []
+            ends = [[[row["rating_low"], row["rating_high"]], [y, y]]] if 0 < row["score_on_scale"] < 1 else []
             expected += [*ends, [[row["rating"]], [y]]]
-            marks[y] = {0: "<", 1: ">"}.get(row["score"], style.looks([row["algorithm"]])[row["algorithm"]].marker)
+            marks[y] = {0: "<", 1: ">"}.get(
+                row["score_on_scale"], style.looks([row["algorithm"]])[row["algorithm"]].marker
+            )
         check(lines(axes), expected)
         found = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
         assert {line.get_ydata()[0]: line.get_marker() for line in found} == marks  # type: ignore[index]

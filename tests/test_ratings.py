@@ -247,6 +247,20 @@ def test_two_players_have_the_closed_form() -> None:
     assert found["rounds"].tolist() == [40, 40]
 
 
+def test_who_lost_every_round_on_the_scale_is_told_though_it_beat_random() -> None:
+    rounds = pd.concat(
+        [
+            rounds_of(("mf-q", "ac"), tally(40)),
+            rounds_of(("mf-q", "random"), tally(40)),
+            rounds_of(("ac", "random"), tally(30, 0, 10)),
+        ]
+    )
+    found = ratings(rounds).set_index("algorithm")
+    assert found["score_on_scale"].to_dict() == {"mf-q": 1.0, "ac": 0.0, "random": 0.125}
+    assert found["score"].to_dict() == {"mf-q": 1.0, "ac": 0.375, "random": 0.125}
+    assert ratings(rounds_of(("il", "il"), tally(3)))["score_on_scale"].isna().all()
+
+
 def test_who_does_not_learn_is_placed_on_the_scale_and_does_not_move_it() -> None:
     learners = rounds_of(("mf-q", "ac"), tally(30, 0, 10))
     lead = 400 * math.log10(30.5 / 10.5)

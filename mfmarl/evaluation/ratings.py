@@ -133,9 +133,10 @@ def ratings(
 
         - rating, rating_low, rating_high: 400 log10 of the strength relative to AC, or, if AC did not play, to the mean
           of the entrants that define the scale. A resample draws the seeds of every learner once for all its rounds.
-          AC has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none learns. If `score` is
-          0 or 1 the rating is a bound, see above;
+          AC has 0, 0, 0; all other ends are NaN if any learner has one or two seeds, or if none learns;
         - score: points per round without mirror matches; NaN if there are no other rounds;
+        - score_on_scale: the same against those who define the scale alone. If it is 0 or 1 the distance of the rating
+          from theirs is a bound, see above;
         - rounds, seeds: number of rounds without mirror matches, and number of seeds.
 
         A row depends only on the rounds with its agents and evaluation, and on `seed`.
@@ -163,6 +164,8 @@ def ratings(
                 "rating", Interval(float(estimate[number]), float(low[number]), float(high[number]))
             )
             row["score"] = won / (won + lost) if won + lost else math.nan
+            won_there, lost_there = float(points[number, league.scale].sum()), float(points[league.scale, number].sum())
+            row["score_on_scale"] = won_there / (won_there + lost_there) if won_there + lost_there else math.nan
             row |= {"rounds": round(won + lost), "seeds": league.seeds[name]}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -186,6 +189,12 @@ class _League:
                 sums = _cell_sums(each, points, numbers[algorithm], numbers[opponent])
                 self.won[algorithm, opponent] = sums[..., 0]
 
+    @property
+    def scale(self) -> list[int]:
+        """Numbers of the entrants that define the scale: the learners, or all if there is none."""
+        learners = [number for number, name in enumerate(self.entrants) if name not in SCRIPTED]
+        return learners or list(range(len(self.entrants)))
+
     def points(self, drawn: Mapping[str, Array]) -> Array:
         """Points in rounds against each other, [resamples, entrants, entrants]."""
         index = {name: number for number, name in enumerate(self.entrants)}
@@ -201,8 +210,7 @@ class _League:
         met = np.zeros((len(self.entrants),) * 2)
         for algorithm, opponent in self.won:
             met[self.entrants.index(algorithm), self.entrants.index(opponent)] = PSEUDO_DRAWS / 2
-        learners = [number for number, name in enumerate(self.entrants) if name not in SCRIPTED]
-        scale, points = learners or list(range(len(self.entrants))), points + met
+        scale, points = self.scale, points + met
         rated = np.zeros(points.shape[:-1])
         try:
             strengths = bradley_terry(points[..., scale, :][..., scale])

@@ -124,17 +124,17 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     """Elo of every algorithm with its interval, greedy beside sampled: a panel for each number of agents.
 
     Below a line stand those who do not learn, who are placed on the scale of the others. Who won or lost every round
-    has no interval, but a mark that points to where it may be.
+    against those who make the scale has no interval, but a mark that points to where it may be.
 
     Args:
         ratings: algorithm, evaluation (greedy, sampled), agents (of one army), rating, rating_low and rating_high (its
-            95% interval; none is drawn where they are NaN), score (points a round, 0 to 1), seeds (those of random and
-            rush are not printed).
+            95% interval; none is drawn where they are NaN), score_on_scale (points a round against those who make the
+            scale, 0 to 1), seeds (those of random and rush are not printed).
 
     Raises:
         ValueError: a missing column, an unknown evaluation, or two ratings of one algorithm.
     """
-    columns = ["algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "score", "seeds"]
+    columns = ["algorithm", "evaluation", "agents", "rating", "rating_low", "rating_high", "score_on_scale", "seeds"]
     require_columns("ratings", ratings, columns)
     evaluations = known_evaluations("ratings", ratings)
     repeated = ratings.duplicated(["algorithm", "evaluation", "agents"])
@@ -157,10 +157,10 @@ def ratings(ratings: pd.DataFrame) -> Figure:
         for line in panel.to_dict("records"):
             look = styles[line["algorithm"]]
             y = list(styles).index(line["algorithm"]) + shifts[line["evaluation"]]
-            if line["score"] not in BOUNDS:
+            if line["score_on_scale"] not in BOUNDS:
                 axes.plot([line["rating_low"], line["rating_high"]], [y, y], color=look.colour, **interval)
             face = look.colour if line["evaluation"] == "greedy" else "white"
-            mark = BOUNDS.get(line["score"], look.marker)
+            mark = BOUNDS.get(line["score_on_scale"], look.marker)
             axes.plot([line["rating"]], [y], mark, color=look.colour, markerfacecolor=face, markersize=6)
         axes.set_title(f"{agents} v {agents}" + (f" ({count_label(seeds)})" if len(seeds) else ""))
         axes.set_xlabel("Elo, AC = 0" if "ac" in styles else "Elo, mean = 0")
@@ -171,15 +171,15 @@ def ratings(ratings: pd.DataFrame) -> Figure:
     grid[0].set_ylim(len(styles) - 0.5, -0.5)
     filled = {evaluation: evaluation == "greedy" for evaluation in evaluations}
     handles = [handle(Look(f"{name} play", "0.3", "-", "o"), filled=full) for name, full in filled.items()]
-    if ratings["score"].isin(BOUNDS).any():
+    if ratings["score_on_scale"].isin(BOUNDS).any():
         bounds = {0: "lost every round: there or lower", 1: "won every round: there or higher"}
-        found = [bound for bound in bounds if (ratings["score"] == bound).any()]
+        found = [bound for bound in bounds if (ratings["score_on_scale"] == bound).any()]
         handles += [handle(Look(bounds[bound], "0.3", "-", BOUNDS[bound]), line=False) for bound in found]
     counts = ratings.loc[ratings["algorithm"].isin(learners), "seeds"]
     note = (
         f"Marks: Elo with its {interval_note(counts, '95% interval')}; n seeds of each learner.\n"
-        "400 points: 10 wins to a loss. "
-        "Those who learn make the scale by their rounds against each other; rush and random are placed on it"
+        "400 points: 10 wins to a loss. Those who learn make the scale by their rounds against each other,\n"
+        "which alone count for the marks of bounds; rush and random are placed on it"
     )
     legend_below(figure, handles, len(handles), note)
     return figure
