@@ -19,7 +19,7 @@ gaussian-squeeze: .venv/installed ## the Gaussian Squeeze figure of all six meth
 	$(RUN) reproduce/gaussian_squeeze.py --quick --out results/quick/gaussian_squeeze
 	@echo
 	@echo "The figure: $(CURDIR)/results/quick/gaussian_squeeze/learning_curves.png"
-	@echo "The experiment at full size: $(RUN) reproduce/gaussian_squeeze.py --full --out results/full"
+	@echo "The paper's budgets, 24 and 5 seeds: $(RUN) reproduce/gaussian_squeeze.py --full --out results/full"
 
 test: .venv/installed ## every test but the slow ones, on all cores
 	$(RUN) -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile

@@ -364,6 +364,13 @@ def test_the_step_from_which_a_run_stays() -> None:
     assert steps_to_stay([1, 2, 3, 4], [1.0, 0.5, 0.9, 1.0], 0.9) == 3
     assert steps_to_stay([1, 2], [1.0, 1.0], 0.9) == 1
     assert steps_to_stay([1, 2], [1.0, 0.5], 0.9) == math.inf
+    steps = [*range(1, 41)]
+    for last, found in ((3, math.inf), (4, 37)):  # a tenth of 40 are 4
+        assert steps_to_stay(steps, [0.0] * (40 - last) + [1.0] * last, 0.9) == found
+    assert steps_to_stay(steps, [0.0] * 20 + [1.0] * 20, 0.9, share=0.5) == 21
+    assert steps_to_stay(steps, [0.0] * 21 + [1.0] * 19, 0.9, share=0.5) == math.inf
+    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\], got 0"):
+        steps_to_stay(steps, steps, 0.9, share=0)
 
 
 def tables_of(**frames: pd.DataFrame) -> Tables:
@@ -756,3 +763,15 @@ def test_without_tables_nothing_is_tested(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="results: got nowhere, allowed is a directory"):
         claims.run(["--results", "nowhere"])
+
+
+def test_what_equal_actions_earn() -> None:
+    """500 agents that all play 1 have the sum 500; 1000 that play 1 have 1000, far beyond the peak."""
+    best = 445 * math.exp(-((45 / 200) ** 2))
+    assert gaussian_squeeze.equal_actions_share(500) == pytest.approx(500 * math.exp(-0.25) / best, rel=1e-9)
+    assert gaussian_squeeze.equal_actions_share(1000) == pytest.approx(1000 * math.exp(-9) / best, rel=1e-9)
+    runs = [0.9204] * 5 + [0.96] * 3
+    found = gaussian_squeeze.learns_optimum(squeeze({("appendix", "mf-q", 500): runs}))
+    assert found["MF-Q, N = 500, appendix, beyond equal actions"].count == 3
+    assert found["MF-Q, N = 500, appendix, sampled"].count == 8
+    assert found["MF-Q, N = 500, calibrated, sampled"].verdict == NOT_TESTED

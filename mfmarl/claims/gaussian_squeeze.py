@@ -6,6 +6,7 @@ from itertools import product
 from math import inf
 
 import pandas as pd
+import torch
 
 from mfmarl.claims.tables import OPTIMUM_SHARE, Measured, Tables, smaller
 from mfmarl.claims.wording import p_of, runs_of
@@ -19,6 +20,7 @@ METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 SETTINGS = ("appendix", "calibrated")
 ACTOR_RATE = 1e-4  # the appendix's value
 FED = ("fed the mean action", "fed noise")  # input of the actor-critics, and of the control
+MARGIN = 0.005  # of G*, by which a run ends above what equal actions earn
 FAILURE_SHARE = 0.5  # share of G* below which learning failed
 
 
@@ -45,6 +47,14 @@ def learns_optimum(tables: Tables) -> Measured:
     groups = [learned(tables, name, agents) for agents, name in product((500, 1000), ("mf-q", "mf-ac"))]
     informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
     beside = []
+    for agents, settings in product((500, 1000), SETTINGS):
+        runs = only(tables.squeeze, settings=settings, algorithm="mf-q", agents=agents)
+        part = part_of("mf-q", agents, settings)
+        beside.append(ends_above(f"{part}, sampled", runs["sampled"]))
+        if agents == 500:
+            higher = int((runs["greedy"] > equal_actions_share(agents) + MARGIN).sum())
+            statistic = "share of runs that end above what equal actions earn"
+            beside.append(share_within(f"{part}, beyond equal actions", statistic, higher, len(runs), (0.5, inf)))
     for name, agents in product(("ac", "mf-ac"), (500, 1000)):
         runs = only(informed, algorithm=name, agents=agents, actor_rate=ACTOR_RATE)
         for play in EVALUATIONS:
@@ -78,10 +88,16 @@ def say_learns_optimum(found: Measured, _: Tables) -> str:
         parts = (f"MF-AC, N = {agents}, informed start, appendix's budget, {play}" for agents in (500, 1000))
         return " / ".join(runs_of(found[part]) for part in parts)
 
+    def of_mf_q(agents: int, what: str) -> str:
+        return " / ".join(runs_of(found[f"{part_of('mf-q', agents, settings)}, {what}"]) for settings in SETTINGS)
+
     own, noise = ([runs_of(each) for each in found.beside if each.part.endswith(part)] for part in FED)
     cells = ", ".join(f"{one} v {other}" for one, other in zip(own, noise, strict=True)) or "none run"
     return (
-        f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. Started near action 0, with the "
+        f"Runs that end at 0.9 G* or more, appendix / calibrated: {both}. At N = 500 all playing 1 earn "
+        f"{equal_actions_share(500):.3f} G*: {of_mf_q(500, 'beyond equal actions')} runs of MF-Q end more than "
+        f"{MARGIN} above that. In sampled play it ends at 0.9 G* in {of_mf_q(500, 'sampled')} at N = 500 and in "
+        f"{of_mf_q(1000, 'sampled')} at N = 1000. Started near action 0, with the "
         f"appendix's rate of actors, N = 500 / 1000: sampled play of MF-AC {started('MF-AC', 'sampled')} and of AC, "
         f"which sees no mean action, {started('AC', 'sampled')}; greedy play of MF-AC {started('MF-AC', 'greedy')}. "
         f"With the appendix's budget too, sampled play of MF-AC {budgeted('sampled')}, greedy {budgeted('greedy')}. "
@@ -197,6 +213,13 @@ def verdict_with(found: Measured, settings: str) -> str:
     """The verdict on a claim by the runs with one of the settings alone."""
     groups = [[finding for finding in group if settings in finding.part.split(", ")] for group in found.groups]
     return every(judge([group])[0] for group in groups if group)
+
+
+def equal_actions_share(agents: int) -> float:
+    """The most that agents with equal actions earn, as a share of G*."""
+    game = GaussianSqueeze(agents)
+    sums = torch.arange(game.actions, dtype=torch.float64) * agents
+    return float(game.squeeze(sums).max()) / game.optimum()[1]
 
 
 def uniform_share(agents: int) -> float:

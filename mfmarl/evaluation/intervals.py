@@ -149,9 +149,7 @@ def tail_mean(values: ArrayLike, share: float = 0.1) -> float:
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"values must be one-dimensional and not empty, got shape {array.shape}")
-    if not 0 < share <= 1:
-        raise ValueError(f"share must lie in (0, 1], got {share}")
-    return float(array[-max(1, round(share * array.size)) :].mean())
+    return float(array[-_tail(share, array.size) :].mean())
 
 
 def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) -> float:
@@ -167,16 +165,18 @@ def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) ->
     return float(at[reached[0]]) if reached.size else math.nan
 
 
-def steps_to_stay(steps: ArrayLike, values: ArrayLike, threshold: float) -> float:
-    """The step of the evaluation from which on all values are at least the threshold; infinite if the last is below.
+def steps_to_stay(steps: ArrayLike, values: ArrayLike, threshold: float, share: float = 0.1) -> float:
+    """The step of the evaluation from which on all values are at least the threshold.
+
+    It is infinite unless these are at least the last `share` of the evaluations, as many as `tail_mean` averages.
 
     Raises:
-        ValueError: as in `steps_to_threshold`.
+        ValueError: as in `steps_to_threshold` and `tail_mean`.
     """
     at, array = _evaluations(steps, values)
     below = np.flatnonzero(~(array >= threshold))
     first = int(below[-1]) + 1 if below.size else 0
-    return float(at[first]) if first < at.size else math.inf
+    return float(at[first]) if first <= at.size - _tail(share, at.size) else math.inf
 
 
 def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
@@ -192,6 +192,13 @@ def expanded_percentiles(confidence: float, runs: int) -> tuple[float, float]:
 def interval_columns(name: str, interval: Interval) -> dict[str, float]:
     """An interval as the columns of a table: name, name_low and name_high."""
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _tail(share: float, evaluations: int) -> int:
+    """The number of evaluations in the last `share` of them."""
+    if not 0 < share <= 1:
+        raise ValueError(f"share must lie in (0, 1], got {share}")
+    return max(1, round(share * evaluations))
 
 
 def _evaluations(steps: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:

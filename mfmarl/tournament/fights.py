@@ -44,7 +44,7 @@ def fight(
         rounds: number of rounds.
         environment: the game. None: with the number of agents with which the army trained, or else the opponent.
         evaluation: play of both armies: `greedy`, or `sampled` as at the end of training.
-        classes: classes of custom methods that override `act` or `make_network`, and custom neighbourhoods.
+        classes: custom classes that an army's file may need, see `Policy.load`.
 
     Returns:
         One row per round with the columns agents, seat, first, evaluation, round, result (of `army`), reward,

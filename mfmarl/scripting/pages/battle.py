@@ -63,7 +63,7 @@ def wins_of_64(pairings: pd.DataFrame) -> str:
     for place, name in enumerate(LEARNERS):
         others = {*COLUMNS} - {*LEARNERS[: place + 1]}
         rows.append([label(name), *(cells[64, name, other] if other in others else "" for other in COLUMNS)])
-    return table(["wins, greedy / sampled", *(f"v {label(name)}" for name in COLUMNS)], rows)
+    return table(["won, draws not counted, greedy / sampled", *(f"v {label(name)}" for name in COLUMNS)], rows)
 
 
 def wins_by_size(pairings: pd.DataFrame) -> str:
@@ -73,7 +73,9 @@ def wins_by_size(pairings: pd.DataFrame) -> str:
         [f"{label(first)} v {label(second)}", *(cells[agents, first, second] for agents in SIZES)]
         for first, second in PAIRINGS
     ]
-    return table(["wins of the first, greedy / sampled", *(f"{agents} v {agents}" for agents in SIZES)], rows)
+    return table(
+        ["won by the first, draws not counted, greedy / sampled", *(f"{agents} v {agents}" for agents in SIZES)], rows
+    )
 
 
 def rewards_of_64(pairings: pd.DataFrame) -> str:
@@ -120,8 +122,8 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
             f" {in_words(sorted(set(small['agents'])))} agents {span(100 * small['wins'], '.0f')}% of"
             f" {small['rounds'].iloc[0]}.",
             f"Self-play on its own is no measure: of {count} armies rush beats {beaten['sampled']} in"
-            f" sampled play and {beaten['greedy']} in greedy play. Its hardest opponent and its easiest learned by the"
-            f" same algorithm: the {len(of_mf_ac)} armies of MF-AC won {in_words(of_mf_ac)} of {each} greedy rounds.",
+            f" sampled play and {beaten['greedy']} in greedy play. Armies of one algorithm differ as much as algorithms"
+            f" do: the {len(of_mf_ac)} of MF-AC won {in_words(of_mf_ac)} of {each} greedy rounds against it.",
             seats(rounds),
             by_seat(rounds),
             mirrors(pairings),

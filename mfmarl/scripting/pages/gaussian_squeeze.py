@@ -7,15 +7,17 @@ from typing import Any
 import pandas as pd
 
 from mfmarl.claims.gaussian_squeeze import (
+    MARGIN,
     SETTINGS,
     converges_faster,
+    equal_actions_share,
     learns_optimum,
     near_optimum,
     others_fail,
     uniform_share,
     verdict_with,
 )
-from mfmarl.claims.tables import Tables, best_rewards
+from mfmarl.claims.tables import OPTIMUM_SHARE, Tables, best_rewards
 from mfmarl.claims.wording import p_of
 from mfmarl.evaluation.comparisons import holm, rank_test, superiority
 from mfmarl.evaluation.final_scores import TIMED_AGENTS, final_scores
@@ -42,7 +44,7 @@ def passages(results: Path) -> dict[str, str]:
         "rewards-appendix": rewards(summary, "appendix", "greedy"),
         "sampled-calibrated": rewards(summary, "calibrated", "sampled"),
         "first-touch": first_touch(summary),
-        "findings": findings(summary, curves),
+        "findings": findings(summary, curves, read_csv(results / "exploration/study.csv")),
         "informed-start": informed_start(read_csv(results / "informed_start/study.csv")),
         "informed-start-long": informed_start_long(
             read_csv(results / "informed_start_long/study.csv"), read_csv(results / "informed_start_long/summary.csv")
@@ -101,8 +103,8 @@ def _times(cell: dict[str, Any], share: str) -> int:
     return round(float(cell[share]) * int(cell["n"]))
 
 
-def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
-    """Sentences on what the tables say about the claims."""
+def findings(summary: pd.DataFrame, scores: pd.DataFrame, study: pd.DataFrame) -> str:
+    """Sentences on what the tables say about the claims; `study` is that of exploration."""
     uniform = uniform_share(100)
     fmq, mf_ac = (one(summary, settings="appendix", algorithm="fmq", agents=100)), "mf-ac"
     short = one(summary, settings="calibrated", algorithm=mf_ac, agents=100)
@@ -123,16 +125,18 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
             f" {short['sampled']:.2f}.",
             "At N = 500 and 1000 MF-AC never leaves a uniform start: its samples show no reward. What it does from a"
             " better start is [the first study](#started-near-action-0).",
-            f"With the appendix's values a part of the seeds ends above 0.9 of G* at N = 500: {both[0]}. At N = 1000 it"
-            f" is {both[1]}; with ten times the joint steps [they learn there too](#as-many-joint-steps).",
+            f"With the appendix's values a part of the seeds ends above 0.9 of G* at N = 500: {both[0]};"
+            f" {_at_equal_actions(scores)}. At N = 1000 it is {both[1]}; with ten times the joint steps"
+            " [they learn there too](#as-many-joint-steps).",
             f"Calibrated at N = 500, IL ends below half of G* in {below['il']} of {half['il']['n']} seeds and MF-Q in"
             f" {below['mf-q']} of {half['mf-q']['n']}, though ranks of the final rewards do not tell them apart"
             f" (Mann-Whitney, {_p(scores, 'il', 'mf-q', 500)}). At N = 1000 IL is ahead of MF-Q"
             f" ({_p(scores, 'il', 'mf-q', 1000)}), and FMQ of both ({_p(scores, 'fmq', 'il', 1000)} and"
             f" {_p(scores, 'fmq', 'mf-q', 1000)}).",
-            "FMQ fails or leads by a constant that appendix C.1 leaves open, the end of its Boltzmann schedule. With 1,"
-            " as in the FMQ paper, it fails; explored as the other value methods are, at calibrated rates, it does not:"
-            " [the second study](#explored-alike). At the appendix's rates it fails with"
+            "At calibrated rates FMQ fails by a constant that appendix C.1 leaves open, the end of its Boltzmann"
+            " schedule: with 1, as in the FMQ paper, it fails; explored as the other value methods are it does not:"
+            " [the second study](#explored-alike). Its lead at N = 1000 goes with its discount, 0:"
+            f" {_undiscounted(study)}. At the appendix's rates it fails with"
             " [an end of 0](#where-fmqs-temperature-ends) too.",
         ]
     )
@@ -141,6 +145,26 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame) -> str:
 def _ends_of_both(summary: pd.DataFrame, agents: int) -> str:
     cells = {name: one(summary, settings="appendix", algorithm=name, agents=agents) for name in ("il", "mf-q")}
     return " and ".join(f"{label(name)} in {_times(cell, 'above_0.9')} of {cell['n']}" for name, cell in cells.items())
+
+
+def _at_equal_actions(scores: pd.DataFrame) -> str:
+    share = equal_actions_share(500)
+    ends = pd.concat(
+        [only(scores, settings="appendix", algorithm=name, agents=500)["greedy"] for name in ("il", "mf-q")]
+    )
+    found = ends[ends > OPTIMUM_SHARE]
+    near = (found - share).abs() < MARGIN
+    return f"{near.sum()} of these {len(found)} lie within {MARGIN} of {share:.3f}, which all earn by playing 1"
+
+
+def _undiscounted(study: pd.DataFrame) -> str:
+    scores = final_scores(study, OPTIMUM, by=["algorithm", "exploration", "discount", "agents"])
+    alike = only(scores, exploration="epsilon 1 to 0.005", discount=0, agents=1000)
+    il, fmq = (only(alike, algorithm=name)["greedy"] for name in ("il", "fmq"))
+    return (
+        f"with the same discount and exploration IL ends at {il.mean():.2f} and FMQ at {fmq.mean():.2f}"
+        f" ({p_of(ends_test(il, fmq))})"
+    )
 
 
 def _p(scores: pd.DataFrame, first: str, second: str, agents: int) -> str:
