@@ -264,15 +264,15 @@ def test_what_the_page_says_of_as_many_joint_steps() -> None:
     long = runs["steps"] == 600_000
     means = share[long].groupby([runs["algorithm"], runs["step"]]).mean()
     text = page_of("gaussian_squeeze")
-    assert "in the second half of the run, and these seeds do not tell them apart" in text
-    assert "until about step 300 thousand, from where both rise unsteadily to 0.5 or 0.6" in text
+    assert "in the second half of the run. MF-Q ends higher, but these seeds do not tell them apart" in text
+    assert "until about step 300 thousand, from where both rise unsteadily to 0.4 or 0.5" in text
     assert share[~long].groupby([runs["algorithm"], runs["step"]]).mean().max() < 0.05
     for name in ("il", "mf-q"):
         assert means[name].loc[:290_000].max() < 0.1
-        assert 0.45 < means[name].loc[550_000:].mean() < 0.65
+        assert means[name].loc[550_000:].mean() == pytest.approx({"il": 0.4, "mf-q": 0.5}[name], abs=0.05)
     ends = [late(runs[long & (runs["algorithm"] == name)]) for name in ("il", "mf-q")]
     finals = [each.groupby("seed")["greedy_reward"].mean() for each in ends]
-    assert stats.mannwhitneyu(*finals).pvalue > 0.2
+    assert stats.mannwhitneyu(*finals).pvalue > 0.05
     assert [(each > 0.95 * GaussianSqueeze(1000).optimum()[1]).sum() for each in finals] == [1, 1]
 
 

@@ -150,7 +150,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study joint-steps --seeds 8",
+        "--study joint-steps",
         "1000 agents, with as many joint steps as 100 have",
         "joint_steps",
         quick="--study joint-steps --agents 100",
