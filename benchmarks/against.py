@@ -181,4 +181,7 @@ _AT_PLAY: dict[Sequence[Any], tuple[Any, Any]] = {}
 MEASURES: dict[str, Callable[..., float]] = {"rate": rate, "battle_round": battle_round}
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        print("error: no script of its own; use --against of battle.py or gaussian_squeeze.py", file=sys.stderr)
+        raise SystemExit(2)
     serve(Path(sys.argv[1]), sys.argv[2])

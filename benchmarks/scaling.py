@@ -1,4 +1,6 @@
-"""How long all results take on many workers: `python benchmarks/scaling.py` prints a table, and writes it and a figure.
+"""How long all results take on many workers: `python benchmarks/scaling.py` prints a table.
+
+With `--out benchmarks` it also writes the table and its figure there, where the committed ones lie.
 
 The jobs are those that results/*/provenance.json records, each with the time it took there (`compute_seconds`), for 5,
 20 and 100 seeds: the seeds of a setting come in stacks of the recorded size, and a seed takes the same time in each.
@@ -9,6 +11,7 @@ in each phase; that time is measured, and the wait for a cluster's nodes is not 
 
 from __future__ import annotations
 
+import argparse
 import re
 import resource
 import subprocess
@@ -24,8 +27,7 @@ from measuring import show
 from mfmarl.jobs.workers import PRELOADED
 from mfmarl.scripting.provenance import compute_seconds
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 SEEDS = (5, 20, 100)
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 REPEATS = 3  # the best of so many starts counts: what else the machine does only adds
@@ -45,14 +47,20 @@ class Setting(NamedTuple):
 
 
 def main() -> None:
-    """Print and write the table, and draw it."""
+    """Print the table; with --out also write and draw it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--out", type=Path, help="folder that gets scaling.csv and scaling.png; default: none")
+    out = parser.parse_args().out
+    if out is not None and not out.is_dir():
+        parser.error(f"out: got {out}, allowed is a folder")
     settings, once, duels = recorded()
     start = start_up()
     rows = [row(settings, once, duels, seeds, workers, start) for seeds in SEEDS for workers in WORKERS]
     show(f"All results on many workers, each of which takes {start:.1f} s to start", rows)
-    table = pd.DataFrame(rows)
-    table.round(3).to_csv(HERE / "scaling.csv", index=False)
-    draw(table)
+    if out is not None:
+        table = pd.DataFrame(rows)
+        table.round(3).to_csv(out / "scaling.csv", index=False)
+        draw(table, out / "scaling.png")
 
 
 def recorded() -> tuple[list[Setting], dict[str, float], dict[str, float]]:
@@ -130,8 +138,8 @@ def start_up() -> float:
     return min(times)
 
 
-def draw(table: pd.DataFrame) -> None:
-    """Hours over workers, a line for each number of seeds, beside what they were if nothing bounded them."""
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Draw hours over workers, a line for each number of seeds, beside what they were if nothing bounded them."""
     mpl.use("agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of the backend
 
@@ -145,7 +153,7 @@ def draw(table: pd.DataFrame) -> None:
     axes.set_xticks(WORKERS, [str(each) for each in WORKERS])
     axes.minorticks_off()
     axes.legend()
-    figure.savefig(HERE / "scaling.png", dpi=120, metadata={"Software": None})
+    figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import importlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,6 +179,47 @@ def test_the_peer_plays_and_learns_from_whole_transitions(monkeypatch: pytest.Mo
     assert stored["mean"][1:].sum(-1) == pytest.approx(1)
     assert stored["reward"].min() >= -0.2
     assert any((one != other).any() for one, other in zip(start, peer.network.parameters(), strict=True))
+
+
+def scaling(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("scaling")
+
+
+def test_core_hours_are_those_of_the_committed_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = scaling(monkeypatch)
+    committed = pd.read_csv(ROOT / "benchmarks/scaling.csv")
+    assert list(dict.fromkeys(committed["seeds"])) == [*module.SEEDS]
+    for seeds, rows in committed.groupby("seeds"):
+        now = module.row(*module.recorded(), seeds, 1, 0.0)["core_hours"]
+        assert set(rows["core_hours"]) == {round(now, 3)}, (
+            "make it again: python benchmarks/scaling.py --out benchmarks"
+        )
+
+
+def test_the_time_on_many_workers_is_written_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = scaling(monkeypatch)
+    monkeypatch.setattr(module, "start_up", lambda: 2.0)
+    before = (ROOT / "benchmarks/scaling.csv").read_bytes()
+    monkeypatch.setattr("sys.argv", ["scaling.py"])
+    module.main()
+    assert "core_hours" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["scaling.py", "--out", str(tmp_path)])
+    module.main()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scaling.csv", "scaling.png"]
+    assert (ROOT / "benchmarks/scaling.csv").read_bytes() == before
+    monkeypatch.setattr("sys.argv", ["scaling.py", "--out", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 2
+
+
+def test_the_worker_of_comparisons_is_no_script(capfd: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run([sys.executable, ROOT / "benchmarks/against.py", "--help"], check=False)
+    assert done.returncode == 2
+    assert capfd.readouterr().err == "error: no script of its own; use --against of battle.py or gaussian_squeeze.py\n"
 
 
 def test_mutants_are_of_every_file_and_each_has_tests(monkeypatch: pytest.MonkeyPatch) -> None:
