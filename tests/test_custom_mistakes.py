@@ -43,6 +43,33 @@ GAME = GaussianSqueeze(10)
 SHORT: dict[str, Any] = {"steps": 20, "evaluations": 2, "batch_size": 10, "samples_per_update": 50}
 
 
+def test_a_constructor_that_forgets_its_parents_is_told() -> None:
+    class Forgets(MFQ):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.mine = 1
+
+    class CallsTorchAlone(MFQ):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            nn.Module.__init__(self)
+
+    for cls in (Forgets, CallsTorchAlone):
+        with pytest.raises(
+            ValueError, match=rf"^{cls.__name__}.__init__ must call super\(\).__init__\(environment, seeds"
+        ):
+            train(cls, GAME, [0], **SHORT)
+
+
+def test_a_network_of_another_width_is_told_what_it_gets() -> None:
+    class Narrow(MFQ):
+        def make_network(self, *_: Any) -> nn.Module:
+            return Copies(lambda: nn.Linear(7, 10), 10, self.start_generators)
+
+    with pytest.raises(
+        ValueError, match=r"^network must take \[10, 20\], one-hot ids and then the features, but: mat1"
+    ):
+        train(Narrow, GAME, [0], **SHORT)
+
+
 def squeeze(choose: Callable[[Tensor], Any]) -> type[IL]:
     class Mine(IL):
         def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Any:

@@ -75,13 +75,17 @@ def agent_of_seeds(algorithm: "type[Agent]", environment: "Game", seeds: Sequenc
         **arguments: further arguments of the class.
 
     Raises:
-        ValueError: the class refuses its arguments, or seeds of Battle cannot be stacked.
+        ValueError: the class refuses its arguments or does not call `super().__init__`, or seeds of Battle cannot be
+            stacked.
     """
     if algorithm.kind == "battle" and len(seeds) > 1:
         stack: Any = _load("mfmarl.algorithms.battle_stack:BattleStack")
         made: Agent = stack(algorithm, environment, seeds, **arguments)
         return made
-    return algorithm(environment, seeds, **arguments)
+    agent = algorithm(environment, seeds, **arguments)
+    if not hasattr(agent, "seeds"):
+        raise ValueError(f"{algorithm.__name__}.__init__ must call super().__init__(environment, seeds, ...)")
+    return agent
 
 
 def _load(place: str) -> "type[Agent]":

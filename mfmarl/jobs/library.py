@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 import pandas as pd
 
-from mfmarl.algorithms import ALGORITHMS, BASES, Kind, algorithm_class
+from mfmarl.algorithms import ALGORITHMS, BASES, Kind, agent_of_seeds, algorithm_class
 from mfmarl.arguments import integer
 from mfmarl.custom import (
     FILE_MODULE,
@@ -273,7 +273,7 @@ def check_made(
     Raises:
         ValueError: an argument is not allowed, or training would make no gradient step.
     """
-    cls(environment, seeds, **agent)
+    agent_of_seeds(cls, environment, seeds, **agent)
     module = cls.data_module(environment, seeds, **data)
     if isinstance(module, ReplayDataModule) and not module.gradient_steps:
         samples = module.steps * module.environment.agents

@@ -212,12 +212,22 @@ class Copies(nn.Module):
             self.copies.append(made)
 
     def forward(self, agent: Tensor | None, features: Tensor | None = None) -> Tensor:
-        """Compute the outputs for a batch of agents; arguments and return value are as in AgentNetwork."""
+        """Compute the outputs for a batch of agents; arguments and return value are as in AgentNetwork.
+
+        Raises:
+            ValueError: a copy fails on its input, e.g. for its width.
+        """
         like = next(self.parameters())
         ids = torch.eye(self.agents, dtype=like.dtype, device=like.device)
         ids = ids.expand(len(self.copies), -1, -1) if agent is None else ids[agent]
         seen = ids if features is None else torch.cat([ids, features.to(ids.dtype)], -1)
-        return torch.stack([copy(own.clone()) for copy, own in zip(self.copies, seen, strict=True)])
+        try:
+            return torch.stack([copy(own.clone()) for copy, own in zip(self.copies, seen, strict=True)])
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            got = list(seen.shape[1:])
+            raise ValueError(f"network must take {got}, one-hot ids and then the features, but: {error}") from error
 
 
 class JointActionLayer(nn.Module):
