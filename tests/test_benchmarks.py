@@ -4,7 +4,7 @@ import importlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments.battle.game import Battle
+from tests.pages import commands
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "benchmarks/speed.csv"
@@ -160,6 +161,25 @@ def test_against_no_commit_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
             module.main(arguments)
         assert ended.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_calls_of_the_page_measure_the_rows_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    rows: list[tuple[str, str, str]] = []
+
+    def compare(_: str, cases: Mapping[str, object], commit: str, pairs: int, out: Path | None) -> None:
+        assert out == Path("benchmarks/against.csv")
+        rows.extend((case, commit, str(pairs)) for case in cases)
+
+    monkeypatch.setattr("measuring.compare", compare)
+    for words in commands((ROOT / "docs/speed.md").read_text()):
+        if "--against" in words:
+            with pytest.raises(SystemExit) as ended:
+                importlib.import_module(words[1].removesuffix(".py").replace("/", ".")).main(words[2:])
+            assert not ended.value.code
+    assert rows == [
+        *read(ROOT / "benchmarks/against.csv")[["case", "commit", "pairs"]].itertuples(index=False, name=None)
+    ]
 
 
 def test_the_peer_plays_and_learns_from_whole_transitions(monkeypatch: pytest.MonkeyPatch) -> None:
