@@ -4,7 +4,7 @@ import importlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments.battle.game import Battle
+from tests.pages import commands
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "benchmarks/speed.csv"
+AGAIN = "make it again: python benchmarks/scaling.py --out benchmarks"
 MEASURED: dict[str, dict[str, Any]] = {
     "gaussian_squeeze": {
         "speed": lambda name, agents: {"algorithm": name, "agents": agents, "Lightning": 1234.5},
@@ -162,6 +164,25 @@ def test_against_no_commit_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
         assert message in capsys.readouterr().err
 
 
+def test_the_calls_of_the_page_measure_the_rows_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    rows: list[tuple[str, str, str]] = []
+
+    def compare(_: str, cases: Mapping[str, object], commit: str, pairs: int, out: Path | None) -> None:
+        assert out == Path("benchmarks/against.csv")
+        rows.extend((case, commit, str(pairs)) for case in cases)
+
+    monkeypatch.setattr("measuring.compare", compare)
+    for words in commands((ROOT / "docs/speed.md").read_text()):
+        if "--against" in words:
+            with pytest.raises(SystemExit) as ended:
+                importlib.import_module(words[1].removesuffix(".py").replace("/", ".")).main(words[2:])
+            assert not ended.value.code
+    assert rows == [
+        *read(ROOT / "benchmarks/against.csv")[["case", "commit", "pairs"]].itertuples(index=False, name=None)
+    ]
+
+
 def test_the_peer_plays_and_learns_from_whole_transitions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     module = importlib.import_module("benchmarks.battle_peer")
@@ -192,9 +213,22 @@ def test_core_hours_are_those_of_the_committed_times(monkeypatch: pytest.MonkeyP
     assert list(dict.fromkeys(committed["seeds"])) == [*module.SEEDS]
     for seeds, rows in committed.groupby("seeds"):
         now = module.row(*module.recorded(), seeds, 1, 0.0)["core_hours"]
-        assert set(rows["core_hours"]) == {round(now, 3)}, (
-            "make it again: python benchmarks/scaling.py --out benchmarks"
-        )
+        assert set(rows["core_hours"]) == {round(now, 3)}, AGAIN
+
+
+def test_hours_on_many_workers_are_those_of_the_committed_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the digits of docs/cluster.md. What a start took is what one worker takes, less core-hours, in two phases."""
+    module = scaling(monkeypatch)
+    committed = pd.read_csv(ROOT / "benchmarks/scaling.csv")
+    assert {*committed["workers"]} == {*module.WORKERS}
+    recorded = module.recorded()
+    alone = committed[committed["workers"] == 1]
+    start = float((alone["hours"] - alone["core_hours"]).mean()) * 3600 / 2
+    for row in committed.to_dict("records"):
+        now = module.row(*recorded, row["seeds"], row["workers"], start)
+        assert now["hours"] == pytest.approx(row["hours"], abs=0.05), AGAIN
+        for name in ("training_bound_by", "tournament_bound_by"):
+            assert now[name] == row[name], AGAIN
 
 
 def test_the_time_on_many_workers_is_written_where_it_is_asked_for(
