@@ -332,6 +332,8 @@ def test_p_values_never_say_more_than_they_are() -> None:
     low, high = pd.Series([1.0, 2.0, 3.0, 5.0]), pd.Series([4.0, 6.0, 7.0, 8.0, 9.0])
     assert p_of(ends_test(low, high)) == "p = 0.032"  # 4 of 126 ways to choose the first group's ranks
     assert p_of(ends_test(low / 1e4, high / 1e4)) == "no test", "all print as 0.00"
+    tiny = pd.Series([1e-9, 1e-8, 1e-7, 1.0])
+    assert ends_test(tiny, tiny[::-1] * 1e-90 + pd.Series([0, 0, 0, 1.0])) == 1, "their ranks mean nothing"
 
 
 def test_who_weighs_only_entropy_against_attacks_seldom_attacks() -> None:

@@ -31,6 +31,7 @@ METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 MF_Q = ("mf-q", "previous")  # algorithm and stored mean action in the sensitivity study
 OTHERS = (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-"))
 PRINTED = 0.005  # the least share of G* that two digits show
+EQUAL = f"shares below {PRINTED} count as equal"
 OPTIMUM = best_rewards(SIZES)
 
 
@@ -173,8 +174,9 @@ def _p(scores: pd.DataFrame, first: str, second: str, agents: int) -> str:
 
 
 def ends_test(first: "pd.Series[float]", second: "pd.Series[float]") -> float:
-    """The two-sided p-value of the Mann-Whitney test; NaN if all runs print as zero, so that ranks mean nothing."""
-    return rank_test(first, second) if max(first.max(), second.max()) >= PRINTED else nan
+    """The two-sided p-value of the Mann-Whitney test, to which all that prints as zero is equal; NaN if all does."""
+    one, other = (ends.where(ends >= PRINTED, 0.0) for ends in (first, second))
+    return rank_test(one, other) if one.any() or other.any() else nan
 
 
 def informed_start(study: pd.DataFrame) -> str:
@@ -199,7 +201,7 @@ def informed_start(study: pd.DataFrame) -> str:
     played = [[f"{label(name)}, {play}" for name in names] for play in ("sampled", "greedy")]
     return (
         table(["N", "actors' rate", *played[0], "MF-AC v AC", "MF-AC v fed noise", *played[1][:3], "n"], rows)
-        + f"\n\np: Mann-Whitney of sampled play, Holm's for all {len(compared)} comparisons."
+        + f"\n\np: Mann-Whitney of sampled play, Holm's for all {len(compared)} comparisons; {EQUAL}."
     )
 
 
@@ -216,7 +218,7 @@ def informed_start_long(study: pd.DataFrame, summary: pd.DataFrame) -> str:
         shares = [with_interval(end, play) for end in ends]
         rows.append([agents, play, *shares, *(next(p_values) for _ in others), span([end["n"] for end in ends], "d")])
     header = ["N", "play", *(label(name) for name in names), "MF-AC v AC", "MF-AC v fed noise", "n"]
-    return table(header, rows) + f"\n\np: Mann-Whitney, Holm's for all {len(cases) * len(others)} comparisons."
+    return table(header, rows) + f"\n\np: Mann-Whitney, Holm's for all {len(cases) * len(others)} comparisons; {EQUAL}."
 
 
 def exploration(summary: pd.DataFrame) -> str:
@@ -251,7 +253,7 @@ def joint_steps(study: pd.DataFrame, summary: pd.DataFrame) -> str:
         means = [with_interval(end, "greedy") for end in ends.values()]
         rows.append([f"{steps:,}", *means, p_of(ends_test(*runs)), *above])
     header = ["joint steps", "IL", "MF-Q", "Mann-Whitney", "IL ends above 0.9 of G*", "MF-Q does"]
-    return table(header, rows)
+    return table(header, rows) + f"\n\nIn the test {EQUAL}."
 
 
 def fmq_temperature(study: pd.DataFrame, summary: pd.DataFrame) -> str:
@@ -267,7 +269,7 @@ def fmq_temperature(study: pd.DataFrame, summary: pd.DataFrame) -> str:
         rows.append([agents, *(with_interval(cell, "greedy", ".3f") for cell in cells), p_of(p), *above])
     shown = [f"min_temp {end:g}" for end in ends]
     header = ["N", *shown, "Mann-Whitney", *(f"{each} ends above 0.9 of G*" for each in shown)]
-    return table(header, rows) + "\n\np: Holm's for all sizes."
+    return table(header, rows) + f"\n\np: Holm's for all sizes; {EQUAL}."
 
 
 def sensitivity(study: pd.DataFrame, summary: pd.DataFrame) -> str:

@@ -158,7 +158,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study fmq-temperature --agents 500 1000 --seeds 8",
+        "--study fmq-temperature --agents 500 1000",
         "FMQ, by where its temperature ends",
         "fmq_temperature",
         quick="--study fmq-temperature --agents 100",
