@@ -102,8 +102,15 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return rows(out, jobs)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code", "workers"),
+    [
+        (signal.SIGTERM, 143, 1),
+        (signal.SIGINT, 130, 2),
+        pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_script_says_so_and_goes_on_from_its_checkpoint(
     number: signal.Signals, code: int, workers: int, uninterrupted: list[bytes], tmp_path: Path
 ) -> None:
@@ -123,6 +130,7 @@ def test_a_stopped_script_says_so_and_goes_on_from_its_checkpoint(
     assert rows(tmp_path / "out", jobs) == uninterrupted
 
 
+@pytest.mark.slow
 def test_nobody_has_to_listen(tmp_path: Path) -> None:
     """The readers of both streams are gone before the script writes, or the streams are closed."""
     jobs = [job("a"), job("b")]
@@ -191,7 +199,9 @@ def test_nobody_has_to_listen_to_what_a_script_prints_and_ends() -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("name", ["queue.py", "socket.py", "mfmarl/__init__.py"])
+@pytest.mark.parametrize(
+    "name", ["queue.py", *(pytest.param(each, marks=pytest.mark.slow) for each in ("socket.py", "mfmarl/__init__.py"))]
+)
 def test_workers_import_nothing_that_lies_where_the_script_is_called(name: str, tmp_path: Path) -> None:
     """A file that is called as a module is, or another checkout."""
     here = tmp_path / "here"

@@ -148,6 +148,7 @@ def test_a_dry_run_submits_nothing(cluster: Cluster, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_tasks_import_nothing_that_lies_where_the_script_is_called(cluster: Cluster, tmp_path: Path) -> None:
     """Another checkout, say; a relative --out is meant from there all the same."""
     (tmp_path / "mfmarl").mkdir()
