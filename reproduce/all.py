@@ -109,6 +109,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
         places = available(options.results, options)
         if options.launcher == "slurm":
             slurm.check([], places[0], options)
+    if options.figures_only and not any(redrawn(options)):
+        raise ValueError(f"figures_only: there are no tables in {options.results}; run without --figures-only first")
     if options.dry_run:
         list_jobs(options)
         return

@@ -33,12 +33,14 @@ from mfmarl.scripting.options import Options, known_methods, known_names, main, 
 from mfmarl.scripting.provenance import compute_seconds
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
+from mfmarl.scripting.tables import read_provenance
 
 OUT = Path("results/gaussian_squeeze")
 DRAWN = ["agents", "seed", "step", "greedy_reward", "sampled_reward"]
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 UNDISCOUNTED = ("fmq", "rec-fmq")  # defined with discount 0
 AGENTS = (100, 500, 1000)
+GAME = {"mu": 400.0, "sigma": 200.0}  # Section 5.1
 
 
 @dataclass(frozen=True)
@@ -308,9 +310,9 @@ class GaussianSqueezeOptions(Options):
     """Directory of the results."""
     full: bool = False
     """Run more seeds: 24 of calibrated, 5 of appendix; --seeds overrides this."""
-    mu: float = 400.0
+    mu: float = GAME["mu"]
     """The best sum of actions. Values other than the paper's need a custom --out."""
-    sigma: float = 200.0
+    sigma: float = GAME["sigma"]
     """Width of the reward's peak around mu. Values other than the paper's need a custom --out."""
     study: StudyName | None = None
     """Run a study of what decides the outcome, instead of the learning curves. sensitivity: epsilon, budget, id
@@ -333,10 +335,15 @@ class GaussianSqueezeOptions(Options):
             known_methods("algorithms", self.algorithms, ALGORITHMS["stateless"])
         if self.study and self.scale_target:
             raise ValueError("study and scale_target: got both, allowed is one of them")
-        if (self.mu, self.sigma) != (400.0, 200.0) and self.committed:
+        if not self.is_papers_game and self.committed:
             raise ValueError(f"mu and sigma: got {self.mu} and {self.sigma}, which need another out than {self.home()}")
         for agents in self.agents or AGENTS:
             self.game(agents)
+
+    @property
+    def is_papers_game(self) -> bool:
+        """Whether mu and sigma are the paper's."""
+        return {"mu": self.mu, "sigma": self.sigma} == GAME
 
     def game(self, agents: int) -> GaussianSqueeze:
         """The game for a number of agents.
@@ -356,12 +363,40 @@ class GaussianSqueezeOptions(Options):
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the script with command-line arguments."""
     options = parse(GaussianSqueezeOptions, arguments)
+    folder = options.study.replace("-", "_") if options.study else "scaling" if options.scale_target else ""
+    options = replace(options, out=options.out / folder)
+    check_game(options)
     if options.study:
-        study(STUDIES[options.study], replace(options, out=options.out / options.study.replace("-", "_")))
+        study(STUDIES[options.study], options)
     elif options.scale_target:
-        scaling(replace(options, out=options.out / "scaling"))
+        scaling(options)
     else:
         curves(options)
+
+
+def check_game(options: GaussianSqueezeOptions) -> None:
+    """Refuse another mu or sigma than that of the runs in --out, whose rewards mean nothing for another game.
+
+    Raises:
+        ValueError: provenance.json names another value.
+    """
+    for calls in read_provenance(options.out / "provenance.json").values():
+        for name in GAME:
+            held = {call["settings"][name]["value"] for call in calls if name in call["settings"]}
+            if others := held - {getattr(options, name)}:
+                raise ValueError(
+                    f"{name}: got {getattr(options, name)}, but {options.out} holds runs with {min(others)}; "
+                    "pass that, or name another --out"
+                )
+
+
+def with_game(settings: Settings, options: GaussianSqueezeOptions) -> dict[str, object]:
+    """Values of the settings and of the game for provenance.json, with their sources."""
+    recorded = sources(settings)
+    for name, papers in GAME.items():
+        value = getattr(options, name)
+        recorded[name] = {"value": value, "source": "Section 5.1" if value == papers else f"--{name}"}
+    return recorded
 
 
 def curves(options: GaussianSqueezeOptions) -> None:
@@ -370,7 +405,7 @@ def curves(options: GaussianSqueezeOptions) -> None:
     if not options.figures_only:
         train(curve_sections(options), path, GROUP, options)
     table = read_result(path, GROUP, DRAWN)
-    if (options.mu, options.sigma) == (400.0, 200.0):
+    if options.is_papers_game:
         table = with_baselines(table, path, options, GROUP)
     draw_curves(table, options)
 
@@ -408,7 +443,7 @@ def curve_sections(options: GaussianSqueezeOptions) -> list[Section]:
                 for algorithm in options.algorithms or METHODS
                 for job in jobs_of({"settings": name}, algorithm, options.game(agents), settings, options)
             ],
-            sources(settings),
+            with_game(settings, options),
         )
         for name, settings in options.chosen(SETTINGS, QUICK, QUICK_SETTINGS).items()
     ]
@@ -426,7 +461,7 @@ def study_sections(chosen: Study, options: GaussianSqueezeOptions) -> list[Secti
             for agents in options.agents or chosen.agents
             for job in jobs_of(labels, algorithm, options.game(agents), settings, options)
         ]
-        sections.append(Section(", ".join(map(str, labels.values())), jobs, sources(settings)))
+        sections.append(Section(", ".join(map(str, labels.values())), jobs, with_game(settings, options)))
     return sections
 
 
@@ -443,7 +478,7 @@ def scaling_sections(options: GaussianSqueezeOptions) -> list[Section]:
             for algorithm in options.algorithms or ("il", "mf-q")
             for job in jobs_of({"settings": "scaled"}, algorithm, game, settings, options)
         ]
-        sections.append(Section(f"{agents} agents", jobs, sources(settings)))
+        sections.append(Section(f"{agents} agents", jobs, with_game(settings, options)))
     return sections
 
 
@@ -518,8 +553,11 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
     steps = table.groupby([*GROUP, "seed"])["step"].max().to_numpy()
     runs = scores[[*GROUP, "seed"]].itertuples(index=False)
+    names = [job_name(*run[:-1], seeds=run[-1:]) for run in runs]
     seconds = compute_seconds(options.out)
-    scores["seconds_per_step"] = [seconds[job_name(*run[:-1], seeds=run[-1:])] for run in runs] / steps
+    if unknown := [name for name in names if name not in seconds]:
+        raise ValueError(f"out: {options.out}/provenance.json lacks the time of {unknown[0]}: restore it")
+    scores["seconds_per_step"] = [seconds[name] for name in names] / steps
     scores["reward_share"] = scores["reward_share"].where(steps >= (scaling_settings(options).steps or 0))
     report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
 

@@ -236,6 +236,12 @@ def test_figures_only_makes_the_same_bytes_from_the_tables_alone(
     assert "reproduce/matrix_games.py --figures-only --out" in capsys.readouterr().out
 
 
+def test_figures_only_of_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^figures_only: there are no tables in .*typo; run without --figures-only"):
+        script.run(["--figures-only", "--out", str(tmp_path / "typo")])
+    assert not (tmp_path / "typo").exists()
+
+
 def test_quick_says_what_it_leaves_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -326,11 +326,14 @@ def test_a_removed_working_directory_is_come_back_to(tmp_path: Path, monkeypatch
 
 
 def test_sigterm_while_the_file_of_a_method_loads_is_no_fault_of_the_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
     assert main(lambda: launch([job("a", f"{tmp_path}/slow.py:Slow")], tmp_path / "out", options())) == 143
     assert capsys.readouterr().err == "\nstopped; the same command goes on from here\n"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--fresh"])
+    assert main(lambda: launch([job("a", f"{tmp_path}/slow.py:Slow")], tmp_path / "out", options())) == 143
+    assert capsys.readouterr().err == "\nstopped; the same command without --fresh goes on from here\n"
 
 
 def test_a_report_of_failures_counts_what_is_done(tmp_path: Path) -> None:
@@ -351,10 +354,14 @@ def test_a_report_of_many_failures_shows_the_logs_of_the_first_alone(tmp_path: P
     assert lines.count("    RuntimeError: the toy broke") == 3
     (folder(jobs[0], tmp_path, "32") / "log.txt").unlink()
     (folder(jobs[1], tmp_path, "32") / "log.txt").write_text("\n".join(map(str, range(40))))
-    told = report({"a": "lost", "b": "lost"}, jobs, available(tmp_path, options())[0]).splitlines()
-    assert told[1].startswith("a: lost (see ")
+    place = available(tmp_path, options())[0]
+    told = report({"a": "lost", "b": "lost"}, jobs, place, fresh=False).splitlines()
+    assert told[1] == "a: lost", "there is no log to see"
     assert told[2].startswith("b: lost (see ")
     assert told[3:-1] == [f"    {number}" for number in range(28, 40)], "the last dozen of lines"
+    assert told[-1] == "Run the same command again to resume; --fresh starts all jobs over."
+    told = report({"a": "lost"}, jobs, place, fresh=True).splitlines()
+    assert told[-1] == "Run the same command without --fresh to resume; --fresh starts all jobs over."
 
 
 def test_a_worker_that_ends_is_a_failed_job(tmp_path: Path) -> None:

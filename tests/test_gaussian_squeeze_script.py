@@ -193,6 +193,32 @@ def test_another_game_needs_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch)
             GaussianSqueezeOptions(**changed)  # type: ignore[arg-type]
 
 
+def test_runs_of_one_game_are_not_measured_by_another(tmp_path: Path) -> None:
+    how = f"--quick --settings calibrated --algorithms il --agents 4 --workers 1 --out {tmp_path}".split()
+    gaussian_squeeze.run([*how, "--mu", "8", "--sigma", "4"])
+    before = read_csv(tmp_path / "summary.csv")
+    for words in (how, ["--figures-only", "--out", str(tmp_path)]):
+        with pytest.raises(
+            ValueError, match=r"^mu: got 400\.0, but .* holds runs with 8\.0; pass that, or name another"
+        ):
+            gaussian_squeeze.run(words)
+    with pytest.raises(ValueError, match=r"^sigma: got 5\.0, but .* holds runs with 4\.0"):
+        gaussian_squeeze.run([*how, "--mu", "8", "--sigma", "5"])
+    gaussian_squeeze.run(["--figures-only", "--mu", "8", "--sigma", "4", "--out", str(tmp_path)])
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "summary.csv"), before)
+
+
+def test_times_that_provenance_lacks_are_told(tmp_path: Path) -> None:
+    scaled = tmp_path / "scaling"
+    scaled.mkdir()
+    for name in ("curves.csv", "SHA256SUMS"):
+        (scaled / name).write_bytes((ROOT / "results/gaussian_squeeze/scaling" / name).read_bytes())
+    with pytest.raises(
+        ValueError, match=r"^out: .*scaling/provenance\.json lacks the time of scaled-il-1000-.*: restore it"
+    ):
+        gaussian_squeeze.run(["--figures-only", "--scale-target", "--out", str(tmp_path)])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "cells"),

@@ -5,6 +5,7 @@ import subprocess
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -194,7 +195,7 @@ def test_rows_of_another_precision_are_refused(tmp_path: Path) -> None:
         TrainingJob(name, {"algorithm": name}, name, GaussianSqueeze(4), (0,), {}, data) for name in ("il", "mf-q")
     )
     record = {"fingerprint": "", "labels": {"algorithm": "il"}, "precision": "bf16-mixed"}
-    call = {**dict.fromkeys(tables.CALL), "jobs": {"il": record, "earliest": {"fingerprint": ""}}}
+    call = {**dict.fromkeys(tables.CALL), "settings": {}, "jobs": {"il": record, "earliest": {"fingerprint": ""}}}
     write_json({"appendix": [call]}, tmp_path / "provenance.json")
     results.check_update(path, [job, other], ["algorithm"], Options(out=tmp_path, precision="bf16-mixed"))
     results.check_update(path, [other], ["algorithm"], Options(out=tmp_path))
@@ -203,6 +204,31 @@ def test_rows_of_another_precision_are_refused(tmp_path: Path) -> None:
         match=r"^precision: .*table\.csv holds il in bf16-mixed, and this call would bring 32; pass --precision",
     ):
         results.check_update(path, [other, job], ["algorithm"], Options(out=tmp_path))
+
+
+def test_rows_of_a_custom_method_with_other_arguments_are_refused(tmp_path: Path) -> None:
+    path, name = tmp_path / "table.csv", "mine.py:Mine"
+    tables.write_table(pd.DataFrame({"algorithm": [name], "seed": [0], "step": [8]}), path, ["seed"])
+    mine, il = (
+        TrainingJob(each, {"algorithm": each}, each, GaussianSqueeze(4), (1,), {}, {"steps": 8, "evaluations": 1})
+        for each in (name, "il")
+    )
+    records = {each: {"fingerprint": "", "labels": {"algorithm": each}} for each in (name, "il")}
+    held = {"method": {"widths": {"value": [1, 2], "source": "--method.widths"}}}
+    call = {**dict.fromkeys(tables.CALL), "settings": held, "jobs": records}
+    write_json({"appendix": [call]}, tmp_path / "provenance.json")
+
+    def check(job: TrainingJob, method: dict[str, Any]) -> None:
+        results.check_update(path, [job], ["algorithm"], Options(out=tmp_path, algorithms=[name], method=method))
+
+    check(mine, {"widths": (1, 2)})
+    check(il, {})
+    with pytest.raises(
+        ValueError, match=r"holds mine\.py:Mine with widths \[1, 2\], .* would bring widths \[1, 3\]; name"
+    ):
+        check(mine, {"widths": (1, 3)})
+    with pytest.raises(ValueError, match=r"^method: .* and this call would bring no --method; name another --out$"):
+        check(mine, {})
 
 
 def test_a_script_tells_its_table_and_the_files_that_it_wrote(

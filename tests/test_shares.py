@@ -24,7 +24,7 @@ from mfmarl.jobs import slurm
 from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import TrainingJob
-from mfmarl.jobs.launch import launch
+from mfmarl.jobs.launch import ShareDone, launch
 from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.shares import shares
@@ -231,7 +231,7 @@ def test_what_cannot_be_submitted_is_refused(tmp_path: Path, commands: Path, mon
     recorded(tmp_path, one)
     command(commands, "squeue", "echo 'mfmarl-abc|12|RUNNING|None'")
     slurm.check([one], place, how)
-    with pytest.raises(ValueError, match=r"^fresh: an array .* does these jobs; first scancel --name=mfmarl-abc$"):
+    with pytest.raises(ValueError, match=r"^fresh: an array .* waits for them, and scancel --name=mfmarl-abc ends"):
         slurm.check([one], place, replace(how, fresh=True))
     slurm.check([job("other")], place, replace(how, fresh=True))
     own = type("Own", (GaussianSqueeze,), {"__module__": "__main__"})
@@ -525,6 +525,31 @@ def test_what_sbatch_refuses_is_not_on_record(tmp_path: Path, submits: Callable[
     ):
         slurm.submit("mfmarl-abc", [job("a")], progress, [on_slurm(tmp_path)], how, CLUSTER)
     assert not list((tmp_path / "jobs/slurm").glob("*.json"))
+
+
+def test_an_array_whose_id_sbatch_does_not_tell_is_cancelled(
+    tmp_path: Path, commands: Path, submits: Callable[[str], None]
+) -> None:
+    submits('echo "all is well"')
+    command(commands, "scancel", f'echo "$*" > {tmp_path}/cancelled')
+    how = Execution(launcher="slurm", accelerator="cpu")
+    with (
+        Progress([job("a")], set()) as progress,
+        pytest.raises(ValueError, match=r'^launcher: Could not make sense of sbatch output "all is well'),
+    ):
+        slurm.submit("mfmarl-abc", [job("a")], progress, [on_slurm(tmp_path)], how, CLUSTER)
+    assert (tmp_path / "cancelled").read_text() == "--name=mfmarl-abc\n"
+    assert not list((tmp_path / "jobs/slurm").glob("*.json"))
+
+
+def test_a_line_of_the_sites_own_among_the_tasks_is_no_task(commands: Path) -> None:
+    command(commands, "squeue", "echo 'Maintenance | tonight'; echo 'mfmarl-abc|12_3|RUNNING|None'; echo")
+    assert slurm.look({"mfmarl-abc"}) == {("mfmarl-abc", 3): slurm.Seen("12_3", "RUNNING", "None")}
+
+
+def test_a_share_that_started_over_is_gathered_without_starting_over(tmp_path: Path) -> None:
+    with pytest.raises(ShareDone, match=r"the same command without --shard and --fresh gathers them$"):
+        launch([job("a")], tmp_path, options(shard="1/1", fresh=True))
 
 
 def test_an_option_goes_before_slurms_own_variable(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ class Execution:
     logger: LoggerName = "none"
     """Lightning's logger, which writes to each job's folder; wandb sends one run per job to the project mfmarl."""
     shard: str | None = None
-    """I/N: run only the I-th of N shares of the jobs, e.g. one per machine. Afterwards the same call without --shard
-    collects the results."""
+    """I/N: run only the I-th of N shares of the jobs, e.g. one per machine. Afterwards the same call without --shard,
+    and without --fresh, collects the results."""
     slurm_partition: str | None = None
     """Slurm partition. Default, also for the account and the memory: Slurm's SBATCH_* variables or its own default."""
     slurm_account: str | None = None

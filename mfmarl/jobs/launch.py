@@ -68,7 +68,7 @@ def launch(
         ValueError: a job cannot be run, files of an earlier call cannot be read, `out` cannot be written to, or
             hardware or packages are missing. No job has started and no file has changed.
         JobsFailedError: some jobs failed; the others are done.
-        ShareDone: the share named by --shard is done; raised instead of returning rows.
+        ShareDone: the share named by --shard is done; raised instead of returning rows, with what to do next.
         DryRun: the execution is a dry run, and the jobs can be run.
     """
     places = available(out, execution)
@@ -99,14 +99,18 @@ def launch(
         with terminable(), Progress(jobs, done, patient=interactive) as progress:
             failures = do(left, progress)
         if failures:
-            raise JobsFailedError(report(failures, jobs, place))
+            raise JobsFailedError(report(failures, jobs, place, fresh=execution.fresh))
     else:
         remove_abandoned(out)
     for job in jobs:
         if job.name in done:
             tidy(job, place.folder(job))
     if execution.shard is not None:
-        raise ShareDone(f"share {execution.shard} is done: {len(jobs)} of the jobs")
+        without = "--shard and --fresh" if execution.fresh else "--shard"
+        raise ShareDone(
+            f"share {execution.shard} is done: {len(jobs)} of the jobs; "
+            f"when all are, the same command without {without} gathers them"
+        )
     return [read_rows(job, place.folder(job)) for job in jobs]
 
 
@@ -189,19 +193,20 @@ def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
             clear(job, place.folder(job))
 
 
-def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place) -> str:
-    """The message of JobsFailedError."""
+def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place, *, fresh: bool) -> str:
+    """The message of JobsFailedError; `fresh` says whether this call started all jobs over."""
     others = "; the others are done" if len(failures) < len(jobs) else ""
     parts = [f"{len(failures)} of {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} failed{others}."]
     folders = {job.name: place.folder(job) for job in jobs}
     for number, (name, reason) in enumerate(failures.items()):
         log = folders[name] / "log.txt"
-        parts.append(f"{name}: {reason} (see {log})")
+        parts.append(f"{name}: {reason}" + (f" (see {log})" if log.exists() else ""))
         if number < LOGS and log.exists():
             parts += [
                 f"    {line}" for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
             ]
-    return "\n".join([*parts, "Run the same command again to resume; --fresh starts all jobs over."])
+    again = "without --fresh" if fresh else "again"
+    return "\n".join([*parts, f"Run the same command {again} to resume; --fresh starts all jobs over."])
 
 
 def cores() -> int:

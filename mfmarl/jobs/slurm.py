@@ -130,7 +130,10 @@ def check(jobs: Sequence[Job], place: Place, execution: Execution) -> dict[str, 
         raise ValueError(f"launcher: got slurm, but tasks cannot import what {strays[0]} holds: move it to a module")
     if execution.fresh and (running := alive(jobs, place)):
         names = ",".join(sorted({task.array for task in running}))
-        raise ValueError(f"fresh: an array of an earlier call still does these jobs; first scancel --name={names}")
+        raise ValueError(
+            "fresh: an array of an earlier call still does these jobs; without --fresh this call waits for them, and "
+            f"scancel --name={names} ends them"
+        )
     return limits
 
 
@@ -230,6 +233,10 @@ def submit(
     except submitit.core.utils.FailedJobError as error:
         record.unlink()
         raise ValueError(f"launcher: sbatch refused: {last_line(str(error))}") from error
+    except submitit.core.utils.FailedSubmissionError as error:
+        ask("scancel", f"--name={name}")  # without its id, the tasks of an array that Slurm has taken find no jobs
+        record.unlink()
+        raise ValueError(f"launcher: {str(error).splitlines()[0]}") from error
     array = submitted[0].job_id.partition("_")[0]
     write_json({"id": array, "tasks": folders}, record)
     progress.say(f"Slurm: {len(jobs)} jobs in {len(dealt)} tasks, array {array} ({name})")
@@ -413,8 +420,10 @@ def look(arrays: set[str]) -> dict[tuple[str, int], Seen]:
     how = ("--all", "--noheader", "--array", "--states=all", "--format=%j|%i|%T|%r")
     seen = {}
     for line in ask("squeue", *how, f"--name={','.join(sorted(arrays))}").splitlines():
-        array, task, state, reason = line.split("|", 3)
-        seen[array, int(task.partition("_")[2] or 0)] = Seen(task, state, reason)
+        array, *shown = line.split("|", 3)
+        if array in arrays:  # a line of the site's own may stand among them
+            task, state, reason = shown
+            seen[array, int(task.partition("_")[2] or 0)] = Seen(task, state, reason)
     return seen
 
 

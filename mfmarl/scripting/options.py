@@ -261,7 +261,7 @@ def main(function: Callable[[], object]) -> int:
     except DryRun as listed:
         say(str(listed))
     except ShareDone as done:
-        say(f"{done}; when all are, the same command without --shard gathers them")
+        say(str(done))
     except ValueError as error:
         say(f"error: {' '.join(str(error).split())}", sys.stderr)
         return 2
@@ -273,12 +273,17 @@ def main(function: Callable[[], object]) -> int:
             raise
         where = f" ({error.filename})" if error.filename else ""
         remedy = "with room again" if error.errno in NO_ROOM else "once that is mended"
-        say(f"error: {error.strerror}{where}; {remedy} the same command goes on from here", sys.stderr)
+        say(f"error: {error.strerror}{where}; {remedy} {same_command()} goes on from here", sys.stderr)
         return 1
     except (KeyboardInterrupt, Terminated) as stopped:
-        say("\nstopped; the same command goes on from here", sys.stderr)
+        say(f"\nstopped; {same_command()} goes on from here", sys.stderr)
         return 143 if isinstance(stopped, Terminated) else 130
     return 0
+
+
+def same_command() -> str:
+    """What a user should run to go on: the same command, but without --fresh, which would start over."""
+    return "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
 
 
 def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str) -> None:

@@ -16,6 +16,7 @@ A script first trains, then draws. This example shows both steps:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -98,7 +99,7 @@ def check_update(
     if not path.exists():
         return
     held = read_table(path, [*cell, *numbers])
-    check_precision(path, jobs, options)
+    check_provenance(path, jobs, options)
     for key, own in planned(jobs).groupby(list(cell)):
         name = ", ".join(map(str, key))
         if options.committed and own["custom"].any():
@@ -118,19 +119,34 @@ def check_update(
                 )
 
 
-def check_precision(path: Path, jobs: Sequence[Job], options: Options) -> None:
-    """Raise ValueError for jobs whose like, by provenance.json, were done in another precision for this table."""
-    sections = read_provenance(path.parent / "provenance.json")
-    done = [job for calls in sections.values() for call in calls for job in call["jobs"].values()]
-    for job in jobs:
-        for known in done:
+def check_provenance(path: Path, jobs: Sequence[Job], options: Options) -> None:
+    """Refuse jobs whose like, by provenance.json, were done for this table in another precision or with other --method.
+
+    Raises:
+        ValueError: a job is refused; the message suggests another --out.
+    """
+    given = json.loads(json.dumps(options.method))
+    for call in (call for calls in read_provenance(path.parent / "provenance.json").values() for call in calls):
+        method = {name: each["value"] for name, each in call["settings"].get("method", {}).items()}
+        alike = [known for known in call["jobs"].values() if "labels" in known]
+        for job, known in ((job, known) for known in alike for job in jobs if known["labels"] == dict(job.labels)):
+            held = f"{path} holds {', '.join(map(str, job.labels.values()))}"
             precision = known.get("precision", options.precision)
-            if known.get("labels") == dict(job.labels) and precision != options.precision:
-                name = ", ".join(map(str, job.labels.values()))
+            if precision != options.precision:
                 raise ValueError(
-                    f"precision: {path} holds {name} in {precision}, and this call would bring {options.precision}; "
+                    f"precision: {held} in {precision}, and this call would bring {options.precision}; "
                     f"pass --precision {precision}, or name another --out"
                 )
+            if is_in_file(job.algorithm) and method != given:
+                raise ValueError(
+                    f"method: {held} with {told_method(method)}, and this call would bring {told_method(given)}; "
+                    "name another --out"
+                )
+
+
+def told_method(method: Mapping[str, object]) -> str:
+    """The values of --method in words."""
+    return ", ".join(f"{name} {value}" for name, value in method.items()) or "no --method"
 
 
 def planned(jobs: Sequence[Job]) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.jobs.signals import passed_on
 from mfmarl.jobs.startup import ENDS_WITH_STDIN
+from mfmarl.scripting.options import same_command
 
 LOOK_SECONDS = 0.5  # between two looks at a script's output
 
@@ -136,7 +137,7 @@ def go_through(steps: Sequence[Step], out: Path, *, here: Callable[[Step], None]
     say(aligned([["time", "ended", "lies in", "ran"], *(rows[place] for place in sorted(rows))]))
     if failures:
         parts = [f"{len(failures)} of {len(steps)} scripts failed; the others are done.", *failures]
-        raise JobsFailedError("\n".join([*parts, "Run the same command again: what is done is not done again."]))
+        raise JobsFailedError("\n".join([*parts, f"Run {same_command()} again: what is done is not done again."]))
 
 
 def shown(path: Path) -> str:

@@ -221,7 +221,7 @@ def test_a_launcher_that_is_killed_finds_its_array_again(
     fresh = Sweep(cluster, tmp_path, *LONG, "--slurm-tasks", "2", "--fresh")
     code, said = fresh.end()
     assert code == 2
-    assert "fresh: an array of an earlier call still does these jobs; first scancel --name=mfmarl-" in said
+    assert "fresh: an array of an earlier call still does these jobs; without --fresh this call waits for them" in said
     again = Sweep(cluster, tmp_path, *LONG, "--slurm-tasks", "2")
     for worker in workers:
         worker.resume()
