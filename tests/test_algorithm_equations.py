@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from mfmarl.algorithms.actor_critic import AC, MAAC, MFAC, Actors, JointCritic
 from mfmarl.algorithms.descent import by_autograd, descend, laid_out_as
@@ -20,6 +21,7 @@ from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.matrix_game import CLIMBING
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.mean_field import boltzmann_policy, mean_field_value, mean_policy
+from mfmarl.networks.stacked import AgentNetwork
 from mfmarl.seeds import generators
 
 # One gradient step against the formulas.
@@ -184,6 +186,70 @@ def test_what_changes_the_loss_is_learned_by() -> None:
     for found, its in zip(gradients(batch)[0], expected, strict=True):
         assert found is not None
         assert torch.equal(found, its)
+
+
+class Residual(IL):
+    """With a target that depends on what is trained, as in residual gradients."""
+
+    def td_target(self, batch: Batch) -> Tensor:
+        return self.action_values(self.network, batch.agent, batch.mean_action).mean(-1)
+
+
+class ResidualCritic(AC):
+    """The same in the value of the next step, which the actors' loss has too."""
+
+    def next_values(self, batch: Batch) -> Tensor:
+        return self.action_values(self.critic, batch.agent, batch.mean_action)
+
+
+class ResidualTarget(AC):
+    """The same in the critic's target alone."""
+
+    def td_target(self, batch: Batch, next_values: Tensor) -> Tensor:
+        return self.action_values(self.critic, batch.agent, batch.mean_action).mean(-1)
+
+
+@pytest.mark.parametrize("make", [Residual, ResidualCritic, ResidualTarget])
+def test_a_target_that_depends_on_what_is_trained_is_differentiated(make: type[StatelessAgent]) -> None:
+    module = make(GAME, (0, 1))
+    found = module.configure_optimizers()
+    optimizers = cast(Any, found if isinstance(found, list) else [found])
+    by_hand, plain = module.gradients_by_hand(optimizers), module.gradients_by_autograd(optimizers)
+    assert by_hand is not None
+    batch = a_batch()._replace(mean_action=None)
+    for mine, other in zip(by_hand(batch), plain(batch), strict=True):
+        for one, its in zip(mine, other, strict=True):
+            assert torch.equal(cast(Tensor, one), cast(Tensor, its))
+
+
+def test_a_hook_of_a_parameter_is_called() -> None:
+    module = IL(GAME, (0, 1))
+    optimizers = [cast(torch.optim.Optimizer, module.configure_optimizers())]
+    assert module.gradients_by_hand(optimizers) is not None
+    cast(Tensor, module.network.bias_1).register_hook(torch.zeros_like)
+    assert module.gradients_by_hand(optimizers) is None
+    (found,) = module.gradients_by_autograd(optimizers)(a_batch()._replace(mean_action=None))
+    zero = [
+        name
+        for (name, _), each in zip(module.network.named_parameters(), found, strict=True)
+        if not cast(Tensor, each).any()
+    ]
+    assert zero == ["bias_1"]
+
+
+def test_a_network_computes_with_the_parameters_that_it_is_called_with() -> None:
+    network = AgentNetwork(3, 4, 4, (16, 16), generators([0], "start"))
+    agent, features = torch.arange(3).expand(1, 3), torch.ones(1, 3, 4)
+    before = network(agent, features)
+    other = {name: torch.zeros_like(each) for name, each in network.named_parameters()}
+    assert not torch.func.functional_call(network, other, (agent, features)).any()
+    assert torch.equal(network(agent, features), before)
+    prune.custom_from_mask(network, "weight_1", torch.zeros_like(cast(Tensor, network.weight_1)))
+    prune.custom_from_mask(network, "weight_2", torch.zeros_like(cast(Tensor, network.weight_2)))
+    biases = cast(Tensor, network.bias_2)[..., :4].expand(1, 3, 4)
+    torch.testing.assert_close(network(agent, features), biases)
+    network.load_state_dict({name: torch.ones_like(each) for name, each in network.state_dict().items()}, assign=True)
+    assert torch.equal(network.output(torch.zeros(1, 1, 16)), torch.ones(1, 1, 4))
 
 
 @pytest.mark.parametrize("scale", [1.0, 3000.0])

@@ -94,6 +94,28 @@ def test_actions_that_are_none(choose: Callable[[Tensor], Any], got: str) -> Non
         train(squeeze(choose), GAME, [0, 1], **SHORT)
 
 
+def test_actions_of_an_exploration_that_are_none() -> None:
+    class Beyond(EpsilonGreedy):
+        def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
+            return super().choose(values, uniform, step) + 10
+
+    with pytest.raises(
+        ValueError, match=r"^act of IL with Beyond must give whole numbers in 0 \.\. 9, \[2, 10\], got 1\d"
+    ):
+        train(IL, GAME, [0, 1], exploration=Beyond(0.1, 0.1), **SHORT)
+
+
+def test_random_actions_of_an_army_that_are_none() -> None:
+    class Beyond(EpsilonGreedy):
+        def explore(self, uniform: Tensor, step: int, actions: int) -> Tensor:
+            return torch.full_like(uniform, actions, dtype=torch.int64)
+
+    with pytest.raises(
+        ValueError, match=r"^act of BattleMFQ with Beyond must give .* 0 \.\. 20, \[\d+\], got 21 \.\. 21$"
+    ):
+        train(BattleMFQ, Battle(4), [0], steps=1, evaluations=1, exploration=Beyond(1.0, 0.1))
+
+
 def test_greedy_actions_that_are_none() -> None:
     class Mine(IL):
         def act_greedily(self, mean_action: Tensor | None) -> Tensor:
@@ -308,6 +330,22 @@ def test_what_another_family_calls_is_not_passed_over_in_silence() -> None:
     Own(GAME, [0])
 
 
+def test_a_constructor_that_names_the_game_otherwise_is_refused_before_training() -> None:
+    """A saved agent could not be created again."""
+
+    class Renamed(MFQ):
+        def __init__(self, game: Any, seeds: Any, **others: Any) -> None:
+            super().__init__(game, seeds, **others)
+
+    class Passing(MFQ):
+        def __init__(self, *arguments: Any, **others: Any) -> None:
+            super().__init__(*arguments, **others)
+
+    with pytest.raises(ValueError, match=r"^Renamed: the constructor must name its argument environment, got game$"):
+        train(Renamed, GAME, [0], keep=True, **SHORT)
+    Passing(GAME, [0])
+
+
 def test_arguments_that_are_no_fields_are_refused_for_they_would_tell_no_jobs_apart(tmp_path: Path) -> None:
     class Faded(Neighbourhood):
         def __init__(self, rate: float) -> None:
@@ -336,10 +374,35 @@ def test_one_seed_that_depends_on_the_part_of_another_is_refused(seed: int, of: 
     """Each seed on its own part alone is right, also where a part is not used."""
     parts, mixed = torch.ones(3, 2, requires_grad=True), torch.eye(3)
     named = {"parts": parts, "unused": torch.ones(3, requires_grad=True)}
-    check_independent([(mixed @ parts)[:, 0] + parts[:, 1]], named)
+    assert check_independent([(mixed @ parts)[:, 0] + parts[:, 1]], named)
     mixed[seed, of] = 0.5
     with pytest.raises(ValueError, match=r"^losses: all seeds share parts"):
         check_independent([(mixed @ parts)[:, 0] + parts[:, 1]], named)
+
+
+def test_a_gradient_of_zero_or_nan_does_not_tell_whether_seeds_share_a_parameter() -> None:
+    factor, parts = torch.zeros((), requires_grad=True), torch.ones(3, requires_grad=True)
+    named = {"factor": factor, "parts": parts}
+    assert not check_independent([parts + factor.square()], named)
+    assert not check_independent([torch.nan * parts * factor], named)
+    assert check_independent([parts + factor.detach()], named)
+    with torch.no_grad():
+        factor += 1
+    with pytest.raises(ValueError, match=r"^losses: all seeds share factor"):
+        check_independent([parts + factor.square()], named)
+
+
+def test_seeds_that_share_a_parameter_from_the_second_round_on_are_refused() -> None:
+    class Late(MFQ):
+        def __init__(self, environment: Any, seeds: Any) -> None:
+            super().__init__(environment, seeds)
+            self.factor = torch.nn.Parameter(torch.ones(()))
+
+        def losses(self, batch: Any) -> list[Tensor]:
+            return [(1 + float(self.step > 50) * self.factor) * super().losses(batch)[0]]
+
+    with pytest.raises(ValueError, match=r"^losses: all seeds share factor"):
+        train(Late, GAME, range(2), steps=600, evaluations=6)
 
 
 def test_spins_without_act_say_what_they_lack() -> None:

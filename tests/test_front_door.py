@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial, wraps
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -38,13 +40,14 @@ from mfmarl import (
 from mfmarl.custom import class_in_file
 from mfmarl.data.neighbourhood import Noise
 from mfmarl.jobs import progress
-from mfmarl.jobs.library import code_of, sources_of
+from mfmarl.jobs.digests import Identification, sources_of
 from mfmarl.jobs.progress import Progress
 from mfmarl.tournament.fights import AnyArmy
 
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {"steps": 40, "evaluations": 2, "batch_size": 8, "samples_per_update": 20}
 GAME = GaussianSqueeze(5)
+FACTOR = 3
 
 
 def test_every_name_is_there_and_has_its_type() -> None:
@@ -123,23 +126,23 @@ def test_fights_of_nobody_are_refused(army: AnyArmy, evaluation: Any, message: s
 class Counted(MFQ):
     """Counts how often it is trained."""
 
-    trained = 0
+    times = SimpleNamespace(trained=0)  # plain values of a class would tell it apart
 
     def __init__(self, environment: Any, seeds: Any, slowness: float = 1.0, **general: Any) -> None:
         super().__init__(environment, seeds, **general)
         self.slowness = slowness
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        Counted.trained += 1
+        Counted.times.trained += 1
         return super().configure_optimizers()
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
-    Counted.trained = 0
+    Counted.times.trained = 0
     first, again, other = (
         train(Counted, GAME, [0], out=tmp_path, slowness=slowness, **SMALL) for slowness in (1.0, 1.0, 2.0)
     )
-    assert Counted.trained == 2
+    assert Counted.times.trained == 2
     pd.testing.assert_frame_equal(first, again)
     pd.testing.assert_frame_equal(first, other)
     assert set(first["algorithm"]) == {"Counted"}
@@ -265,15 +268,58 @@ def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.Monk
         "act = classmethod(lambda self: {})",
         "act = staticmethod(lambda: {})",
         "act = {}",
+        "act = {{{}, 'a'}}",
+        "def act(self, of): return of in {{{}, 'a'}}",
+        "def act(self): return b'{}'",
+        "act = made({})",
+        "act = wraps(print)(made({}))",
+        "act = cache(made({}))",
+        "act = no_grad()(made({}))",
+        "act = partial(made, {})",
+        "class act:\n        by = {}",
     ],
 )
 def test_code_is_told_apart_by_all_that_it_does(body: str) -> None:
     def told(number: int) -> object:
-        scope: dict[str, Any] = {}
+        def made(by: int) -> Callable[[], int]:
+            return lambda: by
+
+        scope: dict[str, Any] = {
+            "__name__": "mine",
+            "made": made,
+            "wraps": wraps,
+            "cache": cache,
+            "partial": partial,
+            "no_grad": torch.no_grad,
+        }
         exec(f"class Mine:\n    {body.format(number)}", scope)
-        return code_of(vars(scope["Mine"])["act"])
+        return Identification().of(vars(scope["Mine"])["act"])
 
     assert told(1) == told(1) != told(2)
+
+
+def test_one_class_of_a_file_is_told_apart_by_the_values_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(by: int) -> type:
+        class Mine:
+            step = 1
+
+            def act(self) -> int:
+                return by * FACTOR
+
+            def twice(self) -> int:
+                return 2 * self.act() + len(Mine.__name__)
+
+        return Mine
+
+    one, first = made(1), sources_of([made(1)])
+    assert sources_of([one]) == first
+    assert sources_of([made(2)]) != first
+    monkeypatch.setattr(one, "step", 2)
+    assert sources_of([one]) != first
+    monkeypatch.setattr(one, "step", 1)
+    assert sources_of([one]) == first
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 4)
+    assert sources_of([one]) != first
 
 
 def test_the_file_of_a_custom_game_and_the_modules_beside_it_tell_jobs_apart(tmp_path: Path) -> None:

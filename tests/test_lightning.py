@@ -177,7 +177,24 @@ def test_a_monitored_checkpoint_every_n_steps_begins_with_the_first_score(case: 
     scores = ModelCheckpoint(tmp_path, "{step}", monitor=case.score, mode="max", every_n_train_steps=2, save_top_k=-1)
     steps = Steps()
     trainer(tmp_path, steps, scores, max_epochs=2).fit(agent, datamodule=data)
-    assert {path.name for path in tmp_path.glob("*.ckpt")} == {f"step={each}.ckpt" for each in steps.after_rounds[2:]}
+    assert {path.name for path in tmp_path.glob("*.ckpt")} == {f"step={each}.ckpt" for each in steps.after_rounds[1:]}
+
+
+def test_a_checkpoint_of_an_epochs_last_round_is_saved_after_the_epochs_evaluation(case: Case, tmp_path: Path) -> None:
+    """A fit that went on from one saved before would never make that evaluation."""
+    seen: list[set[str]] = []
+
+    class Seen(pl.Callback):
+        def on_validation_end(self, *_: Any) -> None:
+            seen.append({path.name for path in tmp_path.glob("*.ckpt")})
+
+    agent, data = case.make()
+    rounds = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+    steps = Steps()
+    trainer(tmp_path, Seen(), steps, rounds, max_epochs=2).fit(agent, datamodule=data)
+    names = [f"step={each}.ckpt" for each in steps.after_rounds]
+    assert seen[-2:] == [{*names[:1]}, {*names[:3]}]
+    assert {path.name for path in tmp_path.glob("*.ckpt")} == {*names}
 
 
 def test_validate_returns_the_scores(case: Case, tmp_path: Path) -> None:
@@ -317,6 +334,24 @@ def test_who_has_played_on_goes_back_to_a_checkpoint(
         assert_same(state(fit), expected)
     with pytest.raises(ValueError, match=r"^max_epochs must be at most 4, or -1, got 5: "):
         trainer(tmp_path, max_epochs=5).fit(agent, datamodule=data, **back)
+
+
+@pytest.mark.parametrize(("most", "estimate"), [({}, 40), ({"max_epochs": 2}, 20), ({"max_steps": 7}, 7)])
+def test_a_scheduler_is_told_the_number_of_gradient_steps(most: dict[str, int], estimate: int, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    class Scheduled(MFQ):
+        def configure_optimizers(self) -> Any:
+            optimizer = super().configure_optimizers()
+            told.append(int(self.trainer.estimated_stepping_batches))
+            return optimizer
+
+    agent, data = CASES["stateless"].make(Scheduled)
+    fit = trainer(tmp_path, **most)
+    fit.fit(agent, datamodule=data)
+    assert told == [estimate]
+    assert fit.global_step >= estimate
+    assert isinstance(pl.Trainer.estimated_stepping_batches, property), "as it was"
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")

@@ -152,9 +152,18 @@ class TooFlat(Neighbourhood):
         return super().mean_action(step)[:, 0]
 
 
+@dataclass(frozen=True)
+class OfAllSeeds(Neighbourhood):
+    """Counts over all seeds."""
+
+    def mean_action(self, step: JointStep) -> Tensor:
+        return super().mean_action(step).mean(0, keepdim=True).expand(len(step.actions), -1, -1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"neighbourhood": OfAllSeeds()}, "mean_action of OfAllSeeds must be of each seed by itself, got another one"),
         ({"neighbourhood": "previous"}, "neighbourhood must be a Neighbourhood such as Graph(...), got 'previous'"),
         ({"neighbourhood": TooFlat()}, "mean_action of TooFlat must give float32 [2, 4, 3] or [2, 1, 3] for 2 seeds"),
         ({"neighbourhood": Graph(((1,), (0,)))}, "neighbours must be of 4 agents, got those of 2"),

@@ -135,6 +135,30 @@ class MixesSeeds(Minority):
 
 
 @dataclass(frozen=True)
+class CountsAllSeeds(Minority):
+    """Pays by how many agents of all seeds chose the same action."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return torch.bincount(actions.flatten(), minlength=2)[actions].double()
+
+
+@dataclass(frozen=True)
+class DrawsByItself(Minority):
+    """Pays by torch's global generator."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return torch.rand(actions.shape, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Sorts(Minority):
+    """Sorts the actions in place."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return super().reward(actions.copy_(actions.sort(-1).values), noise)
+
+
+@dataclass(frozen=True)
 class DrawsLess(Minority):
     """Draws no number of numbers."""
 
@@ -143,7 +167,7 @@ class DrawsLess(Minority):
 
 @dataclass(frozen=True)
 class PaysNothingKnown(Minority):
-    """Pays what is no number, but not where all play alike, as when it is tried before training."""
+    """Pays what is no number, but not where all play alike."""
 
     def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
         paid = super().reward(actions, noise)
@@ -157,6 +181,12 @@ class PaysNothingKnown(Minority):
         (PaysInNumpy(), r"reward of PaysInNumpy for 2 seeds must be a tensor \[2\], .*, got ndarray \[2, 5\]"),
         (TakesNoNoise(), "reward of TakesNoNoise must take actions and noise: too many positional arguments"),
         (MixesSeeds(), "reward of MixesSeeds must be of each seed by itself, got another one for two seeds than for"),
+        (CountsAllSeeds(), "reward of CountsAllSeeds must be of each seed by itself, got another one for two seeds"),
+        (
+            DrawsByItself(),
+            "reward of DrawsByItself must be the same for the same actions and noise, got another one at",
+        ),
+        (Sorts(), "reward of Sorts must leave the actions as they are, got others after the call"),
         (DrawsLess(), "draws must be an integer of at least 0, got -1"),
         (DrawsLess(draws="1"), "draws must be an integer of at least 0, got '1'"),  # type: ignore[arg-type]
     ],

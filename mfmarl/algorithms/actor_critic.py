@@ -124,18 +124,21 @@ class AC(StatelessAgent):
         if not isinstance(critic, AgentNetwork) or not critic.has_gradients_by_hand():
             return None
         of_critic, of_actor = (trained(optimizer) for optimizer in optimizers)
+        by_autograd = self.gradients_by_autograd(optimizers)
         actors_too = self.inherits(AC, "actor_loss") and self.actor.has_gradients_by_hand()
 
-        def gradients(batch: Batch) -> list[Sequence[Tensor | None]]:
+        def gradients(batch: Batch) -> Sequence[Sequence[Tensor | None]]:
             next_values = self.next_values(batch)
             target = self.td_target(batch, next_values)
+            if next_values.requires_grad or target.requires_grad:  # a subclass's own
+                return by_autograd(batch)
             found = critic.squared_error_gradients(batch.agent, batch.mean_action, batch.action, target)
             if actors_too:
                 found |= self.actor.policy_gradients(batch.agent, next_values)
                 return [[found.get(parameter) for parameter in of] for of in (of_critic, of_actor)]
             actor_loss = self.actor_loss(batch, next_values).sum()
-            by_autograd = torch.autograd.grad(actor_loss, of_actor, allow_unused=True)
-            return [[found.get(parameter) for parameter in of_critic], by_autograd]
+            gradients_of_actor = torch.autograd.grad(actor_loss, of_actor, allow_unused=True)
+            return [[found.get(parameter) for parameter in of_critic], gradients_of_actor]
 
         return gradients
 

@@ -68,6 +68,7 @@ class Agent(pl.LightningModule):
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
         super().__init__()
+        check_constructor(type(self))
         check_overrides(type(self))
         self.automatic_optimization = False
         self.environment = environment
@@ -238,6 +239,19 @@ def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> di
         warnings.filterwarnings("ignore", message="The ``compute`` method of metric", category=UserWarning)
         scores = evaluation(agent)
     return {name: values for name, values in scores.items() if not values.isnan().all()}
+
+
+def check_constructor(cls: type) -> None:
+    """Raise ValueError unless a constructor's first two arguments can be given as `environment` and `seeds`.
+
+    By these names a saved agent is created again.
+    """
+    _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+    for parameter, name in zip(parameters, ("environment", "seeds"), strict=False):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return
+        if parameter.name != name or parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ValueError(f"{cls.__name__}: the constructor must name its argument {name}, got {parameter.name}")
 
 
 def check_overrides(cls: type) -> None:

@@ -92,24 +92,40 @@ def check_losses(losses: object, optimizers: int, shape: Sequence[int]) -> None:
             raise ValueError(f"losses: number {number} must depend on what is trained, got one without a gradient")
 
 
-def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> None:
-    """Raise ValueError if the losses of two seeds depend on the same numbers.
+def check_independent(losses: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> bool:
+    """Check that the losses of two seeds do not depend on the same numbers.
 
     Args:
         losses: losses `[seeds]` of at least two seeds, of which the first two are compared.
         parameters: all trained parameters by name. A seed owns whole parameters, or its part of a `[seeds, ...]`.
+
+    Returns:
+        Whether this is sure: a gradient of 0 for both seeds does not tell, nor does one of a loss that is not finite.
+
+    Raises:
+        ValueError: two seeds share a parameter.
     """
+    if not all(loss.isfinite().all() for loss in losses):
+        return False
     seeds, values = len(losses[0]), list(parameters.values())
+    reached: set[str] = set()
+    told: set[str] = set()
     for loss in losses:
         both = [torch.autograd.grad(loss[seed], values, retain_graph=True, allow_unused=True) for seed in (0, 1)]
         for name, first, second in zip(parameters, *both, strict=True):
-            if first is None or second is None or not (first.any() and second.any()):
+            if first is None or second is None:
                 continue
-            if not first.dim() or len(first) != seeds or first[1:].any() or second[:1].any() or second[2:].any():
+            reached.add(name)
+            tells = bool(first.any()), bool(second.any())
+            if any(tells):
+                told.add(name)
+            own = first.dim() and len(first) == seeds and not (first[1:].any() or second[:1].any() or second[2:].any())
+            if all(tells) and not own:
                 raise ValueError(
                     f"losses: all seeds share {name}, but each run needs parameters of its own: "
                     "mfmarl.Copies makes a copy of plain torch layers for each"
                 )
+    return reached == told
 
 
 def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:

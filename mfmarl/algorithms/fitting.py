@@ -3,14 +3,18 @@
 Before a fit, agent, data module and Trainer are checked for compatibility. During a fit, `global_step` counts gradient
 steps, and learning rate schedulers step as Lightning documents for automatic optimization: with `interval` `step` after
 every `frequency` gradient steps, with `epoch` after the epoch's last round, and `ReduceLROnPlateau` after the
-evaluation.
+evaluation. `trainer.estimated_stepping_batches` counts gradient steps where the data module knows their number
+beforehand, as that of Battle does not.
 """
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from math import ceil
 from typing import Any
+from unittest.mock import patch
 
 import pytorch_lightning as pl
 import torch
@@ -31,6 +35,7 @@ class Fitting(pl.Callback):
         self.schedulers: list[LRSchedulerConfig] = []
         self.handles: list[RemovableHandle] = []
         self.steps_before = 0  # `global_step` before this round
+        self.due: list[tuple[ModelCheckpoint, int]] = []  # checkpoints to save after the epoch's evaluation
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Check agent and data module, and let schedulers be configured as under automatic optimization."""
@@ -42,16 +47,18 @@ class Fitting(pl.Callback):
             if not trainer.datamodule.steps_played:  # type: ignore[attr-defined]
                 limit_epochs(trainer)  # before schedulers are created, which may depend on the length of training
             # Lightning drops `monitor` under manual optimization, and calls `configure_optimizers` only once.
-            pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]
+            configured = partial(self.configured, trainer, pl_module.configure_optimizers)
+            pl_module.configure_optimizers = configured  # type: ignore[method-assign]
 
-    def configured(self, configure: Callable[[], Any]) -> Any:
+    def configured(self, trainer: pl.Trainer, configure: Callable[[], Any]) -> Any:
         """Call `configure_optimizers`, record its schedulers, and return it all as manual optimization requires.
 
         Raises:
             ValueError: there is no optimizer, one needs a closure, or a scheduler that monitors a score would step
                 after gradient steps.
         """
-        returned = configure()
+        with estimating_gradient_steps(trainer):
+            returned = configure()
         check_optimizers(returned)
         optimizers, schedulers, monitor = _configure_optimizers(returned)
         self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
@@ -106,8 +113,19 @@ class Fitting(pl.Callback):
             for config in self.of_epoch(trainer, monitoring=False):
                 pl_module.lr_scheduler_step(config.scheduler, None)
         for checkpoint in trainer.checkpoint_callbacks:
-            if isinstance(checkpoint, ModelCheckpoint):
-                save_if_passed(trainer, checkpoint, self.steps_before)
+            if isinstance(checkpoint, ModelCheckpoint) and is_passed(trainer, checkpoint, self.steps_before):
+                if trainer.is_last_batch:  # a fit that resumes from here would leave out the epoch's evaluation
+                    self.due.append((checkpoint, checkpoint._last_global_step_saved))
+                    checkpoint._last_global_step_saved = trainer.global_step  # so that it does not save by itself
+                else:
+                    save(trainer, checkpoint)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the checkpoints that became due in the epoch's last round."""
+        for checkpoint, last_saved in self.due:
+            checkpoint._last_global_step_saved = last_saved
+            save(trainer, checkpoint)
+        self.due = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After the evaluation that ends an epoch, step the schedulers that monitor a score.
@@ -140,11 +158,27 @@ class Fitting(pl.Callback):
         vars(pl_module).pop("configure_optimizers", None)
         for handle in self.handles:
             handle.remove()
-        self.handles, self.schedulers = [], []
+        self.handles, self.schedulers, self.due = [], [], []
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the agent and its optimizers."""
         self.teardown(trainer, pl_module, "fit")
+
+
+@contextmanager
+def estimating_gradient_steps(trainer: pl.Trainer) -> Iterator[None]:
+    """Let `trainer.estimated_stepping_batches`, on which schedulers depend, count gradient steps instead of rounds."""
+    data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    steps = getattr(data, "gradient_steps", None)
+    if steps is None:
+        yield
+        return
+    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else data.evaluations
+    estimate = ceil(steps * epochs / data.evaluations)
+    if trainer.max_steps >= 0:
+        estimate = min(estimate, trainer.max_steps)
+    with patch.object(pl.Trainer, "estimated_stepping_batches", estimate):
+        yield
 
 
 def step_progress(trainer: pl.Trainer) -> Any:
@@ -164,15 +198,18 @@ def advance(progress: Any, steps: int) -> None:
         tracker.completed += steps
 
 
-def save_if_passed(trainer: pl.Trainer, checkpoint: ModelCheckpoint, before: int) -> None:
-    """Save if `global_step` has reached or passed a multiple of `every_n_train_steps` since `before`.
-
-    ModelCheckpoint itself saves only at an exact multiple, which rounds skip. It runs after this, and does not save the
-    same step twice.
-    """
+def is_passed(trainer: pl.Trainer, checkpoint: ModelCheckpoint, before: int) -> bool:
+    """Whether `global_step` has reached or passed a multiple of `every_n_train_steps` since `before`."""
     every = checkpoint._every_n_train_steps
-    if every < 1 or trainer.global_step // every == before // every:
-        return
+    return every >= 1 and trainer.global_step // every > before // every
+
+
+def save(trainer: pl.Trainer, checkpoint: ModelCheckpoint) -> None:
+    """Save a checkpoint, or the first one after the evaluation that gives its `monitor`.
+
+    ModelCheckpoint itself saves only at an exact multiple of `every_n_train_steps`, which rounds skip. It runs after
+    this, and does not save the same step twice.
+    """
     if checkpoint._should_skip_saving_checkpoint(trainer):
         return
     scores = checkpoint._monitor_candidates(trainer)

@@ -108,10 +108,12 @@ class IL(StatelessAgent):
             return None
         if not isinstance(network, AgentNetwork) or not network.has_gradients_by_hand():
             return None
-        parameters = trained(optimizers[0])
+        parameters, by_autograd = trained(optimizers[0]), self.gradients_by_autograd(optimizers)
 
-        def gradients(batch: Batch) -> list[list[Tensor | None]]:
+        def gradients(batch: Batch) -> Sequence[Sequence[Tensor | None]]:
             target = self.td_target(batch)
+            if target.requires_grad:  # a subclass's own
+                return by_autograd(batch)
             found = network.squared_error_gradients(batch.agent, batch.mean_action, batch.action, target)
             return [[found.get(parameter) for parameter in parameters]]
 

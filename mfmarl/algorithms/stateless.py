@@ -122,10 +122,12 @@ class StatelessAgent(Agent):
     def learn(self, experience: Round, optimizers: Sequence[Optimizer]) -> None:
         """Play a round, and make a gradient step for each minibatch that it yields."""
         follow = follower(self.networks(), self.target_rate)
-        gradients = self.gradients_by_hand(optimizers)
-        if gradients is None:
-            gradients = by_autograd(self.losses, optimizers, [len(self.seeds)], self.check_independent)
+        gradients = self.gradients_by_hand(optimizers) or self.gradients_by_autograd(optimizers)
         descend(experience(self), gradients, optimizers, follow)
+
+    def gradients_by_autograd(self, optimizers: Sequence[Optimizer]) -> Gradients:
+        """A function that computes the gradients of `losses`."""
+        return by_autograd(self.losses, optimizers, [len(self.seeds)], self.check_independent)
 
     def gradients_by_hand(self, optimizers: Sequence[Optimizer]) -> Gradients | None:
         """A function that computes the gradients of `losses` without autograd, bitwise the same; None: use autograd."""
@@ -136,7 +138,7 @@ class StatelessAgent(Agent):
         return all(getattr(getattr(self, name), "__func__", None) is getattr(cls, name) for name in names)
 
     def check_independent(self, losses: Sequence[Tensor]) -> None:
-        """Raise ValueError if the seeds of a custom class share parameters; checked only once."""
+        """Raise ValueError if the seeds of a custom class share parameters; checked until all gradients have told."""
         if self.is_custom and len(self.seeds) > 1 and not self._is_checked:
-            check_independent(losses, {name: each for name, each in self.named_parameters() if each.requires_grad})
-        self._is_checked = True
+            parameters = {name: each for name, each in self.named_parameters() if each.requires_grad}
+            self._is_checked = check_independent(losses, parameters)

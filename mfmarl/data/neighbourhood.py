@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from mfmarl.custom import check_fields
+from mfmarl.environments import example_actions
 from mfmarl.mean_field import action_counts, frequencies, mean_action
 
 
@@ -155,7 +156,7 @@ class Army(Neighbourhood):
 
 
 def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int, *, mortal: bool = False) -> None:
-    """Raise ValueError unless a neighbourhood returns finite mean actions of the right shape and type.
+    """Raise ValueError unless a neighbourhood returns finite mean actions of the right shape and type, seed by seed.
 
     Args:
         neighbourhood: the neighbourhood of all agents, or of an army.
@@ -168,7 +169,7 @@ def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int,
     if mortal and neighbourhood.same_step:
         raise ValueError("neighbourhood: same_step must be False in Battle, got True")
     draws = neighbourhood.draws(agents, actions)
-    step = JointStep(torch.zeros(2, agents, dtype=torch.int64), actions, torch.full((2, draws), 0.5), None)
+    step = JointStep(example_actions(agents, actions), actions, torch.full((2, draws), 0.5), None)
     name = f"neighbourhood: mean_action of {type(neighbourhood).__name__}"
     for living in (agents, 0):
         if mortal:
@@ -182,4 +183,9 @@ def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int,
             )
         if not found.isfinite().all():
             raise ValueError(f"{name} must be finite, got NaN or infinity with {living if mortal else agents} agents")
+        parts = [[each[seed : seed + 1] if isinstance(each, Tensor) else each for each in step] for seed in (0, 1)]
+        alone = torch.cat([neighbourhood.mean_action(JointStep(*part)) for part in parts])  # type: ignore[arg-type]
+        if not torch.allclose(found, alone):
+            kind = "battle" if mortal else "seed"
+            raise ValueError(f"{name} must be of each {kind} by itself, got another one for two than for each alone")
         step = step._replace(before=found.expand(*allowed[0]))

@@ -16,7 +16,7 @@ MOST = 10**12  # of anything that is counted: steps, minibatches, entries of a b
 
 
 def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: Sequence[int]) -> None:
-    """Check the actions of a policy of a custom class; those of this package are covered by tests.
+    """Check the actions of a policy that is, or explores by, a custom class; tests cover those of this package.
 
     Args:
         policy: the policy.
@@ -27,9 +27,11 @@ def check_choice(policy: object, choice: object, shape: Sequence[int], allowed: 
     Raises:
         ValueError: the actions are not allowed whole numbers of this shape.
     """
-    if is_ours(type(policy)):
+    exploration = getattr(policy, "exploration", policy)
+    if is_ours(type(policy)) and is_ours(type(exploration)):
         return
-    said = f"act of {type(policy).__name__} must give whole numbers in {allowed[0]} .. {allowed[-1]}, {list(shape)}"
+    by = "" if exploration is policy or is_ours(type(exploration)) else f" with {type(exploration).__name__}"
+    said = f"act of {type(policy).__name__}{by} must give whole numbers in {allowed[0]} .. {allowed[-1]}, {list(shape)}"
     if not isinstance(choice, Tensor) or choice.is_floating_point() or choice.dtype == torch.bool:
         raise ValueError(f"{said}, got {choice.dtype if isinstance(choice, Tensor) else type(choice).__name__}")
     if choice.shape != torch.Size(shape):

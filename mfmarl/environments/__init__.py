@@ -53,22 +53,39 @@ def pays_each_agent(environment: Environment) -> bool:
     """Whether a game pays each agent its own reward instead of a common one.
 
     Raises:
-        ValueError: the rewards have neither of the two shapes, or the rewards of one seed depend on another seed.
+        ValueError: the rewards have neither of the two shapes, differ from call to call, or depend on another seed's
+            actions; or `reward` changes the actions that it is given.
     """
     agents, name = environment.agents, f"environment: reward of {type(environment).__name__}"
+    actions, noise = example_actions(agents, environment.actions), example_noise(environment.draws)
     try:
-        signature(environment.reward).bind(actions := torch.zeros(2, agents, dtype=torch.int64), None)
+        signature(environment.reward).bind(actions, noise)
     except TypeError as error:
         raise ValueError(f"{name} must take actions and noise: {error}") from error
-    actions[1] = environment.actions - 1
-    noise = torch.tensor([0.25, 0.75]).unsqueeze(-1).expand(2, environment.draws)
-    reward = environment.reward(actions, noise)
+    given = actions.clone()
+    reward = environment.reward(given, noise)
+    if not torch.equal(given, actions):
+        raise ValueError(f"{name} must leave the actions as they are, got others after the call")
     shape = list(getattr(reward, "shape", ()))
     is_tensor: bool = torch.is_tensor(reward)
     if not is_tensor or shape not in ([2], [2, agents]):
         allowed = f"a tensor [2], a common reward, or [2, {agents}], one an agent"
         raise ValueError(f"{name} for 2 seeds must be {allowed}, got {type(reward).__name__} {shape}")
+    if not torch.allclose(reward, environment.reward(actions, noise), equal_nan=True):
+        raise ValueError(f"{name} must be the same for the same actions and noise, got another one at the second call")
     alone = torch.cat([environment.reward(actions[seed : seed + 1], noise[seed : seed + 1]) for seed in (0, 1)])
     if not torch.allclose(reward, alone, equal_nan=True):
         raise ValueError(f"{name} must be of each seed by itself, got another one for two seeds than for each alone")
     return shape == [2, agents]
+
+
+def example_actions(agents: int, actions: int) -> Tensor:
+    """Joint actions `[2, agents]` of two seeds, which differ in how often each action is chosen, not in all agents."""
+    agent = torch.arange(agents)
+    mixed = (agent + 1) % actions
+    return torch.stack([mixed, mixed.where(agent >= (agents + 1) // 2, 0)])
+
+
+def example_noise(draws: int) -> Tensor:
+    """Noise `[2, draws]` for two seeds."""
+    return torch.tensor([0.25, 0.75]).unsqueeze(-1).expand(2, draws)

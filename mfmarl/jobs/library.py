@@ -6,14 +6,11 @@ curves = train(MFQ, GaussianSqueeze(agents=100), seeds=range(8), steps=8000, eva
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
@@ -23,13 +20,10 @@ from mfmarl.algorithms import ALGORITHMS, BASES, Kind, agent_of_seeds, algorithm
 from mfmarl.arguments import integer
 from mfmarl.custom import (
     FILE_MODULE,
-    KNOWN,
     constructor_keywords,
     is_in_file,
     is_ours,
     name_in_file,
-    name_without_place,
-    sources,
     staying_here,
 )
 from mfmarl.data.rounds import check_positive
@@ -37,9 +31,10 @@ from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import Battle, Environment, Game, Ising
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep_all, seeds_together
+from mfmarl.jobs.digests import sources_of
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
-from mfmarl.jobs.job import Label, TrainingJob, canonical, job_name
+from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.seeds import seed_numbers
 from mfmarl.values import class_name, classes_in, encode
@@ -108,7 +103,8 @@ def train(
         evaluations: number of evaluations of each run, evenly spread; must divide `steps`.
         out: folder that keeps results, so that the same call resumes where it stopped, and returns at once when all
             is done. Each job has its folder and log in `out`/jobs; armies of Battle are copied to `out`/policies. A
-            class in a notebook is identified by its own code, not by code that it calls. None: nothing is kept.
+            custom class is identified by its code and the plain values that it names, so that an edit of either trains
+            anew. None: nothing is kept.
         execution: how to run: workers, device, precision. None: in this process.
         keep: return the trained agents too; the rows do not change. With `out` their files stay in the jobs' folders.
         **arguments: keyword arguments of the constructors of the algorithm and its data module.
@@ -335,40 +331,3 @@ def kept(out: str | Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mfmarl-") as directory:
         yield Path(directory)
-
-
-def sources_of(classes: Iterable[type]) -> dict[str, str]:
-    """Digests by name of the code of classes and their base classes, except those of the packages in KNOWN.
-
-    The code is the file of a class and the modules that it imports from beside it, or, for a class defined in a
-    notebook or at the prompt, the code of the class itself.
-    """
-    bases = {base for cls in classes for base in cls.__mro__}
-    found: dict[str, str] = {}
-    for base in sorted((base for base in bases if base.__module__.partition(".")[0] not in KNOWN), key=str):
-        name = name_without_place(base)
-        try:
-            file = Path(inspect.getfile(base))
-            digests = sources(file)
-        except (TypeError, OSError):
-            content = repr([(name, code_of(value)) for name, value in sorted(vars(base).items())]).encode()
-            found[name] = hashlib.sha256(content).hexdigest()
-        else:
-            found |= {name: digests.pop(file.name), **digests}
-    return found
-
-
-def code_of(value: object) -> object:
-    """An identification of functions, methods and plain values that is the same in every process."""
-    if isinstance(value, FunctionType):
-        return [code_of(value.__code__), code_of(value.__defaults__), code_of(value.__kwdefaults__)]
-    if isinstance(value, CodeType):
-        return [value.co_code, value.co_names, [code_of(each) for each in value.co_consts]]
-    if isinstance(value, property):
-        return code_of(value.fget)
-    if isinstance(value, classmethod | staticmethod):
-        return code_of(value.__func__)
-    try:
-        return canonical(value)
-    except ValueError:
-        return type(value).__qualname__

@@ -80,7 +80,7 @@ class AgentNetwork(nn.Module):
         self.outputs = outputs
         self.identity = nn.Parameter(rows, requires_grad=embedding != "none")
         self.features = nn.Parameter(stacked_uniform((features, widths[0]), bound, generators)) if features else None
-        self._layers: list[nn.Parameter] = []  # alternately biases and weights; a ParameterList costs a tenth of a step
+        self._names: list[str] = []  # of the layers' parameters, alternately biases and weights
         if hidden is not None:
             self._add_layer("bias_0", stacked_uniform((1, widths[0]), bound, generators))
             for layer, (inputs, width) in enumerate(pairwise(widths), start=1):
@@ -166,14 +166,21 @@ class AgentNetwork(nn.Module):
                 found[self.features] = torch.bmm(features.transpose(1, 2), gradient)
             return {**found, self.identity: added_up(gradient, self.identity, agent)}
 
+    @property
+    def _layers(self) -> list[Any]:
+        """Biases and weights in turn, as functional_call or pruning has left them; a ParameterList takes longer."""
+        own = self._parameters
+        return [own[name] if name in own else getattr(self, name) for name in self._names]
+
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))
-        self._layers.append(getattr(self, name))
+        self._names.append(name)
 
 
 def computes_as_written(network: nn.Module, cls: type[nn.Module]) -> bool:
     """Whether a network computes exactly what `cls` defines: not a subclass, without hooks, with autocast off."""
-    hooks = network._forward_hooks, network._forward_pre_hooks, network._backward_hooks, network._backward_pre_hooks
+    hooks = [network._forward_hooks, network._forward_pre_hooks, network._backward_hooks, network._backward_pre_hooks]
+    hooks += [each._backward_hooks for each in network.parameters() if each._backward_hooks]  # of `register_hook`
     ours = type(network) is cls and not any(hooks) and "forward" not in vars(network)
     return ours and not torch.is_autocast_enabled(next(network.parameters()).device.type)
 
