@@ -32,13 +32,12 @@ def trains(step: Step) -> bool:
 @pytest.mark.parametrize(
     "given",
     [
-        {},
         {"quick": True},
         {"launcher": "slurm", "slurm_partition": "normal", "slurm_tasks": 8, "workers": 2},
         {"accelerator": "gpu", "devices": 4, "precision": "tf32", "logger": "csv"},
         {"seeds": 3, "threads": 2, "fresh": True, "quick": True},
     ],
-    ids=lambda given: " ".join(given) or "none",
+    ids=" ".join,
 )
 def test_every_script_takes_what_is_handed_on(
     given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

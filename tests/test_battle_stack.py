@@ -55,7 +55,11 @@ def furthest(one: torch.nn.Module, other: torch.nn.Module) -> float:
     return max(float((own - its).detach().abs().max()) for own, its in pairs)
 
 
-@pytest.mark.parametrize("name", ["battle-il", "battle-mf-q", "battle-ac", "battle-mf-ac"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("battle-il", "battle-ac")]
+    + ["battle-mf-q", "battle-mf-ac"],
+)
 def test_stacked_seeds_learn_what_each_learns_alone(name: str) -> None:
     stack = Run(name, SEEDS).play(4)
     scores = stack.data.evaluate(stack.agent)

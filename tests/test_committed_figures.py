@@ -32,7 +32,9 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("folder", CALLS)
+@pytest.mark.parametrize(
+    "folder", [pytest.param(each, marks=pytest.mark.slow if each == "battle" else ()) for each in CALLS]
+)
 def test_the_measured_tables_make_all_else_again(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ from tests.support import done
 
 ROOT = Path(__file__).parents[1]
 QUICK = Path(__file__).parent / "theory_quick.csv"
-SLOW = 10.0  # seconds of the CPU, when what is committed was made
+SLOW = 4.0  # seconds of the CPU, when what is committed was made
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="sampled play rounds otherwise on another kind of machine"
 )
