@@ -224,9 +224,9 @@ def test_a_target_that_depends_on_what_is_trained_is_differentiated(make: type[S
 
 def test_a_hook_of_a_parameter_is_called() -> None:
     module = IL(GAME, (0, 1))
-    optimizers = [cast(torch.optim.Optimizer, module.configure_optimizers())]
+    optimizers = [module.configure_optimizers()]
     assert module.gradients_by_hand(optimizers) is not None
-    cast(Tensor, module.network.bias_1).register_hook(torch.zeros_like)
+    cast(Tensor, module.network.bias_1).register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
     assert module.gradients_by_hand(optimizers) is None
     (found,) = module.gradients_by_autograd(optimizers)(a_batch()._replace(mean_action=None))
     zero = [
@@ -244,8 +244,8 @@ def test_a_network_computes_with_the_parameters_that_it_is_called_with() -> None
     other = {name: torch.zeros_like(each) for name, each in network.named_parameters()}
     assert not torch.func.functional_call(network, other, (agent, features)).any()
     assert torch.equal(network(agent, features), before)
-    prune.custom_from_mask(network, "weight_1", torch.zeros_like(cast(Tensor, network.weight_1)))
-    prune.custom_from_mask(network, "weight_2", torch.zeros_like(cast(Tensor, network.weight_2)))
+    prune.custom_from_mask(network, "weight_1", torch.zeros_like(cast(Tensor, network.weight_1)))  # type: ignore[no-untyped-call]
+    prune.custom_from_mask(network, "weight_2", torch.zeros_like(cast(Tensor, network.weight_2)))  # type: ignore[no-untyped-call]
     biases = cast(Tensor, network.bias_2)[..., :4].expand(1, 3, 4)
     torch.testing.assert_close(network(agent, features), biases)
     network.load_state_dict({name: torch.ones_like(each) for name, each in network.state_dict().items()}, assign=True)

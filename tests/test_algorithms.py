@@ -263,7 +263,7 @@ def test_the_policy_that_plays_is_of_the_last_update() -> None:
         (lambda: MFQ(SMALL, [0], fixed_point="twice"), "fixed_point must be one-shot or iterated, got 'twice'"),  # type: ignore[arg-type]
         (lambda: MFQ(SMALL, [0], damping=0.0), r"damping must be in \(0, 1\], got 0.0"),
         (lambda: MFQ(SMALL, [0], damping=1.5), r"damping must be in \(0, 1\], got 1.5"),
-        (lambda: MFQ(SMALL, [0], iterations=0), "iterations must be at least 1, got 0"),
+        (lambda: MFQ(SMALL, [0], iterations=0), "iterations must be an integer of at least 1, got 0"),
         (lambda: MFQ(SMALL, [0], hidden=None), r"a table \(hidden None\) takes no features, got 5 .*"),
         (lambda: MAAC(SMALL, [0], hidden=(10,)), r"hidden widths must be positive multiples of 16, .*, got \(10,\)"),
     ],

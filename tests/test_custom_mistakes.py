@@ -1,13 +1,15 @@
 """Mistakes of those who write a method, a network or a call of their own: one line each, and nothing silent."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -32,8 +34,10 @@ from mfmarl import (
     train,
 )
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
+from mfmarl.algorithms.actor_critic import MAAC
 from mfmarl.algorithms.descent import check_independent
 from mfmarl.algorithms.q_learning import IL
+from mfmarl.algorithms.stateless import StatelessAgent
 from mfmarl.data.neighbourhood import Graph, Noise
 from mfmarl.networks.stacked import Copies
 from mfmarl.tournament.fights import fight
@@ -344,6 +348,72 @@ def test_a_constructor_that_names_the_game_otherwise_is_refused_before_training(
     with pytest.raises(ValueError, match=r"^Renamed: the constructor must name its argument environment, got game$"):
         train(Renamed, GAME, [0], keep=True, **SHORT)
     Passing(GAME, [0])
+
+
+def test_what_creates_no_network_is_refused() -> None:
+    class Missing(IL):
+        def make_network(self, *_: Any) -> Any:
+            return None
+
+    class Plain(MAAC):
+        def make_critic(self, *_: Any) -> Any:
+            return torch.nn.Linear(2, 1)
+
+    class Unarmed(BattleMFQ):
+        def make_network(self) -> Any:
+            return [1]
+
+    with pytest.raises(ValueError, match=r"^make_network of Missing must return a Module, got NoneType$"):
+        Missing(GAME, [0])
+    with pytest.raises(ValueError, match=r"^make_critic of Plain must return a JointCritic, got Linear$"):
+        Plain(GAME, [0])
+    with pytest.raises(ValueError, match=r"^make_network of Unarmed must return a Module, got list$"):
+        Unarmed(Battle(4), [0])
+
+
+def test_what_a_method_lacks_is_named() -> None:
+    class Idle(StatelessAgent):
+        def configure_optimizers(self) -> Any:
+            return []
+
+    for name, call in {
+        "act": lambda: Idle(GAME, [0]).act(None, torch.zeros(1, 10), 0),
+        "act_greedily": lambda: Idle(GAME, [0]).act_greedily(None),
+        "losses": lambda: Idle(GAME, [0]).losses(cast(Any, None)),
+    }.items():
+        with pytest.raises(NotImplementedError, match=rf"^Idle must define {name}$"):
+            call()  # type: ignore[no-untyped-call]
+
+
+def plain_trainer(**changes: Any) -> pl.Trainer:
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    return pl.Trainer(max_epochs=-1, accelerator="cpu", **quiet, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_draws_from_torchs_global_generator_are_warned_of(drop: float) -> None:
+    class Dropping(IL):
+        def make_network(self, *_: Any) -> torch.nn.Module:
+            def make() -> torch.nn.Module:
+                return torch.nn.Sequential(torch.nn.Linear(10, 10), torch.nn.Dropout(drop))
+
+            return Copies(make, 10, self.start_generators)
+
+    agent, data = Dropping(GAME, [0]), ReplayDataModule(GAME, [0], **SHORT)
+    trainer = plain_trainer()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        trainer.fit(agent, datamodule=data)
+    told = [str(each.message) for each in found if "global generator" in str(each.message)]
+    assert len(told) == (drop > 0)
+    assert all(each.startswith("Dropping draws from torch's global generator, as dropout does") for each in told)
+
+
+@pytest.mark.parametrize("precision", ["16-true", "bf16-true"])
+def test_weights_in_half_precision_are_refused(precision: Any) -> None:
+    trainer = plain_trainer(precision=precision)
+    with pytest.raises(ValueError, match=rf"^precision must be 32-true, 64-true, .*, got {precision}$"):
+        trainer.fit(IL(GAME, [0]), datamodule=ReplayDataModule(GAME, [0], **SHORT))
 
 
 def test_arguments_that_are_no_fields_are_refused_for_they_would_tell_no_jobs_apart(tmp_path: Path) -> None:

@@ -441,7 +441,7 @@ def test_trained_agents_are_returned_on_request(cls: type[MFQ], tmp_path: Path) 
     assert [agent.seeds for agent in agents] == [tuple(range(8)), (8, 9)]
     assert all(type(agent) is cls for agent in agents)
     start = cls(game, range(8), learning_rate=1e-2)
-    assert not torch.equal(agents[0].network.identity, start.network.identity)  # type: ignore[arg-type]
+    assert not torch.equal(agents[0].network.identity, start.network.identity)
     _, again = train(cls, game, range(10), keep=True, out=tmp_path, **arguments)
     assert torch.equal(again[1].network.identity, agents[1].network.identity)
 

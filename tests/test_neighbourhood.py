@@ -153,6 +153,23 @@ class TooFlat(Neighbourhood):
 
 
 @dataclass(frozen=True)
+class DrawsLess(Neighbourhood):
+    """Draws no number of numbers."""
+
+    def draws(self, agents: int, actions: int) -> int:
+        return -1
+
+
+@dataclass(frozen=True)
+class Nothing(Neighbourhood):
+    """Forgets to return."""
+
+    def mean_action(self, step: JointStep) -> Tensor:
+        super().mean_action(step)
+        return None  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
 class OfAllSeeds(Neighbourhood):
     """Counts over all seeds."""
 
@@ -163,6 +180,11 @@ class OfAllSeeds(Neighbourhood):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"neighbourhood": DrawsLess()}, "neighbourhood: draws of DrawsLess must be an integer of at least 0, got -1"),
+        (
+            {"neighbourhood": Nothing()},
+            "mean_action of Nothing must give float32 [2, 4, 3] or [2, 1, 3] for 2 seeds",
+        ),
         ({"neighbourhood": OfAllSeeds()}, "mean_action of OfAllSeeds must be of each seed by itself, got another one"),
         ({"neighbourhood": "previous"}, "neighbourhood must be a Neighbourhood such as Graph(...), got 'previous'"),
         ({"neighbourhood": TooFlat()}, "mean_action of TooFlat must give float32 [2, 4, 3] or [2, 1, 3] for 2 seeds"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mfmarl.algorithms.agent import checked_network
 from mfmarl.algorithms.optimizers import adam, positive, trained
 from mfmarl.algorithms.stateless import Gradients, StatelessAgent
 from mfmarl.data.stateless_replay import Batch
@@ -68,7 +69,7 @@ class AC(StatelessAgent):
             raise ValueError(f"hidden must name at least one width, got {hidden}")
         self.critic_learning_rate = positive(critic_learning_rate, "critic_learning_rate")
         self.actor_learning_rate = positive(actor_learning_rate, "actor_learning_rate")
-        self.critic = self.make_critic(hidden, embedding, start_bias)
+        self.critic = checked_network(self.make_critic(hidden, embedding, start_bias), self, "make_critic")
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
         self.actor = Actors(environment, self.start_generators, start_bias)
         self.actor_target = deepcopy(self.actor).requires_grad_(False)
@@ -172,7 +173,12 @@ class MAAC(AC):
     critic: "JointCritic"
     critic_target: "JointCritic"
 
+    def __init__(self, environment: Environment, seeds: Sequence[int], **like_ac: Any) -> None:
+        super().__init__(environment, seeds, **like_ac)
+        checked_network(self.critic, self, "make_critic", JointCritic)
+
     def make_critic(self, hidden: Sequence[int], embedding: Embedding, start_bias: float) -> "JointCritic":
+        """Create the critic of all seeds; a subclass's own must be a JointCritic too."""
         agents, actions = self.environment.agents, self.environment.actions
         return JointCritic(agents, actions, hidden, embedding, self.start_generators)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
@@ -311,6 +311,18 @@ def arguments_of(
         if name not in changes:
             raise ValueError(f"{name} must be given to load this checkpoint: it holds plain data alone, not {text}")
     return {**{name: decode(value, custom) for name, value in plain.items() if name not in changes}, **changes}
+
+
+def checked_network(network: object, agent: Agent, method: str, kind: type[nn.Module] = nn.Module) -> Any:
+    """Return the network that a method of an agent has created.
+
+    Raises:
+        ValueError: it is not of this kind.
+    """
+    if not isinstance(network, kind):
+        name = type(agent).__name__
+        raise ValueError(f"{method} of {name} must return a {kind.__name__}, got {type(network).__name__}")
+    return network
 
 
 def checked_values(values: Any, shape: list[int]) -> Tensor:

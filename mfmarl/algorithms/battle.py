@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_values, made
+from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_network, checked_values, made
 from mfmarl.algorithms.descent import by_autograd, descend, follower
 from mfmarl.algorithms.optimizers import adam, positive
 from mfmarl.custom import given_class, is_ours
@@ -84,7 +84,7 @@ class BattleAgent(Agent):
         self.neighbourhood = neighbourhood
         (self.start_generator,) = generators(seeds, "start")
         with plain_layers_from(self.start_generator):
-            self.network = self.make_network()
+            self.network = checked_network(self.make_network(), self, "make_network")
         self.opponent = _copy(self.network)
 
     @classmethod
@@ -140,7 +140,7 @@ class BattleAgent(Agent):
     @property
     def acting(self) -> Acting:
         """How the army acts when it does not act greedily, in training and afterwards."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define acting")
 
     @property
     def acts_itself(self) -> bool:
@@ -241,11 +241,11 @@ class ReplayingAgent(BattleAgent):
 
     def loss(self, batch: BattleBatch) -> Tensor:
         """Loss of a minibatch, a scalar."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define loss")
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         """Pairs of a network and its target copy, which follows it after every gradient step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define networks")
 
     def training_step(self, experience: SelfPlayRound, batch_idx: int) -> None:
         """Play a round of self-play, and make a gradient step for each minibatch that it yields."""

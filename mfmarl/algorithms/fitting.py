@@ -21,9 +21,11 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.core.optimizer import _configure_optimizers, _configure_schedulers_automatic_opt
 from pytorch_lightning.utilities.types import LRSchedulerConfig
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from mfmarl.custom import KNOWN
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.values import not_finite
 
@@ -35,12 +37,16 @@ class Fitting(pl.Callback):
         self.schedulers: list[LRSchedulerConfig] = []
         self.handles: list[RemovableHandle] = []
         self.steps_before = 0  # `global_step` before this round
+        self.undrawn: Tensor | None = (
+            None  # state of torch's global generator before a custom agent's first round, if no one else draws
+        )
         self.due: list[tuple[ModelCheckpoint, int]] = []  # checkpoints to save after the epoch's evaluation
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Check agent and data module, and let schedulers be configured as under automatic optimization."""
         check_together(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
         if stage == "fit":
+            check_precision(trainer)
             check_start(pl_module)
             if pl_module.always_saved:
                 pl_module.check_saved()  # type: ignore[operator]
@@ -75,6 +81,8 @@ class Fitting(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hook into the optimizers, so that all calls of `step` count; warn if rounds are left out."""
         warn_of_rounds_left_out(trainer)
+        others = [each for each in trainer.callbacks if type(each).__module__.partition(".")[0] not in KNOWN]  # type: ignore[attr-defined]
+        self.undrawn = torch.default_generator.get_state() if pl_module.is_custom and not others else None
         for number, optimizer in enumerate(trainer.optimizers):
             own = [each for each in self.schedulers if each.scheduler.optimizer is optimizer]
             own = [each for each in own if each.interval == "step"]
@@ -109,6 +117,9 @@ class Fitting(pl.Callback):
             FloatingPointError: a parameter or table is NaN or infinite.
         """
         check_learned(trainer, pl_module)
+        if self.undrawn is not None:
+            warn_of_global_draws(pl_module, self.undrawn)
+            self.undrawn = None
         if trainer.is_last_batch:
             for config in self.of_epoch(trainer, monitoring=False):
                 pl_module.lr_scheduler_step(config.scheduler, None)
@@ -232,6 +243,16 @@ def warn_of_rounds_left_out(trainer: pl.Trainer) -> None:
         )
 
 
+def warn_of_global_draws(module: pl.LightningModule, before: Tensor) -> None:
+    """Warn if a custom agent's round drew from torch's global generator, whose state no checkpoint holds."""
+    if not torch.equal(before, torch.default_generator.get_state()):
+        warnings.warn(
+            f"{type(module).__name__} draws from torch's global generator, as dropout does, so that equal seeds give "
+            "other results: draw from the seeds' own, as in mfmarl.seeds.generators",
+            stacklevel=2,
+        )
+
+
 def check_optimizers(configured: Any) -> None:
     """Raise ValueError unless `configured` gives optimizers, perhaps an empty list, that all step without a closure."""
     allowed = "an optimizer, or a list of them"
@@ -252,6 +273,12 @@ def check_learned(trainer: pl.Trainer, module: pl.LightningModule) -> None:
         raise FloatingPointError(
             f"{name} is NaN or infinite after step {played}, {trainer.global_step} gradient steps into training"
         )
+
+
+def check_precision(trainer: pl.Trainer) -> None:
+    """Raise ValueError if parameters would be stored in half precision, where a target cannot follow its network."""
+    if trainer.precision in ("16-true", "bf16-true"):
+        raise ValueError(f"precision must be 32-true, 64-true, 16-mixed or bf16-mixed, got {trainer.precision}")
 
 
 def check_one_rank(trainer: pl.Trainer) -> None:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mfmarl.algorithms.agent import checked_network
 from mfmarl.algorithms.optimizers import adam, gradient_descent, positive, trained
 from mfmarl.algorithms.stateless import Gradients, StatelessAgent
+from mfmarl.arguments import integer
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration, check_exploration
@@ -55,7 +57,7 @@ class IL(StatelessAgent):
         check_exploration(exploration)
         self.learning_rate = positive(learning_rate)
         self.exploration = exploration
-        self.network = self.make_network(hidden, embedding, start_bias)
+        self.network = checked_network(self.make_network(hidden, embedding, start_bias), self, "make_network")
         self.target = deepcopy(self.network).requires_grad_(False)
         self.is_table = hidden is None
 
@@ -162,8 +164,7 @@ class MFQ(IL):
             raise ValueError(f"fixed_point must be one-shot or iterated, got {fixed_point!r}")
         if not 0 < damping <= 1:
             raise ValueError(f"damping must be in (0, 1], got {damping}")
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        iterations = integer("iterations", iterations, 1)
         self.iterations = iterations if fixed_point == "iterated" else 0
         self.damping = damping
 

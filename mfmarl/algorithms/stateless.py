@@ -72,7 +72,7 @@ class StatelessAgent(Agent):
         Returns:
             Actions `[seeds, agents]` int64.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define act")
 
     def act_greedily(self, mean_action: Tensor | None) -> Tensor:
         """Choose actions `[seeds, agents]` int64 with learning and exploration off (appendix C.1).
@@ -80,7 +80,7 @@ class StatelessAgent(Agent):
         The main score, `greedy_reward`, uses these actions, so a class that overrides only `act` is scored by the
         inherited method. `sampled_reward` and `training_reward` use `act`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define act_greedily")
 
     def observe(self, actions: Tensor, reward: Tensor) -> None:
         """See each joint step as it is played.
@@ -101,7 +101,7 @@ class StatelessAgent(Agent):
 
     def losses(self, batch: Batch) -> list[Tensor]:
         """One loss `[seeds]` per optimizer, in the order of `configure_optimizers`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define losses")
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         """Pairs of a network and its target copy, which follows it after every gradient step."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mfmarl.arguments import integer
 from mfmarl.custom import check_fields
 from mfmarl.environments import example_actions
 from mfmarl.mean_field import action_counts, frequencies, mean_action
@@ -168,7 +169,7 @@ def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int,
         raise ValueError(f"neighbourhood must be a Neighbourhood such as Graph(...), got {neighbourhood!r}")
     if mortal and neighbourhood.same_step:
         raise ValueError("neighbourhood: same_step must be False in Battle, got True")
-    draws = neighbourhood.draws(agents, actions)
+    draws = integer(f"neighbourhood: draws of {type(neighbourhood).__name__}", neighbourhood.draws(agents, actions), 0)
     step = JointStep(example_actions(agents, actions), actions, torch.full((2, draws), 0.5), None)
     name = f"neighbourhood: mean_action of {type(neighbourhood).__name__}"
     for living in (agents, 0):
@@ -176,11 +177,11 @@ def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int,
             step = step._replace(alive=(torch.arange(agents) < living).expand(2, agents))
         found = neighbourhood.mean_action(step)
         allowed = [[2, agents, actions], [2, 1, actions]]
-        if list(found.shape) not in allowed or found.dtype != torch.float32:
-            raise ValueError(
-                f"{name} must give float32 {allowed[0]} or {allowed[1]} for 2 {'battles' if mortal else 'seeds'}, "
-                f"got {found.dtype} {list(found.shape)}"
-            )
+        is_tensor: bool = torch.is_tensor(found)
+        if not is_tensor or list(found.shape) not in allowed or found.dtype != torch.float32:
+            got = f"{found.dtype} {list(found.shape)}" if is_tensor else type(found).__name__
+            several = f"2 {'battles' if mortal else 'seeds'}"
+            raise ValueError(f"{name} must give float32 {allowed[0]} or {allowed[1]} for {several}, got {got}")
         if not found.isfinite().all():
             raise ValueError(f"{name} must be finite, got NaN or infinity with {living if mortal else agents} agents")
         parts = [[each[seed : seed + 1] if isinstance(each, Tensor) else each for each in step] for seed in (0, 1)]

@@ -75,6 +75,12 @@ class RoundsDataModule(pl.LightningDataModule):
         self.steps_played = 0
         self.generators = {"training": generators(seeds, "training")}
 
+    def __str__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.environment}, seeds {list(self.seeds)}, {self.steps_played} of {self.steps} "
+            f"steps played, {self.evaluations} evaluations)"
+        )
+
     def rounds(self) -> Sequence[Callable[[Any], Any]]:
         """The rounds of one epoch."""
         raise NotImplementedError

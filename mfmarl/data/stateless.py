@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mfmarl.data.metrics import MeanByRun
 from mfmarl.data.neighbourhood import JointStep, Neighbourhood, Noise, check_neighbourhood
-from mfmarl.data.rounds import MOST, LateBuffer, RoundsDataModule, check_choice, check_positive, cut
+from mfmarl.data.rounds import LateBuffer, RoundsDataModule, check_choice, check_positive, cut
 from mfmarl.data.stateless_replay import Batch, ReplayBuffer
 from mfmarl.environments import Environment, pays_each_agent
 from mfmarl.mean_field import mean_action
@@ -118,9 +118,11 @@ class ReplayDataModule(RoundsDataModule):
             block_steps=block_steps,
             evaluation_steps=evaluation_steps,
         )
-        if batch_size is not None and (not 1 <= batch_size <= MOST or batch_size % agents_per_joint_step):
+        if batch_size is not None:
+            check_positive(batch_size=batch_size)
+        if batch_size is not None and batch_size % agents_per_joint_step:
             raise ValueError(
-                f"batch_size must be None or a positive multiple of agents_per_joint_step, "
+                "batch_size must be None or a multiple of agents_per_joint_step, "
                 f"got {batch_size} and {agents_per_joint_step}"
             )
         if stored_mean_action not in NAMED:

@@ -167,10 +167,11 @@ class AgentNetwork(nn.Module):
             return {**found, self.identity: added_up(gradient, self.identity, agent)}
 
     @property
-    def _layers(self) -> list[Any]:
+    def _layers(self) -> list[Tensor]:
         """Biases and weights in turn, as functional_call or pruning has left them; a ParameterList takes longer."""
         own = self._parameters
-        return [own[name] if name in own else getattr(self, name) for name in self._names]
+        layers: list[Any] = [own[name] if name in own else getattr(self, name) for name in self._names]
+        return layers
 
     def _add_layer(self, name: str, values: Tensor) -> None:
         self.register_parameter(name, nn.Parameter(values))

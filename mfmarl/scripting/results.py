@@ -137,7 +137,7 @@ def check_provenance(path: Path, jobs: Sequence[Job], options: Options) -> None:
                     f"precision: {held} in {precision}, and this call would bring {options.precision}; "
                     f"pass --precision {precision}, or name another --out"
                 )
-            if is_in_file(job.algorithm) and method != given:
+            if isinstance(job, TrainingJob) and is_in_file(job.algorithm) and method != given:
                 raise ValueError(
                     f"method: {held} with {told_method(method)}, and this call would bring {told_method(given)}; "
                     "name another --out"
