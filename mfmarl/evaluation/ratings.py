@@ -152,21 +152,20 @@ def ratings(
         league = _League(group)
         levels = _percentiles(league.seeds, confidence)
         points = league.points(_all_once(league.seeds))[0]
-        estimate = league.rate(points)
+        estimate, met = league.rate(points), points + points.T  # a round gives one point in all
         low = high = np.where(np.array(league.entrants) == ANCHOR, 0.0, math.nan)
         if levels is not None:
             drawn = _resample(league.seeds, resamples, np.random.default_rng(seed))
             low, high = np.quantile(league.rate(league.points(drawn)), levels, axis=0)
         for number, name in enumerate(league.entrants):
-            won, lost = float(points[number].sum()), float(points[:, number].sum())
             row = dict(zip(GROUP, key, strict=True)) | {"algorithm": name}
             row |= interval_columns(
                 "rating", Interval(float(estimate[number]), float(low[number]), float(high[number]))
             )
-            row["score"] = won / (won + lost) if won + lost else math.nan
-            won_there, lost_there = float(points[number, league.scale].sum()), float(points[league.scale, number].sum())
-            row["score_on_scale"] = won_there / (won_there + lost_there) if won_there + lost_there else math.nan
-            row |= {"rounds": round(won + lost), "seeds": league.seeds[name]}
+            for score, others in (("score", slice(None)), ("score_on_scale", league.scale)):
+                won, all_points = points[number, others].sum(), met[number, others].sum()
+                row[score] = float(won / all_points) if all_points else math.nan
+            row |= {"rounds": round(met[number].sum()), "seeds": league.seeds[name]}
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -24,6 +24,11 @@ def say(text: str, stream: TextIO | None = None) -> None:
         os.close(nothing)
 
 
+def counted(number: int, noun: str) -> str:
+    """The number with its noun in the right form, e.g. "1 job" and "2 jobs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Format rows of cells as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -19,6 +19,7 @@ import torch
 from mfmarl.custom import staying_here
 from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
+from mfmarl.jobs.console import counted
 from mfmarl.jobs.execution import Execution, Hardware, share_of
 from mfmarl.jobs.folder import check_place, clear, read_rows, tidy
 from mfmarl.jobs.job import Job
@@ -196,7 +197,7 @@ def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
 def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place, *, fresh: bool) -> str:
     """The message of JobsFailedError; `fresh` says whether this call started all jobs over."""
     others = "; the others are done" if len(failures) < len(jobs) else ""
-    parts = [f"{len(failures)} of {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} failed{others}."]
+    parts = [f"{len(failures)} of {counted(len(jobs), 'job')} failed{others}."]
     folders = {job.name: place.folder(job) for job in jobs}
     for number, (name, reason) in enumerate(failures.items()):
         log = folders[name] / "log.txt"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tqdm import tqdm
 
 from mfmarl.jobs import slurm
-from mfmarl.jobs.console import aligned
+from mfmarl.jobs.console import aligned, counted
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.workers import Place
@@ -34,15 +34,17 @@ def listing(
     ordered = sorted(jobs, key=lambda job: -job.work)
     rows = [[job.name, f"{amount(job.work)} {job.unit}", STATES[states[job.name]]] for job in ordered]
     left = [job for job in ordered if states[job.name] != "rows"]
-    counts = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, {len(jobs) - len(left)} of them done"
-    if not left:
-        return "\n".join([aligned([["job", "work", "state"], *rows]), counts])
-    work = ", ".join(
-        f"{amount(sum(job.work for job in left if job.unit == unit))} {unit}"
-        for unit in dict.fromkeys(job.unit for job in left)
-    )
-    where = here(places, len(left)) if limits is None else on_slurm(left, places, execution, limits)
-    return "\n".join([aligned([["job", "work", "state"], *rows]), f"{counts}; the others are {work}, on {where}"])
+    counts = f"{counted(len(jobs), 'job')}, {len(jobs) - len(left)} of them done"
+    if left:
+        where = here(places, len(left)) if limits is None else on_slurm(left, places, execution, limits)
+        counts += f"; the others are {work_of(left)}, on {where}"
+    return "\n".join([aligned([["job", "work", "state"], *rows]), counts])
+
+
+def work_of(jobs: Sequence[Job]) -> str:
+    """The sum of the jobs' work in each unit, in words."""
+    units = dict.fromkeys(job.unit for job in jobs)
+    return ", ".join(f"{amount(sum(job.work for job in jobs if job.unit == unit))} {unit}" for unit in units)
 
 
 def amount(number: int) -> str:
@@ -54,17 +56,18 @@ def here(places: Sequence[Place], jobs: int) -> str:
     """This machine's part in doing so many jobs."""
     hardware = places[0].hardware
     count = min(len(places), jobs)
-    kind = f"{len({each.hardware.device for each in places[:count]})} GPUs" if hardware.accelerator == "gpu" else "CPUs"
-    threads = f"{hardware.threads} {'thread' if hardware.threads == 1 else 'threads'} each"
-    return f"{count} {'worker' if count == 1 else 'workers'} of this machine ({kind}, {threads})"
+    gpus = counted(len({each.hardware.device for each in places[:count]}), "GPU")
+    kind = gpus if hardware.accelerator == "gpu" else "CPUs"
+    threads = f"{counted(hardware.threads, 'thread')} each"
+    return f"{counted(count, 'worker')} of this machine ({kind}, {threads})"
 
 
 def on_slurm(jobs: Sequence[Job], places: Sequence[Place], execution: Execution, limits: Mapping[str, str]) -> str:
     """The array that these jobs would be, with what each of its tasks asks for."""
     tasks, places = slurm.dealt_out(jobs, places, execution, limits)
     asked = slurm.parameters("", places, execution)
-    words = [f"{asked['cpus_per_task']} CPUs", f"{asked['gpus_per_node']} GPUs" if "gpus_per_node" in asked else ""]
+    words = [counted(asked["cpus_per_task"], "CPU")]
+    words += [counted(asked["gpus_per_node"], "GPU")] if "gpus_per_node" in asked else []
     words += [f"{name} {asked[name]}" for name in ("mem", "partition", "account") if name in asked]
     words.append(f"at most {asked['time']} minutes")
-    count = f"{len(tasks)} {'task' if len(tasks) == 1 else 'tasks'}"
-    return f"Slurm: {count}, each with {', '.join(filter(None, words))}"
+    return f"Slurm: {counted(len(tasks), 'task')}, each with {', '.join(words)}"
