@@ -162,7 +162,7 @@ def test_a_dry_run_for_slurm_says_what_each_task_asks_for(tmp_path: Path, monkey
     with pytest.raises(DryRun, match=r", on Slurm: 3 tasks, each with 3 CPUs, at most 1440 minutes$"):
         launch(jobs, tmp_path, options(**given))
     more = {"accelerator": "gpu", "slurm_partition": "short", "slurm_memory": 1.5, "slurm_minutes": 30}
-    asked = "1 task, each with 2 CPUs, 1 GPUs, mem 1536M, partition short, at most 30 minutes"
+    asked = "1 task, each with 2 CPUs, 1 GPU, mem 1536M, partition short, at most 30 minutes"
     with pytest.raises(DryRun, match=f", on Slurm: {asked}$"):
         launch(jobs[:2], tmp_path, options(**given, **more))
     assert list(tmp_path.iterdir()) == []

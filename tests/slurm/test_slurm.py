@@ -144,7 +144,7 @@ def test_shares_on_workers_give_the_bytes_of_a_local_run(cluster: Cluster, tmp_p
 def test_a_dry_run_submits_nothing(cluster: Cluster, tmp_path: Path) -> None:
     code, said = Sweep(cluster, tmp_path / "out", "--dry-run", "--slurm-minutes", "30").end()
     assert code == 0, said
-    assert said.endswith(", on Slurm: 2 tasks, each with 1 CPUs, at most 30 minutes\n")
+    assert said.endswith(", on Slurm: 2 tasks, each with 1 CPU, at most 30 minutes\n")
     assert not (tmp_path / "out").exists()
 
 
