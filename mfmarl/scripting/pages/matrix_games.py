@@ -39,6 +39,7 @@ def agreement(rates: pd.DataFrame) -> str:
     """A sentence on the number of published rates that are met."""
     known = rates.dropna(subset="published")
     far = known[(known["share"] - known["published"]).abs() > MET]
+    outside = ~known["published"].between(known["low"], known["high"])
     exceptions = ", ".join(
         f"{label(line['algorithm'])} on {line['game']} explored by {line['exploration']} ({line['share']:.0%} against"
         f" {line['published']:.0%})"
@@ -46,5 +47,6 @@ def agreement(rates: pd.DataFrame) -> str:
     )
     return (
         f"{len(known) - len(far)} of {len(known)} published rates are met within {100 * MET:.0f} points, with"
-        f" {rates['runs'].min()} runs each; not met: {exceptions}."
+        f" {rates['runs'].min()} runs each; not met: {exceptions}. {outside.sum()} of {len(known)} lie outside the"
+        " exact 95% interval of ours."
     )
