@@ -278,16 +278,20 @@ def test_what_the_page_says_of_as_many_joint_steps() -> None:
 
 def test_what_the_page_says_of_where_the_temperature_of_fmq_ends() -> None:
     runs = table("gaussian_squeeze/fmq_temperature/study.csv")
-    best = runs["agents"].map({agents: GaussianSqueeze(agents).optimum()[1] for agents in (500, 1000)})
+    best = runs["agents"].map({agents: GaussianSqueeze(agents).optimum()[1] for agents in (100, 500, 1000)})
     runs = runs.assign(share=runs["greedy_reward"] / best)
     text = page_of("gaussian_squeeze")
     schedule = SETTINGS["appendix"].exploration("fmq", 500)
     assert isinstance(schedule, Boltzmann)
     assert [schedule.temperature(step) - schedule.end > 1 for step in (1151, 1152)] == [True, False]
     assert "falls to 1 within 1,152 of the run's 120,000 or 60,000 joint steps" in text
-    assert runs.groupby("agents")["step"].max().to_dict() == {500: 120_000, 1000: 60_000}
+    assert runs.groupby("agents")["step"].max().to_dict() == {100: 600_000, 500: 120_000, 1000: 60_000}
+    small, runs = runs[runs["agents"] == 100], runs[runs["agents"] > 100]
+    means = small.groupby(["min_temp", "step"])["share"].mean()
+    assert "with 100 agents the means rise to 0.7 at once and stay; with 500 and 1000 they stay below 0.1" in text
+    assert (means.unstack("min_temp").loc[100_000:].round(1) == 0.7).to_numpy().all()
     means = runs.groupby(["min_temp", "agents", "step"])["share"].mean()
-    assert "the means stay below 0.1; with min_temp 0 they are level from step 8 thousand" in text
+    assert "with min_temp 0 they are level from step 8 thousand" in text
     assert means.max() < 0.1
     assert "with 500 agents and 24 thousand with 1000" in text
     for agents, step in ((500, 8000), (1000, 24_000)):
@@ -302,6 +306,18 @@ def test_what_the_page_says_of_where_the_temperature_of_fmq_ends() -> None:
     others = ends[(ends > 0.01) & (ends <= 0.9)]
     assert others[0.0].round(2).to_dict() == {(500, 18): 0.77, (1000, 21): 0.29}
     assert others[1.0].max() < 0.15
+    game = GaussianSqueeze(100)
+    alike = game.squeeze(torch.arange(0, 1000, 100, dtype=torch.float64)).numpy() / game.optimum()[1]
+    shares = late(small).groupby(["min_temp", "seed"])["share"].mean()
+    off = np.abs(shares.to_numpy()[:, None] - alike)
+    actions = shares[off.min(1) < 0.001].groupby("min_temp").size()
+    assert "in 15 of 24 runs with an end of 1 and in 14 of 24 with 0" in text
+    assert actions.to_dict() == {0.0: 14, 1.0: 15}
+    played = pd.Series(off.argmin(1), shares.index)[off.min(1) < 0.001]
+    assert "most often 3 or 6, worth 0.55 and 0.52 of G*" in text
+    assert {*played.value_counts().index[:2]} == {3, 6}
+    assert alike[[3, 6]].round(2).tolist() == [0.55, 0.52]
+    assert (shares > 0.99).groupby("min_temp").sum().to_dict() == {0.0: 10, 1.0: 8}, "at the optimum"
 
 
 def test_what_the_page_of_battle_says_of_bounds_of_elo() -> None:

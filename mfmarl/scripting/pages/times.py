@@ -72,7 +72,7 @@ CALLS = (
         "--settings appendix --algorithms il mf-q --agents 100 1000 --seed 5 --seeds 43",
         "appendix, 100 and 1000 agents, IL and MF-Q to 48 seeds",
         jobs="^appendix-(il|mf-q)-(100|1000)-seeds-(5-12|13-20|21-28|29-36|37-44|45-47)$",
-        claims="GS-2 GS-3 GS-4",
+        claims=SQUEEZE,
     ),
     Call(
         "gaussian_squeeze",
@@ -158,7 +158,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study fmq-temperature --agents 500 1000",
+        "--study fmq-temperature",
         "FMQ, by where its temperature ends",
         "fmq_temperature",
         quick="--study fmq-temperature --agents 100",
