@@ -120,7 +120,9 @@ def findings(summary: pd.DataFrame, scores: pd.DataFrame, study: pd.DataFrame) -
     return bullets(
         [
             f"At N = 100 uniform play alone earns {uniform:.3f} of G* (exact), so that ending close to G* says little."
-            f" With the appendix's values FMQ ends above 0.9 of G* in {_times(fmq, 'above_0.9')} of {fmq['n']} seeds."
+            f" With the appendix's values {_ends(summary, 'appendix', 100, 'il', 'mf-q')}"
+            f" ({_p(scores, 'il', 'mf-q', 100, 'appendix')}), and FMQ is above 0.9 in {_times(fmq, 'above_0.9')} of"
+            f" {fmq['n']} seeds."
             f" In the short calibrated runs only {' and '.join(above)} end{'s' * (len(above) == 1)} above uniform play;"
             f" MF-AC's greedy play ends at {short['greedy']:.2f}, its sampled play, still almost uniform, at"
             f" {short['sampled']:.2f}.",
@@ -168,8 +170,13 @@ def _undiscounted(study: pd.DataFrame) -> str:
     )
 
 
-def _p(scores: pd.DataFrame, first: str, second: str, agents: int) -> str:
-    ends = [only(scores, settings="calibrated", algorithm=name, agents=agents)["greedy"] for name in (first, second)]
+def _ends(summary: pd.DataFrame, settings: str, agents: int, first: str, second: str) -> str:
+    cells = [one(summary, settings=settings, algorithm=name, agents=agents) for name in (first, second)]
+    return f"{label(first)} ends at {cells[0]['greedy']:.3f} and {label(second)} at {cells[1]['greedy']:.3f}"
+
+
+def _p(scores: pd.DataFrame, first: str, second: str, agents: int, settings: str = "calibrated") -> str:
+    ends = [only(scores, settings=settings, algorithm=name, agents=agents)["greedy"] for name in (first, second)]
     return p_of(ends_test(*ends))
 
 
