@@ -416,6 +416,20 @@ def test_weights_in_half_precision_are_refused(precision: Any) -> None:
         trainer.fit(IL(GAME, [0]), datamodule=ReplayDataModule(GAME, [0], **SHORT))
 
 
+def test_a_hook_of_lightnings_own_steps_is_refused() -> None:
+    class Clipping(MFQ):
+        def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None: ...
+
+    class Stepping(Clipping):
+        def training_step(self, experience: Any, batch_idx: int) -> None: ...
+
+    Stepping(GAME, [0])
+    with pytest.raises(
+        ValueError, match=r"^Clipping: on_before_optimizer_step is never called, gradient steps are made"
+    ):
+        Clipping(GAME, [0])
+
+
 def test_arguments_that_are_no_fields_are_refused_for_they_would_tell_no_jobs_apart(tmp_path: Path) -> None:
     class Faded(Neighbourhood):
         def __init__(self, rate: float) -> None:

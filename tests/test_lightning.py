@@ -366,13 +366,21 @@ def test_what_max_steps_stopped_goes_on(case: Case, whole: tuple[list[Any], Step
     assert_same(state(fit), expected)
 
 
-def test_load_from_checkpoint_needs_the_path_alone(case: Case, whole: tuple[list[Any], Steps, Path]) -> None:
+def test_load_from_checkpoint_needs_the_path_alone(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
     agent = case.cls.load_from_checkpoint(whole[2] / "epoch-epoch=3.ckpt")
     assert type(agent) is case.cls
     assert (agent.environment, agent.seeds) == (case.game, (0,))
     assert same(agent.state_dict(), whole[0][0])
     for name, value in case.agent.items():
         assert getattr(agent, name) == value
+    part = torch.load(whole[2] / "epoch-epoch=3.ckpt", weights_only=True)
+    del part["state_dict"][next(iter(part["state_dict"]))]
+    torch.save(part, tmp_path / "part.ckpt")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        case.cls.load_from_checkpoint(tmp_path / "part.ckpt")
+    assert type(case.cls.load_from_checkpoint(tmp_path / "part.ckpt", strict=False)) is case.cls
     elsewhere = case.cls.load_from_checkpoint(whole[2] / "epoch-epoch=3.ckpt", map_location="meta")
     assert {each.device.type for each in [*elsewhere.parameters(), *elsewhere.buffers()]} == {"meta"}
 

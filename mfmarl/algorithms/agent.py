@@ -25,6 +25,17 @@ from mfmarl.values import decode, encode, write_weights
 _OF = "mfmarl"  # key of `Agent.goes_with` in a checkpoint
 # Methods with the same purpose but another name in another family.
 _SIBLINGS = {"loss": "losses", "losses": "loss", "make_network": "make_critic", "make_critic": "make_network"}
+# Lightning's hooks around a gradient step, which our `training_step` does not call.
+_UNCALLED = {
+    "backward",
+    "configure_gradient_clipping",
+    "on_after_backward",
+    "on_before_backward",
+    "on_before_optimizer_step",
+    "on_before_zero_grad",
+    "optimizer_step",
+    "optimizer_zero_grad",
+}
 
 
 class Agent(pl.LightningModule):
@@ -176,13 +187,20 @@ class Agent(pl.LightningModule):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: Any, map_location: Any = None, *, classes: Sequence[type] = (), **changes: Any
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        *,
+        strict: bool = True,
+        classes: Sequence[type] = (),
+        **changes: Any,
     ) -> Any:
         """Load an agent from a checkpoint. Nothing is unpickled, and no code named in the checkpoint is run.
 
         Args:
             checkpoint_path: a checkpoint saved by Lightning.
             map_location: device of the agent. None: the CPU.
+            strict: whether the checkpoint must have the same parameters as the agent.
             classes: custom classes in its arguments; the checkpoint holds only their names.
             **changes: constructor arguments that replace the saved ones.
 
@@ -201,7 +219,7 @@ class Agent(pl.LightningModule):
             )
         custom = partial(given_class, "checkpoint", checkpoint_path, classes=classes)
         agent = cls(**arguments_of(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes, custom))
-        agent.load_state_dict(checkpoint["state_dict"])
+        agent.load_state_dict(checkpoint["state_dict"], strict=strict)
         return agent if map_location is None else agent.to(map_location)
 
     def check_plain(self) -> dict[str, Any]:
@@ -255,12 +273,17 @@ def check_constructor(cls: type) -> None:
 
 
 def check_overrides(cls: type) -> None:
-    """Raise ValueError if a custom class defines a method that its family never calls, as it has another name there."""
+    """Raise ValueError if a custom class defines a method that is never called: it has another name, or none."""
     own = {name for base in takewhile(lambda base: not is_ours(base), cls.__mro__) for name in vars(base)}
     ours = next(base for base in cls.__mro__ if is_ours(base))
     for name, called in _SIBLINGS.items():
         if name in own and called not in own and hasattr(ours, called) and not hasattr(ours, name):
             raise ValueError(f"{cls.__name__}: {name} is never called, {ours.__name__} calls {called}")
+    for name in sorted(own & _UNCALLED if "training_step" not in own else ()):
+        raise ValueError(
+            f"{cls.__name__}: {name} is never called, gradient steps are made without it: "
+            "define losses, or an optimizer in configure_optimizers"
+        )
 
 
 def _tells(value: object) -> bool:
