@@ -345,7 +345,7 @@ def test_a_constructor_that_names_the_game_otherwise_is_refused_before_training(
         def __init__(self, *arguments: Any, **others: Any) -> None:
             super().__init__(*arguments, **others)
 
-    with pytest.raises(ValueError, match=r"^Renamed: the constructor must name its argument environment, got game$"):
+    with pytest.raises(ValueError, match=r"^Renamed: the constructor must take environment and seeds first, got game$"):
         train(Renamed, GAME, [0], keep=True, **SHORT)
     Passing(GAME, [0])
 

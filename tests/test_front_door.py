@@ -2,17 +2,20 @@
 
 import ast
 import io
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial, wraps
+from enum import Enum
+from functools import cache, cached_property, partial, wraps
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -47,6 +50,22 @@ from mfmarl.tournament.fights import AnyArmy
 ROOT = Path(__file__).parents[1]
 SMALL: dict[str, Any] = {"steps": 40, "evaluations": 2, "batch_size": 8, "samples_per_update": 20}
 GAME = GaussianSqueeze(5)
+
+
+@dataclass
+class Point:
+    """A value of a class's own."""
+
+    x: int = 0
+
+
+class Mapped(Point):
+    """Another."""
+
+    def __len__(self) -> int:
+        return self.x
+
+
 FACTOR = 3
 
 
@@ -268,14 +287,35 @@ def test_at_a_prompt_the_code_of_a_class_tells_it_apart(monkeypatch: pytest.Monk
         "act = classmethod(lambda self: {})",
         "act = staticmethod(lambda: {})",
         "act = {}",
+        "act = [{}, max]",
+        "act = {{'a': {}, 'f': max}}",
         "act = {{{}, 'a'}}",
+        "act = {{'of': {{{}, 'a'}}}}",
+        "act = [lambda: {}]",
+        "act = range({})",
+        "act = torch.tensor({})",
+        "act = torch.eye({}).to_sparse()",
+        "act = np.array([{}])",
+        "act = (torch.relu, torch.tanh)[{} - 1]",
+        "act = (math, torch)[{} - 1]",
+        "act = (torch.float32, torch.float64)[{} - 1]",
+        "act = Enum('Kind', {{'A': {}}}).A",
+        "act = made({}).__get__(1)",
+        "act = made(1).__get__({})",
+        "act = Point({})",
+        "act = (Point, Mapped)[{} - 1]",
+        "class act((Point, Mapped)[{} - 1]): pass",
+        "act = cached_property(lambda self: {})",
+        "def act(self, x): return x[..., {}]",
         "def act(self, of): return of in {{{}, 'a'}}",
         "def act(self): return b'{}'",
+        "def act(self, by={}, f=max): pass",
         "act = made({})",
         "act = wraps(print)(made({}))",
         "act = cache(made({}))",
         "act = no_grad()(made({}))",
-        "act = partial(made, {})",
+        "act = (no_grad, enable_grad)[{} - 1]()(made(1))",
+        "act = partial(made, max, {})",
         "class act:\n        by = {}",
     ],
 )
@@ -284,18 +324,101 @@ def test_code_is_told_apart_by_all_that_it_does(body: str) -> None:
         def made(by: int) -> Callable[[], int]:
             return lambda: by
 
-        scope: dict[str, Any] = {
-            "__name__": "mine",
-            "made": made,
-            "wraps": wraps,
-            "cache": cache,
-            "partial": partial,
-            "no_grad": torch.no_grad,
-        }
+        names: list[Any] = [
+            made,
+            wraps,
+            cache,
+            partial,
+            cached_property,
+            torch.no_grad,
+            torch.enable_grad,
+            Point,
+            Mapped,
+            Enum,
+        ]
+        scope = {"__name__": "mine", "np": np, "torch": torch, "math": math, **{each.__name__: each for each in names}}
         exec(f"class Mine:\n    {body.format(number)}", scope)
         return Identification().of(vars(scope["Mine"])["act"])
 
     assert told(1) == told(1) != told(2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("def act(self, a): pass", "def act(self, *a): pass"),
+        ("def act(self, a): pass", "def act(self, a, /): pass"),
+        ("def act(self, *, a, b): return a", "def act(self, *, b, a): return a"),
+        (
+            "def act(self):\n        try: self.a()\n        except OSError: pass\n        else: self.b()",
+            "def act(self):\n        try: self.a(); self.b()\n        except OSError: pass",
+        ),
+    ],
+)
+def test_code_is_told_apart_by_how_it_is_called_and_what_it_catches(one: str, other: str) -> None:
+    def told(body: str) -> object:
+        scope: dict[str, Any] = {"__name__": "mine"}
+        exec(f"class Mine:\n    {body}", scope)
+        return Identification().of(vars(scope["Mine"])["act"])
+
+    assert told(one) == told(one) != told(other)
+
+
+@pytest.mark.parametrize("name", ["agents", "pandas", "unused"])
+def test_a_global_that_code_does_not_name_does_not_tell_it_apart(name: str) -> None:
+    """An attribute may have its name."""
+
+    def told(value: object) -> object:
+        scope: dict[str, Any] = {"__name__": "mine", name: value}
+        exec("class Mine:\n    def act(self): return self.environment.agents + self.pandas", scope)
+        return Identification().of(scope["Mine"])
+
+    assert told(1) == told(2)
+
+
+CODE = """
+import sys
+sys.modules["__main__"].__dict__.pop("__file__", None)
+import numpy as np
+import pandas as pd
+from pandas import DataFrame, read_csv
+from mfmarl.jobs.digests import sources_of
+class A:
+    pass
+class B:
+    def of(self): return A
+class Mine:
+    either = {A, B, "a", "b"}
+    def act(self): return read_csv, DataFrame, pd, {A, B}, Mine
+class Mine(Mine):
+    pass
+print(sources_of([Mine]))
+"""
+
+
+def test_a_class_is_told_alike_in_every_process() -> None:
+    def told(seed: str) -> str:
+        path = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
+        return subprocess.run([sys.executable, "-c", CODE], env=path, capture_output=True, text=True, check=True).stdout
+
+    first = told("1")
+    assert "__main__.Mine" in first
+    assert told("2") == first
+
+
+def test_whatever_a_class_names_it_is_told() -> None:
+    class Unreadable:
+        def __repr__(self) -> str:
+            raise AttributeError
+
+    itself: list[Any] = []
+    itself.append(itself)
+    chain: Any = 1
+    for _ in range(2000):
+        chain = [chain]
+    odd = [itself, chain, Unreadable(), torch.empty(2, device="meta")]
+    cls = type("Mine", (), {f"at_{number}": each for number, each in enumerate(odd)})
+    assert sources_of([cls]) == sources_of([cls])
 
 
 def test_one_class_of_a_file_is_told_apart_by_the_values_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from mfmarl.algorithms.saved import load_agent
 from mfmarl.custom import class_in_file
 from mfmarl.data.neighbourhood import Noise
 from mfmarl.data.rounds import RoundsDataModule
+from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Battle, Game, GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
@@ -336,22 +337,25 @@ def test_who_has_played_on_goes_back_to_a_checkpoint(
         trainer(tmp_path, max_epochs=5).fit(agent, datamodule=data, **back)
 
 
-@pytest.mark.parametrize(("most", "estimate"), [({}, 40), ({"max_epochs": 2}, 20), ({"max_steps": 7}, 7)])
-def test_a_scheduler_is_told_the_number_of_gradient_steps(most: dict[str, int], estimate: int, tmp_path: Path) -> None:
-    told: list[int] = []
+def test_a_data_module_knows_how_many_gradient_steps_a_fit_makes(whole: tuple[list[Any], Steps, Path]) -> None:
+    data = CASES["stateless"].make()[1]
+    assert isinstance(data, ReplayDataModule)
+    assert data.gradient_steps == 40
+    if whole[1].after_rounds[0] == 6:  # it is of this case
+        assert whole[1].after_rounds[-1] == 40
 
-    class Scheduled(MFQ):
-        def configure_optimizers(self) -> Any:
-            optimizer = super().configure_optimizers()
-            told.append(int(self.trainer.estimated_stepping_batches))
-            return optimizer
 
-    agent, data = CASES["stateless"].make(Scheduled)
-    fit = trainer(tmp_path, **most)
-    fit.fit(agent, datamodule=data)
-    assert told == [estimate]
-    assert fit.global_step >= estimate
-    assert isinstance(pl.Trainer.estimated_stepping_batches, property), "as it was"
+def test_a_checkpoint_that_is_due_is_saved_for_an_exception(tmp_path: Path) -> None:
+    class Breaks(pl.Callback):
+        def on_validation_start(self, fit: pl.Trainer, *_: Any) -> None:
+            if fit.global_step:
+                raise ZeroDivisionError
+
+    agent, data = CASES["stateless"].make()
+    rounds = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1, save_on_exception=True)
+    with pytest.raises(ZeroDivisionError):
+        trainer(tmp_path, Breaks(), rounds).fit(agent, datamodule=data)
+    assert len([*tmp_path.glob("*step=6.ckpt")]) == len([*tmp_path.glob("*step=10.ckpt")]) == 1
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")

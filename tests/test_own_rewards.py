@@ -151,6 +151,24 @@ class DrawsByItself(Minority):
 
 
 @dataclass(frozen=True)
+class Squeezes(Minority):
+    """Loses the seeds where there is one."""
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return super().reward(actions, noise).squeeze()
+
+
+@dataclass(frozen=True)
+class Rounds(Minority):
+    """Changes the noise in place."""
+
+    draws: int = 2
+
+    def reward(self, actions: Tensor, noise: Tensor) -> Tensor:
+        return super().reward(actions, noise.round_())
+
+
+@dataclass(frozen=True)
 class Sorts(Minority):
     """Sorts the actions in place."""
 
@@ -186,7 +204,9 @@ class PaysNothingKnown(Minority):
             DrawsByItself(),
             "reward of DrawsByItself must be the same for the same actions and noise, got another one at",
         ),
-        (Sorts(), "reward of Sorts must leave the actions as they are, got others after the call"),
+        (Squeezes(), r"reward of Squeezes for 1 seed must be a tensor \[1\], .*, got Tensor \[5\]"),
+        (Rounds(), "reward of Rounds must leave actions and noise as they are, got others after the call"),
+        (Sorts(), "reward of Sorts must leave actions and noise as they are, got others after the call"),
         (DrawsLess(), "draws must be an integer of at least 0, got -1"),
         (DrawsLess(draws="1"), "draws must be an integer of at least 0, got '1'"),  # type: ignore[arg-type]
     ],

@@ -260,16 +260,18 @@ def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> di
 
 
 def check_constructor(cls: type) -> None:
-    """Raise ValueError unless a constructor's first two arguments can be given as `environment` and `seeds`.
+    """Raise ValueError unless a constructor takes `environment` and `seeds` first.
 
-    By these names a saved agent is created again.
+    `train` gives them in this order, and a saved agent is created again by their names.
     """
     _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
     for parameter, name in zip(parameters, ("environment", "seeds"), strict=False):
         if parameter.kind is parameter.VAR_POSITIONAL:
             return
         if parameter.name != name or parameter.kind is parameter.POSITIONAL_ONLY:
-            raise ValueError(f"{cls.__name__}: the constructor must name its argument {name}, got {parameter.name}")
+            raise ValueError(
+                f"{cls.__name__}: the constructor must take environment and seeds first, got {parameter.name}"
+            )
 
 
 def check_overrides(cls: type) -> None:

@@ -3,18 +3,14 @@
 Before a fit, agent, data module and Trainer are checked for compatibility. During a fit, `global_step` counts gradient
 steps, and learning rate schedulers step as Lightning documents for automatic optimization: with `interval` `step` after
 every `frequency` gradient steps, with `epoch` after the epoch's last round, and `ReduceLROnPlateau` after the
-evaluation. `trainer.estimated_stepping_batches` counts gradient steps where the data module knows their number
-beforehand, as that of Battle does not.
+evaluation. `trainer.estimated_stepping_batches` counts rounds; gradient steps are the data module's `gradient_steps`.
 """
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from math import ceil
 from typing import Any
-from unittest.mock import patch
 
 import pytorch_lightning as pl
 import torch
@@ -37,9 +33,8 @@ class Fitting(pl.Callback):
         self.schedulers: list[LRSchedulerConfig] = []
         self.handles: list[RemovableHandle] = []
         self.steps_before = 0  # `global_step` before this round
-        self.undrawn: Tensor | None = (
-            None  # state of torch's global generator before a custom agent's first round, if no one else draws
-        )
+        # State of torch's global generator before a custom agent's first round, if no callback may draw from it.
+        self.drawn_from: Tensor | None = None
         self.due: list[tuple[ModelCheckpoint, int]] = []  # checkpoints to save after the epoch's evaluation
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -53,18 +48,16 @@ class Fitting(pl.Callback):
             if not trainer.datamodule.steps_played:  # type: ignore[attr-defined]
                 limit_epochs(trainer)  # before schedulers are created, which may depend on the length of training
             # Lightning drops `monitor` under manual optimization, and calls `configure_optimizers` only once.
-            configured = partial(self.configured, trainer, pl_module.configure_optimizers)
-            pl_module.configure_optimizers = configured  # type: ignore[method-assign]
+            pl_module.configure_optimizers = partial(self.configured, pl_module.configure_optimizers)  # type: ignore[method-assign]
 
-    def configured(self, trainer: pl.Trainer, configure: Callable[[], Any]) -> Any:
+    def configured(self, configure: Callable[[], Any]) -> Any:
         """Call `configure_optimizers`, record its schedulers, and return it all as manual optimization requires.
 
         Raises:
             ValueError: there is no optimizer, one needs a closure, or a scheduler that monitors a score would step
                 after gradient steps.
         """
-        with estimating_gradient_steps(trainer):
-            returned = configure()
+        returned = configure()
         check_optimizers(returned)
         optimizers, schedulers, monitor = _configure_optimizers(returned)
         self.schedulers = _configure_schedulers_automatic_opt(schedulers, monitor)
@@ -82,7 +75,7 @@ class Fitting(pl.Callback):
         """Hook into the optimizers, so that all calls of `step` count; warn if rounds are left out."""
         warn_of_rounds_left_out(trainer)
         others = [each for each in trainer.callbacks if type(each).__module__.partition(".")[0] not in KNOWN]  # type: ignore[attr-defined]
-        self.undrawn = torch.default_generator.get_state() if pl_module.is_custom and not others else None
+        self.drawn_from = torch.default_generator.get_state() if pl_module.is_custom and not others else None
         for number, optimizer in enumerate(trainer.optimizers):
             own = [each for each in self.schedulers if each.scheduler.optimizer is optimizer]
             own = [each for each in own if each.interval == "step"]
@@ -117,9 +110,9 @@ class Fitting(pl.Callback):
             FloatingPointError: a parameter or table is NaN or infinite.
         """
         check_learned(trainer, pl_module)
-        if self.undrawn is not None:
-            warn_of_global_draws(pl_module, self.undrawn)
-            self.undrawn = None
+        if self.drawn_from is not None:
+            warn_of_global_draws(pl_module, self.drawn_from)
+            self.drawn_from = None
         if trainer.is_last_batch:
             for config in self.of_epoch(trainer, monitoring=False):
                 pl_module.lr_scheduler_step(config.scheduler, None)
@@ -165,31 +158,17 @@ class Fitting(pl.Callback):
         ]
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the agent and its optimizers."""
+        """Restore the agent, its optimizers, and the checkpoints that are due, which may be saved for an exception."""
         vars(pl_module).pop("configure_optimizers", None)
         for handle in self.handles:
             handle.remove()
+        for checkpoint, last_saved in self.due:
+            checkpoint._last_global_step_saved = last_saved
         self.handles, self.schedulers, self.due = [], [], []
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the agent and its optimizers."""
         self.teardown(trainer, pl_module, "fit")
-
-
-@contextmanager
-def estimating_gradient_steps(trainer: pl.Trainer) -> Iterator[None]:
-    """Let `trainer.estimated_stepping_batches`, on which schedulers depend, count gradient steps instead of rounds."""
-    data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    steps = getattr(data, "gradient_steps", None)
-    if steps is None:
-        yield
-        return
-    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs > 0 else data.evaluations
-    estimate = ceil(steps * epochs / data.evaluations)
-    if trainer.max_steps >= 0:
-        estimate = min(estimate, trainer.max_steps)
-    with patch.object(pl.Trainer, "estimated_stepping_batches", estimate):
-        yield
 
 
 def step_progress(trainer: pl.Trainer) -> Any:

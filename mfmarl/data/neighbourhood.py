@@ -185,8 +185,8 @@ def check_neighbourhood(neighbourhood: Neighbourhood, agents: int, actions: int,
         if not found.isfinite().all():
             raise ValueError(f"{name} must be finite, got NaN or infinity with {living if mortal else agents} agents")
         parts = [[each[seed : seed + 1] if isinstance(each, Tensor) else each for each in step] for seed in (0, 1)]
-        alone = torch.cat([neighbourhood.mean_action(JointStep(*part)) for part in parts])  # type: ignore[arg-type]
-        if not torch.allclose(found, alone):
+        alone = [neighbourhood.mean_action(JointStep(*part)) for part in parts]  # type: ignore[arg-type]
+        if any(each.shape != found[:1].shape for each in alone) or not torch.allclose(found, torch.cat(alone)):
             kind = "battle" if mortal else "seed"
             raise ValueError(f"{name} must be of each {kind} by itself, got another one for two than for each alone")
         step = step._replace(before=found.expand(*allowed[0]))

@@ -62,21 +62,30 @@ def pays_each_agent(environment: Environment) -> bool:
         signature(environment.reward).bind(actions, noise)
     except TypeError as error:
         raise ValueError(f"{name} must take actions and noise: {error}") from error
-    given = actions.clone()
-    reward = environment.reward(given, noise)
-    if not torch.equal(given, actions):
-        raise ValueError(f"{name} must leave the actions as they are, got others after the call")
-    shape = list(getattr(reward, "shape", ()))
-    is_tensor: bool = torch.is_tensor(reward)
-    if not is_tensor or shape not in ([2], [2, agents]):
-        allowed = f"a tensor [2], a common reward, or [2, {agents}], one an agent"
-        raise ValueError(f"{name} for 2 seeds must be {allowed}, got {type(reward).__name__} {shape}")
+    given, draws = actions.clone(), noise.clone()
+    reward = environment.reward(given, draws)
+    if not torch.equal(given, actions) or not torch.equal(draws, noise):
+        raise ValueError(f"{name} must leave actions and noise as they are, got others after the call")
+    shape = _checked_shape(name, reward, 2, agents)
     if not torch.allclose(reward, environment.reward(actions, noise), equal_nan=True):
         raise ValueError(f"{name} must be the same for the same actions and noise, got another one at the second call")
-    alone = torch.cat([environment.reward(actions[seed : seed + 1], noise[seed : seed + 1]) for seed in (0, 1)])
-    if not torch.allclose(reward, alone, equal_nan=True):
+    alone = [environment.reward(actions[seed : seed + 1], noise[seed : seed + 1]) for seed in (0, 1)]
+    for each in alone:
+        _checked_shape(name, each, 1, agents)
+    if not torch.allclose(reward, torch.cat(alone), equal_nan=True):
         raise ValueError(f"{name} must be of each seed by itself, got another one for two seeds than for each alone")
     return shape == [2, agents]
+
+
+def _checked_shape(name: str, reward: object, seeds: int, agents: int) -> list[int]:
+    shape = list(reward.shape) if isinstance(reward, Tensor) else []
+    if not isinstance(reward, Tensor) or shape not in ([seeds], [seeds, agents]):
+        allowed = f"a tensor [{seeds}], a common reward, or [{seeds}, {agents}], one an agent"
+        got = list(getattr(reward, "shape", ()))
+        raise ValueError(
+            f"{name} for {seeds} seed{'s' * (seeds > 1)} must be {allowed}, got {type(reward).__name__} {got}"
+        )
+    return shape
 
 
 def example_actions(agents: int, actions: int) -> Tensor:
@@ -88,4 +97,4 @@ def example_actions(agents: int, actions: int) -> Tensor:
 
 def example_noise(draws: int) -> Tensor:
     """Noise `[2, draws]` for two seeds."""
-    return torch.tensor([0.25, 0.75]).unsqueeze(-1).expand(2, draws)
+    return torch.tensor([0.25, 0.75]).unsqueeze(-1).repeat(1, draws)
