@@ -127,7 +127,7 @@ CALLS = (
     ),
     Call(
         "gaussian_squeeze",
-        "--study informed-start-long --seeds 8",
+        "--study informed-start-long",
         "the same start with the appendix's budget",
         "informed_start_long",
         quick="--study informed-start-long --agents 100",
