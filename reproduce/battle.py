@@ -221,9 +221,31 @@ def run(arguments: Sequence[str] | None = None) -> None:
         if options.only != "tournament":
             jobs = [job for name, settings in adjusted.items() for job in training_jobs(name, settings, options)]
             check_update(options.out / "curves.csv", jobs, GROUP, options, DRAWN)
+            check_armies(jobs, options)
         for name, settings in adjusted.items():
             play(name, settings, options)
     draw(options)
+
+
+def check_armies(jobs: Sequence[TrainingJob], options: BattleOptions) -> None:
+    """Refuse to train armies whose like, with other settings, --out holds; a tournament tells them by name alone.
+
+    Raises:
+        ValueError: curves.csv has the same algorithm and number of agents with other settings that keep armies.
+    """
+    path = options.out / "curves.csv"
+    if not path.exists():
+        return
+    held = read_table(path, GROUP)
+    held = held[~held["settings"].str.endswith("released-code")]
+    for job in jobs:
+        settings, algorithm, agents = (job.labels[name] for name in ("settings", "algorithm", "agents"))
+        alike = held[(held["algorithm"] == algorithm) & (held["agents"] == agents) & (held["settings"] != settings)]
+        if not alike.empty and not str(settings).endswith("released-code"):
+            raise ValueError(
+                f"settings: got {settings}, but {options.out} holds armies of {algorithm} with {agents} agents of "
+                f"{alike['settings'].iloc[0]}; name another --out"
+            )
 
 
 def play(name: str, settings: Settings, options: BattleOptions) -> None:

@@ -511,7 +511,7 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     """Write the summary and draw the figures of the learning curves."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    optimum = best_rewards(table["agents"], options.game)
+    optimum = best_of_game(table, options)
     uniform = uniform_rewards(table, options)
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
@@ -527,7 +527,7 @@ def draw_study(chosen: Study, table: pd.DataFrame, options: GaussianSqueezeOptio
     """Write the summary and draw the figures of a study."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    optimum = best_rewards(table["agents"], options.game)
+    optimum = best_of_game(table, options)
     summary = summarise(table, optimum, by=chosen.keys)
     write_csv(summary, options.out / "summary.csv", keys=chosen.keys)
     scores = final_scores(table, optimum, by=chosen.keys)
@@ -547,7 +547,7 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     """Write the summary and draw the figure of --scale-target. Runs that were only timed show only their time."""
     from mfmarl import figures  # noqa: PLC0415 - seaborn takes seconds to import
 
-    optimum = best_rewards(table["agents"], options.game)
+    optimum = best_of_game(table, options)
     summary = summarise(table, optimum)
     write_csv(summary, options.out / "summary.csv", keys=GROUP)
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
@@ -560,6 +560,22 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     scores["seconds_per_step"] = [seconds[name] for name in names] / steps
     scores["reward_share"] = scores["reward_share"].where(steps >= (scaling_settings(options).steps or 0))
     report(summary, options.out, ["curves.csv", "summary.csv"], {"scaling": figures.scaling(scores)})
+
+
+def best_of_game(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:
+    """G*, by number of agents.
+
+    Raises:
+        ValueError: the table has a reward above G*, i.e. it is of another game.
+    """
+    optimum = best_rewards(table["agents"], options.game)
+    for agents, most in table.groupby("agents")["greedy_reward"].max().items():
+        if most > optimum[int(str(agents))] * (1 + 1e-9):
+            raise ValueError(
+                f"mu and sigma: got {options.mu} and {options.sigma}, by which {agents} agents earn at most "
+                f"{optimum[int(str(agents))]:.6g}, but {options.out} holds {most:.6g}; pass those of its runs"
+            )
+    return optimum
 
 
 def uniform_rewards(table: pd.DataFrame, options: GaussianSqueezeOptions) -> dict[int, float]:

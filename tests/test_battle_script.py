@@ -348,6 +348,33 @@ def test_opponents_are_committed_armies_unless_the_folder_has_its_own(
     assert battle.homes(own).army(4, "il", 3) == one / "policies/il-4-seed-3.safetensors"
 
 
+def test_lost_armies_are_not_replaced_by_committed_ones(
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(one, out)
+    for army in (out / "policies").glob("il-*"):
+        army.unlink()
+    options = BattleOptions(out=out, agents=[4], algorithms=["ac"], opponents=["il"])
+    monkeypatch.setattr(BattleOptions, "home", classmethod(lambda cls: one))
+    with pytest.raises(
+        ValueError, match=r"^opponents: .* has trained il with 4 agents, but its armies are missing: --alg"
+    ):
+        battle.tournament(battle.APPENDIX, options)
+
+
+def test_armies_of_other_settings_are_not_trained_over(one: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(one, out)
+    held = {path.name: path.read_bytes() for path in (out / "policies").iterdir()}
+    words = ["--settings", "appendix", "--algorithms", "il", "--agents", "4", "--rounds", "2", "--out", str(out)]
+    with pytest.raises(
+        ValueError, match=r"^settings: got appendix, but .* holds armies of il with 4 agents of quick; name"
+    ):
+        battle.run(words)
+    assert {path.name: path.read_bytes() for path in (out / "policies").iterdir()} == held
+
+
 def test_committed_armies_that_were_met_bring_their_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(TOY.parents[1])
     known = read_csv(Path("results/battle/tournament.csv"))

@@ -206,6 +206,11 @@ def test_runs_of_one_game_are_not_measured_by_another(tmp_path: Path) -> None:
         gaussian_squeeze.run([*how, "--mu", "8", "--sigma", "5"])
     gaussian_squeeze.run(["--figures-only", "--mu", "8", "--sigma", "4", "--out", str(tmp_path)])
     pd.testing.assert_frame_equal(read_csv(tmp_path / "summary.csv"), before)
+    (tmp_path / "provenance.json").unlink()
+    with pytest.raises(
+        ValueError, match=r"^mu and sigma: got 400\.0 and 200\.0, by which 4 agents earn at most 1\.3\d*, but"
+    ):
+        gaussian_squeeze.run(["--figures-only", "--out", str(tmp_path)])
 
 
 def test_times_that_provenance_lacks_are_told(tmp_path: Path) -> None:

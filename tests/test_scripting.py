@@ -231,6 +231,31 @@ def test_rows_of_a_custom_method_with_other_arguments_are_refused(tmp_path: Path
         check(mine, {})
 
 
+def test_seeds_of_a_custom_method_from_before_an_edit_are_not_mixed_with_others(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine.py", tmp_path / "out"
+    name = f"{file}:Mine"
+    data = {"steps": 40, "evaluations": 1, "batch_size": 4, "samples_per_update": 4}
+
+    def train(*seeds: int) -> None:
+        options = Options(out=out, algorithms=[name], workers=1, accelerator="cpu")
+        job = TrainingJob(f"seeds-{seeds}", {"algorithm": name}, name, GaussianSqueeze(4), seeds, {}, data)
+        results.check_update(out / "table.csv", [job], ["algorithm"], options)
+        [rows] = results.do([results.Section("run", [job], {})], options)
+        results.update(out / "table.csv", rows, replacing=["algorithm", "seed"], keys=["algorithm", "seed", "step"])
+
+    file.write_text("from mfmarl import IL\nclass Mine(IL):\n    pass\n")
+    train(0, 1)
+    train(2)
+    file.write_text("from mfmarl import IL\nclass Mine(IL):\n    edited = True\n")
+    with pytest.raises(
+        ValueError, match=r"^algorithms: .*mine\.py:Mine was edited since seed 1 of .*table\.csv was trained"
+    ):
+        train(0, 2)
+    train(0, 1, 2)
+    train(3)
+    train(0, 1)
+
+
 def test_a_script_tells_its_table_and_the_files_that_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,17 +165,27 @@ class TrainingJob(Job):
         """The columns that name the run, then the step."""
         return [*self.runs[0], "step"]
 
+    @property
+    def code(self) -> dict[str, str]:
+        """Digests of the file of a custom class and of the modules that it imports from beside it; else empty.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
+        if not is_in_file(self.algorithm):
+            return {}
+        file = Path(self.algorithm.rpartition(":")[0])
+        try:
+            return sources(file)
+        except OSError as error:
+            raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
+
     def description(self) -> dict[str, object]:
-        """All fields that determine the rows and, for a custom class, digests of its file and modules it imports."""
+        """All fields that determine the rows and, for a custom class, its code."""
         names = [each.name for each in fields(self) if each.name not in ("name", "keep")]
         content = {name: getattr(self, name) for name in names}
-        if is_in_file(self.algorithm):
-            file = Path(self.algorithm.rpartition(":")[0])
-            try:
-                digests = sources(file)
-            except OSError as error:
-                raise ValueError(f"algorithms: cannot read {file}: {error.strerror}") from error
-            content["source"] = digests.pop(file.name)
+        if digests := self.code:
+            content["source"] = digests.pop(Path(self.algorithm.rpartition(":")[0]).name)
             content |= {"helpers": digests} if digests else {}
         return content
 

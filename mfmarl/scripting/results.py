@@ -100,6 +100,7 @@ def check_update(
         return
     held = read_table(path, [*cell, *numbers])
     check_provenance(path, jobs, options)
+    check_code(path, [job for job in jobs if isinstance(job, TrainingJob)])
     for key, own in planned(jobs).groupby(list(cell)):
         name = ", ".join(map(str, key))
         if options.committed and own["custom"].any():
@@ -141,6 +142,26 @@ def check_provenance(path: Path, jobs: Sequence[Job], options: Options) -> None:
                 raise ValueError(
                     f"method: {held} with {told_method(method)}, and this call would bring {told_method(given)}; "
                     "name another --out"
+                )
+
+
+def check_code(path: Path, jobs: Sequence[TrainingJob]) -> None:
+    """Refuse a custom method that was edited since other seeds than those of the jobs were trained for this table.
+
+    Raises:
+        ValueError: such a seed; the message suggests to train it again, or another --out.
+    """
+    latest: dict[tuple[str, int], object] = {}
+    for call in (call for calls in read_provenance(path.parent / "provenance.json").values() for call in calls):
+        for known in (known for known in call["jobs"].values() if "code" in known):
+            latest |= {(repr(known["labels"]), seed): known["code"] for seed in known["seeds"]}
+    again = {(repr(dict(job.labels)), seed) for job in jobs for seed in job.seeds}
+    for job in jobs:
+        for (labels, seed), code in latest.items():
+            if labels == repr(dict(job.labels)) and (labels, seed) not in again and code != job.code:
+                raise ValueError(
+                    f"algorithms: {job.algorithm} was edited since seed {seed} of {path} was trained; "
+                    "train that seed too, or name another --out"
                 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mfmarl.files import read_csv
 from mfmarl.jobs.armies import kept_seeds, policy_path, trained_seeds
 
 PAIRING = ["algorithm", "opponent", "agents", "evaluation"]
@@ -38,8 +39,16 @@ class Homes:
         """The seeds of the existing armies of this name.
 
         Raises:
-            ValueError: there are no such armies.
+            ValueError: there are no such armies, or those of `out` are missing.
         """
+        curves = self.out / "curves.csv"
+        if is_guest(self.out, agents, name) and curves.exists() and self.home(agents, name) != self.out:
+            rows = read_csv(curves)
+            if ((rows["algorithm"] == name) & (rows["agents"] == agents)).any():
+                raise ValueError(
+                    f"opponents: {self.out} has trained {name} with {agents} agents, but its armies are missing: "
+                    f"--algorithms {name} --only training makes them again"
+                )
         return trained_seeds(self.home(agents, name), agents, name)
 
 
