@@ -182,6 +182,7 @@ def test_baselines_stand_beside_results_of_the_papers_game_alone(
 
     monkeypatch.setattr(gaussian_squeeze, "with_baselines", with_baselines)
     monkeypatch.setattr(gaussian_squeeze, "draw_curves", lambda *_: None)
+    monkeypatch.setattr(gaussian_squeeze, "check_game", lambda _: None)
     gaussian_squeeze.run(["--figures-only", "--out", str(results), *words])
     assert asked == [results / "curves.csv"] * beside
 

@@ -79,8 +79,9 @@ class Agent(pl.LightningModule):
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:
         super().__init__()
-        check_constructor(type(self))
-        check_overrides(type(self))
+        if self.is_custom:
+            check_constructor(type(self))
+            check_overrides(type(self))
         self.automatic_optimization = False
         self.environment = environment
         self.seeds = seed_numbers(seeds)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -127,22 +127,24 @@ def check_provenance(path: Path, jobs: Sequence[Job], options: Options) -> None:
         ValueError: a job is refused; the message suggests another --out.
     """
     given = json.loads(json.dumps(options.method))
-    for call in (call for calls in read_provenance(path.parent / "provenance.json").values() for call in calls):
+    calls = [call for section in read_provenance(path.parent / "provenance.json").values() for call in section]
+    done = [(call, known) for call in calls for known in call["jobs"].values()]
+    for job, (call, known) in product(jobs, done):
+        if known.get("labels") != dict(job.labels):
+            continue
+        held = f"{path} holds {', '.join(map(str, job.labels.values()))}"
+        precision = known.get("precision", options.precision)
+        if precision != options.precision:
+            raise ValueError(
+                f"precision: {held} in {precision}, and this call would bring {options.precision}; "
+                f"pass --precision {precision}, or name another --out"
+            )
         method = {name: each["value"] for name, each in call["settings"].get("method", {}).items()}
-        alike = [known for known in call["jobs"].values() if "labels" in known]
-        for job, known in ((job, known) for known in alike for job in jobs if known["labels"] == dict(job.labels)):
-            held = f"{path} holds {', '.join(map(str, job.labels.values()))}"
-            precision = known.get("precision", options.precision)
-            if precision != options.precision:
-                raise ValueError(
-                    f"precision: {held} in {precision}, and this call would bring {options.precision}; "
-                    f"pass --precision {precision}, or name another --out"
-                )
-            if isinstance(job, TrainingJob) and is_in_file(job.algorithm) and method != given:
-                raise ValueError(
-                    f"method: {held} with {told_method(method)}, and this call would bring {told_method(given)}; "
-                    "name another --out"
-                )
+        if isinstance(job, TrainingJob) and is_in_file(job.algorithm) and method != given:
+            raise ValueError(
+                f"method: {held} with {told_method(method)}, and this call would bring {told_method(given)}; "
+                "name another --out"
+            )
 
 
 def check_code(path: Path, jobs: Sequence[TrainingJob]) -> None:
