@@ -29,7 +29,7 @@ from mfmarl.evaluation.verdicts import ALPHA
 from mfmarl.files import check_writable, write_csv
 from mfmarl.jobs.console import aligned, say
 from mfmarl.scripting.options import main, parse_plain
-from mfmarl.scripting.tables import read_provenance, read_table
+from mfmarl.scripting.tables import read_calls, read_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -132,7 +132,7 @@ class CompareOptions:
 
 def task_of(folder: Path) -> str | None:
     """The task of a folder, by the script that its provenance.json names last."""
-    calls = [call for section in read_provenance(folder / "provenance.json").values() for call in section]
+    calls = read_calls(folder / "provenance.json")
     scripts = [Path(word).stem for call in calls for word in shlex.split(call["command"])[1:2]]
     return next((script for script in reversed(scripts) if script in TASKS), None)
 

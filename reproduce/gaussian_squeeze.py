@@ -33,7 +33,7 @@ from mfmarl.scripting.options import Options, known_methods, known_names, main, 
 from mfmarl.scripting.provenance import compute_seconds
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
-from mfmarl.scripting.tables import read_provenance
+from mfmarl.scripting.tables import read_calls
 
 OUT = Path("results/gaussian_squeeze")
 DRAWN = ["agents", "seed", "step", "greedy_reward", "sampled_reward"]
@@ -380,14 +380,14 @@ def check_game(options: GaussianSqueezeOptions) -> None:
     Raises:
         ValueError: provenance.json names another value.
     """
-    for calls in read_provenance(options.out / "provenance.json").values():
-        for name in GAME:
-            held = {call["settings"][name]["value"] for call in calls if name in call["settings"]}
-            if others := held - {getattr(options, name)}:
-                raise ValueError(
-                    f"{name}: got {getattr(options, name)}, but {options.out} holds runs with {min(others)}; "
-                    "pass that, or name another --out"
-                )
+    calls = read_calls(options.out / "provenance.json")
+    for name in GAME:
+        held = {call["settings"][name]["value"] for call in calls if name in call["settings"]}
+        if others := held - {getattr(options, name)}:
+            raise ValueError(
+                f"{name}: got {getattr(options, name)}, but {options.out} holds runs with {min(others)}; "
+                "pass that, or name another --out"
+            )
 
 
 def with_game(settings: Settings, options: GaussianSqueezeOptions) -> dict[str, object]:

@@ -34,7 +34,7 @@ from mfmarl.jobs.launch import launch
 from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.tables import read_provenance, read_table, write_table
+from mfmarl.scripting.tables import read_calls, read_provenance, read_table, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -127,7 +127,7 @@ def check_provenance(path: Path, jobs: Sequence[Job], options: Options) -> None:
         ValueError: a job is refused; the message suggests another --out.
     """
     given = json.loads(json.dumps(options.method))
-    calls = [call for section in read_provenance(path.parent / "provenance.json").values() for call in section]
+    calls = read_calls(path.parent / "provenance.json")
     done = [(call, known) for call in calls for known in call["jobs"].values()]
     for job, (call, known) in product(jobs, done):
         if known.get("labels") != dict(job.labels):
@@ -154,7 +154,7 @@ def check_code(path: Path, jobs: Sequence[TrainingJob]) -> None:
         ValueError: such a seed; the message suggests to train it again, or another --out.
     """
     latest: dict[tuple[str, int], object] = {}
-    for call in (call for calls in read_provenance(path.parent / "provenance.json").values() for call in calls):
+    for call in read_calls(path.parent / "provenance.json"):
         for known in (known for known in call["jobs"].values() if "code" in known):
             latest |= {(repr(known["labels"]), seed): known["code"] for seed in known["seeds"]}
     again = {(repr(dict(job.labels)), seed) for job in jobs for seed in job.seeds}

@@ -78,6 +78,11 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
     return sections
 
 
+def read_calls(path: Path) -> list[dict[str, Any]]:
+    """The calls of all sections of provenance.json, see `read_provenance`."""
+    return [call for calls in read_provenance(path).values() for call in calls]
+
+
 def check_places(out: Path) -> None:
     """Raise ValueError if a result file is not a file, or a result folder is not a folder."""
     for path in sorted(path for pattern in ("*.*", "*/*.*") for path in out.glob(pattern)):
