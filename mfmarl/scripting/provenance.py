@@ -94,8 +94,8 @@ def job_record(job: Job, options: Options) -> dict[str, object]:
     """The record of a finished job. By `labels` and `seeds` one finds the commit that a row comes from."""
     times = job_times(folder(job, options.out, options.precision))
     trained: dict[str, object] = {"seeds": list(job.seeds)} if isinstance(job, TrainingJob) else {}
-    if isinstance(job, TrainingJob) and job.code:
-        trained["code"] = job.code
+    if isinstance(job, TrainingJob) and (code := job.code):
+        trained["code"] = code
     return {
         "fingerprint": job.fingerprint,
         "labels": dict(job.labels),

@@ -159,12 +159,14 @@ def check_code(path: Path, jobs: Sequence[TrainingJob]) -> None:
             latest |= {(repr(known["labels"]), seed): known["code"] for seed in known["seeds"]}
     again = {(repr(dict(job.labels)), seed) for job in jobs for seed in job.seeds}
     for job in jobs:
-        for (labels, seed), code in latest.items():
-            if labels == repr(dict(job.labels)) and (labels, seed) not in again and code != job.code:
-                raise ValueError(
-                    f"algorithms: {job.algorithm} was edited since seed {seed} of {path} was trained; "
-                    "train that seed too, or name another --out"
-                )
+        own = repr(dict(job.labels))
+        others = {seed: code for (labels, seed), code in latest.items() if labels == own and (own, seed) not in again}
+        now = job.code if others else {}
+        if edited := [seed for seed, code in others.items() if code != now]:
+            raise ValueError(
+                f"algorithms: {job.algorithm} was edited since seed {edited[0]} of {path} was trained; "
+                "train that seed too, or name another --out"
+            )
 
 
 def told_method(method: Mapping[str, object]) -> str:
