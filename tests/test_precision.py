@@ -9,7 +9,7 @@ import torch
 from mfmarl.jobs.execution import Attempt, Execution, Hardware
 from mfmarl.jobs.folder import run
 from mfmarl.jobs.job import Job
-from mfmarl.jobs.launch import available
+from mfmarl.jobs.launch import available, launch
 from mfmarl.tournament.duel import DuelJob
 
 
@@ -71,6 +71,23 @@ def test_the_device_of_a_job_is_the_cpu_or_a_gpu_by_its_number() -> None:
 def test_a_tournament_is_played_in_float32() -> None:
     assert DuelJob.precisions == ("32",)
     assert not Hardware("gpu", precision="32").rounds_factors
+
+
+@pytest.mark.parametrize(
+    ("precision", "has", "said"), [("bf16-mixed", False, 1), ("bf16-mixed", True, 0), ("32", False, 0)]
+)
+def test_a_cpu_without_bfloat16_is_told(
+    precision: str,
+    has: bool,
+    said: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has)
+    launch([Look()], tmp_path, Execution(precision=precision, workers=1, accelerator="cpu"))
+    assert capsys.readouterr().err.count("precision: this CPU has no instructions for bfloat16") == said
 
 
 def test_tf32_needs_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

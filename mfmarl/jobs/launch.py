@@ -98,6 +98,8 @@ def launch(
     if left:
         prepare(left, place, fresh=execution.fresh)
         with terminable(), Progress(jobs, done, patient=interactive) as progress:
+            if emulates_bfloat16(place):
+                progress.say("precision: this CPU has no instructions for bfloat16; 32 is several times as fast")
             failures = do(left, progress)
         if failures:
             raise JobsFailedError(report(failures, jobs, place, fresh=execution.fresh))
@@ -172,6 +174,14 @@ def available(out: Path, execution: Execution) -> list[Place]:
         )
         for index in range(count)
     ]
+
+
+def emulates_bfloat16(place: Place) -> bool:
+    """Whether the worker is a CPU of this machine that computes bf16-mixed without instructions for bfloat16."""
+    here = place.hardware.accelerator == "cpu" and not place.on_slurm
+    if place.hardware.precision != "bf16-mixed" or not here or not torch.backends.mkldnn.is_available():
+        return False
+    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
