@@ -50,7 +50,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import within
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
-from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, not_used, parse
+from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, not_used, parse, used_with
 from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_table
@@ -165,12 +165,13 @@ class BattleOptions(Options):
             raise ValueError(f"only: got tournament, but the armies of {', '.join(self.settings)} enter none")
         if len(self.replay) > 2:
             raise ValueError(f"replay: got {len(self.replay)} names, allowed are two armies or one replay file")
-        not_used(self, "replay", "dry_run")
-        not_used(self, "study", "settings", "opponents", "replay", "film")
+        not_used(self, "study", "settings", "opponents", "replay")
+        not_used(self, "replay", "settings", "quick", "seeds", "opponents", "only", "rounds", "tournament_rounds")
+        not_used(self, "replay", "extend", "figures_only", "dry_run", "shard", "fresh")
+        used_with(self, "study", "choices")
+        used_with(self, "replay", "film")
         if self.study:
             known_names("algorithms", self.algorithms, METHODS)
-        elif self.choices:
-            raise ValueError(f"choices: got {', '.join(self.choices)}, which --study alone uses")
         known_names("choices", self.choices, CHOICES)
         known_methods("algorithms", self.algorithms, METHODS)
         known_methods("opponents", self.opponents, METHODS)

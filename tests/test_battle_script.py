@@ -499,6 +499,10 @@ def test_jobs_are_what_the_settings_say(tmp_path: Path) -> None:
         ),
         (["--replay", "nothing"], "replay: there is no file nothing.npz"),
         (["--replay", "nothing.npz"], "replay: there is no file nothing.npz"),
+        (["--replay", "rush", "random", "--quick"], "quick: got True, which --replay does not use"),
+        (["--replay", "rush", "random", "--rounds", "9"], "rounds: got 9, which --replay does not use"),
+        (["--replay", "rush", "random", "--figures-only"], "figures_only: got True, which --replay does not use"),
+        (["--film", "mp4"], "film: got mp4, which --replay alone uses"),
     ],
 )
 def test_bad_input_is_one_line(

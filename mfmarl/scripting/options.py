@@ -366,10 +366,24 @@ def known_methods(name: str, values: Sequence[str], known: Collection[str]) -> N
 
 def not_used(options: Options, mode: str, *names: str) -> None:
     """Raise ValueError if the option `mode` is on and one of `names`, which it does not use, is not at its default."""
+    if getattr(options, mode):
+        for name, value in changed(options, names):
+            raise ValueError(f"{name}: got {value}, which --{mode.replace('_', '-')} does not use")
+
+
+def used_with(options: Options, mode: str, *names: str) -> None:
+    """Raise ValueError if the option `mode` is off and one of `names`, which it alone uses, is not at its default."""
+    if not getattr(options, mode):
+        for name, value in changed(options, names):
+            raise ValueError(f"{name}: got {value}, which --{mode.replace('_', '-')} alone uses")
+
+
+def changed(options: Options, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Names and values of those options among `names` that are not at their defaults."""
     for option in dataclasses.fields(options):
         value = getattr(options, option.name)
-        if getattr(options, mode) and option.name in names and value != default_of(option):
-            raise ValueError(f"{option.name}: got {value}, which --{mode.replace('_', '-')} does not use")
+        if option.name in names and value != default_of(option):
+            yield option.name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def default_of(option: dataclasses.Field[Any]) -> Any:
