@@ -10,10 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfmarl.algorithms.battle import BattleMFQ
-from mfmarl.data.army_replay import BattleBatch
-from mfmarl.environments.battle.game import Battle
-from mfmarl.mean_field import chosen
+from mfmarl import Battle, BattleBatch, BattleMFQ, chosen
 
 
 class HystereticBattleMFQ(BattleMFQ):
@@ -28,11 +25,8 @@ class HystereticBattleMFQ(BattleMFQ):
 
     def loss(self, batch: BattleBatch) -> Tensor:
         """The scalar loss of a gradient step."""
-        with torch.no_grad():
-            best = self.target(batch.next_view, batch.next_feature, batch.next_mean_action).float().amax(-1)
-            td_target = batch.reward + self.discount * best * ~batch.terminal
-        values = self.network(batch.view, batch.feature, batch.mean_action).float()
-        error: Tensor = td_target - chosen(values, batch.action)
+        values = self.action_values(self.network, batch.view, batch.feature, batch.mean_action)
+        error = self.td_target(batch) - chosen(values, batch.action)
         weight = torch.where(error < 0, self.slowness, 1.0)
         return (weight * error.square()).mean()
 

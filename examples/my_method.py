@@ -10,10 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfmarl.algorithms.q_learning import MFQ
-from mfmarl.data.stateless_replay import Batch
-from mfmarl.environments import Environment
-from mfmarl.mean_field import chosen
+from mfmarl import MFQ, Batch, Environment, chosen
 
 
 class HystereticMFQ(MFQ):
@@ -30,10 +27,8 @@ class HystereticMFQ(MFQ):
 
     def losses(self, batch: Batch) -> list[Tensor]:
         """The loss `[seeds]` of the only optimizer."""
-        with torch.no_grad():
-            best = self.target(batch.agent, batch.mean_action).amax(-1)
-            td_target = self.reward_scale * batch.reward + self.discount * best
-        error = td_target - chosen(self.network(batch.agent, batch.mean_action), batch.action)
+        values = self.action_values(self.network, batch.agent, batch.mean_action)
+        error = self.td_target(batch) - chosen(values, batch.action)
         weight = torch.where(error < 0, self.slowness, 1.0)
         return [(weight * error.square()).mean(-1)]
 

@@ -318,20 +318,24 @@ class BattleIL(ReplayingAgent):
         return Acting("epsilon", self.exploration.end)
 
     def loss(self, batch: BattleBatch) -> Tensor:
-        with torch.no_grad():
-            after = (batch.next_view, batch.next_feature, batch.next_mean_action)
-            next_values = self.action_values(self.target, *after)
-            if self.double_q:  # the network selects the action, the target network gives its value
-                value = chosen(next_values, self.action_values(self.network, *after).argmax(-1))
-            else:
-                value = boltzmann_value(next_values, 0.0)
-            td_target = batch.reward + self.discount * value * ~batch.terminal
+        td_target = self.td_target(batch)
         values = self.action_values(self.network, batch.view, batch.feature, batch.mean_action)
         squared_errors = (td_target - chosen(values, batch.action)).square()
         if self.learns_terminal:
             return squared_errors.mean()
         goes_on = ~batch.terminal
         return (squared_errors * goes_on).sum() / goes_on.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def td_target(self, batch: BattleBatch) -> Tensor:
+        """`y = r + gamma v(o')`, `[batch]`; r if the transition is terminal."""
+        after = (batch.next_view, batch.next_feature, batch.next_mean_action)
+        next_values = self.action_values(self.target, *after)
+        if self.double_q:  # the network selects the action, the target network gives its value
+            value = chosen(next_values, self.action_values(self.network, *after).argmax(-1))
+        else:
+            value = boltzmann_value(next_values, 0.0)
+        return batch.reward + self.discount * value * ~batch.terminal
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.network, self.target)]
