@@ -29,8 +29,8 @@ def positive(name: str, value: Any) -> float:
 
 
 def non_negative(name: str, value: Any) -> float:
-    """Return `value` as a float. Raise ValueError unless it is finite and at least 0."""
-    return number(name, value, "at least 0", lambda x: x >= 0)
+    """Return `value` as a float. Raise ValueError unless it is at least 0 and finite."""
+    return number(name, value, "at least 0 and finite", lambda x: x >= 0)
 
 
 def probability(name: str, value: Any) -> float:
@@ -41,6 +41,11 @@ def probability(name: str, value: Any) -> float:
 def rate(name: str, value: Any) -> float:
     """Return `value`, such as a damping or a learning rate, as a float. Raise ValueError unless it is in (0, 1]."""
     return number(name, value, "in (0, 1]", lambda x: 0 < x <= 1)
+
+
+def discount(name: str, value: Any) -> float:
+    """Return `value`, gamma, as a float. Raise ValueError unless it is in [0, 1)."""
+    return number(name, value, "in [0, 1)", lambda x: 0 <= x < 1)
 
 
 def integer(name: str, value: Any, least: int, most: float = inf) -> int:

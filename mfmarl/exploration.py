@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mfmarl import arguments
 from mfmarl.custom import check_fields
 from mfmarl.mean_field import boltzmann_policy
 
@@ -52,11 +53,9 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in ("start", "end"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"epsilon {name} must be in [0, 1], got {getattr(self, name)}")
-        if not self.steps >= 1:
-            raise ValueError(f"epsilon steps must be at least 1, got {self.steps}")
+        arguments.probability("epsilon start", self.start)
+        arguments.probability("epsilon end", self.end)
+        arguments.number("epsilon steps", self.steps, "at least 1 and finite", lambda steps: steps >= 1)
 
     def epsilon(self, step: int) -> float:
         """Probability of a random action at joint step `step`."""
@@ -103,11 +102,9 @@ class Boltzmann:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not self.start > 0:
-            raise ValueError(f"Boltzmann start temperature must be positive, got {self.start}")
-        for name in ("decay", "end"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"Boltzmann {name} must be at least 0, got {getattr(self, name)}")
+        arguments.positive("Boltzmann start temperature", self.start)
+        arguments.non_negative("Boltzmann decay", self.decay)
+        arguments.non_negative("Boltzmann end", self.end)
 
     def temperature(self, step: int) -> float:
         """Temperature at joint step `step`."""

@@ -411,11 +411,11 @@ def test_arguments_out_of_range_are_refused(name: str, arguments: dict[str, Any]
 @pytest.mark.parametrize(
     ("argument", "value", "allowed"),
     [
-        ("temperature", 0.0, "positive"),
-        ("temperature", float("nan"), "positive"),
-        ("value_weight", -1.0, "positive"),
-        ("value_weight", 0.0, "positive"),
-        ("entropy_weight", -0.1, "at least 0"),
+        ("temperature", 0.0, "positive and finite"),
+        ("temperature", float("nan"), "positive and finite"),
+        ("value_weight", -1.0, "positive and finite"),
+        ("value_weight", 0.0, "positive and finite"),
+        ("entropy_weight", -0.1, "at least 0 and finite"),
     ],
 )
 def test_weights_of_actor_critics_out_of_range_are_refused(
@@ -432,7 +432,7 @@ def test_one_seed_alone(name: str) -> None:
         cls(GAME, (1, 2))
     with pytest.raises(ValueError, match=r"^seeds must be distinct, at least 0"):
         cls(GAME, (-1,))
-    with pytest.raises(ValueError, match=r"^learning_rate must be positive, got 0\.0$"):
+    with pytest.raises(ValueError, match=r"^learning_rate must be positive and finite, got 0\.0$"):
         make(name, learning_rate=0.0)
 
 

@@ -113,12 +113,12 @@ def test_actions_are_in_range_at_both_ends_of_the_draw(
         (lambda: EpsilonGreedy(1.1, 0.1), r"epsilon start must be in \[0, 1\], got 1.1"),
         (lambda: EpsilonGreedy(0.1, -0.5), r"epsilon end must be in \[0, 1\], got -0.5"),
         (lambda: EpsilonGreedy(0.1, float("nan")), r"epsilon end must be in \[0, 1\], got nan"),
-        (lambda: EpsilonGreedy(0.1, 0.1, 0), "epsilon steps must be at least 1, got 0"),
-        (lambda: EpsilonGreedy(0.1, 0.1, cast(Any, nan)), "epsilon steps must be at least 1, got nan"),
-        (lambda: Boltzmann(0.0), "Boltzmann start temperature must be positive, got 0.0"),
-        (lambda: Boltzmann(-1.0), "Boltzmann start temperature must be positive, got -1.0"),
-        (lambda: Boltzmann(1.0, -0.1), "Boltzmann decay must be at least 0, got -0.1"),
-        (lambda: Boltzmann(1.0, 0.1, -2.0), "Boltzmann end must be at least 0, got -2.0"),
+        (lambda: EpsilonGreedy(0.1, 0.1, 0), "epsilon steps must be at least 1 and finite, got 0"),
+        (lambda: EpsilonGreedy(0.1, 0.1, cast(Any, nan)), "epsilon steps must be at least 1 and finite, got nan"),
+        (lambda: Boltzmann(0.0), "Boltzmann start temperature must be positive and finite, got 0.0"),
+        (lambda: Boltzmann(-1.0), "Boltzmann start temperature must be positive and finite, got -1.0"),
+        (lambda: Boltzmann(1.0, -0.1), "Boltzmann decay must be at least 0 and finite, got -0.1"),
+        (lambda: Boltzmann(1.0, 0.1, -2.0), "Boltzmann end must be at least 0 and finite, got -2.0"),
         (lambda: EpsilonGreedy(0.1, 0.1, "2"), "steps must be a whole number, got '2'"),  # type: ignore[arg-type]
         (lambda: Boltzmann("1"), "start must be a number, got '1'"),  # type: ignore[arg-type]
     ],

@@ -205,7 +205,7 @@ def bad(*arguments: Any, **more: Any) -> Callable[[], pd.DataFrame]:
         (bad(MFQ, GAME, range(2), evaluations=3), "evaluations must divide steps, got 3 and 4"),
         (
             bad(MFQ, GAME, range(2), learning_rate=-1.0, samples_per_update=5),
-            "learning_rate must be positive, got -1.0",
+            "learning_rate must be positive and finite, got -1.0",
         ),
         (
             bad(MFQ, GAME, [1]),
@@ -584,7 +584,7 @@ def test_what_an_algorithm_refuses_is_refused_before_there_are_folders(
     algorithm: Any, game: Any, more: dict[str, Any], tmp_path: Path
 ) -> None:
     rate = "actor_learning_rate" if algorithm == "ac" else "learning_rate"
-    with pytest.raises(ValueError, match=f"^{rate} must be positive, got -1.0$"):
+    with pytest.raises(ValueError, match=f"^{rate} must be positive and finite, got -1.0$"):
         train(algorithm, game, [0], out=tmp_path / "out", **{**more, rate: -1.0})
     assert not (tmp_path / "out").exists()
 

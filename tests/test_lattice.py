@@ -405,9 +405,9 @@ def test_start_of_mf_q_and_schedule() -> None:
     [
         ({"learning_rate": 0.0}, r"learning_rate must be in \(0, 1\], got 0.0"),
         ({"learning_rate": 1.5}, r"learning_rate must be in \(0, 1\], got 1.5"),
-        ({"start_temperature": -0.1}, "start_temperature must be at least 0, got -0.1"),
-        ({"start_temperature": float("nan")}, "start_temperature must be at least 0, got nan"),
-        ({"decay": 0.0}, "decay must be positive, got 0.0"),
+        ({"start_temperature": -0.1}, "start_temperature must be at least 0 and finite, got -0.1"),
+        ({"start_temperature": float("nan")}, "start_temperature must be at least 0 and finite, got nan"),
+        ({"decay": 0.0}, "decay must be positive and finite, got 0.0"),
         ({"temperatures": [1e31]}, r"temperatures must be numbers, at least one, from 1e-30 to 1e\+30, got \[1e\+31\]"),
         ({"temperatures": []}, r"temperatures must be numbers, at least one, from 1e-30 to 1e\+30, got \[\]"),
         (

@@ -117,5 +117,5 @@ def test_a_step_that_is_not_as_written_is_made() -> None:
 @pytest.mark.parametrize("make", [adam, gradient_descent])
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
 def test_a_learning_rate_that_is_not_positive_is_refused(make: Callable[..., object], rate: float) -> None:
-    with pytest.raises(ValueError, match=f"^actors must be positive, got {rate}$"):
+    with pytest.raises(ValueError, match=f"^actors must be positive and finite, got {rate}$"):
         make([nn.Parameter(torch.ones(3))], rate, "actors")

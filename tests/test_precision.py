@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mfmarl.jobs.execution import Attempt, Execution, Hardware
+from mfmarl.jobs.execution import Attempt, Execution, Hardware, Precision
 from mfmarl.jobs.folder import run
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.launch import available, launch
@@ -77,7 +77,7 @@ def test_a_tournament_is_played_in_float32() -> None:
     ("precision", "has", "said"), [("bf16-mixed", False, 1), ("bf16-mixed", True, 0), ("32", False, 0)]
 )
 def test_a_cpu_without_bfloat16_is_told(
-    precision: str,
+    precision: Precision,
     has: bool,
     said: int,
     tmp_path: Path,

@@ -582,9 +582,9 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: critical_temperature(ring(3), True), "coupling must be a finite real number, got True"),
         (lambda: critical_temperature([[0, 1], [1]]), "adjacency must be of one shape, got rows of several lengths"),
         (lambda: iterate(ring(3), [[1], [1, 2]], np.zeros(3)), "temperature must be of one shape"),  # type: ignore[arg-type]
-        (lambda: period(np.zeros(20), 4, -1.0), "tolerance must be at least 0, got -1.0"),
-        (lambda: period(np.zeros(20), 4, float("nan")), "tolerance must be at least 0, got nan"),
-        (lambda: period(np.zeros(20), 4, "a"), "tolerance must be at least 0, got 'a'"),  # type: ignore[arg-type]
+        (lambda: period(np.zeros(20), 4, -1.0), "tolerance must be at least 0 and finite, got -1.0"),
+        (lambda: period(np.zeros(20), 4, float("nan")), "tolerance must be at least 0 and finite, got nan"),
+        (lambda: period(np.zeros(20), 4, "a"), "tolerance must be at least 0 and finite, got 'a'"),  # type: ignore[arg-type]
         (lambda: period(np.zeros((20, 0)), 4), "with at least one number a step, got shape [20, 0]"),
         (lambda: period(1.0), "states must be [steps, ...] with at least one number a step, got shape []"),
         (lambda: sufficient_temperature(1.0, ["x"]), "measured must be one of fraction, l2 operator"),  # type: ignore[arg-type]
@@ -595,7 +595,7 @@ def test_a_thousand_agents_contract_to_worthless_play() -> None:
         (lambda: dobrushin_temperature(2 * ring(3)), "adjacency must be of zeros and ones"),
         (lambda: softmax_jacobian([0.5, 0.6], 1.0), "policy must be a distribution"),
         (lambda: softmax_jacobian([0.5, 0.5], -1.0), "temperature must be positive and finite, got -1.0"),
-        (lambda: sufficient_temperature(-1.0, "fraction"), "lipschitz must be at least 0, got -1.0"),
+        (lambda: sufficient_temperature(-1.0, "fraction"), "lipschitz must be at least 0 and finite, got -1.0"),
         (lambda: sufficient_temperature(1.0, "l3"), "measured must be one of fraction, l2 operator"),  # type: ignore[arg-type]
         (lambda: lipschitz_constants(np.ones(3)), "jacobian must be [..., D, D] with D at least 1, got shape [3]"),
         (lambda: policy_map_radius(np.ones((1, 2)), np.ones((1, 2, 2)), 1.0), "[N, D] and [N, D, D] with N at least 2"),

@@ -246,7 +246,7 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
         (lambda: boltzmann_value_gap([], 1.0), "values must be [..., D] with D at least 1, got shape [0]"),
         (lambda: expected_visits(1.0, 1.5), "steps must be an integer of at least 0, got 1.5"),  # type: ignore[arg-type]
         (lambda: noise_floor(0.0, 1.0), "learning_rate must be in (0, 1], got 0.0"),
-        (lambda: noise_floor(0.1, -1.0), "variance must be at least 0, got -1.0"),
+        (lambda: noise_floor(0.1, -1.0), "variance must be at least 0 and finite, got -1.0"),
         (lambda: boltzmann_value_gap([1.0, 2.0], 0.0), "temperature must be positive and finite, got 0.0"),
         (lambda: best_response_values(GaussianSqueeze(3), np.ones(4)), "opponents must be [10] or [2, 10], got [4]"),
         (lambda: best_response_values(GaussianSqueeze(3), np.ones(10)), "opponents must be a distribution"),
@@ -267,14 +267,14 @@ def test_herding_amplitude_is_where_the_cycle_closes() -> None:
         (lambda: nash_q_values("a"), "game must be a MarkovGame, got 'a'"),  # type: ignore[arg-type]
         (lambda: literal_q_values(None), "game must be a MarkovGame, got None"),  # type: ignore[arg-type]
         (lambda: has_global_optima(None, np.zeros((2, 2, 5))), "game must be a MarkovGame, got None"),  # type: ignore[arg-type]
-        (lambda: equilibria(coupled_game(3), -1.0), "tolerance must be at least 0, got -1.0"),
-        (lambda: equilibria(coupled_game(3), float("nan")), "tolerance must be at least 0, got nan"),
-        (lambda: equilibria(coupled_game(3), "a"), "tolerance must be at least 0, got 'a'"),  # type: ignore[arg-type]
+        (lambda: equilibria(coupled_game(3), -1.0), "tolerance must be at least 0 and finite, got -1.0"),
+        (lambda: equilibria(coupled_game(3), float("nan")), "tolerance must be at least 0 and finite, got nan"),
+        (lambda: equilibria(coupled_game(3), "a"), "tolerance must be at least 0 and finite, got 'a'"),  # type: ignore[arg-type]
         (lambda: congestion_rewards([[1, 0], [1]]), "actions must be of one shape, got rows of several lengths"),
         (lambda: congestion_rewards("ab"), "actions must be of real numbers, got <U2"),
         (lambda: glie_temperature(-1), "step must be an integer of at least 0, got -1"),
         (lambda: glie_temperature(1, 0.0), "scale must be positive and finite, got 0.0"),
-        (lambda: expected_visits(-1.0, 5), "gap must be at least 0, got -1.0"),
+        (lambda: expected_visits(-1.0, 5), "gap must be at least 0 and finite, got -1.0"),
         (lambda: congestion_rewards([1]), "actions must be 0 or 1 of at least 2 agents, got shape [1]"),
         (lambda: congestion_rewards([0, 2]), "actions must be 0 or 1"),
         (lambda: herding_temperature(0.0), "damping must be in (0, 1], got 0.0"),

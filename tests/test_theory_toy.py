@@ -180,13 +180,13 @@ def test_learned_value_is_the_recursion_and_visits_its_inverse() -> None:
     [
         (lambda: transitions("checkerboard"), "order must be one of simultaneous, three-colours, random-site"),  # type: ignore[arg-type]
         (lambda: consensus_time("up"), "order must be one of simultaneous"),  # type: ignore[arg-type]
-        (lambda: transitions("simultaneous", -1.0), "temperature must be at least 0, got -1.0"),
-        (lambda: consensus_share("simultaneous", -1.0), "temperature must be at least 0, got -1.0"),
+        (lambda: transitions("simultaneous", -1.0), "temperature must be at least 0 and finite, got -1.0"),
+        (lambda: consensus_share("simultaneous", -1.0), "temperature must be at least 0 and finite, got -1.0"),
         (lambda: consensus_probability("simultaneous", -1), "steps must be an integer of at least 0, got -1"),
         (lambda: learned_value(2.0, -1), "visits must be an integer of at least 0, got -1"),
         (lambda: learned_value(2.0, 1.5), "visits must be an integer of at least 0, got 1.5"),  # type: ignore[arg-type]
         (lambda: learned_table(1.5), "visits must be an integer of at least 0, got 1.5"),  # type: ignore[arg-type]
-        (lambda: consensus_share("simultaneous", [1.0]), "temperature must be at least 0, got shape [1]"),  # type: ignore[arg-type]
+        (lambda: consensus_share("simultaneous", [1.0]), "temperature must be at least 0 and finite, got shape [1]"),  # type: ignore[arg-type]
         (lambda: learned_value(2.0, 1, 0.0), "learning_rate must be in (0, 1], got 0.0"),
         (lambda: visits_until(2.0, 2.0), "value must lie between 0 and reward 2.0, got 2.0"),
         (lambda: visits_until(1.0, 0.0), "value must lie between 0 and reward 0.0, got 1.0"),

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mfmarl import arguments
 from mfmarl.algorithms.agent import checked_network
-from mfmarl.algorithms.optimizers import adam, positive, trained
+from mfmarl.algorithms.optimizers import adam, trained
 from mfmarl.algorithms.stateless import Gradients, StatelessAgent
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
@@ -67,8 +68,9 @@ class AC(StatelessAgent):
         super().__init__(environment, seeds, **general)
         if not hidden:
             raise ValueError(f"hidden must name at least one width, got {hidden}")
-        self.critic_learning_rate = positive(critic_learning_rate, "critic_learning_rate")
-        self.actor_learning_rate = positive(actor_learning_rate, "actor_learning_rate")
+        arguments.positive("critic_learning_rate", critic_learning_rate)
+        arguments.positive("actor_learning_rate", actor_learning_rate)
+        self.critic_learning_rate, self.actor_learning_rate = critic_learning_rate, actor_learning_rate
         self.critic = checked_network(self.make_critic(hidden, embedding, start_bias), self, "make_critic")
         self.critic_target = deepcopy(self.critic).requires_grad_(False)
         self.actor = Actors(environment, self.start_generators, start_bias)

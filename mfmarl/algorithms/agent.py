@@ -361,15 +361,3 @@ def checked_values(values: Any, shape: list[int]) -> Tensor:
         got = str(list(values.shape)) if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(f"network must give {shape}, a number an action, got {got}")
     return values
-
-
-def check_rate(name: str, value: float) -> None:
-    """Raise ValueError unless the rate of a soft update is in (0, 1]."""
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} must be in (0, 1], got {value}")
-
-
-def check_discount(discount: float) -> None:
-    """Raise ValueError unless gamma is in [0, 1)."""
-    if not 0 <= discount < 1:
-        raise ValueError(f"discount must be in [0, 1), got {discount}")

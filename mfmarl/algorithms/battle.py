@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_network, checked_values, made
+from mfmarl import arguments
+from mfmarl.algorithms.agent import Agent, checked_network, checked_values, made
 from mfmarl.algorithms.descent import by_autograd, descend, follower
-from mfmarl.algorithms.optimizers import adam, positive
+from mfmarl.algorithms.optimizers import adam
 from mfmarl.custom import given_class, is_ours
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.neighbourhood import Army, Neighbourhood
@@ -77,9 +78,10 @@ class BattleAgent(Agent):
         super().__init__(environment, seeds)
         if len(seeds) != 1:
             raise ValueError(f"seeds must be one seed for Battle, got {list(seeds)}")
-        check_discount(discount)
-        check_rate("opponent_rate", opponent_rate)
-        self.learning_rate, self.discount = positive(learning_rate), discount
+        arguments.positive("learning_rate", learning_rate)
+        arguments.discount("discount", discount)
+        arguments.rate("opponent_rate", opponent_rate)
+        self.learning_rate, self.discount = learning_rate, discount
         self.opponent_rate = opponent_rate
         self.neighbourhood = neighbourhood
         (self.start_generator,) = generators(seeds, "start")
@@ -232,7 +234,7 @@ class ReplayingAgent(BattleAgent):
         self, environment: Battle, seeds: Sequence[int], *, target_rate: float = 0.005, **general: Any
     ) -> None:
         super().__init__(environment, seeds, **general)
-        check_rate("target_rate", target_rate)
+        arguments.rate("target_rate", target_rate)
         self.target_rate = target_rate
 
     @classmethod
@@ -376,8 +378,7 @@ class BattleAC(ReplayingAgent):
         **general: Any,
     ) -> None:
         super().__init__(environment, seeds, **general)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        arguments.positive("temperature", temperature)
         check_weights(entropy_weight, value_weight)
         self.temperature, self.entropy_weight, self.value_weight = temperature, entropy_weight, value_weight
         with plain_layers_from(self.start_generator):
@@ -416,10 +417,8 @@ class BattleMFAC(BattleAC):
 
 def check_weights(entropy_weight: float, value_weight: float) -> None:
     """Raise ValueError unless the weights in an actor-critic's loss are in their ranges."""
-    if not value_weight > 0:
-        raise ValueError(f"value_weight must be positive, got {value_weight}")
-    if not entropy_weight >= 0:
-        raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
+    arguments.positive("value_weight", value_weight)
+    arguments.non_negative("entropy_weight", entropy_weight)
 
 
 def _copy(network: nn.Module) -> nn.Module:

@@ -6,12 +6,12 @@ after each joint step, so they learn with discount 0.
 """
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from mfmarl import arguments
 from mfmarl.algorithms.q_learning import IL
 from mfmarl.environments import Environment
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
@@ -53,8 +53,7 @@ class FMQ(IL):
         **like_il: Any,
     ) -> None:
         super().__init__(environment, seeds, exploration=exploration, **without_discount(like_il))
-        if not 0 <= heuristic_weight < inf:
-            raise ValueError(f"heuristic_weight must be at least 0, and finite, got {heuristic_weight}")
+        arguments.non_negative("heuristic_weight", heuristic_weight)
         self.heuristic_weight = heuristic_weight
         shape = (len(seeds), environment.agents, environment.actions)
         for name, start in (("best", float("-inf")), ("best_count", 0.0), ("count", 0.0)):
@@ -108,8 +107,7 @@ class RecFMQ(IL):
         **like_il: Any,
     ) -> None:
         super().__init__(environment, seeds, exploration=exploration, **without_discount(like_il))
-        if not 0 < frequency_rate <= 1:
-            raise ValueError(f"frequency_rate must be in (0, 1], got {frequency_rate}")
+        arguments.rate("frequency_rate", frequency_rate)
         self.frequency_rate = frequency_rate
         shape = (len(seeds), environment.agents, environment.actions)
         self.register_buffer("best", torch.full(shape, float("-inf")))

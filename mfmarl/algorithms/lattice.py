@@ -16,6 +16,7 @@ from math import exp
 import torch
 from torch import Tensor
 
+from mfmarl import arguments
 from mfmarl.algorithms.agent import Agent
 from mfmarl.data.lattice_metrics import Energy, OrderParameter, QError
 from mfmarl.data.sweeps import SweepDataModule, Sweeps, Transition
@@ -125,12 +126,9 @@ class TabularIL(LatticeAgent):
         decay: float = 1e-3,
     ) -> None:
         super().__init__(environment, seeds, temperatures=temperatures)
-        if not 0 < learning_rate <= 1:
-            raise ValueError(f"learning_rate must be in (0, 1], got {learning_rate}")
-        if not start_temperature >= 0:
-            raise ValueError(f"start_temperature must be at least 0, got {start_temperature}")
-        if not decay > 0:
-            raise ValueError(f"decay must be positive, got {decay}")
+        arguments.rate("learning_rate", learning_rate)
+        arguments.non_negative("start_temperature", start_temperature)
+        arguments.positive("decay", decay)
         self.learning_rate, self.start_temperature, self.decay = learning_rate, start_temperature, decay
         runs = (len(self.temperatures), len(seeds))
         lattice = (environment.size, environment.size)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from mfmarl.arguments import positive
+
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate") -> Optimizer:
     """Adam (appendix C.1) as one fused kernel, four times as fast as the default on a CPU.
@@ -20,7 +22,7 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str
     Raises:
         ValueError: the learning rate is not positive.
     """
-    return Adam(_trainable(parameters), positive(learning_rate, argument))
+    return Adam(_trainable(parameters), positive(argument, learning_rate))
 
 
 def gradient_descent(
@@ -30,7 +32,7 @@ def gradient_descent(
 
     Arguments and errors are those of `adam`.
     """
-    return torch.optim.SGD(_trainable(parameters), lr=positive(learning_rate, argument))
+    return torch.optim.SGD(_trainable(parameters), lr=positive(argument, learning_rate))
 
 
 class Adam(torch.optim.Adam):
@@ -130,14 +132,3 @@ def trained(optimizer: Optimizer) -> list[nn.Parameter]:
 
 def _trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
-
-
-def positive(value: float, argument: str = "learning_rate") -> float:
-    """Return `value` if it is positive.
-
-    Raises:
-        ValueError: it is not positive; the message names `argument`.
-    """
-    if not value > 0:
-        raise ValueError(f"{argument} must be positive, got {value}")
-    return value

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mfmarl import arguments
 from mfmarl.algorithms.agent import checked_network
-from mfmarl.algorithms.optimizers import adam, gradient_descent, positive, trained
+from mfmarl.algorithms.optimizers import adam, gradient_descent, trained
 from mfmarl.algorithms.stateless import Gradients, StatelessAgent
-from mfmarl.arguments import integer
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
 from mfmarl.exploration import EpsilonGreedy, Exploration, check_exploration
@@ -55,8 +55,8 @@ class IL(StatelessAgent):
     ) -> None:
         super().__init__(environment, seeds, **general)
         check_exploration(exploration)
-        self.learning_rate = positive(learning_rate)
-        self.exploration = exploration
+        arguments.positive("learning_rate", learning_rate)
+        self.learning_rate, self.exploration = learning_rate, exploration
         self.network = checked_network(self.make_network(hidden, embedding, start_bias), self, "make_network")
         self.target = deepcopy(self.network).requires_grad_(False)
         self.is_table = hidden is None
@@ -162,11 +162,9 @@ class MFQ(IL):
         super().__init__(environment, seeds, **like_il)
         if fixed_point not in ("one-shot", "iterated"):
             raise ValueError(f"fixed_point must be one-shot or iterated, got {fixed_point!r}")
-        if not 0 < damping <= 1:
-            raise ValueError(f"damping must be in (0, 1], got {damping}")
-        iterations = integer("iterations", iterations, 1)
-        self.iterations = iterations if fixed_point == "iterated" else 0
-        self.damping = damping
+        arguments.rate("damping", damping)
+        arguments.integer("iterations", iterations, 1)
+        self.fixed_point, self.damping, self.iterations = fixed_point, damping, iterations
 
     def setup(self, stage: str) -> None:
         """Check that an iterated fixed point is used only with Eq. 11 over all others, which `mean_policy` assumes.
@@ -175,14 +173,15 @@ class MFQ(IL):
             ValueError: the fixed point is `iterated`, and the neighbourhood is another one.
         """
         neighbourhood = self.trainer.datamodule.neighbourhood  # type: ignore[attr-defined]
-        if self.iterations and not neighbourhood.is_of_all_others:
+        if self.fixed_point == "iterated" and not neighbourhood.is_of_all_others:
             raise ValueError(f"fixed_point must be one-shot with {neighbourhood}: iterated is of all others alone")
 
     def preferences(self, mean_action: Tensor | None) -> Tensor:
         assert mean_action is not None
-        temperature = self.exploration.temperature(self.step)
-        for _ in range(self.iterations):
-            # Eq. 12 at the current mean action, then Eq. 11 of the policies; damped, so that the iteration converges.
-            policy = boltzmann_policy(super().preferences(mean_action), temperature)
-            mean_action = torch.lerp(mean_action, mean_policy(policy), self.damping)
+        if self.fixed_point == "iterated":
+            temperature = self.exploration.temperature(self.step)
+            for _ in range(self.iterations):
+                # Eq. 12 at the current mean action, then Eq. 11 of the policies; damped, so that it converges.
+                policy = boltzmann_policy(super().preferences(mean_action), temperature)
+                mean_action = torch.lerp(mean_action, mean_policy(policy), self.damping)
         return super().preferences(mean_action)

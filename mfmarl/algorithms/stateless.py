@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mfmarl.algorithms.agent import Agent, check_discount, check_rate, checked_values
+from mfmarl import arguments
+from mfmarl.algorithms.agent import Agent, checked_values
 from mfmarl.algorithms.descent import by_autograd, check_independent, descend, follower
 from mfmarl.data.stateless import ReplayDataModule, Round
 from mfmarl.data.stateless_replay import Batch
@@ -49,10 +50,9 @@ class StatelessAgent(Agent):
         reward_scale: float = 1.0,
     ) -> None:
         super().__init__(environment, seeds)
-        check_discount(discount)
-        check_rate("target_rate", target_rate)
-        if not reward_scale > 0:
-            raise ValueError(f"reward_scale must be positive, got {reward_scale}")
+        arguments.discount("discount", discount)
+        arguments.rate("target_rate", target_rate)
+        arguments.positive("reward_scale", reward_scale)
         self.start_generators = generators(seeds, "start")
         self.discount = discount
         self.reward_scale = reward_scale

@@ -179,9 +179,10 @@ def available(out: Path, execution: Execution) -> list[Place]:
 def emulates_bfloat16(place: Place) -> bool:
     """Whether the worker is a CPU of this machine that computes bf16-mixed without instructions for bfloat16."""
     here = place.hardware.accelerator == "cpu" and not place.on_slurm
-    if place.hardware.precision != "bf16-mixed" or not here or not torch.backends.mkldnn.is_available():
+    if place.hardware.precision != "bf16-mixed" or not here:
         return False
-    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return known and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def prepare(jobs: Sequence[Job], place: Place, *, fresh: bool) -> None:
