@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from mfmarl.claims.wording import number, p_of
 from mfmarl.evaluation.agreement import COLUMNS, compare_estimates, compare_runs
@@ -39,15 +40,21 @@ class Runs(NamedTuple):
 
     files: str  #: pattern within the folder of a task.
     scores: tuple[str, ...]
+    some_have: tuple[str, ...] = ()  #: scores of some methods alone.
 
     def compare(self, table: pd.DataFrame, committed: pd.DataFrame) -> pd.DataFrame:
         """See `compare_runs`."""
-        return compare_runs(table, committed, self.scores)
+        return compare_runs(table, committed, (*self.scores, *self.some_have))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that a table must have."""
         return ("seed", *self.scores)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that hold numbers."""
+        return (*self.scores, *self.some_have)
 
 
 class Estimates(NamedTuple):
@@ -65,7 +72,12 @@ class Estimates(NamedTuple):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that a table must have."""
-        return (*self.keys, self.quantity, *self.ends)
+        return (*self.keys, *self.numbers)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that hold numbers."""
+        return (self.quantity, *self.ends)
 
 
 REWARDS = ("greedy_reward", "sampled_reward")
@@ -77,7 +89,7 @@ TASKS: dict[str, tuple[Runs | Estimates, ...]] = {
     ),
     "ising": (
         Runs("equilibrium.csv", ("order_parameter", "energy")),
-        Runs("training.csv", ("order_parameter", "q_error")),
+        Runs("training.csv", ("order_parameter",), some_have=("q_error",)),
         Estimates("crossings.csv", ("method", "sizes"), "estimate"),
     ),
     "battle": (
@@ -110,6 +122,8 @@ class CompareOptions:
         if not self.against.is_dir():
             raise ValueError(f"against: got {self.against}, allowed is a directory of results")
         if self.out is not None:
+            if self.out.is_dir():
+                raise ValueError(f"out: got {self.out}, allowed is a file")
             check_writable(self.out.parent)
 
     @property
@@ -132,8 +146,11 @@ class CompareOptions:
 
 def task_of(folder: Path) -> str | None:
     """The task of a folder, by the script that its provenance.json names last."""
-    calls = read_calls(folder / "provenance.json")
-    scripts = [Path(word).stem for call in calls for word in shlex.split(call["command"])[1:2]]
+    path = folder / "provenance.json"
+    try:
+        scripts = [Path(word).stem for call in read_calls(path) for word in shlex.split(call["command"])[1:2]]
+    except ValueError as error:
+        raise ValueError(f"results: {path} is damaged: restore it ({error})") from error
     return next((script for script in reversed(scripts) if script in TASKS), None)
 
 
@@ -148,6 +165,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     for table, rows in compared.groupby("table", sort=False):
         say(f"{table}\n{shown(rows)}\n")
     if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         write_csv(compared, options.out, keys=["table", "cell", "quantity"])
     say(told(compared))
     if differing(compared).any():
@@ -161,10 +179,25 @@ def comparisons(options: CompareOptions) -> Iterator[pd.DataFrame]:
             for path in sorted(folder.glob(kind.files)):
                 committed = options.against / task / path.relative_to(folder)
                 if committed.exists():
-                    tables = [read_table(each, kind.columns) for each in (path, committed)]
-                    rows = kind.compare(*tables)
+                    rows = compare(kind, path, committed)
                     if len(rows):
                         yield rows.assign(table=str(Path(task) / path.relative_to(folder)))[["table", *COLUMNS]]
+
+
+def compare(kind: Runs | Estimates, path: Path, committed: Path) -> pd.DataFrame:
+    """Compare two tables.
+
+    Raises:
+        ValueError: a table is damaged.
+    """
+    tables = [read_table(each, kind.columns) for each in (path, committed)]
+    for each, table in zip((path, committed), tables, strict=True):
+        if texts := [name for name in kind.numbers if name in table and not is_numeric_dtype(table[name])]:
+            raise ValueError(f"results: {each} has text among the numbers of {', '.join(texts)}: restore it")
+    try:
+        return kind.compare(*tables)
+    except ValueError as error:
+        raise ValueError(f"results: {path} cannot be compared with {committed}: {error}") from error
 
 
 def differing(compared: pd.DataFrame) -> pd.Series[bool]:

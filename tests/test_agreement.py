@@ -51,8 +51,37 @@ def test_few_runs_other_steps_and_other_seeds() -> None:
     assert elsewhere["p"].tolist() == [1.0]
     once = committed[committed["step"] == 20].drop(columns="step")
     assert compare_runs(once, once, ["score"])["same"].tolist() == [6]
-    with pytest.raises(ValueError, match="committed"):
-        compare_runs(committed, committed.drop(columns="score"), ["score"])
+    with pytest.raises(ValueError, match="table lacks the columns"):
+        compare_runs(committed.drop(columns="algorithm"), committed, ["score"])
+
+
+def test_columns_are_found_by_name() -> None:
+    """Reversed columns and a column of one's own change nothing."""
+    committed = runs({("il", seed): float(seed) for seed in range(6)})
+    mine = committed[committed.columns[::-1]].assign(mine=1.0)
+    pd.testing.assert_frame_equal(
+        compare_runs(mine, committed, ["score"]), compare_runs(committed, committed, ["score"])
+    )
+
+
+def test_a_score_that_a_cell_does_not_have_is_left_out() -> None:
+    committed = runs({(name, seed): float(seed) for name in ("il", "mcmc") for seed in range(6)})
+    committed["error"] = committed["score"].where(committed["algorithm"] == "il")
+    mine = committed.assign(seed=committed["seed"] + 1000)
+    compared = compare_runs(mine, committed, ["score", "error"])
+    assert list(zip(compared["cell"], compared["quantity"], strict=True)) == [
+        ("il", "score"),
+        ("il", "error"),
+        ("mcmc", "score"),
+    ]
+    assert compared["p"].tolist() == [1.0] * 3
+    alone = compare_runs(mine[mine["algorithm"] == "mcmc"].drop(columns="error"), committed, ["score", "error"])
+    assert alone["quantity"].tolist() == ["score"]
+    mine.loc[mine["seed"] == 1002, "error"] = math.nan
+    with pytest.raises(ValueError, match=r"^error must be a number in all runs of il, got NaN in some$"):
+        compare_runs(mine, committed, ["score", "error"])
+    with pytest.raises(ValueError, match=r"^table must have one row of algorithm, seed, step, got two of il, 1000, 1$"):
+        compare_runs(pd.concat([mine, mine]), committed, ["score"])
 
 
 def estimates(*rows: tuple[str, float, float, float]) -> pd.DataFrame:
@@ -99,6 +128,23 @@ def test_the_committed_results_are_the_same_as_themselves(
     assert last.endswith(" comparisons: " + last.split()[1] + " the same to the last digit.")
 
 
+@pytest.mark.parametrize("task", ["ising", pytest.param("gaussian_squeeze", marks=pytest.mark.slow), "battle"])
+def test_committed_runs_under_other_seeds_are_alike(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind in script.TASKS[task]:
+        for path in (RESULTS / task).glob(kind.files):
+            table = pd.read_csv(path)
+            if "seed" in table:
+                (tmp_path / task / path.relative_to(RESULTS / task)).parent.mkdir(parents=True, exist_ok=True)
+                table["seed"] += 1000
+                table.to_csv(tmp_path / task / path.relative_to(RESULTS / task), index=False)
+    script.run(["--results", str(tmp_path)])
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert " alike" in last
+    assert "different" not in last
+
+
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """The folder of one script with eight seeds of one cell."""
@@ -122,6 +168,30 @@ def test_the_folder_of_one_script_is_known_by_its_provenance(
     table = pd.read_csv(tmp_path / "compared.csv")
     assert table["quantity"].tolist() == ["greedy_reward", "sampled_reward"]
     assert table["same"].tolist() == [8, 8]
+
+
+def test_a_damaged_table_is_named(mine: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(mine / "curves.csv", dtype=str)
+    table.loc[3, "greedy_reward"] = "oops"
+    table.to_csv(mine / "curves.csv", index=False)
+    with pytest.raises(ValueError, match=r"^results: .*mine/curves.csv has text among the numbers of greedy_reward: "):
+        script.run(["--results", str(mine)])
+    table.loc[3, "greedy_reward"] = ""
+    table.loc[table.index[-1], "sampled_reward"] = ""
+    table.to_csv(mine / "curves.csv", index=False)
+    with pytest.raises(ValueError, match=r"^results: .*curves.csv cannot be compared with .*: sampled_reward must"):
+        script.run(["--results", str(mine)])
+    made = (mine / "provenance.json").read_text()
+    (mine / "provenance.json").write_text(made.replace('"command": "python', '"command": "\'python'))
+    with pytest.raises(ValueError, match=r"^results: .*mine/provenance.json is damaged: restore it \(No closing"):
+        script.run(["--results", str(mine)])
+
+
+def test_out_is_made_with_its_folders_and_is_no_folder(mine: Path, tmp_path: Path) -> None:
+    script.run(["--results", str(mine), "--out", str(tmp_path / "new/sub/compared.csv")])
+    assert len(pd.read_csv(tmp_path / "new/sub/compared.csv")) == 2
+    with pytest.raises(ValueError, match=r"^out: got .*new, allowed is a file$"):
+        script.run(["--results", str(mine), "--out", str(tmp_path / "new")])
 
 
 def test_what_differs_is_named_and_ends_with_code_1(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:

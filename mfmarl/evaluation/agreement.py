@@ -22,29 +22,33 @@ COLUMNS = ("cell", "quantity", "runs", "committed_runs", "same", "value", "commi
 def compare_runs(table: pd.DataFrame, committed: pd.DataFrame, scores: Sequence[str]) -> pd.DataFrame:
     """Compare the final scores of every cell that two tables of runs have in common.
 
-    The columns before `seed` name a cell. With a column `step`, a final score is the mean of the last tenth of the
-    evaluations; cells of other steps are not in common. Seeds that both tables have make the test cautious, since their
-    runs begin alike.
+    The columns of `committed` before `seed` name a cell. With a column `step`, a final score is the mean of the last
+    tenth of the evaluations; cells of other steps are not in common. Seeds that both tables have make the test
+    cautious, since their runs begin alike.
 
     Args:
         table: one row per run, or per evaluation of a run.
-        committed: a table with the same columns.
-        scores: columns to compare.
+        committed: a table with the same columns, in any order; columns that only one has are not compared.
+        scores: columns to compare; one that a cell has in neither table, or as NaN throughout, is left out.
 
     Returns:
         One row per cell and score:
 
         - cell: the values that name the cell; quantity: the score;
         - runs, committed_runs: number of runs;
-        - same: number of seeds in both tables whose rows are equal to the last digit;
+        - same: number of seeds in both tables whose rows are equal to the last digit, in the columns of both;
         - value, committed: mean final score;
         - p: of `rank_test`; NaN if all runs of `table` are the same, or if there are fewer than 3 on a side.
 
     Raises:
-        ValueError: `committed` lacks a column of `table`.
+        ValueError: `table` lacks a column that names a row, or has two rows of one name; or some runs lack a score.
     """
-    require_columns("committed", committed, table.columns)
-    keys = list(table.columns[: table.columns.get_loc("seed")])
+    require_columns("committed", committed, ["seed"])
+    keys = list(committed.columns[: committed.columns.get_loc("seed")])
+    row = [*keys, "seed", *(["step"] if "step" in committed else [])]
+    require_columns("table", table, row)
+    if twice := [named(each) for each in table.loc[table.duplicated(row), row].to_numpy().tolist()]:
+        raise ValueError(f"table must have one row of {', '.join(row)}, got two of {twice[0]}")
     theirs = dict(list(committed.groupby(keys)))
     rows = []
     for key, own in table.groupby(keys):
@@ -55,6 +59,10 @@ def compare_runs(table: pd.DataFrame, committed: pd.DataFrame, scores: Sequence[
         same = sum(equal(run, earlier[seed]) for seed, run in runs.items() if seed in earlier)
         for score in scores:
             ends, earlier_ends = finals(runs.values(), score), finals(earlier.values(), score)
+            if np.isnan([*ends, *earlier_ends]).all():
+                continue
+            if np.isnan([*ends, *earlier_ends]).any():
+                raise ValueError(f"{score} must be a number in all runs of {named(key)}, got NaN in some")
             tested = same < len(runs) and min(len(runs), len(earlier)) >= FEWEST
             p = rank_test(ends, earlier_ends) if tested else math.nan
             means = (float(np.mean(ends)), float(np.mean(earlier_ends)))
@@ -103,16 +111,17 @@ def steps_of(rows: pd.DataFrame) -> tuple[Hashable, ...]:
 
 
 def equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether all numbers of two runs are equal."""
-    numbers = [frame.sort_values("step") if "step" in frame else frame for frame in (one, other)]
-    own, theirs = (frame.select_dtypes("number").to_numpy(np.float64) for frame in numbers)
-    return np.array_equal(own, theirs, equal_nan=True)
+    """Whether all numbers of two runs are equal, in the columns that both have."""
+    ordered = [frame.sort_values("step") if "step" in frame else frame for frame in (one, other)]
+    own, theirs = (frame.select_dtypes("number") for frame in ordered)
+    both = own.columns.intersection(theirs.columns)
+    return np.array_equal(own[both].to_numpy(np.float64), theirs[both].to_numpy(np.float64), equal_nan=True)
 
 
 def finals(runs: Iterable[pd.DataFrame], score: str) -> list[float]:
-    """The final score of each run."""
+    """The final score of each run, NaN if it has none."""
     ordered = [run.sort_values("step") if "step" in run else run for run in runs]
-    return [tail_mean(run[score].to_numpy(np.float64)) for run in ordered]
+    return [tail_mean(run[score].to_numpy(np.float64)) if score in run else math.nan for run in ordered]
 
 
 def named(key: object) -> str:
