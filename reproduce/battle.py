@@ -417,6 +417,11 @@ def study(options: BattleOptions) -> None:
     if not options.figures_only:
         settings = options.adjusted(replace(STUDY, **QUICK_SIZE) if options.quick else STUDY)
         drawn_up = study_tournament(settings, options) if options.only != "training" else []
+        if not drawn_up and options.only != "training":
+            raise ValueError(
+                f"algorithms: got {', '.join(options.algorithms)}, of which no two are rivals: IL and MF-Q are, AC and "
+                "MF-AC are, and with --choices noise MF-Q and MF-AC each have a control"
+            )
         if options.only != "tournament":
             jobs = study_jobs(settings, options)
             sections = [Section(name, some, sources(changed(settings, CHOICES[name]))) for name, some in jobs.items()]

@@ -643,9 +643,17 @@ def test_the_study_of_fewer_methods_has_the_rivals_among_them(tmp_path: Path) ->
         "--choices nois": "choices: got nois, allowed are appendix, 4x-updates, ",
         "--algorithms examples/my_battle_method.py:HystereticBattleMFQ": "algorithms: got examples",
         "--replay rush random": "which --study does not use",
+        "--choices double-q --algorithms mf-q ac": "algorithms: got mf-q, ac, of which no two are rivals",
     }.items():
         with pytest.raises(ValueError, match=message):
             battle.run(["--study", "sensitivity", "--out", str(tmp_path), *words.split()])
+
+
+def test_the_control_of_a_method_needs_no_other_method(tmp_path: Path) -> None:
+    options = BattleOptions(study="sensitivity", algorithms=["mf-q"], choices=["noise"], out=tmp_path)
+    drawn_up = battle.study_tournament(replace(battle.STUDY, seed_count=1, tournament_rounds=4), options)
+    met = {fixture[:2] for _, fixtures in drawn_up for fixture in fixtures}
+    assert met == {("mf-q", "mf-q"), ("mf-q", "mf-q-noise"), ("mf-q-noise", "mf-q-noise")}
 
 
 def test_the_studys_figure_is_of_armies_of_its_size(

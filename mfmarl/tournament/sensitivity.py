@@ -85,7 +85,11 @@ def pairings_of_rivals(choices: Iterable[Choice], methods: Collection[str]) -> l
         choices: studied choices.
         methods: methods that take part; pairs with others are left out.
     """
-    met = [pair for pair, known in rivals(choices).items() if {known.method, known.against} <= {*methods}]
+    met = [
+        pair
+        for pair, known in rivals(choices).items()
+        if known.method in methods and (known.choice == AGAINST_NOISE or known.against in methods)
+    ]
     return [*dict.fromkeys(pairing for pair in met for pairing in pairings(pair))]
 
 
