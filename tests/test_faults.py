@@ -25,6 +25,7 @@ from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -128,6 +129,22 @@ def test_a_stopped_script_says_so_and_goes_on_from_its_checkpoint(
     assert found(jobs[0], checkpoint.parent, Hardware()) == "checkpoint"
     launch(jobs, tmp_path / "out", options())
     assert rows(tmp_path / "out", jobs) == uninterrupted
+
+
+def test_ctrl_c_while_the_workers_load_is_one_line(tmp_path: Path) -> None:
+    """On a terminal it reaches the whole group of processes, among them the server that loads Lightning for workers."""
+    command = [*script(tmp_path, LONG), "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    parent = psutil.Process(process.pid)
+    while not any("forkserver" in " ".join(child.cmdline()) for child in parent.children()):
+        assert process.poll() is None, "it ended without workers"
+        time.sleep(0.01)
+    time.sleep(0.3)  # until it loads
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert error.endswith("\nstopped; the same command goes on from here\n")
+    assert "Traceback" not in error
 
 
 @pytest.mark.slow

@@ -252,11 +252,17 @@ def start_servers() -> None:
 
     They start in the root folder, since Python looks for modules in the starting folder first, and might find another
     checkout there or a file named like a module. Workers get `sys.path` and working directory of this process.
+
+    The server of the workers ignores SIGINT only once it has loaded Lightning; so it starts with the signal blocked.
     """
     with staying_here():
         os.chdir("/")
         resource_tracker.ensure_running()
-        forkserver.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def needs_main(job: Job) -> bool:
