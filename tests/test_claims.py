@@ -756,6 +756,9 @@ def test_no_page_is_written_but_of_the_committed_results(tmp_path: Path) -> None
 
 def test_without_tables_nothing_is_tested(tmp_path: Path) -> None:
     out = tmp_path / "a new/folder"
+    with pytest.raises(ValueError, match=r"^results: got .*, which has none of the folders gaussian_squeeze, ising, "):
+        claims.run(["--results", str(tmp_path), "--out", str(out)])
+    (tmp_path / "ising").mkdir()
     claims.run(["--results", str(tmp_path), "--out", str(out)])
     assert set(pd.read_csv(out / "claims.csv")["verdict"]) == {NOT_TESTED}
 
