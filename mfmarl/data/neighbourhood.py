@@ -25,7 +25,7 @@ from torch import Tensor
 from mfmarl.arguments import integer
 from mfmarl.custom import check_fields
 from mfmarl.environments import example_actions
-from mfmarl.mean_field import action_counts, frequencies, mean_action
+from mfmarl.mean_field import action_counts, frequencies, mean_action, simplex_points
 
 
 class JointStep(NamedTuple):
@@ -100,8 +100,7 @@ class Noise(Neighbourhood):
 
     def total(self, step: JointStep) -> Tensor:
         """Random numbers that add up to N, `[..., D]`."""
-        exponential = -torch.log1p(-step.uniform)
-        return exponential / exponential.sum(-1, keepdim=True) * step.actions.shape[-1]
+        return simplex_points(step.uniform) * step.actions.shape[-1]
 
 
 @dataclass(frozen=True)

@@ -136,11 +136,10 @@ class ReplayDataModule(RoundsDataModule):
         self._pays_each_agent = pays_each_agent(environment)
         self.batch_size = batch_size
         self.samples_per_update = samples_per_update
-        self.capacity = max(capacity // environment.agents, 1)
+        self.capacity = capacity
         self.agents_per_joint_step = agents_per_joint_step
         self.neighbourhood = neighbourhood
-        draws = environment.agents + environment.draws
-        self.block_steps = max(1, min(block_steps, _UNIFORMS_A_BLOCK // draws))
+        self.block_steps = block_steps
         self.evaluation_steps = evaluation_steps
         self.training_reward = MeanByRun(len(seeds))
         self.generators["evaluation"] = generators(seeds, "evaluation")
@@ -150,7 +149,9 @@ class ReplayDataModule(RoundsDataModule):
 
     def rounds(self) -> list[Round]:
         """The rounds of one epoch, each of up to `BLOCKS_A_ROUND` blocks of joint steps."""
-        blocks = cut(self.steps // self.evaluations, self.block_steps)
+        drawn = self.environment.agents + self.environment.draws
+        longest = max(1, min(self.block_steps, _UNIFORMS_A_BLOCK // drawn))
+        blocks = cut(self.steps // self.evaluations, longest)
         starts = range(0, len(blocks), BLOCKS_A_ROUND)
         return [partial(self.play_blocks, blocks=blocks[first : first + BLOCKS_A_ROUND]) for first in starts]
 
@@ -260,7 +261,8 @@ class ReplayDataModule(RoundsDataModule):
             columns |= {"before": ((agents,), kind), "total": ((actions,), torch.float32)}
         elif policy.uses_mean_action:
             columns["mean_action"] = ((agents, actions), torch.float32)
-        capacity = 1 if self.batch_size is None else min(self.capacity, self.steps)
+        stored = max(self.capacity // self.environment.agents, 1)
+        capacity = 1 if self.batch_size is None else min(stored, self.steps)
         return ReplayBuffer(capacity, len(self.generators["training"]), columns, policy.device)
 
     @property
