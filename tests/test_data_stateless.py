@@ -476,7 +476,7 @@ def test_the_largest_seed_is_below_two_to_the_sixty_first() -> None:
 
 
 def test_arguments_are_kept_as_they_were_given() -> None:
-    """100 agents store 10 thousand joint steps and draw the numbers of 209 at once; the attributes are the arguments."""
+    """100 agents store 10 thousand joint steps and draw the numbers of 209 at once; attributes are the arguments."""
     data = ReplayDataModule(GaussianSqueeze(100), [0], steps=10, evaluations=1, capacity=1_000_000, block_steps=5000)
     assert (data.capacity, data.block_steps) == (1_000_000, 5000)
 
