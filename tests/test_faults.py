@@ -874,7 +874,7 @@ def test_a_file_system_without_locks_is_one_line(fault: int, tmp_path: Path, mon
         raise OSError(fault, os.strerror(fault))
 
     monkeypatch.setattr("fcntl.flock", fails)
-    said = f"out: {tmp_path}/jobs/.lock cannot be locked: {os.strerror(fault)}; name another --out"
+    said = f"out: {tmp_path}/jobs/.lock cannot be locked: {os.strerror(fault)}; name another out"
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         launch([job("a")], tmp_path, options())
 

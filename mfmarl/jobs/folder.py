@@ -122,10 +122,10 @@ def check_place(directory: Path) -> None:
     Files that are also read are checked by `found`.
     """
     if directory.exists() and not directory.is_dir():
-        raise ValueError(f"out: {directory} is no folder: remove it, or name another --out")
+        raise ValueError(f"out: {directory} is no folder: remove it, or name another out")
     for path in (directory / name for name in (LOCK, HOLDER, "log.txt", *SAVED)):
         if path.exists() and not path.is_file():
-            raise ValueError(f"out: {path} is no file: remove it, or name another --out")
+            raise ValueError(f"out: {path} is no file: remove it, or name another out")
 
 
 def found(job: Job, directory: Path, hardware: Hardware) -> Literal["nothing", "checkpoint", "rows"]:
@@ -204,7 +204,7 @@ def readable(path: Path) -> Iterator[None]:
     except Exception as error:
         state = "is of an earlier version" if isinstance(error, EarlierVersionError) else "is damaged"
         reason = told(error)[:200]
-        remedy = "remove its folder to do this job again, or pass --fresh to do all jobs again"
+        remedy = "remove its folder to do this job again; --fresh of a script does all jobs again"
         raise CorruptCheckpointError(f"{path} {state}; {remedy} ({reason})") from error
 
 

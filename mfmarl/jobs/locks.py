@@ -64,7 +64,7 @@ def check_lockable(directory: Path) -> None:
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise
-        raise ValueError(f"out: {path} cannot be locked: {error.strerror}; name another --out") from error
+        raise ValueError(f"out: {path} cannot be locked: {error.strerror}; name another out") from error
 
 
 def holder(directory: Path) -> str:
