@@ -23,7 +23,7 @@ from __future__ import annotations
 if __name__ == "__main__":
     import mfmarl.jobs.startup  # noqa: F401 - first of all: Ctrl-C while the rest loads ends without a traceback
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import isqrt
 from pathlib import Path
@@ -187,7 +187,7 @@ def train(options: IsingOptions) -> None:
         section.name: rows.drop(columns="part") for section, rows in zip(sections, do(sections, options), strict=True)
     }
     update(options.out / "training.csv", done["training"], replacing=RUN, keys=[*RUN, "step"])
-    update(options.out / "equilibrium.csv", averaged(done["equilibrium"]), replacing=RUN, keys=RUN)
+    update(options.out / "equilibrium.csv", averaged(done["equilibrium"], every), replacing=RUN, keys=RUN)
     if "snapshots" in done:
         of_one = {"seed": options.seed, "runs": 1}
         snapshots = done["snapshots"].fillna(of_one).astype(dict.fromkeys(of_one, int))
@@ -267,10 +267,17 @@ class Cell:
             yield job(name, labels, algorithm, Ising(self.size), block, agent, data, conditions)
 
 
-def averaged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Time means of every run, without the burn-in."""
+def averaged(rows: pd.DataFrame, cells: Iterable[Cell]) -> pd.DataFrame:
+    """Time means of every run, without the burn-in of its cell."""
+    shares = {
+        (cell.method, cell.order, cell.size, temperature): cell.settings.burn_in
+        for cell in cells
+        if cell.part == "equilibrium"
+        for temperature in cell.settings.temperatures
+    }
+    burn_in = [shares[run] for run in rows[[*KEYS, "temperature"]].itertuples(index=False, name=None)]
     last = rows.groupby(RUN)["step"].transform("max")
-    kept = rows[rows["step"] > EQUILIBRIUM.burn_in * last]
+    kept = rows[rows["step"] > burn_in * last]
     columns = ["order_parameter", "sublattice_order_parameter", "energy"]
     columns += ["squared_magnetisation", "fourth_magnetisation"]
     return kept.groupby(RUN, as_index=False)[columns].mean()

@@ -134,6 +134,18 @@ def test_equilibrium_is_the_mean_of_the_jobs_rows_after_the_burn_in(results: Pat
                 assert run[column] == pytest.approx(sum(late) / 2, rel=1e-12)
 
 
+def test_burn_in_is_that_of_the_cell() -> None:
+    numbers = dict.fromkeys(("sublattice_order_parameter", "energy", "squared_magnetisation"), 0.0)
+    rows = pd.DataFrame({"step": [1, 2, 3, 4], "order_parameter": [0.1, 0.2, 0.3, 0.4], "seed": 0}).assign(
+        **{"method": "mf-q", "order": "checkerboard", "size": 8, "temperature": 1.0, "fourth_magnetisation": 0.0},
+        **numbers,
+    )
+    for burn_in, mean in ((0.0, 0.25), (0.5, 0.35), (0.75, 0.4)):
+        settings = replace(ising.EQUILIBRIUM, temperatures=(1.0,), burn_in=burn_in)
+        cells = [ising.Cell("equilibrium", "mf-q", "checkerboard", 8, settings)]
+        assert ising.averaged(rows, cells)["order_parameter"].item() == pytest.approx(mean)
+
+
 def test_training_is_one_row_an_evaluation(results: Path) -> None:
     table = read_csv(results / "training.csv")
     names = {"method", "order", "size", "temperature", "seed", "step", "order_parameter", "energy", "q_error"}

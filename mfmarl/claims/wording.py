@@ -35,9 +35,9 @@ def least_p(groups: Iterable[Iterable[Finding]]) -> str:
     return p_of(min(finding.p for finding in tested)) if tested else "no test"
 
 
-def most(value: float, digits: int = 3) -> str:
-    """Format a number rounded up, for use after 'at most'."""
-    return "none" if isnan(value) else f"{ceil(round(value * 10**digits, 6)) / 10**digits:.{digits}f}"
+def most(value: float) -> str:
+    """Format a number rounded up to three digits, for use after 'at most'."""
+    return "none" if isnan(value) else f"{ceil(round(value * 1000, 6)) / 1000:.3f}"
 
 
 def mean_of(scores: Array) -> str:

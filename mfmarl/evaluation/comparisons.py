@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from mfmarl.evaluation.intervals import (
+    CONFIDENCE,
     FEWEST,
     RESAMPLES,
     Array,
@@ -46,24 +47,17 @@ def superiority(one: ArrayLike, other: ArrayLike) -> float:
     return float((larger + equal / 2).mean())
 
 
-def superiority_interval(
-    one: ArrayLike,
-    other: ArrayLike,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    *,
-    generator: np.random.Generator,
-) -> Interval:
-    """`superiority` with a bootstrap interval that resamples both groups.
+def superiority_interval(one: ArrayLike, other: ArrayLike, *, generator: np.random.Generator) -> Interval:
+    """`superiority` with a 95% bootstrap interval that resamples both groups.
 
     The ends are NaN if a group has fewer than `FEWEST` runs.
 
     Raises:
-        ValueError: a group is empty or contains NaN; confidence is outside (0, 1).
+        ValueError: a group is empty or contains NaN.
     """
     first, second = _group("one", one), _group("other", other)
     table = (first[:, None] > second) + (first[:, None] == second) / 2
-    return two_way_interval(table, confidence, resamples, generator=generator)
+    return two_way_interval(table, generator=generator)
 
 
 def two_way_interval(
@@ -210,16 +204,15 @@ def runs_needed_by_ranks(chance: float, alpha: float = 0.05) -> float:
     return _within_reach(_quantiles(alpha) ** 2 / (6 * distance**2) if distance else math.inf)
 
 
-def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: float = 0.95) -> float:
-    """Number of runs with which the interval of a mean excludes a bound in 80% of cases.
+def runs_needed_of_mean(interval: Interval, n: int, bound: float) -> float:
+    """Number of runs with which the 95% interval of a mean excludes a bound in 80% of cases.
 
     The width of the interval is extrapolated from that of n runs.
 
     Args:
-        interval: interval of the mean of n runs.
+        interval: 95% interval of the mean of n runs.
         n: number of runs.
         bound: value that the interval shall exclude.
-        confidence: confidence level of the interval in (0, 1).
 
     Returns:
         Number of runs, more than n; NaN if the interval has no ends, the estimate equals the bound, or the number
@@ -228,9 +221,9 @@ def runs_needed_of_mean(interval: Interval, n: int, bound: float, confidence: fl
     distance = abs(interval.estimate - bound)
     if not math.isfinite(interval.low) or not distance:
         return math.nan
-    z = float(stats.norm.ppf((1 + confidence) / 2))
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
     error = (interval.high - interval.low) / 2 / z
-    runs = _within_reach(n * (_quantiles(1 - confidence) * error / distance) ** 2)
+    runs = _within_reach(n * (_quantiles(1 - CONFIDENCE) * error / distance) ** 2)
     return max(runs, n + 1)  # this order preserves NaN
 
 

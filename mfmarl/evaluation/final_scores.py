@@ -60,22 +60,16 @@ def summarise(
     curves: pd.DataFrame,
     optimum: Mapping[int, float],
     *,
-    share: float = 0.1,
-    confidence: float = 0.95,
-    seed: int = 0,
     by: Sequence[str] = GROUP,
 ) -> pd.DataFrame:
-    """Final scores of every setting as shares of the optimum G*, with intervals over seeds.
+    """Final scores of every setting as shares of the optimum G*, with 95% intervals over seeds.
 
-    A row depends only on its own runs and on `seed`, so omitting settings from `curves` does not change the others.
+    A row depends only on its own runs, so omitting settings from `curves` does not change the others.
 
     Args:
         curves: as in `final_scores`.
         optimum: as in `final_scores`.
-        share: as in `final_scores`.
         by: as in `final_scores`.
-        confidence: confidence level of every interval.
-        seed: seed of the bootstrap.
 
     Returns:
         One row per setting, sorted by `by`, with the columns `by` and
@@ -93,17 +87,14 @@ def summarise(
         ValueError: as `final_scores`, `bootstrap_interval` and `proportion_interval`.
     """
     rows = []
-    scores = final_scores(curves, optimum, share=share, by=by)
+    scores = final_scores(curves, optimum, by=by)
     for key, runs in scores.groupby(list(by), sort=True):
         row = dict(zip(by, key, strict=True)) | {"n": len(runs)}
         for column in ("greedy", "sampled"):
-            generator = np.random.default_rng(seed)
-            row |= interval_columns(
-                column, bootstrap_interval(runs[column], confidence=confidence, generator=generator)
-            )
+            row |= interval_columns(column, bootstrap_interval(runs[column], generator=np.random.default_rng(0)))
         for level in (0.5, 0.9):
             successes = int((runs["greedy"] > level).sum())
-            row |= interval_columns(f"above_{level}", proportion_interval(successes, len(runs), confidence))
+            row |= interval_columns(f"above_{level}", proportion_interval(successes, len(runs)))
         needed = runs["steps_to_0.9"].dropna()
         row["reached_0.9"] = len(needed)
         row["steps_to_0.9"] = float(needed.median()) if len(needed) else math.nan

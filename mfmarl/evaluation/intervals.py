@@ -18,6 +18,7 @@ Array: TypeAlias = NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Array], Array]
 """A function that reduces the last two axes: [..., runs, tasks] -> [...]."""
 
+CONFIDENCE = 0.95  # confidence level of the intervals in tables and figures: our choice
 FEWEST = 3  # minimum runs for an interval: our choice, since two say almost nothing about their spread
 FEW = 5  # up to so many runs figures mark an interval as a guess, and curves show single runs instead: our choice
 RESAMPLES = 10_000  # our choice: the expanded percentiles of 5 runs are in the outer thousandths

@@ -238,7 +238,6 @@ def draw_curve(
     table: pd.DataFrame,
     look: Look,
     *,
-    filled: bool = True,
     size: float = 4.5,
     strength: float = 1.0,
     shade: float = 0.2,
@@ -250,7 +249,6 @@ def draw_curve(
         axes: where.
         table: [seeds, x], its columns being x.
         look: of the line and the band.
-        filled: whether the markers are.
         size: of the markers, in points.
         strength: of line and band; below 1 both are fainter.
         shade: opacity of the band beside the line's.
@@ -276,7 +274,7 @@ def draw_curve(
         linestyle=look.line,
         linewidth=1.5,
         marker=look.marker,
-        markerfacecolor=look.colour if filled else "white",
+        markerfacecolor=look.colour,
         markersize=size,
         markevery=every,
     )

@@ -188,11 +188,10 @@ class Checkpointer(pl.Callback):
 
 
 class ProgressReporter(pl.Callback):
-    """Calls `report` with the steps done and their total: at the start, at the end, and at most every `seconds`."""
+    """Calls `report` with the steps done and their total: at the start, at the end, and at most twice a second."""
 
-    def __init__(self, report: Callable[[int, int], None], seconds: float = 0.5) -> None:
+    def __init__(self, report: Callable[[int, int], None]) -> None:
         self.report = report
-        self.seconds = seconds
         self.last_report = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -201,7 +200,7 @@ class ProgressReporter(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Report if the last report is long enough ago."""
-        if time.monotonic() - self.last_report >= self.seconds:
+        if time.monotonic() - self.last_report >= 0.5:
             self.last_report = time.monotonic()
             self.report(rounds_of(trainer).steps_played, rounds_of(trainer).steps)
 

@@ -11,7 +11,7 @@ from mfmarl.algorithms.lattice import TabularMFQ
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.data.stateless_replay import Batch
-from mfmarl.data.sweeps import Order, SweepDataModule
+from mfmarl.data.sweeps import SweepDataModule
 from mfmarl.environments import GaussianSqueeze, Ising
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.mean_field import chosen
@@ -72,17 +72,11 @@ def network_values(agent: MFQ, who: Tensor, own: Tensor) -> Values:
 
 
 @lru_cache(maxsize=4)
-def ising_tables(
-    size: int,
-    temperatures: tuple[float, ...],
-    seeds: tuple[int, ...],
-    sweeps: int,
-    order: Order = "checkerboard",
-) -> TabularMFQ:
+def ising_tables(size: int, temperatures: tuple[float, ...], seeds: tuple[int, ...], sweeps: int) -> TabularMFQ:
     """Train MF-Q's tables for some sweeps of the Ising model; exploration falls ten times faster than by default."""
     game = Ising(size)
     agent = TabularMFQ(game, seeds, temperatures=temperatures, decay=1e-2)
-    data = SweepDataModule(game, seeds, temperatures=temperatures, steps=sweeps, evaluations=1, order=order)
+    data = SweepDataModule(game, seeds, temperatures=temperatures, steps=sweeps, evaluations=1)
     learn(agent, data, sweeps)
     return agent
 

@@ -176,15 +176,15 @@ def _whole_number(name: str, value: Any, largest: int) -> int:
     return number
 
 
-def picture(units: Units, map_size: int, battle: int = 0, cell: int = _CELL) -> NDArray[np.uint8]:
-    """Draw both armies of a battle on white, with grey walls: `[map_size * cell, map_size * cell, 3]` uint8."""
+def picture(units: Units, map_size: int, cell: int = _CELL) -> NDArray[np.uint8]:
+    """Draw both armies of the first battle on white, with grey walls: `[map_size * cell, map_size * cell, 3]` uint8."""
     cells = np.full((map_size, map_size, 3), 255, dtype=np.uint8)
     for edge in (0, -1):
         cells[edge] = cells[:, edge] = 128
     for army, colour in enumerate(_COLOURS):
-        living = units.alive[battle, army]
-        x, y = units.positions[battle, army][living].T.numpy()
-        strength = 0.3 + 0.7 * units.hp[battle, army][living, None].numpy().clip(0, 10) / 10
+        living = units.alive[0, army]
+        x, y = units.positions[0, army][living].T.numpy()
+        strength = 0.3 + 0.7 * units.hp[0, army][living, None].numpy().clip(0, 10) / 10
         cells[y, x] = 255 - strength * (255 - colour)
     return cells.repeat(cell, 0).repeat(cell, 1)
 
