@@ -58,7 +58,7 @@ def cumulants(equilibrium: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.Da
 
     Returns:
         A frame sorted by method, size and temperature, with these columns and n (number of seeds), cumulant, low
-        and high. The ends of the interval, low and high, are NaN when n = 1.
+        and high. The ends of the interval, low and high, are NaN if n is 1 or 2.
 
     Raises:
         ValueError: a column is missing, there are no rows, a moment is not finite, or a seed occurs twice at
@@ -103,7 +103,7 @@ def crossings(
         - If the curves do not cross, estimate, low and high are NaN.
         - If more than 5% of the resamples do not cross, low and high are NaN. If at most 5% do not cross, each of them
           counts as a crossing at the end of the range beyond which its curves would cross.
-        - If n = 1, low and high are NaN. With few seeds the interval contains the crossing more often than 95% of
+        - If n is 1 or 2, low and high are NaN. With few seeds the interval contains the crossing more often than 95% of
           the time: its percentiles are those of a mean of n runs, but a crossing depends on n runs at every
           temperature.
 
