@@ -265,6 +265,8 @@ def test_bad_input_is_refused() -> None:
             estimate(pd.concat([data, data.iloc[:1]]))
         with pytest.raises(ValueError, match="each seed once"):
             estimate(pd.concat([data, data]))
+        with pytest.raises(ValueError, match="confidence"):
+            estimate(data, confidence=95)
     with pytest.raises(ValueError, match=r"equally many seeds .* got 1 at .* and 2 at"):
         crossings(data.iloc[1:])
     with pytest.raises(ValueError, match=r"at least 5 temperatures .* got \[1\.04, 1\.06"):

@@ -135,10 +135,11 @@ def test_equilibrium_is_the_mean_of_the_jobs_rows_after_the_burn_in(results: Pat
 
 
 def test_burn_in_is_that_of_the_cell() -> None:
-    numbers = dict.fromkeys(("sublattice_order_parameter", "energy", "squared_magnetisation"), 0.0)
-    rows = pd.DataFrame({"step": [1, 2, 3, 4], "order_parameter": [0.1, 0.2, 0.3, 0.4], "seed": 0}).assign(
-        **{"method": "mf-q", "order": "checkerboard", "size": 8, "temperature": 1.0, "fourth_magnetisation": 0.0},
-        **numbers,
+    of_the_run = {"method": "mf-q", "order": "checkerboard", "size": 8, "temperature": 1.0, "seed": 0}
+    others = ("sublattice_order_parameter", "energy", "squared_magnetisation", "fourth_magnetisation")
+    means = {"step": [1, 2, 3, 4], "order_parameter": [0.1, 0.2, 0.3, 0.4]}
+    rows = pd.DataFrame(
+        {**means, **dict.fromkeys(others, [0.0] * 4), **{key: [of] * 4 for key, of in of_the_run.items()}}
     )
     for burn_in, mean in ((0.0, 0.25), (0.5, 0.35), (0.75, 0.4)):
         settings = replace(ising.EQUILIBRIUM, temperatures=(1.0,), burn_in=burn_in)

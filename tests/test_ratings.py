@@ -472,6 +472,8 @@ def test_ratings_allow_for_the_opponents_met() -> None:
 @pytest.mark.parametrize("estimate", [ratings, summarise_pairings])
 def test_bad_input_is_refused(estimate: Callable[..., pd.DataFrame]) -> None:
     table = rounds_of(("mf-q", "il"), tally(4))
+    with pytest.raises(ValueError, match="confidence must lie between 0 and 1"):
+        estimate(table, confidence=95)
     with pytest.raises(ValueError, match=r"lacks the columns \['seat'\]"):
         estimate(table.drop(columns="seat"))
     with pytest.raises(ValueError, match="result must be one of win, draw, loss, got 'tie'"):

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from mfmarl.evaluation.bradley_terry import UnconnectedError, bradley_terry, strength_among
 from mfmarl.evaluation.intervals import (
-    CONFIDENCE,
     FEWEST,
     RESAMPLES,
     Array,
     Interval,
+    check_confidence,
     expanded_percentiles,
     interval_columns,
 )
@@ -42,14 +42,18 @@ PSEUDO_DRAWS = 1  # drawn rounds added to each pairing that met, see `ratings`
 ANCHOR = "ac"  # our choice: a baseline without mean field that is never far from the others
 
 
-def summarise_pairings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Results, rewards and kills of every pairing, in both directions, with 95% intervals over seeds.
+def summarise_pairings(
+    rounds: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Results, rewards and kills of every pairing, in both directions, with intervals over seeds.
 
-    A row depends only on its own rounds.
+    A row depends only on its own rounds and on `seed`.
 
     Args:
         rounds: table of rounds as in `both_sides`.
+        confidence: confidence level of every interval.
         resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
 
     Returns:
         One row per agents, evaluation, algorithm and opponent, in this order, with these columns and
@@ -72,8 +76,9 @@ def summarise_pairings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> p
         Every round has the same weight. A mirror match, seen from both sides, has as many wins as losses.
 
     Raises:
-        ValueError: as in `both_sides`.
+        ValueError: as in `both_sides`; or confidence is outside (0, 1).
     """
+    check_confidence(confidence)
     rows = []
     for key, group in both_sides(rounds).groupby([*GROUP], sort=True):
         for algorithm, opponent, sides in _by_pairing(group):
@@ -85,9 +90,9 @@ def summarise_pairings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> p
             row = dict(zip(GROUP, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
             numbers = {name: len(each) for name, each in seeds.items()}
             row |= {"rounds": round(total[0]), "seed_pairs": int(np.count_nonzero(met)), "seeds": _fewest(numbers)}
-            levels = _percentiles(numbers)
+            levels = _percentiles(numbers, confidence)
             if levels is not None:
-                drawn = _resample(numbers, resamples, np.random.default_rng(0))
+                drawn = _resample(numbers, resamples, np.random.default_rng(seed))
                 totals = np.tensordot(_pair_weights(drawn, algorithm, opponent), sums, 2)
             for column, metric in enumerate(METRICS, start=len(COUNTS)):
                 over = COUNTS.index(BY_SEAT.get(metric, "rounds"))
@@ -101,8 +106,10 @@ def summarise_pairings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> p
     return pd.DataFrame(rows)
 
 
-def ratings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Bradley-Terry rating of every entrant on the Elo scale, with its 95% interval over training seeds.
+def ratings(
+    rounds: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Bradley-Terry rating of every entrant on the Elo scale, with its interval over training seeds.
 
     Ratings are maximum-likelihood estimates, where a draw is half a win for each side. Mirror matches carry no
     information and are left out. The learners' rounds against each other define the scale. Rush and random get the
@@ -117,7 +124,9 @@ def ratings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.DataFrame
 
     Args:
         rounds: table of rounds as in `both_sides`.
+        confidence: confidence level of every interval.
         resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
 
     Returns:
         One row per agents, evaluation and algorithm, in this order, with these columns and
@@ -130,22 +139,23 @@ def ratings(rounds: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.DataFrame
           from theirs is a bound, see above;
         - rounds, seeds: number of rounds without mirror matches, and number of seeds.
 
-        A row depends only on the rounds with its agents and evaluation.
+        A row depends only on the rounds with its agents and evaluation, and on `seed`.
 
     Raises:
-        ValueError: as in `both_sides`; or pairings do not connect all entrants that define the scale, or do not connect
-            rush or random to one of them.
+        ValueError: as in `both_sides`; or confidence is outside (0, 1), or pairings do not connect all entrants that
+            define the scale, or do not connect rush or random to one of them.
     """
+    check_confidence(confidence)
     table = both_sides(rounds)
     rows = []
     for key, group in table.groupby([*GROUP], sort=True):
         league = _League(group)
-        levels = _percentiles(league.seeds)
+        levels = _percentiles(league.seeds, confidence)
         points = league.points(_all_once(league.seeds))[0]
         estimate, met = league.rate(points), points + points.T  # a round gives one point in all
         low = high = np.where(np.array(league.entrants) == ANCHOR, 0.0, math.nan)
         if levels is not None:
-            drawn = _resample(league.seeds, resamples, np.random.default_rng(0))
+            drawn = _resample(league.seeds, resamples, np.random.default_rng(seed))
             low, high = np.quantile(league.rate(league.points(drawn)), levels, axis=0)
         for number, name in enumerate(league.entrants):
             row = dict(zip(GROUP, key, strict=True)) | {"algorithm": name}
@@ -251,9 +261,9 @@ def _pair_weights(drawn: Mapping[str, Array], algorithm: str, opponent: str) -> 
     return weights
 
 
-def _percentiles(seeds: Mapping[str, int]) -> tuple[float, float] | None:
+def _percentiles(seeds: Mapping[str, int], confidence: float) -> tuple[float, float] | None:
     """The percentiles of the resamples for the learner with the fewest seeds; None if it has too few."""
-    return expanded_percentiles(CONFIDENCE, _fewest(seeds)) if _fewest(seeds) >= FEWEST else None
+    return expanded_percentiles(confidence, _fewest(seeds)) if _fewest(seeds) >= FEWEST else None
 
 
 def _fewest(seeds: Mapping[str, int]) -> int:

@@ -46,28 +46,32 @@ def binder_cumulant(squared: Array, fourth: Array) -> Array:
     return np.asarray(1 - fourth.mean(axis=-1) / (3 * np.where(second > 0, second, math.nan) ** 2))
 
 
-def cumulants(equilibrium: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.DataFrame:
-    """Return the cumulant U of each method, size and temperature, with its 95% bootstrap interval over the seeds.
+def cumulants(
+    equilibrium: pd.DataFrame, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Return the cumulant U of each method, size and temperature, with its bootstrap interval over the seeds.
 
-    A row of the result depends only on its own runs.
+    A row of the result depends only on its own runs and on `seed`.
 
     Args:
         equilibrium: one row per run, with the columns method, size, temperature, seed, squared_magnetisation and
             fourth_magnetisation (time means of m^2 and m^4); one order of updates per method.
+        confidence: confidence of every interval, in (0, 1).
         resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap's generator.
 
     Returns:
         A frame sorted by method, size and temperature, with these columns and n (number of seeds), cumulant, low
         and high. The ends of the interval, low and high, are NaN if n is 1 or 2.
 
     Raises:
-        ValueError: a column is missing, there are no rows, a moment is not finite, or a seed occurs twice at
-            one temperature.
+        ValueError: a column is missing, there are no rows, a moment is not finite, a seed occurs twice at one
+            temperature, or confidence lies outside (0, 1).
     """
     rows = []
     for cell, runs in _checked(equilibrium).groupby(CELL, sort=True):
         moments = runs[MOMENTS].to_numpy(np.float64)[:, None]
-        rows.append((*cell, len(runs), *_bootstrap(moments, _only_cell, resamples)))
+        rows.append((*cell, len(runs), *_bootstrap(moments, _only_cell, confidence, resamples, seed)))
     return pd.DataFrame(rows, columns=[*CELL, "n", "cumulant", "low", "high"])
 
 
@@ -76,7 +80,9 @@ def crossings(
     *,
     between: tuple[float, float] = (0.0, math.inf),
     degree: int = DEGREE,
+    confidence: float = 0.95,
     resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the temperature at which cumulants cross, for each method and pair of consecutive sizes.
 
@@ -94,7 +100,9 @@ def crossings(
             shift the crossing by 0.0003 for w = 0.2, -0.001 for 0.3 and -0.02 for 0.5, and cubics by -0.007 for 0.2.
             The shifts are the same for other sizes if they and w are in units of 1 / L.
         degree: degree of the polynomials (DEGREE = 4, our choice: see `between`).
+        confidence: confidence of every interval, in (0, 1).
         resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap's generator.
 
     Returns:
         A frame sorted by method and sizes, with the columns method, sizes ("8, 16"), estimate, low, high and n
@@ -103,8 +111,8 @@ def crossings(
         - If the curves do not cross, estimate, low and high are NaN.
         - If more than 5% of the resamples do not cross, low and high are NaN. If at most 5% do not cross, each of them
           counts as a crossing at the end of the range beyond which its curves would cross.
-        - If n is 1 or 2, low and high are NaN. With few seeds the interval contains the crossing more often than 95% of
-          the time: its percentiles are those of a mean of n runs, but a crossing depends on n runs at every
+        - If n is 1 or 2, low and high are NaN. With few seeds the interval contains the crossing more often than its
+          confidence says: its percentiles are those of a mean of n runs, but a crossing depends on n runs at every
           temperature.
 
     Raises:
@@ -116,7 +124,7 @@ def crossings(
         small_at, large_at = map(_temperatures, cells)
         finder = _CrossingFinder(small_at, large_at, degree)
         moments = _by_cell(pd.concat(cells))
-        interval = _bootstrap(moments, finder, resamples)
+        interval = _bootstrap(moments, finder, confidence, resamples, seed)
         rows.append((method, f"{small}, {large}", *interval, len(moments)))
     return pd.DataFrame(rows, columns=["method", "sizes", "estimate", "low", "high", "n"])
 
@@ -228,8 +236,10 @@ def _only_cell(cumulants: Array) -> Array:
     return cumulants[..., 0]
 
 
-def _bootstrap(moments: Array, reduce: Callable[[Array], Array], resamples: int) -> Interval:
-    """Return the 95% bootstrap interval over runs of a function `reduce` of U.
+def _bootstrap(
+    moments: Array, reduce: Callable[[Array], Array], confidence: float, resamples: int, seed: int
+) -> Interval:
+    """Return the bootstrap interval over runs of a function `reduce` of U.
 
     `moments` is [runs, cells, 2], and `reduce` maps U [..., cells] to [...].
     The bootstrap draws the numbers of runs, so both moments of a run are drawn together. Each cell is drawn separately.
@@ -241,7 +251,8 @@ def _bootstrap(moments: Array, reduce: Callable[[Array], Array], resamples: int)
         return reduce(binder_cumulant(chosen[..., 0], chosen[..., 1]))
 
     numbers = np.repeat(np.arange(runs)[:, None], cells, axis=1)
-    interval = bootstrap_interval(numbers, statistic, resamples=resamples, generator=np.random.default_rng(0))
+    generator = np.random.default_rng(seed)
+    interval = bootstrap_interval(numbers, statistic, confidence, resamples, generator=generator)
     return Interval(*[math.nan] * 3) if math.isnan(interval.estimate) else interval
 
 
