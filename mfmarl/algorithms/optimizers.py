@@ -25,12 +25,14 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, argument: str
     return Adam(_trainable(parameters), positive(argument, learning_rate))
 
 
-def gradient_descent(parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimizer:
+def gradient_descent(
+    parameters: Iterable[nn.Parameter], learning_rate: float, argument: str = "learning_rate"
+) -> Optimizer:
     """Plain gradient descent. On half the squared error of a table it is Eq. 9, with alpha the learning rate.
 
-    Arguments and errors are those of `adam`, without `argument`.
+    Arguments and errors are those of `adam`.
     """
-    return torch.optim.SGD(_trainable(parameters), lr=positive("learning_rate", learning_rate))
+    return torch.optim.SGD(_trainable(parameters), lr=positive(argument, learning_rate))
 
 
 class Adam(torch.optim.Adam):
