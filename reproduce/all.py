@@ -4,7 +4,7 @@ python reproduce/all.py                  # reproduce all committed results: days
 python reproduce/all.py --quick          # each experiment at a small size, in minutes, to results/quick
 python reproduce/all.py --figures-only   # figures, tables, README.md, pages and report, from the committed CSV files
 
-The experiments are those of `CALLS` in mfmarl/scripting/pages/times.py. Options that say how jobs run are passed on to
+The experiments are those of `CALLS` in mfmarl/scripting/calls.py. Options that say how jobs run are passed on to
 every script: `--launcher slurm --slurm-partition normal` submits the whole paper to a cluster, all tasks at once. After
 an interruption the same command resumes; a script that fails does not stop the others. The script ends with a summary
 of what ran, for how long, and where the results are.
@@ -28,8 +28,8 @@ from mfmarl.jobs import slurm
 from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import DryRun, available
+from mfmarl.scripting.calls import CALLS, Call, seconds
 from mfmarl.scripting.options import main, parse_plain
-from mfmarl.scripting.pages.times import CALLS, Call, seconds
 from mfmarl.scripting.steps import Step, go_through, module_of
 from mfmarl.scripting.tables import check_places
 

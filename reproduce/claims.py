@@ -31,10 +31,10 @@ from mfmarl.claims.wording import brief, verdict_text
 from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, judge
 from mfmarl.files import check_writable, read_csv, write_text
 from mfmarl.jobs.console import say
+from mfmarl.scripting.calls import behind, command
 from mfmarl.scripting.documents import fill, passages
 from mfmarl.scripting.options import main, parse_plain
 from mfmarl.scripting.pages.markdown import table
-from mfmarl.scripting.pages.times import behind, command
 from mfmarl.scripting.tables import check_places, read_table, write_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

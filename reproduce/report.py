@@ -29,8 +29,8 @@ from mfmarl.report.hyperparameters import APPENDIX, Column, column, compared
 from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
+from mfmarl.scripting.calls import command, training
 from mfmarl.scripting.options import main, parse_plain
-from mfmarl.scripting.pages.times import command, training
 from mfmarl.scripting.settings import sources
 from mfmarl.scripting.steps import module_of
 from mfmarl.scripting.tables import read_provenance, read_table

@@ -15,8 +15,8 @@ import pytest
 
 from mfmarl.jobs import slurm
 from mfmarl.scripting import results as scripting_results
+from mfmarl.scripting.calls import CALLS, seconds
 from mfmarl.scripting.options import Options
-from mfmarl.scripting.pages.times import CALLS, seconds
 from mfmarl.scripting.steps import Step
 from reproduce import all as script
 from tests.support import draws_as_committed

@@ -11,7 +11,7 @@ import pytest
 from mfmarl.claims.tables import Claim, Tables
 from mfmarl.jobs.job import Job
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.pages.times import CALLS, Call, behind, command, seconds
+from mfmarl.scripting.calls import CALLS, Call, behind, command, seconds
 from reproduce import claims
 
 ROOT = Path(__file__).parents[1]
