@@ -3,9 +3,10 @@
 python reproduce/pages.py          # write
 python reproduce/pages.py --check  # exit with code 1 and name the pages that do not agree with the tables
 
-Generated passages stand between two comments with their name; see mfmarl/scripting/documents.py. All other text is
-handwritten. The passages named `claims` are written by reproduce/claims.py. A link whose text is a symbol ends with the
-symbol's line number.
+Generated passages stand between two comments with their name; see mfmarl/scripting/documents.py. Numbers within the
+text of results/theory/README.md stand between two comments with their row; see mfmarl/scripting/pages/theory.py. All
+other text is handwritten. The passages named `claims` are written by reproduce/claims.py. A link whose text is a symbol
+ends with the symbol's line number.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill
 from mfmarl.scripting.options import main, parse_plain
-from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, times
+from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, theory, times
 from mfmarl.scripting.pages.code import with_lines
 from mfmarl.scripting.steps import module_of
 
@@ -82,13 +83,15 @@ def written(root: Path) -> list[Path]:
 
 
 def filled(root: Path) -> dict[Path, str]:
-    """The new text of every page, with passages from the tables and current line numbers in links to code."""
+    """The new text of every page: passages and numbers from the tables, current line numbers in links to code."""
     texts = passages(root)
-    pages = {path: path.read_text(encoding="utf-8") for path in written(root)}
-    return {
-        path: with_lines(path, fill(page, texts.get(path.relative_to(root).as_posix(), {})))
-        for path, page in pages.items()
-    }
+    pages = {}
+    for path in written(root):
+        page = fill(path.read_text(encoding="utf-8"), texts.get(path.relative_to(root).as_posix(), {}))
+        if path.parent == root / "results/theory":
+            page = theory.with_numbers(page, theory.read_rows(path.parent))
+        pages[path] = with_lines(path, page)
+    return pages
 
 
 @dataclass

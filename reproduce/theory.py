@@ -19,9 +19,9 @@ import pandas as pd
 from mfmarl.files import write_text
 from mfmarl.jobs.job import job_name
 from mfmarl.measurements.job import MeasurementJob
-from mfmarl.measurements.report import against_exact, filled_in
-from mfmarl.measurements.rows import COLUMNS, KEYS
+from mfmarl.measurements.rows import COLUMNS, KEYS, against_exact
 from mfmarl.scripting.options import Options, known_names, main, parse
+from mfmarl.scripting.pages.theory import with_numbers
 from mfmarl.scripting.results import Section, do, read_result, report
 from mfmarl.scripting.tables import write_table
 
@@ -220,7 +220,7 @@ def draw(options: TheoryOptions) -> None:
     files = [f"{name}.csv" for name in FILES]
     readme = options.out / "README.md"
     if readme.exists():
-        write_text(filled_in(readme.read_text(encoding="utf-8"), together), readme)
+        write_text(with_numbers(readme.read_text(encoding="utf-8"), together), readme)
         files.append(readme.name)
     report(against_exact(together), options.out, files, drawn(frames))
 

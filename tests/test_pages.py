@@ -24,6 +24,7 @@ from mfmarl.scripting.pages import markdown, settings, speed
 from mfmarl.scripting.pages.battle import reward_of_entropy
 from mfmarl.scripting.pages.code import line_of, with_lines
 from mfmarl.scripting.pages.gaussian_squeeze import ends_test
+from mfmarl.scripting.pages.theory import NUMBER
 from mfmarl.scripting.settings import sourced, sources
 from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from reproduce import all as all_script
@@ -292,6 +293,16 @@ def test_another_table_makes_another_page(tmp_path: Path) -> None:
     for table, (_, passage) in CHANGES.items():
         page = "/".join(table.split("/")[:2]) + "/README.md"
         assert before[page][passage] != after[page][passage], passage
+
+
+def test_numbers_within_the_text_on_theory_follow_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "results/theory/README.md"
+    shutil.copytree(ROOT / "results/theory", page.parent, ignore=shutil.ignore_patterns("*.p*"))
+    page.write_text(NUMBER.sub(r"<!-- \g<address> -->12345<!-- end -->", TEXTS["results/theory/README.md"]))
+    monkeypatch.setattr(script, "passages", lambda _: {})
+    monkeypatch.setattr(script, "written", lambda _: [page])
+    monkeypatch.setattr(script, "with_lines", lambda _, text: text)
+    assert script.filled(tmp_path) == {page: TEXTS["results/theory/README.md"]}
 
 
 def test_numbers_that_stand_in_sentences() -> None:

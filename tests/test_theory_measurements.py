@@ -25,9 +25,9 @@ from mfmarl.measurements import (
     toy,
 )
 from mfmarl.measurements.job import MeasurementJob
-from mfmarl.measurements.report import against_exact, filled_in, number
-from mfmarl.measurements.rows import COLUMNS, mean_row, row, share_row, table
+from mfmarl.measurements.rows import COLUMNS, against_exact, mean_row, row, share_row, table
 from mfmarl.measurements.training import ising_tables, network_values, slow_down
+from mfmarl.scripting.pages.theory import number, with_numbers
 from mfmarl.theory import StationarySite, congestion_rewards, learned_table
 from reproduce.theory import MEASUREMENTS
 
@@ -68,12 +68,12 @@ def test_readme_numbers_are_written_from_the_rows_and_nothing_else_is_touched() 
         "<!-- toy; T > K/2; show=percent; as=.0f -->1<!-- end --> <!-- TH-1; largest |e|; temperature=2; as=.1f -->"
         "<!-- end -->"
     )
-    filled = filled_in(text, frame())
+    filled = with_numbers(text, frame())
     assert filled.startswith("# A <!-- a comment --> title; <!-- TH-1; largest |e|; temperature=1.5 -->0.25<!-- end")
     assert "as=.2f -->0.50<!-- end -->;\n" in filled
     assert "as=.0f -->75% [19%, 99%]<!-- end -->" in filled
     assert "as=.1f -->2.0 [" in filled
-    assert filled_in(filled, frame()) == filled
+    assert with_numbers(filled, frame()) == filled
     assert number(r"TH-1; largest \|e\|; temperature=1.5", frame()) == "0.25", "as it is written in a table"
 
 

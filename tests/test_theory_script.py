@@ -10,8 +10,8 @@ import pytest
 
 from mfmarl.figures.theory import of_quantity
 from mfmarl.files import read_csv
-from mfmarl.measurements.report import NUMBER, filled_in
 from mfmarl.measurements.rows import COLUMNS, KEYS
+from mfmarl.scripting.pages.theory import NUMBER, read_rows, with_numbers
 from mfmarl.scripting.results import Section
 from reproduce import theory
 from reproduce.theory import FILES, MEASUREMENTS, TheoryOptions, drawn, jobs, run
@@ -35,9 +35,9 @@ def test_committed_tables_are_tidy(frames: dict[str, pd.DataFrame]) -> None:
         assert (measured["value"] <= measured["high"] + 1e-12).all()
 
 
-def test_numbers_of_the_readme_are_those_of_the_tables(frames: dict[str, pd.DataFrame]) -> None:
+def test_numbers_of_the_readme_are_those_of_the_tables() -> None:
     text = (RESULTS / "README.md").read_text()
-    assert filled_in(text, pd.concat(frames.values())) == text
+    assert with_numbers(text, read_rows(RESULTS)) == text
     assert len(NUMBER.findall(text)) > 50
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
         assert (RESULTS / picture).exists()

@@ -65,5 +65,12 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def against_exact(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each quantity with a known exact value, the number of rows and the largest difference from it."""
+    known = frame.dropna(subset="exact")
+    lines = known.assign(difference=(known["value"] - known["exact"]).abs()).groupby(["claim", "quantity"], sort=True)
+    return lines.agg(rows=("value", "size"), largest_difference=("difference", "max")).reset_index()
+
+
 def _text(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:g}"

@@ -1,4 +1,4 @@
-r"""Numbers of a README that are filled in from rows. Each is between two comments, the first of which names its row.
+r"""Numbers of results/theory/README.md. Each is between two comments, the first of which names its row.
 
 `<!-- TH-2; factor of a sweep; reading=sampled play of MF-Q; temperature=1.3; as=.3g -->0.958<!-- end -->`
 
@@ -8,33 +8,40 @@ In a Markdown table `|` is written as `\|`.
 """
 
 import re
+from pathlib import Path
 
 import pandas as pd
 
 from mfmarl.evaluation.intervals import with_ends
+from mfmarl.files import read_csv
 
 NUMBER = re.compile(r"<!-- (?P<address>[^;>]+; .+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
 SHOWN = ("interval", "value", "exact", "low", "high", "n", "percent")
 
 
-def filled_in(readme: str, frame: pd.DataFrame) -> str:
-    """Return the README with every number between comments replaced by its current value.
+def read_rows(results: Path) -> pd.DataFrame:
+    """Read the rows of all tables in a folder like results/theory."""
+    return pd.concat([read_csv(path) for path in sorted(results.glob("*.csv"))])
+
+
+def with_numbers(page: str, frame: pd.DataFrame) -> str:
+    """Update every number between comments in a page.
 
     Args:
-        readme: text of the README.
+        page: text of the page.
         frame: rows of all measurements, see `mfmarl.measurements.rows`.
 
     Raises:
         ValueError: a comment names no row or several rows, or has an unknown `show`.
     """
-    return NUMBER.sub(lambda found: f"<!-- {found['address']} -->{number(found['address'], frame)}<!-- end -->", readme)
+    return NUMBER.sub(lambda found: f"<!-- {found['address']} -->{number(found['address'], frame)}<!-- end -->", page)
 
 
 def number(address: str, frame: pd.DataFrame) -> str:
     """Return the text for an address like "TH-2; quantity; name=value; show=interval; as=.3g".
 
     Raises:
-        ValueError: as in `filled_in`.
+        ValueError: as in `with_numbers`.
     """
     claim, quantity, *details = address.replace("\\|", "|").split("; ")
     shown, form = "interval", ".3g"
@@ -57,10 +64,3 @@ def number(address: str, frame: pd.DataFrame) -> str:
     unit, sign = (100, "%") if shown == "percent" else (1, "")
     value, low, high = (f"{unit * row[name]:{form}}{sign}" for name in ("value", "low", "high"))
     return with_ends(value, low, high)
-
-
-def against_exact(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each quantity with a known exact value, the number of rows and the largest difference from it."""
-    known = frame.dropna(subset="exact")
-    lines = known.assign(difference=(known["value"] - known["exact"]).abs()).groupby(["claim", "quantity"], sort=True)
-    return lines.agg(rows=("value", "size"), largest_difference=("difference", "max")).reset_index()
