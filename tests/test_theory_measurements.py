@@ -12,6 +12,7 @@ import torch
 from mfmarl.algorithms.q_learning import MFQ
 from mfmarl.data.sweeps import Transition
 from mfmarl.environments import GaussianSqueeze
+from mfmarl.evaluation.tables import setting_of
 from mfmarl.figures.theory import of_quantity
 from mfmarl.mean_field import action_counts, chosen, mean_action
 from mfmarl.measurements import (
@@ -49,6 +50,9 @@ def test_rows_are_tidy_and_read_back() -> None:
     assert list(rows.columns) == COLUMNS
     assert rows["setting"].tolist()[:2] == ["values=a network; temperature=1.5", "values=a network; temperature=2"]
     assert (rows["value"].iloc[1], rows["n"].iloc[1]) == (2.0, 3)
+    assert setting_of(rows["setting"].iloc[0]) == {"values": "a network", "temperature": "1.5"}
+    assert setting_of(row("TH-1", "x", 1.0)["setting"]) == setting_of(math.nan) == {}
+    assert setting_of(row("TH-1", "x", 1.0, rule="T = 1")["setting"]) == {"rule": "T = 1"}
     assert row("TH-1", "x", 1.0, agents=1000)["n"] == 1
     assert row("TH-1", "x", 1.0, agents=1000, rate=1 / 3)["setting"] == "agents=1000; rate=0.333333"
     assert 1 <= float(rows.loc[1, "low"]) < 2 < float(rows.loc[1, "high"]) <= 3  # type: ignore[arg-type]

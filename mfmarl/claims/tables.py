@@ -15,7 +15,7 @@ from mfmarl.evaluation.comparisons import holm, rank_test, runs_needed_by_ranks,
 from mfmarl.evaluation.final_scores import GROUP, final_scores
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, steps_to_stay
 from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
-from mfmarl.evaluation.tables import require_columns
+from mfmarl.evaluation.tables import require_columns, setting_of
 from mfmarl.evaluation.verdicts import ALPHA, Finding, Statement, better
 
 OPTIMUM_SHARE = 0.9  # share of G* from which the optimum counts as learned
@@ -71,10 +71,11 @@ class Tables:
         return with_points(sides).assign(lead=sides["reward"] - sides["opponent_reward"])
 
     def theory(self, file: str, quantity: str, *setting: str) -> pd.DataFrame:
-        """The rows of a measurement in results/theory."""
+        """The rows of a measurement in results/theory whose settings have the given parts, each "name=value"."""
         rows = self.read(f"theory/{file}.csv", ["quantity", "setting", "value", "low", "high", "n"])
-        parts = rows["setting"].fillna("").str.split("; ").map(set)
-        return rows[(rows["quantity"] == quantity) & parts.map(set(setting).issubset).astype(bool)]
+        asked = setting_of("; ".join(setting)).items()
+        matches = rows["setting"].map(lambda text: asked <= setting_of(text).items()).astype(bool)
+        return rows[(rows["quantity"] == quantity) & matches]
 
 
 @dataclass(frozen=True)

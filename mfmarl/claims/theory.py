@@ -11,6 +11,7 @@ import pandas as pd
 from mfmarl.claims.tables import Measured, Tables, interval_of
 from mfmarl.claims.wording import most, runs_of
 from mfmarl.evaluation.intervals import Interval
+from mfmarl.evaluation.tables import setting_of
 from mfmarl.evaluation.verdicts import NOT_TESTED, UNDECIDED, Finding, share_within, within
 from mfmarl.theory.graphs import GRAPHS
 
@@ -115,7 +116,7 @@ def critical_temperatures(tables: Tables) -> list[Finding]:
     rows = tables.theory("contraction", "critical temperature of the mean field map")
     findings = []
     for setting, row in rows.groupby("setting"):
-        name = str(setting).removeprefix("graph=")
+        name = setting_of(setting)["graph"]
         half_k = GRAPHS[name]().sum(0).max() / 2
         interval, n = interval_of(row)
         over = interval._replace(estimate=round(interval.estimate / half_k, 9))
@@ -141,10 +142,7 @@ def contracting(tables: Tables) -> list[tuple[float, Interval, int]]:
 def by_temperature(tables: Tables, reading: str) -> list[tuple[float, Interval, int]]:
     """Contraction factor of a sweep in one reading: temperature, value with interval, and runs, coldest first."""
     rows = tables.theory("contraction", "factor of a sweep", f"reading={reading}")
-    found = [
-        (float(str(setting).split("temperature=")[1].split(";")[0]), *interval_of(row))
-        for setting, row in rows.groupby("setting")
-    ]
+    found = [(float(setting_of(setting)["temperature"]), *interval_of(row)) for setting, row in rows.groupby("setting")]
     return sorted(found)
 
 

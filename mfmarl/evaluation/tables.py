@@ -1,4 +1,4 @@
-"""Checks of a table's columns, and selection of rows."""
+"""Checks of a table's columns, selection of rows, and the setting of a measurement."""
 
 from collections.abc import Iterable
 
@@ -28,3 +28,15 @@ def only(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
     for name, value in columns.items():
         frame = frame[frame[name] == value]
     return frame
+
+
+def setting_of(text: object) -> dict[str, str]:
+    """The parts of a measurement's setting by name.
+
+    Args:
+        text: the setting as `mfmarl.measurements.rows.row` writes it, "name=value; name=value". An empty setting, which
+            is NaN when read from a file, has no parts.
+    """
+    if not isinstance(text, str) or not text:
+        return {}
+    return dict(part.split("=", 1) for part in text.split("; "))

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mfmarl.evaluation.tables import require_columns
+from mfmarl.evaluation.tables import require_columns, setting_of
 from mfmarl.figures.style import Line, house_style, interval_note, legend_below, of_runs, page
 
 COLUMNS = ["claim", "quantity", "setting", "value", "low", "high", "n", "exact"]
@@ -24,8 +24,7 @@ def of_quantity(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     rows = frame[frame["quantity"] == quantity]
     if rows.empty:
         raise ValueError(f"frame has no rows of {quantity!r}; it has {sorted(frame['quantity'].unique())}")
-    settings = [dict(part.split("=", 1) for part in text.split("; ")) if text else {} for text in _texts(rows)]
-    columns = pd.DataFrame(settings, index=rows.index)
+    columns = pd.DataFrame([setting_of(text) for text in rows["setting"]], index=rows.index)
     for name in columns.columns:
         numbers = pd.to_numeric(columns[name], errors="coerce")
         if not numbers.isna().any():
@@ -234,7 +233,3 @@ def _bars(axes: Axes, x: "pd.Series[float]", rows: pd.DataFrame, colour: str, ma
         x, rows["low"], rows["high"], color=colour, linewidth=1.5, linestyle=of_runs(rows["n"].max())["linestyle"]
     )
     axes.plot(x, rows["value"], marker, color=colour, markersize=4, label=label)
-
-
-def _texts(rows: pd.DataFrame) -> list[str]:
-    return ["" if pd.isna(text) else str(text) for text in rows["setting"]]

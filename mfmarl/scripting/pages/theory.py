@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from mfmarl.evaluation.intervals import with_ends
+from mfmarl.evaluation.tables import setting_of
 from mfmarl.files import read_csv
 
 NUMBER = re.compile(r"<!-- (?P<address>[^;>]+; .+?) -->(?P<text>.*?)<!-- end -->", re.DOTALL)
@@ -53,7 +54,7 @@ def number(address: str, frame: pd.DataFrame) -> str:
         elif name == "as":
             form = asked
         else:
-            rows = rows.loc[[detail in str(setting).split("; ") for setting in rows["setting"]]]
+            rows = rows.loc[[setting_of(setting).get(name) == asked for setting in rows["setting"]]]
     if len(rows) != 1:
         raise ValueError(f"README must name one row by {address!r}, got {len(rows)}")
     if shown not in SHOWN:
