@@ -29,7 +29,7 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import DryRun, available
 from mfmarl.scripting.calls import CALLS, Call, seconds
-from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.steps import Step, go_through, module_of
 from mfmarl.scripting.tables import check_places
 
@@ -104,7 +104,7 @@ class AllOptions(Execution):
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the script with command-line arguments."""
-    options = parse_plain(AllOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    options = parse(AllOptions, arguments)
     if not options.figures_only:
         places = available(options.results, options)
         if options.launcher == "slurm":

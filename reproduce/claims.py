@@ -33,7 +33,7 @@ from mfmarl.files import check_writable, read_csv, write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.calls import behind, command
 from mfmarl.scripting.documents import fill, passages
-from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.tables import check_places, read_table, write_table
 
@@ -309,7 +309,7 @@ class ClaimsOptions:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the script with command-line arguments."""
-    options = parse_plain(ClaimsOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    options = parse(ClaimsOptions, arguments)
     out = options.out or options.results
     claims, evidence = verdicts(Tables(reader(options.results)))
     for row in claims.to_dict("records"):

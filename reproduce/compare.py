@@ -29,7 +29,7 @@ from mfmarl.evaluation.comparisons import holm
 from mfmarl.evaluation.verdicts import ALPHA
 from mfmarl.files import check_writable, write_csv
 from mfmarl.jobs.console import aligned, say
-from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.tables import read_calls, read_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -156,7 +156,7 @@ def task_of(folder: Path) -> str | None:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the script with command-line arguments."""
-    options = parse_plain(CompareOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    options = parse(CompareOptions, arguments)
     parts = list(comparisons(options))
     if not parts:
         raise ValueError(f"results: {options.results} has nothing in common with {options.against}")

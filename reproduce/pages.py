@@ -21,7 +21,7 @@ from pathlib import Path
 from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill
-from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, theory, times
 from mfmarl.scripting.pages.code import with_lines
 from mfmarl.scripting.steps import module_of
@@ -104,7 +104,7 @@ class PagesOptions:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the script with command-line arguments."""
-    options = parse_plain(PagesOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    options = parse(PagesOptions, arguments)
     stale = {path: text for path, text in filled(ROOT).items() if path.read_text(encoding="utf-8") != text}
     for path, text in stale.items():
         if not options.check:

@@ -30,7 +30,7 @@ from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
 from mfmarl.scripting.calls import command, training
-from mfmarl.scripting.options import main, parse_plain
+from mfmarl.scripting.options import main, parse
 from mfmarl.scripting.settings import sources
 from mfmarl.scripting.steps import module_of
 from mfmarl.scripting.tables import read_provenance, read_table
@@ -306,7 +306,7 @@ class ReportOptions:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the script with command-line arguments."""
-    options = parse_plain(ReportOptions, (__doc__ or "").split("\n\n", maxsplit=1)[0], arguments)
+    options = parse(ReportOptions, arguments)
     text = page(options.results)
     options.page.parent.mkdir(parents=True, exist_ok=True)
     write_text(text, options.page)

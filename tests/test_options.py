@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfmarl.jobs.launch import JobsFailedError
-from mfmarl.scripting.options import Options, main, parse, parse_plain
+from mfmarl.scripting.options import Options, main, parse
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def test_without_arguments_they_are_those_of_the_command_line(monkeypatch: pytes
     monkeypatch.setattr(sys, "argv", ["script.py", "--seed", "3"])
     assert parse(ToyOptions) == ToyOptions(seed=3)
     monkeypatch.setattr(sys, "argv", ["script.py", "--share", "0.5"])
-    assert parse_plain(PlainOptions, "A script.") == PlainOptions(0.5)
+    assert parse(PlainOptions) == PlainOptions(0.5)
 
 
 @pytest.mark.parametrize(
@@ -184,14 +184,14 @@ def test_a_script_that_trains_nothing_has_options_and_files_too(
 ) -> None:
     file = tmp_path / "f.yaml"
     with pytest.raises(SystemExit):
-        parse_plain(PlainOptions, "A script.", ["--share", "0.25", "--print_config"])
+        parse(PlainOptions, ["--share", "0.25", "--print_config"])
     file.write_text(capsys.readouterr().out)
-    assert parse_plain(PlainOptions, "A script.", ["--config", str(file)]) == PlainOptions(0.25)
+    assert parse(PlainOptions, ["--config", str(file)]) == PlainOptions(0.25)
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
-        parse_plain(PlainOptions, "A script.", ["--config", str(file)])
+        parse(PlainOptions, ["--config", str(file)])
     with pytest.raises(ValueError, match=r"^share: got \[{40}\.\.\., allowed are 50 lists within each other$"):
-        parse_plain(PlainOptions, "A script.", ["--share", "[" * 3000])
+        parse(PlainOptions, ["--share", "[" * 3000])
 
 
 @pytest.mark.parametrize("word", ["\udcff", "\udcff=1"])
@@ -305,6 +305,12 @@ def test_help_tells_the_docs_of_the_fields(capsys: pytest.CaptureFixture[str]) -
     for text in ("Numbers of agents of the toy.", "Which mean action is stored.", "The first seed;"):
         assert text in what
     assert "--workers" in how
+    with pytest.raises(SystemExit):
+        parse(PlainOptions, ["--help"])
+    printed = capsys.readouterr().out
+    assert "Options from the command line and YAML, and exit codes." in printed
+    assert "A share." in printed
+    assert "how to run it" not in printed
 
 
 @pytest.mark.parametrize(

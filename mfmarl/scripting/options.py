@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from docstring_parser import parse_from_object
 from jsonargparse import ArgumentError, ArgumentParser
@@ -52,6 +52,9 @@ from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import DEEPEST, depth, repeats, spelled_out
 from mfmarl.scripting.tables import check_places
 from mfmarl.seeds import MOST_SEEDS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
 NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # other failures of disks while a script runs
@@ -148,15 +151,18 @@ class Options(Execution):
 
 
 CONFIG = "YAML file with any of these options, which it precedes."
-PlainOptions = TypeVar("PlainOptions")
-AnyOptions = TypeVar("AnyOptions", bound=Options)
+AnyOptions = TypeVar("AnyOptions", bound="DataclassInstance")
 
 
 def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> AnyOptions:
     """Parse options from `arguments` (default: the command line), --config FILE.yaml, and the class's defaults.
 
-    Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options. With
-    --quick the default of `out` is results/quick/NAME instead of results/NAME, both in the script's checkout.
+    Lists are written `--agents 100 500`. `--print_config` prints YAML that reads back to the same options. The default
+    of `Options.out` is results/NAME, or with --quick results/quick/NAME, both in the script's checkout.
+
+    Args:
+        options: dataclass of the options. --help begins with the first paragraph of its module's docstring.
+        arguments: command-line arguments. None: those of the process.
 
     Raises:
         ValueError: an option or YAML key is unknown, or a value is not allowed; the message is one line.
@@ -166,7 +172,9 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=summary)
     parser.add_argument("--config", action="config", help=CONFIG)
     types, docs = typing.get_type_hints(options), field_docs(options)
-    what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
+    what, how = parser, parser
+    if issubclass(options, Execution):
+        what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
     executed = {option.name for option in dataclasses.fields(Execution)}
     for option in dataclasses.fields(options):
         add_option(how if option.name in executed else what, option, types[option.name], docs.get(option.name, ""))
@@ -179,36 +187,10 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
     given = options(**values)
-    if given.out == options.out and not any(re.match("--out($|=)", word) for word in words):
-        own = options.home()
+    if isinstance(given, Options) and given.out == options.out and not any(map(re.compile("--out($|=)").match, words)):
+        own = given.home()
         given = dataclasses.replace(given, out=own.parent / "quick" / own.name if given.quick else own)
     return given
-
-
-def parse_plain(options: type[PlainOptions], description: str, arguments: Sequence[str] | None = None) -> PlainOptions:
-    """Parse the options of a script that does not train itself, from the command line and --config files.
-
-    Args:
-        options: dataclass of the options.
-        description: description of the script for --help.
-        arguments: command-line arguments. None: those of the process.
-
-    Raises:
-        ValueError: an option is unknown, or a value is not allowed; the message is one line.
-    """
-    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=description)
-    parser.add_argument("--config", action="config", help=CONFIG)
-    types, docs = typing.get_type_hints(options), field_docs(options)
-    for option in dataclasses.fields(options):  # type: ignore[arg-type]
-        add_option(parser, option, types[option.name], docs[option.name])
-    words = sys.argv[1:] if arguments is None else arguments
-    check_text(words)
-    try:
-        values = parsed(parser, spelled_out(options, words, types, allowed))
-    except ArgumentError as error:
-        raise ValueError(in_our_words(str(error), types)) from error
-    values.pop("config", None)
-    return options(**values)
 
 
 def parsed(parser: Any, words: Sequence[str]) -> dict[str, Any]:
