@@ -29,7 +29,8 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Execution, within
 from mfmarl.jobs.launch import DryRun, available
 from mfmarl.scripting.calls import CALLS, Call, seconds
-from mfmarl.scripting.options import main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import parse
 from mfmarl.scripting.steps import Step, go_through, module_of
 from mfmarl.scripting.tables import check_places
 

@@ -50,8 +50,10 @@ from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import within
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
-from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, not_used, parse, used_with
-from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
+from mfmarl.scripting.guards import check_update
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, known_methods, known_names, named_once, not_used, parse, used_with
+from mfmarl.scripting.results import Section, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_table
 from mfmarl.tournament.guests import Homes, with_rounds_of_guests

@@ -33,7 +33,8 @@ from mfmarl.files import check_writable, read_csv, write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.calls import behind, command
 from mfmarl.scripting.documents import fill, passages
-from mfmarl.scripting.options import main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import parse
 from mfmarl.scripting.pages.markdown import table
 from mfmarl.scripting.tables import check_places, read_table, write_table
 

@@ -29,7 +29,8 @@ from mfmarl.evaluation.comparisons import holm
 from mfmarl.evaluation.verdicts import ALPHA
 from mfmarl.files import check_writable, write_csv
 from mfmarl.jobs.console import aligned, say
-from mfmarl.scripting.options import main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import parse
 from mfmarl.scripting.tables import read_calls, read_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

@@ -29,9 +29,11 @@ from mfmarl.evaluation.final_scores import GROUP, TIMED_AGENTS, final_scores, su
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.jobs.job import Label, TrainingJob, job_name
-from mfmarl.scripting.options import Options, known_methods, known_names, main, not_used, parse
+from mfmarl.scripting.guards import check_update
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, known_methods, known_names, not_used, parse
 from mfmarl.scripting.provenance import compute_seconds
-from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
+from mfmarl.scripting.results import Section, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_calls
 

@@ -39,8 +39,10 @@ from mfmarl.files import write_csv
 from mfmarl.jobs.console import say
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.jobs.snapshots import SnapshotJob
-from mfmarl.scripting.options import Options, known_methods, known_names, main, named_once, parse
-from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
+from mfmarl.scripting.guards import check_update
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, known_methods, known_names, named_once, parse
+from mfmarl.scripting.results import Section, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, seed_blocks, sourced, sources, values
 from mfmarl.scripting.tables import read_provenance
 from mfmarl.statistical_physics import (

@@ -32,8 +32,10 @@ from mfmarl.environments.matrix_game import (
 from mfmarl.evaluation.intervals import proportion_interval
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.jobs.job import Label, TrainingJob, job_name
-from mfmarl.scripting.options import Options, known_methods, known_names, main, parse
-from mfmarl.scripting.results import Section, check_update, do, read_result, report, update, with_baselines
+from mfmarl.scripting.guards import check_update
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, known_methods, known_names, parse
+from mfmarl.scripting.results import Section, do, read_result, report, update, with_baselines
 from mfmarl.scripting.settings import arguments_of, sourced, sources, values
 
 OUT = Path("results/matrix_games")

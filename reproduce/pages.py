@@ -21,7 +21,8 @@ from pathlib import Path
 from mfmarl.files import write_text
 from mfmarl.jobs.console import say
 from mfmarl.scripting.documents import fill
-from mfmarl.scripting.options import main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import parse
 from mfmarl.scripting.pages import battle, gaussian_squeeze, ising, matrix_games, settings, speed, theory, times
 from mfmarl.scripting.pages.code import with_lines
 from mfmarl.scripting.steps import module_of

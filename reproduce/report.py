@@ -30,7 +30,8 @@ from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, image, render
 from mfmarl.report.provenance import made
 from mfmarl.scripting.calls import command, training
-from mfmarl.scripting.options import main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import parse
 from mfmarl.scripting.settings import sources
 from mfmarl.scripting.steps import module_of
 from mfmarl.scripting.tables import read_provenance, read_table

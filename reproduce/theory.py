@@ -20,7 +20,8 @@ from mfmarl.files import write_text
 from mfmarl.jobs.job import job_name
 from mfmarl.measurements.job import MeasurementJob
 from mfmarl.measurements.rows import COLUMNS, KEYS, against_exact
-from mfmarl.scripting.options import Options, known_names, main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, known_names, parse
 from mfmarl.scripting.pages.theory import with_numbers
 from mfmarl.scripting.results import Section, do, read_result, report
 from mfmarl.scripting.tables import write_table

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from mfmarl.evaluation.agreement import compare_estimates, compare_runs
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from reproduce import compare as script
 
 ROOT = Path(__file__).parents[1]

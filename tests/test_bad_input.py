@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 import pytest
 import yaml
 
-from mfmarl.scripting.options import Options, main
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options
 from reproduce import battle, gaussian_squeeze, ising, matrix_games, theory
 
 SCRIPTS: dict[str, tuple[Callable[[list[str]], None], type[Options]]] = {

@@ -20,7 +20,7 @@ from mfmarl.figures.film import Kind
 from mfmarl.files import read_csv
 from mfmarl.policies import Policy, Scripted
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from mfmarl.tournament import fights, films, recording
 from mfmarl.tournament.duel import entrant, play_block
 from mfmarl.tournament.schedule import Fixture

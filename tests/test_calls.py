@@ -12,6 +12,7 @@ from mfmarl.claims.tables import Claim, Tables
 from mfmarl.jobs.job import Job
 from mfmarl.scripting import results as scripting_results
 from mfmarl.scripting.calls import CALLS, Call, behind, command, seconds
+from mfmarl.scripting.guards import planned
 from reproduce import claims
 
 ROOT = Path(__file__).parents[1]
@@ -48,15 +49,15 @@ def runs_of(call: Call) -> pd.DataFrame:
         patch.chdir(ROOT)
         with pytest.raises(ReachedError):
             importlib.import_module(f"reproduce.{call.task}").run(call.command.split())
-    return scripting_results.planned(asked)
+    return planned(asked)
 
 
 def trained(rows: pd.DataFrame, table: str, calls: Sequence[Call]) -> pd.Series:
     """Whether the run of each row of a table is trained by one of these commands."""
     columns = [*TABLES[table], "seed"]
     task, *folders = Path(table).parent.parts
-    planned = [runs_of(call) for call in calls if [call.task, call.folder] == [task, "".join(folders)]]
-    known = pd.concat(planned)[columns] if planned else pd.DataFrame(columns=columns)
+    runs = [runs_of(call) for call in calls if [call.task, call.folder] == [task, "".join(folders)]]
+    known = pd.concat(runs)[columns] if runs else pd.DataFrame(columns=columns)
     return pd.Series(pd.MultiIndex.from_frame(rows[columns]).isin(pd.MultiIndex.from_frame(known)), rows.index)
 
 

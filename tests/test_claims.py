@@ -49,7 +49,7 @@ from mfmarl.evaluation.verdicts import (
     within,
 )
 from mfmarl.scripting.documents import passages
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from reproduce import claims
 
 ROOT = Path(__file__).parents[1]

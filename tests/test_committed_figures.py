@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.files import read_csv
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from mfmarl.scripting.tables import read_sums
 from tests.support import draws_as_committed
 

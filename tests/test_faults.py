@@ -55,7 +55,7 @@ from mfmarl.jobs.signals import Terminated, passed_on, terminable
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from mfmarl.scripting.results import with_intervals
 from reproduce import all as all_script
 from reproduce import battle, gaussian_squeeze

@@ -16,7 +16,8 @@ from mfmarl.evaluation.final_scores import GROUP
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.options import main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import parse
 from mfmarl.scripting.results import with_baselines
 from reproduce import gaussian_squeeze
 from reproduce.gaussian_squeeze import METHODS, QUICK, SETTINGS, STUDIES, GaussianSqueezeOptions

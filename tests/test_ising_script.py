@@ -21,7 +21,7 @@ from mfmarl.jobs.job import Job
 from mfmarl.jobs.snapshots import SnapshotJob, median_runs
 from mfmarl.jobs.training import ProgressReporter
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from mfmarl.scripting.results import Section
 from mfmarl.statistical_physics import kaufman_energy, onsager_magnetisation
 from reproduce import ising

@@ -28,7 +28,8 @@ from mfmarl.jobs.launch import DryRun, JobsFailedError, available, cores, launch
 from mfmarl.jobs.locks import HeldError
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.workers import Place, Waiting, Worker
-from mfmarl.scripting.options import Options, main
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import write_provenance
 
 TOY = Path(__file__).with_name("toy.py")

@@ -13,7 +13,7 @@ import torch
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.scripting import results as scripting_results
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from reproduce import matrix_games
 from reproduce.matrix_games import GAMES, KEYS, PUBLISHED, QUICK, Case, MatrixGamesOptions
 from tests.support import done

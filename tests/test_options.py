@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mfmarl.jobs.launch import JobsFailedError
-from mfmarl.scripting.options import Options, main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, parse
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, column
 from mfmarl.report.lattices import orderings
 from mfmarl.report.page import as_json, number
 from mfmarl.report.provenance import made
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from mfmarl.scripting.tables import read_provenance
 from mfmarl.tournament.recording import record
 from reproduce import report

@@ -16,7 +16,7 @@ from mfmarl.environments import GaussianSqueeze
 from mfmarl.files import digest, host, read_csv, write_json
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.locks import locked
-from mfmarl.scripting import provenance, results, tables
+from mfmarl.scripting import guards, provenance, results, tables
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import command, commit, write_provenance
 from mfmarl.scripting.results import Section, do, update
@@ -182,9 +182,9 @@ def test_a_table_that_counts_runs_takes_as_many_or_more(tmp_path: Path) -> None:
         return TrainingJob("il", {"algorithm": "il"}, "il", GaussianSqueeze(4), tuple(range(runs)), {}, data)
 
     options = Options(out=tmp_path)
-    results.check_update(path, [job(5)], ["algorithm"], options)
+    guards.check_update(path, [job(5)], ["algorithm"], options)
     with pytest.raises(ValueError, match=r"counts 5 runs of il: make as many, or name another --out$"):
-        results.check_update(path, [job(4)], ["algorithm"], options)
+        guards.check_update(path, [job(4)], ["algorithm"], options)
 
 
 def test_rows_of_another_precision_are_refused(tmp_path: Path) -> None:
@@ -197,13 +197,13 @@ def test_rows_of_another_precision_are_refused(tmp_path: Path) -> None:
     record = {"fingerprint": "", "labels": {"algorithm": "il"}, "precision": "bf16-mixed"}
     call = {**dict.fromkeys(tables.CALL), "settings": {}, "jobs": {"il": record, "earliest": {"fingerprint": ""}}}
     write_json({"appendix": [call]}, tmp_path / "provenance.json")
-    results.check_update(path, [job, other], ["algorithm"], Options(out=tmp_path, precision="bf16-mixed"))
-    results.check_update(path, [other], ["algorithm"], Options(out=tmp_path))
+    guards.check_update(path, [job, other], ["algorithm"], Options(out=tmp_path, precision="bf16-mixed"))
+    guards.check_update(path, [other], ["algorithm"], Options(out=tmp_path))
     with pytest.raises(
         ValueError,
         match=r"^precision: .*table\.csv holds il in bf16-mixed, and this call would bring 32; pass --precision",
     ):
-        results.check_update(path, [other, job], ["algorithm"], Options(out=tmp_path))
+        guards.check_update(path, [other, job], ["algorithm"], Options(out=tmp_path))
 
 
 def test_rows_of_a_custom_method_with_other_arguments_are_refused(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_rows_of_a_custom_method_with_other_arguments_are_refused(tmp_path: Path
     write_json({"appendix": [call]}, tmp_path / "provenance.json")
 
     def check(job: TrainingJob, method: dict[str, Any]) -> None:
-        results.check_update(path, [job], ["algorithm"], Options(out=tmp_path, algorithms=[name], method=method))
+        guards.check_update(path, [job], ["algorithm"], Options(out=tmp_path, algorithms=[name], method=method))
 
     check(mine, {"widths": (1, 2)})
     check(il, {})
@@ -239,7 +239,7 @@ def test_seeds_of_a_custom_method_from_before_an_edit_are_not_mixed_with_others(
     def train(*seeds: int) -> None:
         options = Options(out=out, algorithms=[name], workers=1, accelerator="cpu")
         job = TrainingJob(f"seeds-{seeds}", {"algorithm": name}, name, GaussianSqueeze(4), seeds, {}, data)
-        results.check_update(out / "table.csv", [job], ["algorithm"], options)
+        guards.check_update(out / "table.csv", [job], ["algorithm"], options)
         [rows] = results.do([results.Section("run", [job], {})], options)
         results.update(out / "table.csv", rows, replacing=["algorithm", "seed"], keys=["algorithm", "seed", "step"])
 

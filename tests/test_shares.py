@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.jobs import slurm
+from mfmarl.jobs import slurm, slurm_commands
 from mfmarl.jobs.execution import Execution, Hardware
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import TrainingJob
@@ -30,7 +30,7 @@ from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.shares import shares
 from mfmarl.jobs.slurm_task import Share, reported
 from mfmarl.jobs.workers import Place
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from tests.test_launch import TOY, job, options, written
 
 pytestmark = pytest.mark.usefixtures("patience")
@@ -248,7 +248,7 @@ def test_slurm_is_asked_without_the_options_of_its_user(commands: Path, monkeypa
     command(commands, "squeue", "env; cat")
     for name in ("SQUEUE_STATES", "SACCT_FORMAT", "SCANCEL_INTERACTIVE", "SLURM_CONF"):
         monkeypatch.setenv(name, "mine")
-    asked = slurm.ask("squeue")
+    asked = slurm_commands.ask("squeue")
     assert "SLURM_CONF=mine" in asked
     assert not re.search("^(SQUEUE|SACCT|SCANCEL)_", asked, re.MULTILINE)
 
@@ -380,7 +380,7 @@ def test_a_task_says_itself_what_failed_and_rows_may_come_later(tmp_path: Path) 
     recorded(tmp_path, fails, late)
     said = tmp_path / "jobs" / "slurm" / "12_0_result.pkl"
     said.write_bytes(pickle.dumps(("success", {"fails": "RuntimeError: no luck"})))
-    ended = slurm.Seen("12", "COMPLETED", "None")
+    ended = slurm_commands.Seen("12", "COMPLETED", "None")
     task = slurm.Task("mfmarl-abc", 0, [fails, late], "12", "RUNNING")
     with Progress([fails, late], set()) as progress:
         assert slurm.look_at(task, ended, progress, place) == {}
@@ -401,7 +401,7 @@ def test_a_task_tells_how_much_is_done(tmp_path: Path) -> None:
     folder(one, tmp_path, "32").mkdir()
     (folder(one, tmp_path, "32") / "rows.csv").touch()  # but what says of which job they are comes late
     with Progress([one], set()) as progress:
-        assert slurm.look_at(task, slurm.Seen("12", "RUNNING", "None"), progress, on_slurm(tmp_path)) == {}
+        assert slurm.look_at(task, slurm_commands.Seen("12", "RUNNING", "None"), progress, on_slurm(tmp_path)) == {}
     assert (progress.work, task.waiting) == ({"one": 70}, [one])
 
 
@@ -442,7 +442,7 @@ def test_only_a_task_that_has_ended_is_lost(
     one = job("one")
     task = slurm.Task("mfmarl-abc", 0, [one], "12", "RUNNING")
     with Progress([one], set()) as progress:
-        failures = slurm.look_at(task, slurm.Seen("12", state, "None"), progress, on_slurm(tmp_path))
+        failures = slurm.look_at(task, slurm_commands.Seen("12", state, "None"), progress, on_slurm(tmp_path))
     assert (list(failures) == ["one"]) == over
     assert task.state == state
 
@@ -544,7 +544,7 @@ def test_an_array_whose_id_sbatch_does_not_tell_is_cancelled(
 
 def test_a_line_of_the_sites_own_among_the_tasks_is_no_task(commands: Path) -> None:
     command(commands, "squeue", "echo 'Maintenance | tonight'; echo 'mfmarl-abc|12_3|RUNNING|None'; echo")
-    assert slurm.look({"mfmarl-abc"}) == {("mfmarl-abc", 3): slurm.Seen("12_3", "RUNNING", "None")}
+    assert slurm_commands.look({"mfmarl-abc"}) == {("mfmarl-abc", 3): slurm_commands.Seen("12_3", "RUNNING", "None")}
 
 
 def test_a_share_that_started_over_is_gathered_without_starting_over(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell hands it to background jobs ignored
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
-from mfmarl.scripting.options import main
+from mfmarl.scripting.main import main
 from mfmarl.scripting.steps import Step, go_through
 
 out = Path(sys.argv[1])

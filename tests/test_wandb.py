@@ -9,7 +9,8 @@ from pytorch_lightning.loggers import CSVLogger
 from mfmarl import GaussianSqueeze, train
 from mfmarl.jobs import launch, training
 from mfmarl.jobs.execution import Execution
-from mfmarl.scripting.options import Options, main
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options
 
 
 def test_a_missing_package_is_one_line_and_exit_code_2(

@@ -13,7 +13,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 import uuid
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mfmarl.files import write_json
 from mfmarl.jobs.execution import Execution
@@ -31,6 +30,7 @@ from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress
 from mfmarl.jobs.shares import shares
+from mfmarl.jobs.slurm_commands import ENDED, Seen, SilentError, ask, configuration, last_line, last_lines, look
 from mfmarl.jobs.slurm_task import Share, reported
 from mfmarl.jobs.workers import Place, needs_main
 
@@ -39,18 +39,7 @@ LOST_SECONDS = 20.0  # after its end, a task without its files has failed; share
 NOTICE_SECONDS = 30  # a task is requeued so long before its time limit; enough for scontrol
 LINES = 3  # of a lost task's output that are shown
 MINUTES = 24 * 60  # time limit of a task without the option and without SBATCH_TIMELIMIT
-# States of a task that has ended, and reasons for pending that pass by themselves.
-ENDED = (
-    "BOOT_FAIL",
-    "CANCELLED",
-    "COMPLETED",
-    "DEADLINE",
-    "FAILED",
-    "NODE_FAIL",
-    "OUT_OF_MEMORY",
-    "PREEMPTED",
-    "TIMEOUT",
-)
+# Reasons for pending that pass by themselves.
 USUAL = ("None", "Priority", "Resources", "Dependency", "JobArrayTaskLimit", "BeginTime", "Cleaning")
 # Variables of sbatch that override the job script, under the option that overrides them.
 VARIABLES = {
@@ -67,25 +56,11 @@ OURS = (
     "SBATCH_SIGNAL",
     "SBATCH_WAIT",
 )
-# Prefixes of variables that set a user's defaults for Slurm's commands, e.g. which jobs are shown.
-HABITS = ("SQUEUE_", "SACCT_", "SCANCEL_")
 # A task ignores Slurm's announcements until submitit handles them, since being ended by one would count as a failure.
 # It starts in the root folder, since Python would look for modules in any other folder first, see
 # `workers.start_servers`.
 BEGINNING = """sh -c 'trap "" TERM USR2; cd /; exec "$0" "$@"' """
 UNFIT = "%\\\n"  # not allowed in paths: Slurm replaces these characters, or those next to them
-
-
-class SilentError(ValueError):
-    """A command of Slurm fails or does not answer."""
-
-
-class Seen(NamedTuple):
-    """A task as `squeue` shows it."""
-
-    task: str
-    state: str
-    reason: str
 
 
 @dataclass
@@ -411,56 +386,6 @@ def alive(jobs: Sequence[Job], place: Place, *, tidy: bool = False) -> list[Task
     return tasks
 
 
-def look(arrays: set[str]) -> dict[tuple[str, int], Seen]:
-    """The tasks of the given arrays that Slurm still knows, by array and index.
-
-    Raises:
-        SilentError: squeue fails.
-    """
-    how = ("--all", "--noheader", "--array", "--states=all", "--format=%j|%i|%T|%r")
-    seen = {}
-    for line in ask("squeue", *how, f"--name={','.join(sorted(arrays))}").splitlines():
-        array, *shown = line.split("|", 3)
-        if array in arrays:  # a line of the site's own may stand among them
-            task, state, reason = shown
-            seen[array, int(task.partition("_")[2] or 0)] = Seen(task, state, reason)
-    return seen
-
-
-def configuration() -> dict[str, str]:
-    """The configuration of the cluster, name to value, as `scontrol show config` prints it.
-
-    Raises:
-        SilentError: Slurm does not answer.
-    """
-    lines = ask("scontrol", "show", "config").splitlines()
-    return {name.strip(): value.strip() for name, equals, value in (line.partition("=") for line in lines) if equals}
-
-
-def ask(*command: str) -> str:
-    """Run one of Slurm's commands and return its output.
-
-    Raises:
-        SilentError: the command fails.
-    """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(HABITS)}
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SilentError(f"launcher: {command[0]} failed: {error}") from error
-    if done.returncode:
-        raise SilentError(f"launcher: {command[0]} failed: {last_line(done.stderr)}")
-    return done.stdout
-
-
 @contextmanager
 def without(variables: Sequence[str]) -> Iterator[None]:
     """Hide environment variables inside the block."""
@@ -474,13 +399,3 @@ def without(variables: Sequence[str]) -> Iterator[None]:
 def records(place: Place) -> Path:
     """The folder of the records of arrays."""
     return place.out / "jobs" / "slurm"
-
-
-def last_line(text: str) -> str:
-    """The last line that is not blank."""
-    return "".join(last_lines(text, 1))
-
-
-def last_lines(text: str, count: int) -> list[str]:
-    """The last `count` lines that are not blank."""
-    return [line.strip() for line in text.splitlines() if line.strip()][-count:]

@@ -1,6 +1,6 @@
 """Signal handling that scripts import first: Ctrl-C during the other imports ends them at once, without a traceback.
 
-`mfmarl.scripting.options.main` takes over from here. If SIGINT is ignored, as in the background, it stays ignored.
+`mfmarl.scripting.main.main` takes over from here. If SIGINT is ignored, as in the background, it stays ignored.
 
 A script that is run by another one ends with it, even if the other is killed: the other holds its stdin open as a pipe,
 and when the pipe closes the script gets SIGTERM, upon which it saves what it can.

@@ -1,4 +1,4 @@
-"""Options common to all scripts, parsing of command lines and YAML files, and exit codes.
+"""Options common to all scripts, and parsing of command lines and YAML files.
 
 A script adds its own options and defaults in a subclass:
 
@@ -18,21 +18,18 @@ A script adds its own options and defaults in a subclass:
     if __name__ == "__main__":
         raise SystemExit(main(run))
 
-`results` has the building blocks of `train` and `draw`.
+`mfmarl.scripting.main` has `main`, and `mfmarl.scripting.results` the building blocks of `train` and `draw`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import errno
 import json
-import os
 import re
-import signal
 import sys
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -45,19 +42,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
-from mfmarl.jobs.console import open_streams, say
+from mfmarl.jobs.console import say
 from mfmarl.jobs.execution import Execution, within
-from mfmarl.jobs.launch import DryRun, JobsFailedError, ShareDone
-from mfmarl.jobs.signals import Terminated, terminable
 from mfmarl.scripting.config import DEEPEST, depth, repeats, spelled_out
 from mfmarl.scripting.tables import check_places
 from mfmarl.seeds import MOST_SEEDS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a spent quota, a file too large
-NO_WRITING = (errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE)  # other failures of disks while a script runs
 
 LAST_SEED = 2**60  # the three streams of every seed below fit into a generator's seed
 
@@ -111,7 +103,7 @@ class Options(Execution):
 
     @property
     def committed(self) -> bool:
-        """Whether results go to the script's own folder, whose tables are committed; see `results.check_update`."""
+        """Whether results go to the script's own folder, whose tables are committed; see `guards.check_update`."""
         own, out = self.home().resolve(), self.out.resolve()
         return out == own or own in out.parents
 
@@ -225,47 +217,6 @@ def check_text(words: Sequence[str]) -> None:
             raise ValueError(f"{option}: got {text[:40]}..., allowed are {DEEPEST} lists within each other")
         if option.partition(".")[0] == "method" and repeats(text):
             raise ValueError(f"{option}: got {text[:40]}, allowed are values without an alias such as *name")
-
-
-def main(function: Callable[[], object]) -> int:
-    """Call a script's `function` and return an exit code.
-
-    The code is 0 on success, 1 if a job failed or a disk is full or gone, 2 for bad input, 130 after Ctrl-C, and 143
-    after SIGTERM. Any ValueError counts as bad input and is printed as one line on stderr.
-    """
-    open_streams()
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see jobs/startup.py
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ["MPLBACKEND"] = "agg"  # no window; a notebook's setting may need packages that are not installed
-    try:
-        with terminable():
-            function()
-    except DryRun as listed:
-        say(str(listed))
-    except ShareDone as done:
-        say(str(done))
-    except ValueError as error:
-        say(f"error: {' '.join(str(error).split())}", sys.stderr)
-        return 2
-    except JobsFailedError as error:
-        say(f"error: {error}", sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno not in (*NO_ROOM, *NO_WRITING):
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        remedy = "with room again" if error.errno in NO_ROOM else "once that is mended"
-        say(f"error: {error.strerror}{where}; {remedy} {same_command()} goes on from here", sys.stderr)
-        return 1
-    except (KeyboardInterrupt, Terminated) as stopped:
-        say(f"\nstopped; {same_command()} goes on from here", sys.stderr)
-        return 143 if isinstance(stopped, Terminated) else 130
-    return 0
-
-
-def same_command() -> str:
-    """What a user should run to go on: the same command, but without --fresh, which would start over."""
-    return "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
 
 
 def add_option(parser: Any, option: dataclasses.Field[Any], kind: Any, text: str) -> None:

@@ -29,7 +29,7 @@ from mfmarl.jobs.locks import locked
 from mfmarl.jobs.progress import Progress, share_done
 from mfmarl.jobs.signals import passed_on
 from mfmarl.jobs.startup import ENDS_WITH_STDIN
-from mfmarl.scripting.options import same_command
+from mfmarl.scripting.main import same_command
 
 LOOK_SECONDS = 0.5  # between two looks at a script's output
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.jobs.job import TrainingJob
 from mfmarl.jobs.launch import launch
-from mfmarl.scripting.options import Options, main, parse
+from mfmarl.scripting.main import main
+from mfmarl.scripting.options import Options, parse
 
 STEPS = 100  # between two evaluations
 

@@ -177,7 +177,7 @@ def test_what_sbatch_refuses_is_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from mfmarl.scripting.options import main  # noqa: PLC0415
+    from mfmarl.scripting.main import main  # noqa: PLC0415
 
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, cluster.environment[name])
