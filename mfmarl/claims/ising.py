@@ -16,12 +16,13 @@ from mfmarl.evaluation.intervals import FEWEST, Array, Interval, bootstrap_inter
 from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.tables import only
 from mfmarl.evaluation.verdicts import ALPHA, Finding, judge, within
+from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 
 ISING_SIZE = 20  # the paper's lattice
 ORDERS = ("checkerboard", "simultaneous", "released-code")
 SAME_ORDER = 0.05  # difference up to which two order parameters coincide
 NEAR_TRANSITION = (1.1, 1.3)  # "near tau = 1.2"
-OWN_CRITICAL = 2.0  # critical tau of the released code's order of updates
+OWN_CRITICAL = 2.0  # critical tau of the mean field, and so of the released code's order of updates
 GROWTH = 0.01  # least growth of the error of Q that counts; rewards reach 2
 SMALL = 0.1  # limit of a small error of Q at low tau: our choice
 
@@ -66,8 +67,7 @@ def say_transitions(found: Measured, tables: Tables) -> str:
     released = only(runs, method="mf-q", order="released-code")
     hottest = released["temperature"].max()
     texts = [f"{each.value:.4f} [{each.low:.4f}, {each.high:.4f}] for {each.part}" for (each,) in found.groups]
-    exact = 1 / np.log(1 + np.sqrt(2))
-    text = f"Binder's cumulants cross at tau = {' and '.join(texts)}; exact is {exact:.4f}."
+    text = f"Binder's cumulants cross at tau = {' and '.join(texts)}; exact is {CRITICAL_TEMPERATURE:.4f}."
     if len(released) and hottest <= 2:
         return f"{text} In the released code's order theory says 2, and nothing was measured above {hottest:g}."
     if len(released):

@@ -8,10 +8,10 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import bisect, brentq
 
 from mfmarl.algorithms.lattice import TabularMFQ
+from mfmarl.arguments import Array
 from mfmarl.environments import Ising
 from mfmarl.environments.ising import split
 from mfmarl.measurements.rows import Setting, mean_row, row, table
@@ -35,7 +35,6 @@ from mfmarl.theory.softmax import (
 )
 
 CLAIM = "TH-2"
-Array = NDArray[np.float64]
 DAMPED = 0.3  # weight of the new mean in damped play
 COLD = 0.2  # a temperature below all thresholds of damped play
 PENNIES = np.array([[0.0, 1.0], [-1.0, 0.0]])

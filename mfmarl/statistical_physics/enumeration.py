@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfmarl.arguments import Array
 from mfmarl.environments.ising_arguments import check_size, checked_coupling, checked_finite, temperature_array
 
-Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 

@@ -12,12 +12,11 @@ from math import log, sqrt
 from typing import TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ellipkm1
 
+from mfmarl.arguments import Array
 from mfmarl.environments.ising_arguments import check_size, checked_coupling, temperature_array
 
-Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
 
 CRITICAL_TEMPERATURE = 1 / log(1 + sqrt(2))

@@ -14,15 +14,14 @@ from math import atanh, ceil, sqrt, tanh
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
-from mfmarl.arguments import integer, non_negative, number, positive, rate, real_array
+from mfmarl.arguments import Array, integer, non_negative, number, positive, rate, real_array
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.theory.graphs import checked_adjacency, colours
 from mfmarl.theory.squeeze import squeeze_game
 
-Array = NDArray[np.float64]
 Order = Literal["synchronous", "one-at-a-time", "colour-by-colour"]
 
 LOWEST = 1e-6  # lowest temperature of a search, as a share of one at which the map certainly contracts

@@ -6,9 +6,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mfmarl.arguments import integer, real_array
-
-Array = NDArray[np.float64]
+from mfmarl.arguments import Array, integer, real_array
 
 
 def torus(size: int) -> Array:

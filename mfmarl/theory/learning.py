@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from mfmarl.arguments import (
+    Array,
     distributions,
     integer,
     non_negative,
@@ -27,8 +28,6 @@ from mfmarl.arguments import (
 )
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.theory.squeeze import squeeze_game
-
-Array = NDArray[np.float64]
 
 MOST_PROFILES = 1 << 18
 

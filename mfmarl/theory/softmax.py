@@ -12,12 +12,11 @@ from math import sqrt
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator, eigs
 
-from mfmarl.arguments import distributions, non_negative, positive, real_array
+from mfmarl.arguments import Array, distributions, non_negative, positive, real_array
 
-Array = NDArray[np.float64]
 LARGEST_DENSE = 200  # maximum number of rows of a matrix for which all eigenvalues are computed
 Constant = Literal["fraction", "l2 operator", "l1 per action", "l2 per action"]
 

@@ -14,10 +14,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mfmarl.arguments import integer, non_negative, number, rate
+from mfmarl.arguments import Array, integer, non_negative, number, rate
 from mfmarl.theory.graphs import torus
 
-Array = NDArray[np.float64]
 ToyOrder = Literal["simultaneous", "three-colours", "random-site"]
 
 SITES = 9

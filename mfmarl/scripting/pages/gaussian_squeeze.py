@@ -8,6 +8,7 @@ import pandas as pd
 
 from mfmarl.claims.gaussian_squeeze import (
     MARGIN,
+    METHODS,
     SETTINGS,
     converges_faster,
     equal_actions_share,
@@ -27,7 +28,6 @@ from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import bullets, one, span, table, with_interval
 
 SIZES = (100, 500, 1000)
-METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 MF_Q = ("mf-q", "previous")  # algorithm and stored mean action in the sensitivity study
 OTHERS = (("il", "-"), ("mf-q", "same"), ("mf-q-noise", "-"))
 PRINTED = 0.005  # the least share of G* that two digits show

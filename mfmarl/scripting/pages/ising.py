@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.claims.ising import ISING_SIZE, final_error
+from mfmarl.claims.ising import ISING_SIZE, OWN_CRITICAL, final_error
 from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.tables import only
 from mfmarl.files import read_csv
@@ -16,7 +16,6 @@ from mfmarl.statistical_physics import CRITICAL_TEMPERATURE
 from mfmarl.statistical_physics.mean_field_theory import mean_field_magnetisation
 
 AROUND = (1.05, 1.3)  # range of tau around the critical point, where runs settle slowly
-MEAN_FIELD_TAU = 2.0  # critical tau of the mean field
 FROZEN = 0.05  # distance below the mean field's curve from which a run counts as frozen
 
 
@@ -82,7 +81,7 @@ def control(equilibrium: pd.DataFrame) -> str:
     apart = (medians["il", "checkerboard"] - medians["mf-q", "checkerboard"]).abs()
     truth = (medians["mf-q", "checkerboard"] - medians["mcmc", "checkerboard"]).abs()
     return (
-        f"Of IL's runs below tau = {MEAN_FIELD_TAU:g} these end within {FROZEN} of the mean field's curve"
+        f"Of IL's runs below tau = {OWN_CRITICAL:g} these end within {FROZEN} of the mean field's curve"
         f" m = tanh(2 m / tau): {', '.join(shares)};"
         f" {(away < -FROZEN).sum()} lie further below it and {(away > FROZEN).sum()} above."
         " Medians of the order parameter (IL's means are moved by the runs far below) in the checkerboard order:"
@@ -133,12 +132,12 @@ def frozen(equilibrium: pd.DataFrame) -> str:
     away = from_mean_field(only(equilibrium, method="mf-q", order="released-code", size=ISING_SIZE))
     below = (away < -FROZEN).sum()
     return (
-        f"Of the {len(away)} runs below tau = {MEAN_FIELD_TAU:g} in the order of the released code {below} end"
+        f"Of the {len(away)} runs below tau = {OWN_CRITICAL:g} in the order of the released code {below} end"
         f" {FROZEN} or more below the curve: their domains point both ways, or they are not in order yet."
     )
 
 
 def from_mean_field(runs: pd.DataFrame) -> "pd.Series[float]":
     """Order parameter minus the mean field's curve for each run below the mean field's transition, by order."""
-    runs = runs[runs["temperature"] < MEAN_FIELD_TAU].set_index("order")
+    runs = runs[runs["temperature"] < OWN_CRITICAL].set_index("order")
     return runs["order_parameter"] - runs["temperature"].map(lambda tau: mean_field_magnetisation(float(tau)))
