@@ -219,7 +219,7 @@ def shown(rows: pd.DataFrame) -> str:
     if of_runs:
         return aligned(lines)
     text = f"{aligned([[*line[:2], *line[5:]] for line in lines])}\n" if len(listed) else ""
-    return f"{text}{len(rows)} estimates: {counted(rows)}"
+    return f"{text}{len(rows)} estimates: {tally(rows)}"
 
 
 def judged(row: Mapping[Hashable, Any]) -> str:
@@ -231,7 +231,7 @@ def judged(row: Mapping[Hashable, Any]) -> str:
     return f"{'differs' if row['p'] < ALPHA else 'alike'}, {p_of(row['p'])}"
 
 
-def counted(compared: pd.DataFrame) -> str:
+def tally(compared: pd.DataFrame) -> str:
     """How many comparisons have which result."""
     same, tested, apart = compared["same"].eq(compared["runs"]), compared["p"].notna(), differing(compared)
     counts = {
@@ -248,7 +248,7 @@ def told(compared: pd.DataFrame) -> str:
     apart = compared[differing(compared)]
     names = "; ".join(f"{row.table}, {row.cell}: {row.quantity}" for row in apart.itertuples())
     tests = f" (p: Holm's for {compared['p'].notna().sum()} tests)" if compared["p"].notna().any() else ""
-    return f"All {len(compared)} comparisons: {counted(compared)}{tests}." + (f" Different: {names}." if names else "")
+    return f"All {len(compared)} comparisons: {tally(compared)}{tests}." + (f" Different: {names}." if names else "")
 
 
 if __name__ == "__main__":

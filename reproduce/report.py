@@ -23,7 +23,7 @@ from mfmarl.claims.tables import best_rewards
 from mfmarl.custom import constructor_keywords
 from mfmarl.files import check_writable, write_text
 from mfmarl.jobs.console import say
-from mfmarl.report.claims import by_task, claims, counted
+from mfmarl.report.claims import by_task, claims, verdict_counts
 from mfmarl.report.curves import Curves, drawable
 from mfmarl.report.hyperparameters import APPENDIX, Column, column, compared
 from mfmarl.report.lattices import orderings
@@ -322,7 +322,7 @@ def page(results: Path) -> str:
     drawn, fought = curves(results), battles(results)
     content: dict[str, Any] = {
         "tasks": by_task(found),
-        "verdicts": counted(found),
+        "verdicts": verdict_counts(found),
         "stills": {place: figures(results, some) for place, some in STILLS.items()},
         "ising": figures(results, ISING),
         "battle": figures(results, BATTLE),

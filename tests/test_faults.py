@@ -56,7 +56,7 @@ from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
 from mfmarl.scripting import tables
 from mfmarl.scripting.main import main
-from mfmarl.scripting.results import with_intervals
+from mfmarl.scripting.results import merge_intervals
 from reproduce import all as all_script
 from reproduce import battle, gaussian_squeeze
 from tests.test_launch import TOY, job, options
@@ -538,7 +538,7 @@ def test_uniform_play_of_many_agents_needs_memory_in_proportion() -> None:
 
 def test_one_seed_has_no_interval_in_a_table() -> None:
     table = pd.DataFrame({"n": [1, 4], "x": [0.5, 0.5], "x_low": [math.nan, 0.25], "x_high": [math.nan, 0.75]})
-    assert with_intervals(table)["x"].tolist() == ["0.50", "0.50 [0.25, 0.75]"]
+    assert merge_intervals(table)["x"].tolist() == ["0.50", "0.50 [0.25, 0.75]"]
 
 
 def test_one_seed_is_drawn() -> None:

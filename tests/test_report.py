@@ -21,7 +21,7 @@ from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.figures.style import LOOKS
 from mfmarl.files import read_csv
 from mfmarl.report.battles import watchable
-from mfmarl.report.claims import Strip, by_task, claims, counted
+from mfmarl.report.claims import Strip, by_task, claims, verdict_counts
 from mfmarl.report.curves import Curves, dash, drawable, shortened
 from mfmarl.report.hyperparameters import APPENDIX, FORM, Column, Stated, column, compared, judged
 from mfmarl.report.lattices import orderings
@@ -389,7 +389,7 @@ def test_claims_are_counted_and_ordered_by_task() -> None:
         "X": ["X-1"],
     }
     assert list(by_task(rows)) == ["Gaussian Squeeze", "Ising", "Battle", "Toy example", "X"]
-    assert counted(rows) == {"holds": 1, "undecided": 6}
+    assert verdict_counts(rows) == {"holds": 1, "undecided": 6}
 
 
 def test_a_table_of_claims_that_is_none_is_refused() -> None:

@@ -188,7 +188,7 @@ def by_task(found: list[Card]) -> dict[str, list[Card]]:
     return tasks
 
 
-def counted(found: list[Card]) -> dict[str, int]:
+def verdict_counts(found: list[Card]) -> dict[str, int]:
     """The number of claims with each verdict that occurs."""
     counts = Counter(each.rests_on.verdict for each in found)
     return {verdict: counts[verdict] for verdict in SIGNS if counts[verdict]}

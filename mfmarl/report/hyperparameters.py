@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
-FEW = 4  # longest list that is shown in full; of a longer one only the ends are
+LONGEST_LIST = 4  # longest list that is shown in full; of a longer one only the ends are
 
 
 class Stated(NamedTuple):
@@ -188,7 +188,7 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {shown(each)}" for name, each in value.items())
     if isinstance(value, (list, tuple)):
-        several = len(value) > FEW
+        several = len(value) > LONGEST_LIST
         return f"{shown(value[0])} … {shown(value[-1])}, {len(value)}" if several else ", ".join(map(shown, value))
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]

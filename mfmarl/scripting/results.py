@@ -138,13 +138,13 @@ def report(table: pd.DataFrame, out: Path, files: Sequence[str], drawn: Mapping[
     remove_abandoned(out)  # with --figures-only this has not been done yet
     for name, figure in drawn.items():
         figures.save(figure, out / name)
-    say(with_intervals(table).to_string(index=False, float_format="{:.6g}".format, na_rep=""))
+    say(merge_intervals(table).to_string(index=False, float_format="{:.6g}".format, na_rep=""))
     say("\nwritten:")
     for name in [*files, *(f"{name}.{kind}" for name in drawn for kind in ("png", "pdf"))]:
         say(f"  {(out / name).absolute()}")
 
 
-def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+def merge_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """Format a table for reading: `x`, `x_low` and `x_high` become one column, as `with_ends` has it to two digits."""
     shown = table.copy()
     for name in [column.removesuffix("_low") for column in table.columns if str(column).endswith("_low")]:
