@@ -164,7 +164,8 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=summary)
     parser.add_argument("--config", action="config", help=CONFIG)
     types, docs = typing.get_type_hints(options), field_docs(options)
-    what, how = parser, parser
+    what: Any = parser
+    how: Any = parser
     if issubclass(options, Execution):
         what, how = parser.add_argument_group("what to run"), parser.add_argument_group("how to run it")
     executed = {option.name for option in dataclasses.fields(Execution)}
@@ -179,7 +180,11 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
     given = options(**values)
-    if isinstance(given, Options) and given.out == options.out and not any(map(re.compile("--out($|=)").match, words)):
+    if (
+        isinstance(given, Options)
+        and given.out == type(given).out
+        and not any(map(re.compile("--out($|=)").match, words))
+    ):
         own = given.home()
         given = dataclasses.replace(given, out=own.parent / "quick" / own.name if given.quick else own)
     return given
