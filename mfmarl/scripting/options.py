@@ -180,11 +180,8 @@ def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> 
         raise ValueError(in_our_words(str(error), types)) from error
     values.pop("config", None)
     given = options(**values)
-    if (
-        isinstance(given, Options)
-        and given.out == type(given).out
-        and not any(map(re.compile("--out($|=)").match, words))
-    ):
+    names_out = any(re.match("--out($|=)", word) for word in words)
+    if isinstance(given, Options) and given.out == type(given).out and not names_out:
         own = given.home()
         given = dataclasses.replace(given, out=own.parent / "quick" / own.name if given.quick else own)
     return given
