@@ -13,8 +13,6 @@ from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mfmarl.files import digest, told
-
 Base = TypeVar("Base")
 
 FILE_MODULE = "mfmarl_custom_"  #: prefix of the module names given to such files; no import finds them.
@@ -52,7 +50,8 @@ def class_in_file(what: str, name: str, base: type[Base]) -> type[Base]:
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and type(error) is not SystemExit:
             raise  # a signal arrived, see `jobs.signals`
-        raise ValueError(f"{what} {name!r}: {path} does not load: {told(error)}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{what} {name!r}: {path} does not load: {reason}") from error
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, base)):
         allowed = f"{base.__module__}.{base.__qualname__}"
@@ -181,7 +180,7 @@ def top_package(folder: Path) -> Path:
 def sources(path: Path) -> dict[str, str]:
     """SHA-256 of a file and of the modules that it imports from beside it, by name."""
     files = {path.name: path, **helpers(path)}
-    return {name: digest(file) for name, file in files.items()}
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 
 def constructor_keywords(cls: type) -> dict[str, bool]:

@@ -300,9 +300,8 @@ class ClaimsOptions:
     def __post_init__(self) -> None:
         if not self.results.is_dir():
             raise ValueError(f"results: got {self.results}, allowed is a directory of results")
-        tasks = dict.fromkeys(TASKS.values())
-        if not any((self.results / task).is_dir() for task in tasks):
-            raise ValueError(f"results: got {self.results}, which has none of the folders {', '.join(tasks)}")
+        if (self.results / "provenance.json").exists():
+            raise ValueError(f"results: got {self.results}, the folder of one script; name the one in which it lies")
         if not self.check:
             check_writable(self.out or self.results)
             check_places(self.out or self.results)

@@ -198,7 +198,8 @@ def test_the_network_is_the_released_one(uses_mean_action: bool) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize(
-    ("argument", "value", "allowed"), [("value_weight", 0.0, "positive"), ("entropy_weight", -0.1, "at least 0")]
+    ("argument", "value", "allowed"),
+    [("value_weight", 0.0, "positive and finite"), ("entropy_weight", -0.1, "at least 0 and finite")],
 )
 def test_weights_out_of_range_are_refused(cls: type[ReleasedAC], argument: str, value: float, allowed: str) -> None:
     with pytest.raises(ValueError, match=f"^{argument} must be {allowed}, got {value}$"):

@@ -35,7 +35,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from docstring_parser import parse_from_object
 from jsonargparse import ArgumentError, ArgumentParser
@@ -47,9 +47,6 @@ from mfmarl.jobs.execution import Execution, within
 from mfmarl.scripting.config import DEEPEST, depth, repeats, spelled_out
 from mfmarl.scripting.tables import check_places
 from mfmarl.seeds import MOST_SEEDS
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 LAST_SEED = 2**60  # the three streams of every seed below fit into a generator's seed
 
@@ -143,7 +140,15 @@ class Options(Execution):
 
 
 CONFIG = "YAML file with any of these options, which it precedes."
-AnyOptions = TypeVar("AnyOptions", bound="DataclassInstance")
+
+
+class Dataclass(Protocol):
+    """What all dataclasses are."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+AnyOptions = TypeVar("AnyOptions", bound=Dataclass)
 
 
 def parse(options: type[AnyOptions], arguments: Sequence[str] | None = None) -> AnyOptions:
