@@ -33,7 +33,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize(
-    "folder", [pytest.param(each, marks=pytest.mark.slow if each == "battle" else ()) for each in CALLS]
+    "folder", [pytest.param(each, marks=pytest.mark.slow if each in ("battle", "theory") else ()) for each in CALLS]
 )
 def test_the_measured_tables_make_all_else_again(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

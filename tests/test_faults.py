@@ -106,7 +106,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 @pytest.mark.parametrize(
     ("number", "code", "workers"),
     [
-        (signal.SIGTERM, 143, 1),
+        pytest.param(signal.SIGTERM, 143, 1, marks=pytest.mark.slow),
         (signal.SIGINT, 130, 2),
         pytest.param(signal.SIGTERM, 143, 2, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 130, 1, marks=pytest.mark.slow),
