@@ -391,18 +391,28 @@ class BattleAC(ReplayingAgent):
 
     def loss(self, batch: BattleBatch) -> Tensor:
         after = (batch.next_view, batch.next_feature, batch.next_mean_action)
-        goes_on = ~batch.terminal
-        with torch.no_grad():
-            next_values = self.action_values(self.critic_target, *after)
-            target_policy = boltzmann_policy(self.action_values(self.actor_target, *after), self.temperature)
-            td_target = batch.reward + self.discount * mean_field_value(target_policy, next_values) * goes_on
+        next_values = self.next_values(batch)
+        td_target = self.td_target(batch, next_values)
         values = self.action_values(self.critic, batch.view, batch.feature, batch.mean_action)
         critic_loss = (td_target - chosen(values, batch.action)).square().mean()
         log_policy = (self.action_values(self.network, *after) / self.temperature).log_softmax(-1)
         policy = log_policy.exp()
         # sum_a pi(a) Q_target(a) + entropy_weight H(pi), at o' as Algorithm 2 has it
         gain = mean_field_value(policy, next_values) - self.entropy_weight * mean_field_value(policy, log_policy)
-        return self.value_weight * critic_loss - (gain * goes_on).mean()
+        return self.value_weight * critic_loss - (gain * ~batch.terminal).mean()
+
+    @torch.no_grad()
+    def next_values(self, batch: BattleBatch) -> Tensor:
+        """`Q_target(o', a)` for all actions, `[batch, 21]`."""
+        after = (batch.next_view, batch.next_feature, batch.next_mean_action)
+        return self.action_values(self.critic_target, *after)
+
+    @torch.no_grad()
+    def td_target(self, batch: BattleBatch, next_values: Tensor) -> Tensor:
+        """`y = r + gamma v(o')`, `[batch]`, with v of Eq. 10 under the target actor's policy; r if terminal."""
+        after = (batch.next_view, batch.next_feature, batch.next_mean_action)
+        target_policy = boltzmann_policy(self.action_values(self.actor_target, *after), self.temperature)
+        return batch.reward + self.discount * mean_field_value(target_policy, next_values) * ~batch.terminal
 
     def networks(self) -> list[tuple[nn.Module, nn.Module]]:
         return [(self.critic, self.critic_target), (self.network, self.actor_target)]
