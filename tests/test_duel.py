@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
+from mfmarl import policies
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle, Start
 from mfmarl.environments.battle.scripts import OPPONENTS
@@ -22,6 +23,7 @@ from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy, Scripted
 from mfmarl.tournament.duel import Army, DuelJob, entrant, play_block
 from mfmarl.tournament.schedule import Fixture
+from mfmarl.values import read_weights
 from tests.support import done
 
 GAME = Battle(4, 30)
@@ -260,14 +262,30 @@ def test_a_policy_that_changed_is_refused_and_makes_another_job(tmp_path: Path) 
     with pytest.raises(ValueError, match=r"^armies: there is no file .*one\.safetensors$"):
         this.check()
     with pytest.raises(ValueError, match=r"^name must be one of"):
-        Army("stroll").check()
+        Army("stroll").load()
 
 
 def test_an_army_that_cannot_act_is_refused_before_anything_is_played(tmp_path: Path) -> None:
     file = tmp_path / "no.safetensors"
     save_file({"weight": torch.zeros(2)}, file, {"kind": "policy"})
     with pytest.raises(ValueError, match=r"no\.safetensors is no policy"):
-        Army(str(file), digest(file)).check()
+        Army(str(file), digest(file)).load()
+
+
+def test_an_army_is_read_once_when_it_is_checked_and_once_when_it_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    this, reads = job(tmp_path), cast(list[object], [])
+
+    def spied(*arguments: Any) -> Any:
+        reads.append(arguments[0])
+        return read_weights(*arguments)
+
+    monkeypatch.setattr(policies, "read_weights", spied)
+    this.check()
+    assert len(reads) == 1
+    done(this, tmp_path / "duel")
+    assert len(reads) == 2
 
 
 def test_an_army_that_moved_is_the_same_job(tmp_path: Path) -> None:

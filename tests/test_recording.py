@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import Generator, Tensor
 
+from mfmarl import policies
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.observation import Outcome
@@ -24,6 +25,7 @@ from mfmarl.seeds import generators
 from mfmarl.tournament import films, recording
 from mfmarl.tournament.films import army_files, army_name, film, film_again, recording_name
 from mfmarl.tournament.recording import captions, check_kind, record, write
+from mfmarl.values import read_weights
 
 GAME = Battle(8, 25)
 
@@ -222,6 +224,18 @@ def test_a_film_is_named_after_its_armies_and_made_again_from_its_recording(tmp_
     assert Replay.load(file).actions.equal(record(GAME, ("rush", "random"), "sampled", 3).actions)
     again = film_again(str(file), str(tmp_path / "again"))
     assert [path.read_bytes() for path in again] == [file.read_bytes(), moving.read_bytes()]
+
+
+def test_a_film_reads_each_army_once(army: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+
+    def spied(*arguments: Any) -> Any:
+        read.append(arguments[0])
+        return read_weights(*arguments)
+
+    monkeypatch.setattr(policies, "read_weights", spied)
+    film((army, army), tmp_path / "films", environment=GAME)
+    assert read == [army, army]
 
 
 @pytest.mark.parametrize("pair", ["army v rush", "rush v army"])

@@ -57,28 +57,22 @@ class Army:
             return [self.digest, self.custom.rpartition(":")[2], sources(Path(self.custom.rpartition(":")[0]))]
         return self.digest or self.source
 
-    def check(self) -> None:
-        """Raise ValueError unless the army's file exists, is unchanged, and can act."""
-        if not self.digest:
-            Scripted(self.source)
-        elif not os.path.isfile(self.source):
-            raise ValueError(f"armies: there is no file {self.source}")
-        elif digest(Path(self.source)) != self.digest:
-            raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
-        else:
-            load_army(self.source, classes=self.classes())
-
     def classes(self) -> list[type]:
         """The custom classes that the army needs to act."""
         return with_its_file(algorithm_class(self.custom, "battle")) if self.custom else []
 
-    def load(self, device: torch.device) -> Policy | Scripted:
+    def load(self, device: torch.device | str = "cpu") -> Policy | Scripted:
         """Load the army, ready to act.
 
         Raises:
-            ValueError: as in `check`.
+            ValueError: the army's file does not exist, has changed, or cannot act.
         """
-        self.check()
+        if not self.digest:
+            return Scripted(self.source)
+        if not os.path.isfile(self.source):
+            raise ValueError(f"armies: there is no file {self.source}")
+        if digest(Path(self.source)) != self.digest:
+            raise ValueError(f"armies: {self.source} has changed since the duel was drawn up")
         return load_army(self.source, device, self.classes())
 
 
@@ -129,9 +123,9 @@ class DuelJob(Job):
         }
 
     def check(self) -> None:
-        """Raise ValueError unless all armies exist unchanged."""
+        """Raise ValueError unless all armies exist unchanged and can act."""
         for army in self.armies.values():
-            army.check()
+            army.load()
 
     def check_checkpoint(self, path: Path) -> None:
         """Raise an exception unless `path` contains the rows of some blocks."""

@@ -55,7 +55,7 @@ def fight(
     """
     check_evaluation(evaluation)
     check_classes(classes)
-    armies = [_loaded(each, classes) for each in (army, opponent)]
+    armies = [loaded(each, classes) for each in (army, opponent)]
     environment = game_of(armies) if environment is None else environment
     # Different names, because in the schedule a mirror match alternates sides differently.
     names = ("army", "opponent")
@@ -74,7 +74,12 @@ def game_of(armies: Sequence[Policy | Scripted]) -> Battle:
     return Battle(int(str(trained[0]))) if trained else Battle()
 
 
-def _loaded(army: AnyArmy, classes: Sequence[type]) -> Policy | Scripted:
+def loaded(army: AnyArmy, classes: Sequence[type]) -> Policy | Scripted:
+    """Return the army itself if it is loaded; else load it.
+
+    Raises:
+        ValueError: it is no army, or its class is not among `classes`.
+    """
     if not isinstance(army, Policy | Scripted | str | Path):
         raise ValueError(
             f"army must be a Policy, the file of one, rush or random, got a {type(army).__name__}: save a trained "

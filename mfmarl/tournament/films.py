@@ -50,10 +50,10 @@ def film(
             or `record` refuses the arguments. It is raised before anything is played.
     """
     check_kind(kind)
-    trained = [load_army(army, classes=classes) for army in armies]
+    loaded = (load_army(armies[0], classes=classes), load_army(armies[1], classes=classes))
     name = recording_name(armies, seed)
     _check_name("armies", name)
-    battle = record(game_of(trained) if environment is None else environment, armies, FILMED, seed, classes)
+    battle = record(game_of(loaded) if environment is None else environment, loaded, FILMED, seed, classes)
     return _write(battle, Path(folder) / name, kind)
 
 

@@ -16,15 +16,16 @@ from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.recorded import Replay, play
 from mfmarl.figures.battle_film import film
 from mfmarl.figures.film import Kind, check_kind
-from mfmarl.policies import Evaluation, check_evaluation, load_army
+from mfmarl.policies import Evaluation, check_evaluation
 from mfmarl.seeds import generators
 from mfmarl.tournament.duel import fight
+from mfmarl.tournament.fights import AnyArmy, loaded
 
 __all__ = ["Kind", "check_kind", "record", "write"]
 
 
 def record(
-    game: Battle, armies: tuple[str, str], evaluation: Evaluation, seed: int, classes: Sequence[type] = ()
+    game: Battle, armies: tuple[AnyArmy, AnyArmy], evaluation: Evaluation, seed: int, classes: Sequence[type] = ()
 ) -> Replay:
     """Play a battle to its end and record it.
 
@@ -33,7 +34,7 @@ def record(
 
     Args:
         game: the game. Its number of agents may differ from that of the armies' training.
-        armies: paths of policies, or names of scripts: rush or random.
+        armies: loaded armies, paths of policies, or names of scripts: rush or random.
         evaluation: play of both armies, `greedy` or `sampled`; scripts act in only one way.
         seed: seed in 0 .. 2^61 - 1 of the start (who stands left, who moves first) and of all draws of the armies.
         classes: classes of custom methods that override `act` or `make_network`, and custom neighbourhoods.
@@ -48,7 +49,7 @@ def record(
     if not 0 <= seed < 2**61:
         raise ValueError(f"seed must be in 0 .. 2^61 - 1, got {seed}")
     check_classes(classes)
-    policies = [load_army(name, classes=classes) for name in armies]
+    policies = [loaded(army, classes) for army in armies]
     battles, chance = Battles(game), generators((seed,), "evaluation")
     battles.reset(chance)
     fight(battles, policies, chance, evaluation)
