@@ -201,7 +201,7 @@ def test_elsewhere_no_script_is_left_to_its_committed_results(
         ("--precision tf32", "precision: got tf32, which needs a GPU"),
         (f"--seeds 3 --out {ROOT / 'results'}", "seeds: got 3, but .*results is committed"),
         ("--seeds 0", "seeds: got 0, allowed is 1 or more"),
-        ("--slurm-partition normal", "slurm_partition: got normal, which needs --launcher slurm"),
+        ("--slurm-partition normal", "slurm_partition: got normal, which needs launcher slurm"),
         ("--rounds 3", "rounds"),
     ],
 )

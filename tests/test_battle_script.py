@@ -358,7 +358,8 @@ def test_lost_armies_are_not_replaced_by_committed_ones(
     options = BattleOptions(out=out, agents=[4], algorithms=["ac"], opponents=["il"])
     monkeypatch.setattr(BattleOptions, "home", classmethod(lambda cls: one))
     with pytest.raises(
-        ValueError, match=r"^opponents: .* has trained il with 4 agents, but its armies are missing: --alg"
+        ValueError,
+        match=r"^opponents: .* has trained il with 4 agents, but its armies are missing: restore them, or train",
     ):
         battle.tournament(battle.APPENDIX, options)
 

@@ -63,7 +63,7 @@ def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
     for number, count in ((1, 2), (2, 1)):
         shard = options(shard=f"{number}/2")
         assert main(partial(launch, jobs, tmp_path / "out", shard)) == 0
-        message = f"share {number}/2 is done: {count} of the jobs; when all are, the same command without --shard"
+        message = f"share {number}/2 is done: {count} of the jobs; when all are, the same call without shard"
         assert message in capsys.readouterr().out
     assert written(tmp_path / "out") == written(tmp_path / "whole")
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("rows.csv")}
@@ -79,7 +79,7 @@ def test_shards_share_the_jobs_and_the_same_call_without_gathers_them(
         ({"shard": "0/2"}, "shard: got 0/2"),
         ({"shard": "half"}, "shard: got half"),
         ({"shard": "1/2", "launcher": "slurm", "accelerator": "cpu"}, "shard: got 1/2 with launcher slurm"),
-        ({"slurm_partition": "gpu"}, "slurm_partition: got gpu, which needs --launcher slurm"),
+        ({"slurm_partition": "gpu"}, "slurm_partition: got gpu, which needs launcher slurm"),
         ({"slurm_minutes": 1}, "slurm_minutes: got 1, allowed is 2 or more"),
         ({"slurm_memory": 0.0}, "slurm_memory: got 0.0, allowed is a number above 0"),
         ({"slurm_minutes": 10**30, "launcher": "slurm"}, "slurm_minutes: got 1000.*, at most 5256000"),
@@ -548,7 +548,7 @@ def test_a_line_of_the_sites_own_among_the_tasks_is_no_task(commands: Path) -> N
 
 
 def test_a_share_that_started_over_is_gathered_without_starting_over(tmp_path: Path) -> None:
-    with pytest.raises(ShareDone, match=r"the same command without --shard and --fresh gathers them$"):
+    with pytest.raises(ShareDone, match=r"the same call without shard and fresh gathers them$"):
         launch([job("a")], tmp_path, options(shard="1/1", fresh=True))
 
 

@@ -96,7 +96,7 @@ class Execution:
         for option in fields(self):
             value = getattr(self, option.name)
             if option.name.startswith("slurm_") and value != option.default:
-                raise ValueError(f"{option.name}: got {value}, which needs --launcher slurm")
+                raise ValueError(f"{option.name}: got {value}, which needs launcher slurm")
 
     @property
     def uses_gpus(self) -> bool:

@@ -37,11 +37,11 @@ LOG_LINES = 12  # lines shown of each: enough for the exception and the calls th
 
 
 class ShareDone(Exception):  # noqa: N818 - not an error: this call has nothing more to do
-    """The share of the jobs named by --shard is done, as the message says."""
+    """The share of the jobs named by `shard` is done, as the message says."""
 
 
 class DryRun(Exception):  # noqa: N818 - not an error: this call has nothing more to do
-    """The jobs of a call with --dry-run, listed by the message; none has started."""
+    """The jobs of a dry run, listed by the message; none has started."""
 
 
 class JobsFailedError(RuntimeError):
@@ -69,7 +69,7 @@ def launch(
         ValueError: a job cannot be run, files of an earlier call cannot be read, `out` cannot be written to, or
             hardware or packages are missing. No job has started and no file has changed.
         JobsFailedError: some jobs failed; the others are done.
-        ShareDone: the share named by --shard is done; raised instead of returning rows, with what to do next.
+        ShareDone: the share named by `shard` is done; raised instead of returning rows, with what to do next.
         DryRun: the execution is a dry run, and the jobs can be run.
     """
     places = available(out, execution)
@@ -109,10 +109,10 @@ def launch(
         if job.name in done:
             tidy(job, place.folder(job))
     if execution.shard is not None:
-        without = "--shard and --fresh" if execution.fresh else "--shard"
+        without = "shard and fresh" if execution.fresh else "shard"
         raise ShareDone(
             f"share {execution.shard} is done: {len(jobs)} of the jobs; "
-            f"when all are, the same command without {without} gathers them"
+            f"when all are, the same call without {without} gathers them"
         )
     return [read_rows(job, place.folder(job)) for job in jobs]
 
@@ -217,8 +217,8 @@ def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place, *, fr
             parts += [
                 f"    {line}" for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
             ]
-    again = "without --fresh" if fresh else "again"
-    return "\n".join([*parts, f"Run the same command {again} to resume; --fresh starts all jobs over."])
+    again = "without fresh" if fresh else "again"
+    return "\n".join([*parts, f"Make the same call {again} to resume; fresh starts all jobs over."])
 
 
 def cores() -> int:

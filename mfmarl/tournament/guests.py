@@ -47,7 +47,7 @@ class Homes:
             if ((rows["algorithm"] == name) & (rows["agents"] == agents)).any():
                 raise ValueError(
                     f"opponents: {self.out} has trained {name} with {agents} agents, but its armies are missing: "
-                    f"--algorithms {name} --only training makes them again"
+                    f"restore them, or train {name} there again"
                 )
         return trained_seeds(self.home(agents, name), agents, name)
 
