@@ -2,9 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -18,7 +18,8 @@ from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze
 from mfmarl.environments.battle.game import Battle
-from mfmarl.jobs.job import TrainingJob
+from mfmarl.jobs.job import Job, TrainingJob
+from mfmarl.jobs.library import train
 from mfmarl.scripting import results
 from reproduce import gaussian_squeeze, ising, matrix_games
 from tests.support import done
@@ -63,6 +64,20 @@ def test_it_trains_as_a_job_and_takes_arguments_of_its_own(tmp_path: Path) -> No
     # With bad news taken as fast as good news it is MF-Q.
     pd.testing.assert_frame_equal(even[scores], plain[scores])
     assert not slow[scores].equals(plain[scores])
+
+
+def test_a_job_of_train_tells_the_code_of_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+
+    def spied(these: Sequence[Job], *_: object, **__: object) -> list[pd.DataFrame]:
+        jobs.extend(these)
+        return [pd.DataFrame({"seed": [0], "step": [0]})]
+
+    monkeypatch.setattr("mfmarl.jobs.library.launch", spied)
+    train(EXAMPLE, GaussianSqueeze(10), [0], steps=500, evaluations=1)
+    told = jobs[0].description()
+    assert any("my_method" in name for name in cast(dict[str, str], told["sources"]))
+    assert not {"source", "helpers"} & set(told)
 
 
 def test_the_example_weighs_bad_news_less() -> None:

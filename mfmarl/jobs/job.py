@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, get_args
@@ -211,6 +211,28 @@ class TrainingJob(Job):
 
         curves = train(self.load(), self.environment, self.seeds, self.agent, self.data, attempt, keep=self.keep)
         return curves.frame(self.labels, self.runs)
+
+
+@dataclass(frozen=True)
+class CustomJob(TrainingJob):
+    """A TrainingJob that depends on code outside this package.
+
+    Attributes:
+        cls: the algorithm's class, unless it is named as path/to/file.py:Class.
+        sources: digests of the outside code by name; edited code makes another job.
+    """
+
+    cls: type[Agent] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def code(self) -> dict[str, str]:
+        """Empty: `sources` holds the same digests, and more."""
+        return {}
+
+    def load(self) -> type[Agent]:
+        """The algorithm's class."""
+        return super().load() if self.cls is None else self.cls
 
 
 def job_name(*labels: object, seeds: Sequence[int] = ()) -> str:

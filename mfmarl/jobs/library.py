@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -34,7 +34,7 @@ from mfmarl.jobs.armies import keep_all, seeds_together
 from mfmarl.jobs.digests import sources_of
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
-from mfmarl.jobs.job import Label, TrainingJob, job_name
+from mfmarl.jobs.job import CustomJob, Label, TrainingJob, job_name
 from mfmarl.jobs.launch import launch
 from mfmarl.seeds import seed_numbers
 from mfmarl.values import class_name, classes_in, encode
@@ -167,23 +167,6 @@ def train(
         trained = [one for each in jobs if keep for one in trained_by(each, directory, execution.precision, classes)]
     rows = rows.sort_values(jobs[0].keys, ignore_index=True)
     return (rows, trained) if keep else rows
-
-
-@dataclass(frozen=True)
-class CustomJob(TrainingJob):
-    """A TrainingJob that depends on code outside this package.
-
-    Attributes:
-        cls: the algorithm's class, unless it is named as path/to/file.py:Class.
-        sources: digests of the outside code by name; edited code makes another job.
-    """
-
-    cls: type[Agent] | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
-
-    def load(self) -> type[Agent]:
-        """The algorithm's class."""
-        return super().load() if self.cls is None else self.cls
 
 
 def check_game(environment: object) -> Kind:
