@@ -1,4 +1,4 @@
-"""Custom classes named path/to/file.py:Class, the modules that such files import, and constructor arguments."""
+"""Custom classes named path/to/file.py:Class, and the modules that such files import."""
 
 import ast
 import hashlib
@@ -6,12 +6,11 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import ModuleType, NoneType, UnionType
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import ModuleType
+from typing import Any, TypeVar
 
 Base = TypeVar("Base")
 
@@ -181,93 +180,6 @@ def sources(path: Path) -> dict[str, str]:
     """SHA-256 of a file and of the modules that it imports from beside it, by name."""
     files = {path.name: path, **helpers(path)}
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
-
-
-def constructor_keywords(cls: type) -> dict[str, bool]:
-    """Keyword arguments of a constructor, including those of base classes to which it passes its `**` arguments.
-
-    Args:
-        cls: class whose constructor takes a game and seeds first.
-
-    Returns:
-        For each name, whether the argument is required. Names in the class's `refuses` are left out.
-    """
-    named: dict[str, bool] = {}
-    for base in cls.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        _, *parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        place = 0
-        for one in parameters:
-            place += one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-            if one.kind is one.KEYWORD_ONLY or (one.kind is one.POSITIONAL_OR_KEYWORD and place > 2):
-                named.setdefault(one.name, one.default is one.empty)
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            break
-    return {name: needed for name, needed in named.items() if name not in getattr(cls, "refuses", ())}
-
-
-def constructor_type(cls: type, name: str) -> Any:
-    """The declared type of a constructor's keyword argument; Any if there is none."""
-    for base in cls.__mro__:
-        constructor = vars(base).get("__init__")
-        if constructor is not None and name in inspect.signature(constructor).parameters:
-            try:
-                return get_type_hints(constructor).get(name, Any)
-            except (NameError, AttributeError, TypeError, SyntaxError):  # imported for type checkers only, or no type
-                return Any
-    return Any
-
-
-def check_types(cls: type, values: Mapping[str, object]) -> None:
-    """Raise ValueError if an argument's type contradicts its declaration, e.g. text for a number or one for several.
-
-    Only numbers, text, None, tuples of these, and games are told apart. Constructors check ranges and whole numbers.
-
-    Args:
-        cls: class whose constructor declares the types.
-        values: arguments by name.
-    """
-    for name, value in values.items():
-        declared = constructor_type(cls, name)
-        allowed = _a_game(declared, value) if name == "environment" else _other_than(declared, value)
-        if allowed:
-            raise ValueError(f"{name} must be {allowed}, got {' '.join(repr(value).split())[:200]}")
-
-
-def check_fields(instance: Any) -> None:
-    """Raise ValueError if the type of a dataclass field contradicts its declaration, see `check_types`."""
-    check_types(type(instance), {each.name: getattr(instance, each.name) for each in fields(instance) if each.init})
-
-
-def _a_game(declared: Any, value: object) -> str:
-    """A description of the allowed game if `value` is not one; else empty."""
-    if isinstance(declared, type) and is_dataclass(declared):
-        return "" if isinstance(value, declared) else f"an instance of {declared.__name__}"
-    is_one = not isinstance(value, type) and hasattr(value, "agents")
-    return "" if is_one else "a game such as GaussianSqueeze(agents=100)"
-
-
-_NUMBER = (SupportsFloat, SupportsIndex)  # includes numbers of numpy and torch
-_TAKEN: dict[Any, tuple[Any, ...]] = {int: _NUMBER, float: _NUMBER, bool: _NUMBER, str: (str,), NoneType: (NoneType,)}
-_WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", NoneType: "None"}
-
-
-def _other_than(declared: Any, value: object) -> str:
-    """A description of the declared type if `value` certainly does not fit it; else empty."""
-    origin, inner = get_origin(declared), get_args(declared)
-    if origin in (Union, UnionType, Literal):
-        kinds = dict.fromkeys(type(each) for each in inner) if origin is Literal else inner
-        others = [_other_than(kind, value) for kind in kinds]
-        return " or ".join(others) if all(others) else ""
-    if origin is tuple:
-        several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-        items = value if isinstance(value, tuple | list) else ()
-        wrong = not several or any(_other_than(inner[0], item) for item in items)
-        return f"several, each {_WORDS.get(inner[0], 'several again')}" if wrong else ""
-    never = bool | type if declared is int else type
-    fits = declared not in _TAKEN or (isinstance(value, _TAKEN[declared]) and not isinstance(value, never))
-    return "" if fits else _WORDS[declared]
 
 
 def name_in_file(cls: type) -> str:

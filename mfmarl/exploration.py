@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mfmarl import arguments
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields
 from mfmarl.mean_field import boltzmann_policy
 
 

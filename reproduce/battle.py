@@ -36,7 +36,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import pandas as pd
 
 from mfmarl.algorithms import algorithm_class
-from mfmarl.custom import constructor_keywords, is_in_file, with_its_file
+from mfmarl.algorithms.constructors import constructor_keywords
+from mfmarl.custom import is_in_file, with_its_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.curves import last_rows, longest_runs
 from mfmarl.evaluation.final_scores import GROUP

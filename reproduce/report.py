@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, Kind, algorithm_class
+from mfmarl.algorithms.constructors import keywords_of
 from mfmarl.claims.tables import best_rewards
-from mfmarl.custom import constructor_keywords
 from mfmarl.files import check_writable, write_text
 from mfmarl.jobs.console import say
 from mfmarl.report.claims import by_task, claims, verdict_counts
@@ -37,7 +37,7 @@ from mfmarl.scripting.steps import module_of
 from mfmarl.scripting.tables import read_provenance, read_table
 
 if TYPE_CHECKING:
-    from mfmarl.algorithms.agent import Agent
+    pass
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -412,14 +412,9 @@ def unused(algorithm: str, kind: Kind) -> set[str]:
     """Fields of the settings that only other algorithms of this kind use; empty for custom algorithms."""
     if algorithm not in ALGORITHMS[kind]:
         return set()
-    taken = {name: arguments(algorithm_class(name, kind)) for name in ALGORITHMS[kind]}
+    taken = {name: set().union(*keywords_of(algorithm_class(name, kind))) for name in ALGORITHMS[kind]}
     others = set().union(*taken.values()) - taken[algorithm]
     return others | {name for name, argument in USED_WITH.items() if argument in others}
-
-
-def arguments(cls: type[Agent]) -> set[str]:
-    """Names of the arguments of an algorithm and its data module."""
-    return {*constructor_keywords(cls), *constructor_keywords(cls.data_module)}
 
 
 def provenance(results: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ import torch
 
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
 from mfmarl.algorithms.battle import BattleMFQ
+from mfmarl.algorithms.constructors import constructor_keywords
 from mfmarl.algorithms.q_learning import MFQ
-from mfmarl.custom import constructor_keywords, helpers, name_in_file, name_without_place, with_its_file
+from mfmarl.custom import helpers, name_in_file, name_without_place, with_its_file
 from mfmarl.data.army_replay import BattleBatch
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import GaussianSqueeze

@@ -13,7 +13,8 @@ import torch
 
 from mfmarl import Battle, Boltzmann, EpsilonGreedy, GaussianSqueeze, Ising, MatrixGame, train
 from mfmarl.algorithms import ALGORITHMS, algorithm_class
-from mfmarl.custom import check_types, constructor_keywords
+from mfmarl.algorithms.constructors import constructor_keywords
+from mfmarl.arguments import check_types
 from mfmarl.data.neighbourhood import Army, Graph, Noise
 from mfmarl.environments.battle.parallel_env import BattleParallelEnv
 from mfmarl.jobs.execution import Execution

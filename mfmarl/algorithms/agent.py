@@ -1,11 +1,9 @@
 """The base class of all algorithms, including saving and loading."""
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -15,27 +13,16 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mfmarl.algorithms.constructors import by_name, check_constructor, check_overrides, decoded_arguments
 from mfmarl.algorithms.fitting import Fitting, check_one_rank, count_steps
-from mfmarl.custom import check_classes, check_types, given_class, is_ours, text_name
+from mfmarl.arguments import check_types
+from mfmarl.custom import check_classes, given_class, is_ours, text_name
 from mfmarl.data.rounds import RoundsDataModule
 from mfmarl.environments import Game
 from mfmarl.seeds import seed_numbers
-from mfmarl.values import decode, encode, write_weights
+from mfmarl.values import encode, write_weights
 
 _OF = "mfmarl"  # key of `Agent.goes_with` in a checkpoint
-# Methods with the same purpose but another name in another family.
-_SIBLINGS = {"loss": "losses", "losses": "loss", "make_network": "make_critic", "make_critic": "make_network"}
-# Lightning's hooks around a gradient step, which our `training_step` does not call.
-_UNCALLED = {
-    "backward",
-    "configure_gradient_clipping",
-    "on_after_backward",
-    "on_before_backward",
-    "on_before_optimizer_step",
-    "on_before_zero_grad",
-    "optimizer_step",
-    "optimizer_zero_grad",
-}
 
 
 class Agent(pl.LightningModule):
@@ -219,7 +206,7 @@ class Agent(pl.LightningModule):
                 f"checkpoint_path must be of {cls.__name__}, got one of {name}: {name}.load_from_checkpoint"
             )
         custom = partial(given_class, "checkpoint", checkpoint_path, classes=classes)
-        agent = cls(**arguments_of(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes, custom))
+        agent = cls(**decoded_arguments(checkpoint[cls.CHECKPOINT_HYPER_PARAMS_KEY], changes, custom))
         agent.load_state_dict(checkpoint["state_dict"], strict=strict)
         return agent if map_location is None else agent.to(map_location)
 
@@ -260,35 +247,6 @@ def measured(evaluation: Callable[[Any], dict[str, Tensor]], agent: Agent) -> di
     return {name: values for name, values in scores.items() if not values.isnan().all()}
 
 
-def check_constructor(cls: type) -> None:
-    """Raise ValueError unless a constructor takes `environment` and `seeds` first.
-
-    `train` gives them in this order, and a saved agent is created again by their names.
-    """
-    _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-    for parameter, name in zip(parameters, ("environment", "seeds"), strict=False):
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return
-        if parameter.name != name or parameter.kind is parameter.POSITIONAL_ONLY:
-            raise ValueError(
-                f"{cls.__name__}: the constructor must take environment and seeds first, got {parameter.name}"
-            )
-
-
-def check_overrides(cls: type) -> None:
-    """Raise ValueError if a custom class defines a method that is never called: it has another name, or none."""
-    own = {name for base in takewhile(lambda base: not is_ours(base), cls.__mro__) for name in vars(base)}
-    ours = next(base for base in cls.__mro__ if is_ours(base))
-    for name, called in _SIBLINGS.items():
-        if name in own and called not in own and hasattr(ours, called) and not hasattr(ours, name):
-            raise ValueError(f"{cls.__name__}: {name} is never called, {ours.__name__} calls {called}")
-    for name in sorted(own & _UNCALLED if "training_step" not in own else ()):
-        raise ValueError(
-            f"{cls.__name__}: {name} is never called, gradient steps are made without it: "
-            "define losses, or an optimizer in configure_optimizers"
-        )
-
-
 def _tells(value: object) -> bool:
     """Whether the text of a value identifies it, also in another process."""
     return is_dataclass(value) or isinstance(value, tuple)
@@ -298,45 +256,6 @@ def made(directory: str | Path) -> Path:
     """Create the folder if needed, and return it."""
     Path(directory).mkdir(parents=True, exist_ok=True)
     return Path(directory)
-
-
-def by_name(cls: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """A constructor's arguments by name; empty if they do not fit, in which case the constructor itself raises."""
-    signature = inspect.signature(cls.__init__)  # type: ignore[misc]
-    try:
-        bound = signature.bind(None, *arguments, **named).arguments
-    except TypeError:
-        return {}
-    found: dict[str, Any] = {}
-    for number, (name, value) in enumerate(bound.items()):
-        kind = signature.parameters[name].kind
-        if kind == inspect.Parameter.VAR_POSITIONAL:
-            found |= dict(zip(("environment", "seeds")[number - 1 :], value, strict=False))
-        elif kind == inspect.Parameter.VAR_KEYWORD:
-            found |= value
-        elif number:  # 0 is self
-            found[name] = value
-    return found
-
-
-def arguments_of(
-    described: Mapping[str, Any], changes: Mapping[str, Any], custom: Callable[[str], type]
-) -> dict[str, Any]:
-    """Restore the arguments saved by `Agent.described`.
-
-    Args:
-        described: the saved arguments.
-        changes: arguments that replace saved ones.
-        custom: returns the custom class of a name.
-
-    Raises:
-        ValueError: an argument was not plain data and is not among `changes`, or `custom` raises ValueError.
-    """
-    plain = dict(described)
-    for name, text in plain.pop("not_plain", {}).items():
-        if name not in changes:
-            raise ValueError(f"{name} must be given to load this checkpoint: it holds plain data alone, not {text}")
-    return {**{name: decode(value, custom) for name, value in plain.items() if name not in changes}, **changes}
 
 
 def checked_network(network: object, agent: Agent, method: str, kind: type[nn.Module] = nn.Module) -> Any:

@@ -22,8 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mfmarl.arguments import integer
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields, integer
 from mfmarl.environments import example_actions
 from mfmarl.mean_field import action_counts, frequencies, mean_action, simplex_points
 

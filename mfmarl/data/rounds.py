@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from mfmarl.custom import check_types, is_ours
+from mfmarl.arguments import check_types
+from mfmarl.custom import is_ours
 from mfmarl.environments import Game
 from mfmarl.seeds import generators, seed_numbers
 

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
 from torch import Tensor
 
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields
 
 MOST_AGENTS = 10_000_000  # limit set by sums in a float32 gradient step and by the memory of one machine
 LARGEST = 1e15  # sums up to this, and differences between them, are exact in float64

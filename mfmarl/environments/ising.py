@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields
 from mfmarl.environments.ising_arguments import check_size, checked_coupling, checked_finite
 
 LARGEST_SIZE = 4096  # 17 million spins; for each spin, a run stores a byte, a table of Q and temporary sums

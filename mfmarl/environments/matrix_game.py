@@ -10,7 +10,7 @@ from math import inf, isfinite
 import torch
 from torch import Tensor
 
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields
 
 Matrix = tuple[tuple[float, ...], ...]
 

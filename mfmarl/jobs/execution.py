@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields
 from mfmarl.files import atomic
 
 Precision = Literal["32", "64", "bf16-mixed", "tf32"]

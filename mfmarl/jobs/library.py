@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from mfmarl.algorithms import ALGORITHMS, BASES, Kind, agent_of_seeds, algorithm_class
+from mfmarl.algorithms.constructors import divided
 from mfmarl.arguments import integer
 from mfmarl.custom import (
     FILE_MODULE,
-    constructor_keywords,
     is_in_file,
     is_ours,
     name_in_file,
@@ -218,26 +218,6 @@ def found(algorithm: type[Agent] | str, kind: Kind) -> tuple[type[Agent], str]:
 def label_of(cls: type[Agent]) -> str:
     """Label of an algorithm in the rows: the paper's name, or the name of a custom class."""
     return str(vars(cls).get("called", cls.__name__))
-
-
-def divided(cls: type[Agent], values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide arguments into those of the algorithm and those of its data module; an argument of both is in both.
-
-    Raises:
-        ValueError: neither takes an argument, or a required one is missing.
-    """
-    agent, data = constructor_keywords(cls), constructor_keywords(cls.data_module)
-    known = {**agent, **data}
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        allowed = ", ".join(sorted(set(known) - {"steps", "evaluations"}))
-        raise ValueError(
-            f"{unknown[0]}: {cls.__name__} and its data module take no such argument, allowed are {allowed}"
-        )
-    lacking = [name for name in known if name not in values and (agent.get(name) or data.get(name))]
-    if lacking:
-        raise ValueError(f"{lacking[0]}: {cls.__name__} needs this argument")
-    return tuple({name: values[name] for name in values if name in own} for own in (agent, data))  # type: ignore[return-value]
 
 
 def check_made(

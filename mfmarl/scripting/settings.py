@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from mfmarl.custom import constructor_keywords, constructor_type, is_in_file
+from mfmarl.algorithms.constructors import check_taken, constructor_keywords, keywords_of
+from mfmarl.arguments import constructor_type
+from mfmarl.custom import is_in_file
 from mfmarl.scripting.options import allowed
 
 if TYPE_CHECKING:
@@ -74,10 +76,10 @@ def arguments_of(
 
     cls = algorithm_class(algorithm, kind, "algorithms")
     classes = [cls, *(algorithm_class(name, kind) for name in ALGORITHMS[kind])]
-    known = {name for each in classes for name in constructor_keywords(each) | constructor_keywords(each.data_module)}
+    known = {name for each in classes for own in keywords_of(each) for name in own}
     if unknown := [name for name in values if name not in known]:
         raise ValueError(f"settings: got {', '.join(unknown)}, which no algorithm and no data module takes")
-    agent, data = constructor_keywords(cls), constructor_keywords(cls.data_module)
+    agent, data = keywords_of(cls)
     if is_in_file(algorithm):
         values = {**values, **{name: _typed(cls, name, value) for name, value in (method or {}).items()}}
         if lacking := [name for name, needed in agent.items() if needed and name not in values]:
@@ -93,16 +95,8 @@ def seed_blocks(first: int, count: int, together: int) -> list[tuple[int, ...]]:
 
 def _typed(cls: type[Agent], name: str, value: object) -> object:
     """Convert a value of the option --method to the type declared by the constructor of a class or its data module."""
-    for owner in (cls, cls.data_module):
-        if name in set(constructor_keywords(owner)) - {"steps", "evaluations"}:
-            break
-    else:
-        own = {*constructor_keywords(cls), *constructor_keywords(cls.data_module)} - {"steps", "evaluations"}
-        raise ValueError(
-            f"method.{name}: {cls.__name__} and its data module take no such argument, allowed are "
-            f"{', '.join(sorted(own))}"
-        )
-    kind = constructor_type(owner, name)
+    check_taken(cls, [name], "method.")
+    kind = constructor_type(cls if name in constructor_keywords(cls) else cls.data_module, name)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument(f"--{name}", type=kind)
     try:

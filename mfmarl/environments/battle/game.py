@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator
 
-from mfmarl.custom import check_fields
+from mfmarl.arguments import check_fields
 
 RADIUS = 6  #: cells that an agent sees in every direction; also the agent's own row and column in its view.
 VIEW = (13, 13, 7)  #: rows y and columns x around the agent, and the planes named below.

@@ -15,7 +15,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils import BaseWrapper
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from mfmarl.custom import check_types
+from mfmarl.arguments import check_types
 from mfmarl.environments.battle.battles import Battles
 from mfmarl.environments.battle.game import (
     ACTIONS,
