@@ -21,7 +21,7 @@ from mfmarl.jobs.folder import found, run
 from mfmarl.jobs.launch import launch
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Evaluation, Policy, Scripted
-from mfmarl.tournament.duel import Army, DuelJob, entrant, play_block
+from mfmarl.tournament.duel import ArmyFile, DuelJob, entrant, play_block
 from mfmarl.tournament.schedule import Fixture
 from mfmarl.values import read_weights
 from tests.support import done
@@ -191,7 +191,7 @@ def job(folder: Path, seed: int = 1) -> DuelJob:
     path = folder / "one.safetensors"
     learned(seed).save(path)
     blocks = tuple(group("one", "random", *rounds) for rounds in ((0, 1), (2, 3), (4,)))
-    armies = {"one 0": Army.of_file(path), "random 0": Army("random")}
+    armies = {"one 0": ArmyFile.of_file(path), "random 0": ArmyFile("random")}
     return DuelJob("a-duel", {"algorithm": "one"}, GAME, blocks, armies)
 
 
@@ -262,14 +262,14 @@ def test_a_policy_that_changed_is_refused_and_makes_another_job(tmp_path: Path) 
     with pytest.raises(ValueError, match=r"^armies: there is no file .*one\.safetensors$"):
         this.check()
     with pytest.raises(ValueError, match=r"^name must be one of"):
-        Army("stroll").load()
+        ArmyFile("stroll").load()
 
 
 def test_an_army_that_cannot_act_is_refused_before_anything_is_played(tmp_path: Path) -> None:
     file = tmp_path / "no.safetensors"
     save_file({"weight": torch.zeros(2)}, file, {"kind": "policy"})
     with pytest.raises(ValueError, match=r"no\.safetensors is no policy"):
-        Army(str(file), digest(file)).load()
+        ArmyFile(str(file), digest(file)).load()
 
 
 def test_an_army_is_read_once_when_it_is_checked_and_once_when_it_plays(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments.battle.game import Battle
-from mfmarl.tournament.duel import Army
+from mfmarl.tournament.duel import ArmyFile
 from mfmarl.tournament.jobs import LOCK_STEP, check_none_is_lost, duel_job, lock_steps
 from mfmarl.tournament.schedule import schedule
 
@@ -33,7 +33,7 @@ def test_a_duel_is_what_was_drawn_up() -> None:
     assert [len(block) for block in blocks] == [8, 4, 8, 4]
     job = duel_job(blocks, GAME, no_policy)
     assert job.labels == {"algorithm": "rush", "opponent": "random", "agents": 4}
-    assert job.armies == {"rush 0": Army("rush"), "random 0": Army("random")}
+    assert job.armies == {"rush 0": ArmyFile("rush"), "random 0": ArmyFile("random")}
     assert (job.rows, job.work) == (24, 96)
     assert sorted(each for block in job.blocks for each in block) == sorted(fixtures)
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from mfmarl import arguments
-from mfmarl.algorithms.agent import Agent, checked_network, checked_values, made
+from mfmarl.algorithms.agent import Agent, checked_network, checked_values, created_folder
 from mfmarl.algorithms.descent import by_autograd, descend, follower
 from mfmarl.algorithms.optimizers import adam
 from mfmarl.custom import given_class, is_ours
@@ -193,7 +193,7 @@ class BattleAgent(Agent):
         if self.kept_whole:
             if self._trainer is None:
                 raise ValueError(f"save: {type(self).__name__} is told by its Trainer how long it learned, got none")
-            save_agent(made(directory) / self.file, self, self.steps_played, about)
+            save_agent(created_folder(directory) / self.file, self, self.steps_played, about)
             return
         policy = Policy(
             deepcopy(self.network),
@@ -202,7 +202,7 @@ class BattleAgent(Agent):
             uses_mean_action=self.uses_mean_action,
             neighbourhood=self.neighbourhood,
         )
-        policy.save(made(directory) / self.file)
+        policy.save(created_folder(directory) / self.file)
 
     def playing(self) -> AbstractContextManager[None]:
         """Context in which a round is played, without learning."""

@@ -86,7 +86,7 @@ class Adam(torch.optim.Adam):
                 state["step"] = torch.zeros((), device=parameter.device)
                 state["exp_avg"] = torch.zeros_like(parameter)
                 state["exp_avg_sq"] = torch.zeros_like(parameter)
-        steps = counted(states)
+        steps = incremented_steps(states)
         torch._fused_adam_(
             parameters,
             [each.grad for each in parameters if each.grad is not None],
@@ -111,7 +111,7 @@ def step_of(optimizer: Optimizer) -> Callable[[], object]:
     return optimizer.step
 
 
-def counted(states: Sequence[dict[str, Any]]) -> list[Tensor]:
+def incremented_steps(states: Sequence[dict[str, Any]]) -> list[Tensor]:
     """Increment the step counters of these states, and return them.
 
     They are parts of one tensor, so that one addition suffices; separate ones, as from a checkpoint, are merged first.

@@ -16,7 +16,7 @@ from mfmarl.mean_field import mean_action
 from mfmarl.seeds import generators
 
 StoredMeanAction = Literal["previous", "same", "noise"]
-Round = Callable[["Policy"], Iterator[Batch]]
+Round = Callable[["StatelessPolicy"], Iterator[Batch]]
 
 NAMED: dict[str, Neighbourhood] = {  # neighbourhoods by their names in settings, see `stored_mean_action`
     "previous": Neighbourhood(),
@@ -27,7 +27,7 @@ BLOCKS_A_ROUND = 4
 _UNIFORMS_A_BLOCK = 1 << 21  # bounds a block of uniform draws to 8 MB per seed
 
 
-class Policy(Protocol):
+class StatelessPolicy(Protocol):
     """Interface of the agents that play."""
 
     uses_mean_action: bool
@@ -155,12 +155,12 @@ class ReplayDataModule(RoundsDataModule):
         starts = range(0, len(blocks), BLOCKS_A_ROUND)
         return [partial(self.play_blocks, blocks=blocks[first : first + BLOCKS_A_ROUND]) for first in starts]
 
-    def play_blocks(self, policy: Policy, blocks: Sequence[int]) -> Iterator[Batch]:
+    def play_blocks(self, policy: StatelessPolicy, blocks: Sequence[int]) -> Iterator[Batch]:
         """Play one round, in blocks of so many joint steps."""
         for steps in blocks:
             yield from self.play(policy, steps)
 
-    def play(self, policy: Policy, steps: int) -> Iterator[Batch]:
+    def play(self, policy: StatelessPolicy, steps: int) -> Iterator[Batch]:
         """Play `steps` joint steps with `policy`, and yield a minibatch whenever a gradient step is due."""
         buffer = self._buffer.of(policy)
         agents = self.environment.agents
@@ -202,7 +202,7 @@ class ReplayDataModule(RoundsDataModule):
             )
         return rewards
 
-    def evaluate(self, policy: Policy) -> dict[str, Tensor]:
+    def evaluate(self, policy: StatelessPolicy) -> dict[str, Tensor]:
         """Mean reward `[seeds]` of greedy play, of sampled play, and of training since the last evaluation.
 
         If a game pays each agent its own reward, this is the mean over agents. Greedy and sampled play both start from
@@ -246,7 +246,7 @@ class ReplayDataModule(RoundsDataModule):
         self._buffer.load_state_dict(state_dict["buffer"])
         self.training_reward.load_state_dict(state_dict["training_reward"])
 
-    def _make_buffer(self, policy: Policy) -> ReplayBuffer:
+    def _make_buffer(self, policy: StatelessPolicy) -> ReplayBuffer:
         """Create an empty buffer with the columns that the policy learns from.
 
         For the mean action these are the agents' previous actions `before` and their `total`, from which Eq. 11 is
@@ -302,7 +302,9 @@ class ReplayDataModule(RoundsDataModule):
         split = [torch.split(part, own, 1) for part, own in zip(whole, widths, strict=True)]
         return (Samples(*parts) for parts in zip(*split, strict=True))
 
-    def _minibatches(self, policy: Policy, buffer: ReplayBuffer, samples: Samples, updates: int) -> Iterator[Batch]:
+    def _minibatches(
+        self, policy: StatelessPolicy, buffer: ReplayBuffer, samples: Samples, updates: int
+    ) -> Iterator[Batch]:
         """Yield `updates` minibatches, looked up together to save time."""
         agent, steps, rows, places = samples
         mean = None
@@ -330,7 +332,7 @@ class ReplayDataModule(RoundsDataModule):
         before = None if before is None else before.to(actions.device)
         return JointStep(actions, self.environment.actions, uniform, before)
 
-    def _mean_action(self, policy: Policy, seen: JointStep) -> tuple[dict[str, Tensor], Tensor | None]:
+    def _mean_action(self, policy: StatelessPolicy, seen: JointStep) -> tuple[dict[str, Tensor], Tensor | None]:
         """The buffer's entries for a mean action, and the mean action `[seeds, agents, D]`, or None if unused."""
         if not policy.uses_mean_action:
             return {}, None
@@ -341,7 +343,7 @@ class ReplayDataModule(RoundsDataModule):
         mean = self.neighbourhood.mean_action(seen).expand(*seen.actions.shape, -1)
         return {"mean_action": mean}, mean
 
-    def _noise(self, policy: Policy, stream: str, steps: int) -> Tensor:
+    def _noise(self, policy: StatelessPolicy, stream: str, steps: int) -> Tensor:
         """The neighbourhood's uniform draws, `[seeds, steps, draws]`."""
         draws = self.neighbourhood.draws(self.environment.agents, self.environment.actions)
         return self._uniforms(stream, steps, draws * policy.uses_mean_action).to(policy.device)

@@ -30,7 +30,7 @@ from mfmarl.values import read_weights
 
 
 @dataclass(frozen=True)
-class Army:
+class ArmyFile:
     """An army: the file of a policy with its SHA-256 digest, or the name of a script.
 
     Args:
@@ -44,7 +44,7 @@ class Army:
     custom: str = ""
 
     @classmethod
-    def of_file(cls, path: Path, algorithm: str = "") -> Army:
+    def of_file(cls, path: Path, algorithm: str = "") -> ArmyFile:
         """Make the army from a file; `algorithm` may be path/to/file.py:Class."""
         about = read_weights(path, "policy")[0] if is_in_file(algorithm) else {}
         custom = algorithm if class_needed(about) or "neighbourhood" in about else ""
@@ -92,7 +92,7 @@ class DuelJob(Job):
     labels: Mapping[str, Label]
     environment: Battle
     blocks: tuple[tuple[Fixture, ...], ...]
-    armies: Mapping[str, Army]
+    armies: Mapping[str, ArmyFile]
 
     unit = "agent-rounds"
     checkpoint_name: ClassVar[str] = "checkpoint.json"

@@ -9,7 +9,7 @@ import pandas as pd
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.rounds import SCRIPTED
 from mfmarl.jobs.job import Label, job_name
-from mfmarl.tournament.duel import Army, DuelJob, entrant
+from mfmarl.tournament.duel import ArmyFile, DuelJob, entrant
 from mfmarl.tournament.schedule import Fixture
 
 LOCK_STEP = 8  # battles played at the same time, so that one call of a network serves all
@@ -69,7 +69,7 @@ def duel_job(
     Raises:
         ValueError: an army does not exist.
     """
-    armies: dict[str, Army] = {}
+    armies: dict[str, ArmyFile] = {}
     for block in blocks:
         one = block[0]
         for name, seed in ((one.algorithm, one.seed), (one.opponent, one.opponent_seed)):
@@ -78,7 +78,7 @@ def duel_job(
             path = policy_path(name, seed)
             if name not in SCRIPTED and not path.exists():
                 raise ValueError(f"seeds: there is no {path}; train {name} with seed {seed} first")
-            armies[entrant(name, seed)] = Army(name) if name in SCRIPTED else Army.of_file(path, name)
+            armies[entrant(name, seed)] = ArmyFile(name) if name in SCRIPTED else ArmyFile.of_file(path, name)
     one = blocks[0][0]
     labels: dict[str, Label] = {"algorithm": one.algorithm, "opponent": one.opponent, "agents": environment.agents}
     name = job_name("duel", *labels.values())  # without seeds: the rows of a pairing replace its earlier rows
