@@ -53,7 +53,7 @@ class Agent(pl.LightningModule):
     always_saved: ClassVar[bool] = False  #: whether it is saved in its job's folder even if not requested.
     scores: dict[str, Tensor]  #: scores of the last evaluation, `[seeds]` or `[conditions, seeds]` float64 each.
     arguments: dict[str, Any]  #: the constructor's arguments by name, as they were given.
-    generator_state_before: Tensor  #: state of torch's global generator before the agent was created.
+    generator_before: Tensor  #: state of torch's global generator before the agent was created.
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         """Record the arguments, to recreate the agent from a checkpoint, and the state of torch's global generator."""
@@ -61,7 +61,7 @@ class Agent(pl.LightningModule):
         given = by_name(cls, arguments, named)
         check_types(cls, {name: value for name, value in given.items() if name != "seeds"})
         object.__setattr__(agent, "arguments", given)
-        object.__setattr__(agent, "generator_state_before", torch.default_generator.get_state())
+        object.__setattr__(agent, "generator_before", torch.default_generator.get_state())
         return agent
 
     def __init__(self, environment: Game, seeds: Sequence[int]) -> None:

@@ -290,9 +290,7 @@ def check_together(agent: Any, data: object) -> None:
 
 def check_start(agent: Any) -> None:
     """Raise ValueError if the initial weights of a custom agent depend on torch's global generator."""
-    if not agent.is_custom or torch.equal(
-        agent.generator_state_before, torch.default_generator.get_state()
-    ):  # nothing drew from it
+    if not agent.is_custom or torch.equal(agent.generator_before, torch.default_generator.get_state()):
         return  # nothing drew from it
     starts = []
     for seed in (0, 1):
