@@ -26,7 +26,7 @@ from typing import Literal
 from mfmarl.files import check_writable
 from mfmarl.jobs import slurm
 from mfmarl.jobs.console import say
-from mfmarl.jobs.execution import Execution, within
+from mfmarl.jobs.execution import Execution, check_range
 from mfmarl.jobs.launch import DryRun, available
 from mfmarl.scripting.calls import CALLS, Call, seconds
 from mfmarl.scripting.main import main
@@ -63,7 +63,7 @@ class AllOptions(Execution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within("seeds", self.seeds, 1)
+        check_range("seeds", self.seeds, 1)
         if self.shard is not None:
             raise ValueError(f"shard: got {self.shard}, which only single scripts offer")
         if self.precision == "64":

@@ -40,7 +40,7 @@ from mfmarl.algorithms.constructors import constructor_keywords
 from mfmarl.custom import is_in_file, with_its_file
 from mfmarl.environments.battle.game import Battle
 from mfmarl.evaluation.curves import last_rows, longest_runs
-from mfmarl.evaluation.final_scores import GROUP
+from mfmarl.evaluation.final_scores import SETTING_KEYS
 from mfmarl.evaluation.head_to_head import head_to_head
 from mfmarl.evaluation.ratings import ratings, summarise_pairings
 from mfmarl.evaluation.rounds import COLUMNS, SCRIPTED, by_army
@@ -48,7 +48,7 @@ from mfmarl.exploration import EpsilonGreedy
 from mfmarl.files import write_csv
 from mfmarl.jobs.armies import army_file, keep_all, policy_path, seeds_together
 from mfmarl.jobs.console import say
-from mfmarl.jobs.execution import within
+from mfmarl.jobs.execution import check_range
 from mfmarl.jobs.folder import folder
 from mfmarl.jobs.job import Label, TrainingJob, job_name
 from mfmarl.scripting.guards import check_update
@@ -181,8 +181,8 @@ class BattleOptions(Options):
         self._check_entrants()
         if self.precision == "64":
             raise ValueError("precision: got 64, allowed are 32, tf32 and bf16-mixed")
-        within("rounds", self.rounds, 1, MOST_ROUNDS)
-        within("tournament_rounds", self.tournament_rounds, 1, MOST_ROUNDS)
+        check_range("rounds", self.rounds, 1, MOST_ROUNDS)
+        check_range("tournament_rounds", self.tournament_rounds, 1, MOST_ROUNDS)
         for agents in self.agents:
             Battle(agents)
 
@@ -224,7 +224,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         adjusted = {name: options.adjusted(settings) for name, settings in chosen.items()}
         if options.only != "tournament":
             jobs = [job for name, settings in adjusted.items() for job in training_jobs(name, settings, options)]
-            check_update(options.out / "curves.csv", jobs, GROUP, options, DRAWN)
+            check_update(options.out / "curves.csv", jobs, SETTING_KEYS, options, DRAWN)
             check_armies(jobs, options)
         for name, settings in adjusted.items():
             play(name, settings, options)
@@ -240,7 +240,7 @@ def check_armies(jobs: Sequence[TrainingJob], options: BattleOptions) -> None:
     path = options.out / "curves.csv"
     if not path.exists():
         return
-    held = read_table(path, GROUP)
+    held = read_table(path, SETTING_KEYS)
     held = held[~held["settings"].str.endswith("released-code")]
     for job in jobs:
         settings, algorithm, agents = (job.labels[name] for name in ("settings", "algorithm", "agents"))
@@ -271,7 +271,7 @@ def train(name: str, settings: Settings, options: BattleOptions) -> None:
 
 def keep_trained(rows: pd.DataFrame, jobs: Sequence[TrainingJob], options: BattleOptions) -> None:
     """Save learning curves to curves.csv and the armies of the jobs to policies/."""
-    update(options.out / "curves.csv", rows, replacing=[*GROUP, "seed"], keys=[*GROUP, "seed", "step"])
+    update(options.out / "curves.csv", rows, replacing=[*SETTING_KEYS, "seed"], keys=[*SETTING_KEYS, "seed", "step"])
     for job in jobs:
         keep_all(job, folder(job, options.out, options.precision), options.out)
 
@@ -377,7 +377,7 @@ def draw(options: BattleOptions) -> None:
     fought = (options.out / "tournament.csv").exists()
     if not fought or (options.out / "curves.csv").exists():
         path = options.out / "curves.csv"
-        curves = longest_runs(with_baselines(read_result(path, GROUP, DRAWN), path, options, GROUP))
+        curves = longest_runs(with_baselines(read_result(path, SETTING_KEYS, DRAWN), path, options, SETTING_KEYS))
         shown = last_rows(curves)
         files += ["curves.csv"]
         drawn |= {
@@ -397,7 +397,7 @@ def draw(options: BattleOptions) -> None:
 def with_epsilon(curves: pd.DataFrame) -> pd.DataFrame:
     """Add the share of random actions at each step to the curves; NaN for actors and custom methods."""
     runs = []
-    for (name, method, _), rows in curves.groupby([*GROUP]):
+    for (name, method, _), rows in curves.groupby([*SETTING_KEYS]):
         settings = SETTINGS.get(str(name).removeprefix("quick-"), APPENDIX)  # --quick keeps their exploration
         cls = algorithm_class(settings.methods[str(method)], "battle") if method in settings.methods else None
         explores = cls is not None and "exploration" in constructor_keywords(cls)
@@ -429,7 +429,7 @@ def study(options: BattleOptions) -> None:
             jobs = study_jobs(settings, options)
             sections = [Section(name, some, sources(changed(settings, CHOICES[name]))) for name, some in jobs.items()]
             every = [job for some in jobs.values() for job in some]
-            check_update(options.out / "curves.csv", every, GROUP, options, DRAWN)
+            check_update(options.out / "curves.csv", every, SETTING_KEYS, options, DRAWN)
             keep_trained(pd.concat(do(sections, options)), every, options)
         if drawn_up:
             fight(drawn_up, settings, options)
@@ -476,7 +476,7 @@ def draw_study(options: BattleOptions) -> None:
 
     path = options.out / "tournament.csv"
     if options.only == "training" and not path.exists():
-        curves = read_result(options.out / "curves.csv", GROUP, DRAWN)
+        curves = read_result(options.out / "curves.csv", SETTING_KEYS, DRAWN)
         report(last_rows(curves), options.out, ["curves.csv"], {})
         return
     rounds, known = read_result(path, COLUMNS), rivals(studied())

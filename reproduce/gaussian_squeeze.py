@@ -25,7 +25,7 @@ import pandas as pd
 from mfmarl.algorithms import ALGORITHMS
 from mfmarl.claims.tables import best_rewards
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.evaluation.final_scores import GROUP, TIMED_AGENTS, final_scores, summarise
+from mfmarl.evaluation.final_scores import SETTING_KEYS, TIMED_AGENTS, final_scores, summarise
 from mfmarl.exploration import Boltzmann, EpsilonGreedy, Exploration
 from mfmarl.files import write_csv
 from mfmarl.jobs.job import Label, TrainingJob, job_name
@@ -405,10 +405,10 @@ def curves(options: GaussianSqueezeOptions) -> None:
     """Train and draw the learning curves of the paper."""
     path = options.out / "curves.csv"
     if not options.figures_only:
-        train(curve_sections(options), path, GROUP, options)
-    table = read_result(path, GROUP, DRAWN)
+        train(curve_sections(options), path, SETTING_KEYS, options)
+    table = read_result(path, SETTING_KEYS, DRAWN)
     if options.is_papers_game:
-        table = with_baselines(table, path, options, GROUP)
+        table = with_baselines(table, path, options, SETTING_KEYS)
     draw_curves(table, options)
 
 
@@ -424,8 +424,8 @@ def scaling(options: GaussianSqueezeOptions) -> None:
     """Measure time and reward against the number of agents, with mu and sigma in proportion to it."""
     path = options.out / "curves.csv"
     if not options.figures_only:
-        train(scaling_sections(options), path, GROUP, options)
-    draw_scaling(read_result(path, GROUP, DRAWN), options)
+        train(scaling_sections(options), path, SETTING_KEYS, options)
+    draw_scaling(read_result(path, SETTING_KEYS, DRAWN), options)
 
 
 def train(sections: Sequence[Section], path: Path, keys: Sequence[str], options: GaussianSqueezeOptions) -> None:
@@ -516,7 +516,7 @@ def draw_curves(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
     optimum = best_of_game(table, options)
     uniform = uniform_rewards(table, options)
     summary = summarise(table, optimum)
-    write_csv(summary, options.out / "summary.csv", keys=GROUP)
+    write_csv(summary, options.out / "summary.csv", keys=SETTING_KEYS)
     drawn = {
         "learning_curves": figures.learning_curves(table, optimum, uniform),
         "sampled_curves": figures.learning_curves(table, optimum, uniform, metric="sampled_reward"),
@@ -551,10 +551,10 @@ def draw_scaling(table: pd.DataFrame, options: GaussianSqueezeOptions) -> None:
 
     optimum = best_of_game(table, options)
     summary = summarise(table, optimum)
-    write_csv(summary, options.out / "summary.csv", keys=GROUP)
+    write_csv(summary, options.out / "summary.csv", keys=SETTING_KEYS)
     scores = final_scores(table, optimum).rename(columns={"greedy": "reward_share"})
-    steps = table.groupby([*GROUP, "seed"])["step"].max().to_numpy()
-    runs = scores[[*GROUP, "seed"]].itertuples(index=False)
+    steps = table.groupby([*SETTING_KEYS, "seed"])["step"].max().to_numpy()
+    runs = scores[[*SETTING_KEYS, "seed"]].itertuples(index=False)
     names = [job_name(*run[:-1], seeds=run[-1:]) for run in runs]
     seconds = compute_seconds(options.out)
     if unknown := [name for name in names if name not in seconds]:

@@ -129,7 +129,7 @@ def test_a_round_is_one_gradient_step_on_all_of_it(cls: type[ReleasedAC], monkey
     played = a_round()
     at_once, in_parts = cls(GAME, (0,)), cls(GAME, (0,))
     for agent, size in ((at_once, 10**9), (in_parts, 100)):
-        monkeypatch.setattr("mfmarl.algorithms.battle_released.AT_ONCE", size)
+        monkeypatch.setattr("mfmarl.algorithms.battle_released.TRANSITIONS_AT_ONCE", size)
         optimizer = torch.optim.SGD(agent.network.parameters(), 1e-3)
         for each in agent.network.parameters():
             each.grad = torch.ones_like(each)  # of the round before

@@ -251,7 +251,7 @@ def test_armies_are_ordered_and_those_that_do_not_learn_look_like_no_other() -> 
     assert found["my/agent.py:Mine"] == style.looks(["my/agent.py:Mine"])["my/agent.py:Mine"]
     others = [*style.LOOKS.values(), style.MCMC]
     further = {*style.FURTHER_LOOKS}
-    for look in style.SCRIPTED.values():
+    for look in style.SCRIPTED_STYLES.values():
         assert look.colour not in {other.colour for other in others} | {colour for colour, _, _ in further}
         assert look.marker not in {other.marker for other in others} | {marker for _, _, marker in further}
 

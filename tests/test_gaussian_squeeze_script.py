@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mfmarl.environments import GaussianSqueeze
-from mfmarl.evaluation.final_scores import GROUP
+from mfmarl.evaluation.final_scores import SETTING_KEYS
 from mfmarl.exploration import Boltzmann, EpsilonGreedy
 from mfmarl.files import read_csv
 from mfmarl.scripting import results as scripting_results
@@ -255,7 +255,7 @@ def test_scaling_writes_what_it_says(tmp_path: Path) -> None:
     words = ["--scale-target", "--quick", "--agents", "20", "40", "--out", str(tmp_path), *HERE]
     assert main(lambda: gaussian_squeeze.run(words)) == 0
     out = tmp_path / "scaling"
-    assert len(read_csv(out / "curves.csv")[[*GROUP]].drop_duplicates()) == 4
+    assert len(read_csv(out / "curves.csv")[[*SETTING_KEYS]].drop_duplicates()) == 4
     assert {"scaling.png", "scaling.pdf"} < set(written(out))
 
 
@@ -392,17 +392,17 @@ def test_a_custom_method_is_drawn_beside_the_committed_baselines(
     like = known[(known["settings"] == "calibrated") & (known["agents"] == 500) & (known["seed"] == 0)]
     rows = pd.concat([like[like["algorithm"] == "mf-q"].assign(algorithm=own), like[like["algorithm"] == "il"]])
     options = GaussianSqueezeOptions(out=tmp_path)
-    drawn = with_baselines(rows, tmp_path / "curves.csv", options, GROUP)
-    assert set(map(tuple, drawn[list(GROUP)].drop_duplicates().to_numpy())) == {
+    drawn = with_baselines(rows, tmp_path / "curves.csv", options, SETTING_KEYS)
+    assert set(map(tuple, drawn[list(SETTING_KEYS)].drop_duplicates().to_numpy())) == {
         ("calibrated", name, 500) for name in (own, *METHODS)
     }
     assert drawn.loc[drawn["algorithm"] == "il", "seed"].eq(0).all(), "its own rows of IL, not the committed ones"
     assert drawn.loc[drawn["algorithm"] == "mf-q", "seed"].nunique() == 96
     assert drawn.index.is_unique
     short = rows[rows["step"] < rows["step"].max()]
-    assert len(with_baselines(short, tmp_path / "curves.csv", options, GROUP)) == len(short), "another budget"
+    assert len(with_baselines(short, tmp_path / "curves.csv", options, SETTING_KEYS)) == len(short), "another budget"
     plain = rows[rows["algorithm"] == "il"]
-    assert with_baselines(plain, tmp_path / "curves.csv", options, GROUP) is plain
+    assert with_baselines(plain, tmp_path / "curves.csv", options, SETTING_KEYS) is plain
 
 
 def test_quick_and_settings_together_are_the_quick_size_of_those_settings(tmp_path: Path) -> None:

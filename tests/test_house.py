@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,16 +17,16 @@ ROOT = Path(__file__).parents[1]
 
 # Each room and its floor. A room imports from rooms on lower floors, and from itself.
 FLOORS = {
-    "reproduce": 8,
-    "mfmarl.scripting": 7,
-    "mfmarl.report": 7,
-    "mfmarl.tournament": 7,
-    "mfmarl.measurements": 7,
-    "mfmarl.jobs": 6,
-    "mfmarl.algorithms": 5,
-    "mfmarl.policies": 4,
+    "reproduce": 9,
+    "mfmarl.scripting": 8,
+    "mfmarl.report": 8,
+    "mfmarl.tournament": 8,
+    "mfmarl.measurements": 8,
+    "mfmarl.jobs": 7,
+    "mfmarl.algorithms": 6,
+    "mfmarl.policies": 5,
     "mfmarl.claims": 4,
-    "mfmarl.values": 3,
+    "mfmarl.values": 4,
     "mfmarl.networks": 3,
     "mfmarl.data": 3,
     "mfmarl.statistical_physics": 3,
@@ -66,10 +67,18 @@ def imports(source: str) -> Iterator[str]:
                 yield node.module
 
 
+def named(source: str) -> Iterator[str]:
+    """The modules of ours that a source names in a string, to import them later."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and node.value in set(MODULES) - {"mfmarl"}:
+            yield str(node.value)
+
+
 def upward(module: str, source: str) -> list[str]:
-    """The imports of a module that do not lead down or stay in its room."""
+    """The imports of a module that do not lead down or stay in its room. The table of public names may name any."""
     own = room(module)
-    return [each for each in imports(source) if room(each) != own and FLOORS[room(each)] >= FLOORS[own]]
+    others = [*imports(source), *(named(source) if own != "mfmarl" else ())]
+    return [each for each in others if room(each) != own and FLOORS[room(each)] >= FLOORS[own]]
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -89,9 +98,18 @@ def test_wrong_arrows_are_seen() -> None:
     assert upward("mfmarl.data.rounds", "from mfmarl.jobs.launch import launch") == ["mfmarl.jobs.launch"]
     assert upward("mfmarl.data.rounds", "def f():\n    import mfmarl.networks.stacked") == ["mfmarl.networks.stacked"]
     assert upward("mfmarl.tournament.duel", "from mfmarl import scripting") == ["mfmarl.scripting"]
+    assert upward("mfmarl.data.rounds", "later = {'name': 'mfmarl.jobs.launch'}") == ["mfmarl.jobs.launch"]
     assert upward("mfmarl.data.rounds", "from mfmarl.seeds import generators") == []
     with pytest.raises(AssertionError, match=r"mfmarl\.utils is in no room"):
         room("mfmarl.utils")
+
+
+def test_the_table_of_layers_in_contributing_is_this_one() -> None:
+    rows = re.findall(r"^\| (\d) \| (.+?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    paths = [(path, int(floor)) for floor, names in rows for path in re.findall("`(.+?)`", names)]
+    told = {path.removesuffix(".py").strip("/").replace("/", "."): floor for path, floor in paths}
+    expected = {name: floor for name, floor in FLOORS.items() if name != "mfmarl"}
+    assert {name if name in FLOORS else f"mfmarl.{name}": floor for name, floor in told.items()} == expected
 
 
 def test_rooms_say_their_purpose_and_few_modules_stand_alone() -> None:

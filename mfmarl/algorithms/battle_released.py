@@ -23,7 +23,7 @@ from mfmarl.mean_field import chosen
 from mfmarl.networks.battle_released import ActorCriticPerceptron
 from mfmarl.policies import Acting
 
-AT_ONCE = 2048  # transitions whose gradients are computed together, to bound memory; affects only rounding
+TRANSITIONS_AT_ONCE = 2048  # transitions whose gradients are computed together, to bound memory; affects only rounding
 SMALLEST = 1e-6  # added to probabilities under the logarithm: released code
 
 
@@ -83,7 +83,7 @@ class ReleasedAC(BattleAgent):
                 _, last_values = self.network.both(last.view, last.feature, last.mean_action)
             returns = played.returns(last_values, self.discount)
             optimizer.zero_grad()
-            for numbers in torch.split(torch.arange(len(played), device=self.device), AT_ONCE):
+            for numbers in torch.split(torch.arange(len(played), device=self.device), TRANSITIONS_AT_ONCE):
                 share = len(numbers) / len(played)
                 (share * self.loss(played.transitions(numbers), returns[numbers])).backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -12,6 +12,7 @@ from scipy import stats
 
 from mfmarl.claims.tables import Measured, Tables, interval_of
 from mfmarl.claims.wording import mean_of, most
+from mfmarl.evaluation.curves import last_tenth
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, bootstrap_interval
 from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.tables import only
@@ -151,8 +152,7 @@ def q_errors(tables: Tables) -> pd.DataFrame:
 
 def final_error(curves: pd.DataFrame, order: str, temperature: float) -> Array:
     """The error of Q of each run, averaged over the last tenth of training."""
-    runs = only(curves, order=order, temperature=temperature)
-    late = runs[runs["step"] > 0.9 * runs["step"].max()]
+    late = last_tenth(only(curves, order=order, temperature=temperature))
     return np.array([run["q_error"].mean() for _, run in late.groupby("seed")], np.float64)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.evaluation.comparisons import holm, rank_test, runs_needed_by_ranks, superiority_interval
-from mfmarl.evaluation.final_scores import GROUP, final_scores
+from mfmarl.evaluation.final_scores import SETTING_KEYS, final_scores
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, steps_to_stay
 from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
 from mfmarl.evaluation.tables import require_columns, setting_of
@@ -48,7 +48,7 @@ class Tables:
     @cached_property
     def squeeze(self) -> pd.DataFrame:
         """Gaussian Squeeze: one row per run with its final scores and the step from which it stays at 0.9 G*."""
-        return self.finals("gaussian_squeeze/curves.csv", GROUP)
+        return self.finals("gaussian_squeeze/curves.csv", SETTING_KEYS)
 
     def finals(self, name: str, by: Sequence[str]) -> pd.DataFrame:
         """Gaussian Squeeze: one row per run of the table `name`, where the columns `by` identify a setting."""

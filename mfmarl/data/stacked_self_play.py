@@ -14,7 +14,7 @@ from mfmarl.data.transfer import Transfer
 from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.observation import Observation, Outcome
 
-AT_ONCE = 16  # minibatches of a seed that a GPU rebuilds together; with 128 samples each they take 20 MB
+MINIBATCHES_AT_ONCE = 16  # minibatches of a seed that a GPU rebuilds together; with 128 samples each they take 20 MB
 
 
 class StackedPolicy(BattlePolicy, Protocol):
@@ -124,7 +124,7 @@ def part(observed: Observation, battle: int) -> Observation:
 
 def minibatches(replay: ArmyReplay, numbers: Tensor) -> Iterator[BattleBatch]:
     """Yield a minibatch for each row of `numbers` `[steps, B]`; on a GPU many are rebuilt together to save launches."""
-    for some in numbers.split(1 if numbers.device.type == "cpu" else AT_ONCE):  # type: ignore[no-untyped-call]
+    for some in numbers.split(1 if numbers.device.type == "cpu" else MINIBATCHES_AT_ONCE):  # type: ignore[no-untyped-call]
         together = replay.transitions(some.flatten())
         for batch in zip(*(field.view(*some.shape, *field.shape[1:]) for field in together), strict=True):
             yield BattleBatch(*batch)

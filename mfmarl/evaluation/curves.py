@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mfmarl.evaluation.final_scores import GROUP
+from mfmarl.evaluation.final_scores import SETTING_KEYS
 from mfmarl.evaluation.tables import require_columns
 
 
@@ -28,10 +28,20 @@ def longest_runs(curves: pd.DataFrame) -> pd.DataFrame:
         ValueError: a column is missing.
     """
     last = _last_step(curves)
-    return curves[last == curves.assign(last=last).groupby([*GROUP])["last"].transform("max")]
+    return curves[last == curves.assign(last=last).groupby([*SETTING_KEYS])["last"].transform("max")]
+
+
+def last_tenth(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last tenth of steps.
+
+    Args:
+        rows: rows of runs of one length, with a column `step`.
+    """
+    late: pd.DataFrame = rows[rows["step"] > 0.9 * rows["step"].max()]
+    return late
 
 
 def _last_step(curves: pd.DataFrame) -> pd.Series:
     """The last step of the run, for each row."""
-    require_columns("curves", curves, [*GROUP, "seed", "step"])
-    return curves.groupby([*GROUP, "seed"])["step"].transform("max")
+    require_columns("curves", curves, [*SETTING_KEYS, "seed", "step"])
+    return curves.groupby([*SETTING_KEYS, "seed"])["step"].transform("max")

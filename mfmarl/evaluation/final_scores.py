@@ -16,11 +16,11 @@ from mfmarl.evaluation.intervals import (
 from mfmarl.evaluation.tables import require_columns
 
 TIMED_AGENTS = 1_000_000  # agents of Gaussian Squeeze from which a full run takes hours, so short runs are only timed
-GROUP = ("settings", "algorithm", "agents")  # the columns that identify a setting in curves.csv
+SETTING_KEYS = ("settings", "algorithm", "agents")  # the columns that identify a setting in curves.csv
 
 
 def final_scores(
-    curves: pd.DataFrame, optimum: Mapping[int, float], *, share: float = 0.1, by: Sequence[str] = GROUP
+    curves: pd.DataFrame, optimum: Mapping[int, float], *, share: float = 0.1, by: Sequence[str] = SETTING_KEYS
 ) -> pd.DataFrame:
     """Final scores of every run as shares of the optimum G*, and the steps to reach 0.9 G*.
 
@@ -60,7 +60,7 @@ def summarise(
     curves: pd.DataFrame,
     optimum: Mapping[int, float],
     *,
-    by: Sequence[str] = GROUP,
+    by: Sequence[str] = SETTING_KEYS,
 ) -> pd.DataFrame:
     """Final scores of every setting as shares of the optimum G*, with 95% intervals over seeds.
 

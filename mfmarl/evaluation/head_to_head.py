@@ -9,7 +9,7 @@ import pandas as pd
 
 from mfmarl.evaluation.comparisons import exchange_test, holm, two_way_interval
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, interval_columns
-from mfmarl.evaluation.rounds import GROUP, both_sides, met, with_points
+from mfmarl.evaluation.rounds import ROUND_KEYS, both_sides, met, with_points
 
 
 class Comparison(NamedTuple):
@@ -62,7 +62,7 @@ def head_to_head(rounds: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.D
     """
     sides = with_points(both_sides(rounds))
     rows, p_values = [], []
-    for key, group in sides.groupby([*GROUP], sort=True):
+    for key, group in sides.groupby([*ROUND_KEYS], sort=True):
         for algorithm, opponent in pairs:
             table, first = met(group, [algorithm], [opponent], "points")
             block = table[:first, first:]
@@ -70,7 +70,7 @@ def head_to_head(rounds: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.D
                 continue
             interval, seeds, p = compare_armies(table, first)
             p_values.append(p)
-            row = dict(zip(GROUP, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent, "seeds": seeds}
-            rows.append(row | interval_columns("points", interval))
-    columns = [*GROUP, "algorithm", "opponent", "seeds", "points", "points_low", "points_high"]
+            row = dict(zip(ROUND_KEYS, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
+            rows.append(row | {"seeds": seeds} | interval_columns("points", interval))
+    columns = [*ROUND_KEYS, "algorithm", "opponent", "seeds", "points", "points_low", "points_high"]
     return pd.DataFrame(rows, columns=columns).assign(p=holm(p_values))

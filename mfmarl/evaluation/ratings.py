@@ -30,7 +30,7 @@ from mfmarl.evaluation.intervals import (
     expanded_percentiles,
     interval_columns,
 )
-from mfmarl.evaluation.rounds import GROUP, SCRIPTED, both_sides, in_order, with_points
+from mfmarl.evaluation.rounds import ROUND_KEYS, SCRIPTED, both_sides, in_order, with_points
 
 SHARES = ("wins", "draws", "losses", "published_win_rate")
 MEANS = ("reward", "opponent_reward", "kills", "deaths", "steps")
@@ -80,14 +80,14 @@ def summarise_pairings(
     """
     check_confidence(confidence)
     rows = []
-    for key, group in both_sides(rounds).groupby([*GROUP], sort=True):
+    for key, group in both_sides(rounds).groupby([*ROUND_KEYS], sort=True):
         for algorithm, opponent, sides in _by_pairing(group):
             seeds = {algorithm: np.unique(sides["seed"]), opponent: np.unique(sides["opponent_seed"])}
             # Sums of every metric over each seed pair, since a resample weighs seed pairs, not single rounds.
             sums = _cell_sums(sides, _metrics(sides), seeds[algorithm], seeds[opponent])
             met = np.triu(sums[..., 0]) if algorithm == opponent else sums[..., 0]
             total, totals = sums.sum(axis=(0, 1)), np.zeros((0, sums.shape[-1]))
-            row = dict(zip(GROUP, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
+            row = dict(zip(ROUND_KEYS, key, strict=True)) | {"algorithm": algorithm, "opponent": opponent}
             numbers = {name: len(each) for name, each in seeds.items()}
             row |= {"rounds": round(total[0]), "seed_pairs": int(np.count_nonzero(met)), "seeds": _fewest(numbers)}
             levels = _percentiles(numbers, confidence)
@@ -148,7 +148,7 @@ def ratings(
     check_confidence(confidence)
     table = both_sides(rounds)
     rows = []
-    for key, group in table.groupby([*GROUP], sort=True):
+    for key, group in table.groupby([*ROUND_KEYS], sort=True):
         league = _League(group)
         levels = _percentiles(league.seeds, confidence)
         points = league.points(_all_once(league.seeds))[0]
@@ -158,7 +158,7 @@ def ratings(
             drawn = _resample(league.seeds, resamples, np.random.default_rng(seed))
             low, high = np.quantile(league.rate(league.points(drawn)), levels, axis=0)
         for number, name in enumerate(league.entrants):
-            row = dict(zip(GROUP, key, strict=True)) | {"algorithm": name}
+            row = dict(zip(ROUND_KEYS, key, strict=True)) | {"algorithm": name}
             row |= interval_columns(
                 "rating", Interval(float(estimate[number]), float(low[number]), float(high[number]))
             )

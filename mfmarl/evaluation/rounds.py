@@ -24,7 +24,7 @@ EVALUATIONS = ("greedy", "sampled")
 MAX_STEPS = 400  # steps of a round: the paper
 STEP_REWARD = -0.005  # for an agent that does not attack: the engine, see environments/battle/battles.py
 HIDING = MAX_STEPS * STEP_REWARD  # total reward of an agent that never attacks in a round of full length
-GROUP = ("agents", "evaluation")  # columns whose values are never pooled
+ROUND_KEYS = ("agents", "evaluation")  # columns whose values are never pooled
 ENTRANTS = ("algorithm", "opponent")
 SIDES = {
     "algorithm": "opponent",
@@ -38,7 +38,7 @@ FLIPS = {
     "result": {"win": "loss", "draw": "draw", "loss": "win"},
 }  # a value, and the same seen from the other side
 NUMBERS = ("agents", "seed", "opponent_seed", "reward", "opponent_reward", "survivors", "opponent_survivors", "steps")
-COLUMNS = (*SIDES, *SIDES.values(), *FLIPS, *GROUP, "round", "steps")
+COLUMNS = (*SIDES, *SIDES.values(), *FLIPS, *ROUND_KEYS, "round", "steps")
 
 
 def in_order(entrants: Iterable[str]) -> list[str]:
@@ -69,7 +69,7 @@ def both_sides(rounds: pd.DataFrame) -> pd.DataFrame:
     table = _turned_in_order(_checked(rounds))
     entrants = in_order([*table["algorithm"], *table["opponent"]])
     place = {name: number for number, name in enumerate(entrants)}
-    order = [*GROUP, "algorithm", "opponent", "seed", "opponent_seed", "round"]
+    order = [*ROUND_KEYS, "algorithm", "opponent", "seed", "opponent_seed", "round"]
     twice = table.duplicated(order)
     if twice.any():
         raise ValueError(f"rounds must hold each round once, got twice {table.loc[twice, order].iloc[0].to_dict()}")
@@ -90,7 +90,7 @@ def by_army(rounds: pd.DataFrame) -> pd.DataFrame:
     """
     sides = with_points(both_sides(rounds))
     sides = sides.assign(wins=sides["result"].eq("win").astype(float))
-    return sides.groupby([*GROUP, *ENTRANTS, "seed"], as_index=False)[["wins", "points", "reward"]].mean()
+    return sides.groupby([*ROUND_KEYS, *ENTRANTS, "seed"], as_index=False)[["wins", "points", "reward"]].mean()
 
 
 def with_points(sides: pd.DataFrame) -> pd.DataFrame:

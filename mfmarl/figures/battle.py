@@ -15,10 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mfmarl.evaluation.names import in_words
-from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, in_order
+from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, SCRIPTED, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.style import (
-    SCRIPTED,
     Look,
     budget_handle,
     by_seed,

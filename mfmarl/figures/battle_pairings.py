@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from mfmarl.evaluation.intervals import FEW
-from mfmarl.evaluation.rounds import by_army, in_order
+from mfmarl.evaluation.rounds import SCRIPTED, by_army, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.battle import fighters, figure_name, known_evaluations
-from mfmarl.figures.style import SCRIPTED, count_label, house_style, legend_below, of_runs, only_value, page
+from mfmarl.figures.style import count_label, house_style, legend_below, of_runs, only_value, page
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
 WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"

@@ -74,7 +74,7 @@ FURTHER_LOOKS = (
 # The simulation that is the truth for learners, not one of them: the length of LOOKS places learning curves' markers.
 MCMC = Look(NAMES["mcmc"], "#004488", "-", "8")
 # Nor do these learn.
-SCRIPTED = {
+SCRIPTED_STYLES = {
     "rush": Look(NAMES["rush"], "#222222", (0, (4, 2)), "*"),
     "random": Look(NAMES["random"], "#A6A6A6", (0, (1, 1.5)), "H"),
 }
@@ -89,7 +89,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
     They are labelled as `mfmarl.evaluation.names` has it.
     """
-    unique, known = set(names), LOOKS | FED_NOISE | SCRIPTED
+    unique, known = set(names), LOOKS | FED_NOISE | SCRIPTED_STYLES
     found = {name: look for name, look in known.items() if name in unique}
     for index, name in enumerate(sorted(unique - set(known))):
         colour, line, marker = FURTHER_LOOKS[index % len(FURTHER_LOOKS)]

@@ -77,17 +77,17 @@ class Execution:
         for name, kind in get_type_hints(Execution).items():
             object.__setattr__(self, name, plain_number(name, getattr(self, name), kind))
             check_named(name, getattr(self, name), kind)
-        within("workers", self.workers, 1, MOST_PROCESSES)
-        within("devices", self.devices, 1, MOST_PROCESSES)
-        within("threads", self.threads, 1, MOST_PROCESSES)
-        within("checkpoint_seconds", self.checkpoint_seconds, 0)
-        within("slurm_minutes", self.slurm_minutes, 2, MOST_MINUTES)  # Slurm may announce the end 90 s before
+        check_range("workers", self.workers, 1, MOST_PROCESSES)
+        check_range("devices", self.devices, 1, MOST_PROCESSES)
+        check_range("threads", self.threads, 1, MOST_PROCESSES)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, 0)
+        check_range("slurm_minutes", self.slurm_minutes, 2, MOST_MINUTES)  # Slurm may announce the end 90 s before
         if self.slurm_memory is not None and not 0 < self.slurm_memory <= MOST_MEMORY:
             raise ValueError(
                 f"slurm_memory: got {self.slurm_memory}, allowed is a number above 0, at most {MOST_MEMORY}"
             )
-        within("slurm_tasks", self.slurm_tasks, 1, MOST_TASKS)
-        within("slurm_requeues", self.slurm_requeues, 0, MOST_TASKS)
+        check_range("slurm_tasks", self.slurm_tasks, 1, MOST_TASKS)
+        check_range("slurm_requeues", self.slurm_requeues, 0, MOST_TASKS)
         if self.shard is not None:
             share_of(self.shard)
         if self.launcher == "slurm":
@@ -236,7 +236,7 @@ def plain_number(name: str, value: Any, kind: Any) -> Any:
         raise ValueError(f"{name}: got {value!r}, allowed is a whole number") from error
 
 
-def within(name: str, value: float | str | None, least: int, most: float = math.inf) -> None:
+def check_range(name: str, value: float | str | None, least: int, most: float = math.inf) -> None:
     """Raise ValueError if `value` is a number below `least` or above `most`."""
     if isinstance(value, int | float) and not least <= value <= most:
         bound = "" if most == math.inf else f", at most {most}"

@@ -43,7 +43,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from mfmarl.custom import is_in_file
 from mfmarl.files import check_writable
 from mfmarl.jobs.console import say
-from mfmarl.jobs.execution import Execution, within
+from mfmarl.jobs.execution import Execution, check_range
 from mfmarl.scripting.config import DEEPEST, depth, repeats, spelled_out
 from mfmarl.scripting.tables import check_places
 from mfmarl.seeds import MOST_SEEDS
@@ -81,8 +81,8 @@ class Options(Execution):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        within("seeds", self.seeds, 1, MOST_SEEDS)
-        within("seed", self.seed, 0)
+        check_range("seeds", self.seeds, 1, MOST_SEEDS)
+        check_range("seed", self.seed, 0)
         if self.seed + (self.seeds or 1) > LAST_SEED:
             raise ValueError(f"seed: got {self.seed}, allowed is less than 2^60")
         for name in ("settings", "algorithms", "agents"):

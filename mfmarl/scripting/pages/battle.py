@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mfmarl.claims.battle import rounds_of_leaving
 from mfmarl.claims.wording import p_of
 from mfmarl.evaluation.comparisons import seat_test
+from mfmarl.evaluation.curves import last_tenth
 from mfmarl.evaluation.intervals import with_ends
 from mfmarl.evaluation.names import in_words, label
 from mfmarl.evaluation.rounds import EVALUATIONS, HIDING, LEARNERS, MAX_STEPS
@@ -102,7 +103,7 @@ def plateau(curves: pd.DataFrame) -> str:
 def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame) -> str:
     """Sentences about other results in the tables."""
     alike = only(curves, agents=64)
-    late = alike[alike["step"] > 0.9 * alike["step"].max()]
+    late = last_tenth(alike)
     means = late.groupby(["algorithm", "seed"])["reward"].mean()
     against = only(pairings, agents=64, opponent="random")
     against = against[against["algorithm"].isin(LEARNERS)]
@@ -199,7 +200,7 @@ def released_code(curves: pd.DataFrame) -> str:
     """Sentences on the results of the authors' released code, with one seed per method."""
     q_learners, others = (curves[curves["algorithm"].isin(names)] for names in (("mf-q", "il"), ("ac", "mf-ac")))
     late = others[others["step"] > others["step"].max() - LATE_ROUNDS]
-    ends = others[others["step"] > 0.9 * others["step"].max()]["reward"].mean()
+    ends = last_tenth(others)["reward"].mean()
     rounds_a_row = others["step"].min()  # each row is the mean over the rounds since the previous row
     kills = (late["kills"] * rounds_a_row).sum()
     sentences = []
