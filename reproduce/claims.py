@@ -193,7 +193,7 @@ def reader(results: Path) -> Callable[[str], pd.DataFrame | None]:
 
     def read(name: str) -> pd.DataFrame | None:
         path = results / name
-        return read_table(path, []) if path.exists() else None
+        return read_table(path, [], "results") if path.exists() else None
 
     return read
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from mfmarl.claims.wording import number, p_of
 from mfmarl.evaluation.agreement import COLUMNS, compare_estimates, compare_runs
@@ -31,7 +30,7 @@ from mfmarl.files import check_writable, write_csv
 from mfmarl.jobs.console import aligned, say
 from mfmarl.scripting.main import main
 from mfmarl.scripting.options import parse
-from mfmarl.scripting.tables import read_calls, read_table
+from mfmarl.scripting.tables import check_numbers, read_calls, read_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -148,8 +147,9 @@ class CompareOptions:
 def task_of(folder: Path) -> str | None:
     """The task of a folder, by the script that its provenance.json names last."""
     path = folder / "provenance.json"
+    calls = read_calls(path, "results")
     try:
-        scripts = [Path(word).stem for call in read_calls(path) for word in shlex.split(call["command"])[1:2]]
+        scripts = [Path(word).stem for call in calls for word in shlex.split(call["command"])[1:2]]
     except ValueError as error:
         raise ValueError(f"results: {path} is damaged: restore it ({error})") from error
     return next((script for script in reversed(scripts) if script in TASKS), None)
@@ -191,10 +191,11 @@ def compare(kind: Runs | Estimates, path: Path, committed: Path) -> pd.DataFrame
     Raises:
         ValueError: a table is damaged.
     """
-    tables = [read_table(each, kind.columns) for each in (path, committed)]
-    for each, table in zip((path, committed), tables, strict=True):
-        if texts := [name for name in kind.numbers if name in table and not is_numeric_dtype(table[name])]:
-            raise ValueError(f"results: {each} has text among the numbers of {', '.join(texts)}: restore it")
+    tables = []
+    for argument, each in (("results", path), ("against", committed)):
+        table = read_table(each, kind.columns, argument)
+        check_numbers(table, [name for name in kind.numbers if name in table], each, argument)
+        tables.append(table)
     try:
         return kind.compare(*tables)
     except ValueError as error:

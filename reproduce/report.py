@@ -73,7 +73,7 @@ class Source(NamedTuple):
             ValueError: the table is damaged or lacks a column.
         """
         columns = (*self.curves.facets, self.curves.method, "seed", "step", *self.needed)
-        return self.prepared(read_table(results / self.path, columns))
+        return self.prepared(read_table(results / self.path, columns, "results"))
 
 
 AGENTS = {"agents": "Agents"}
@@ -317,8 +317,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def page(results: Path) -> str:
     """Make the page for a directory of results. Parts whose files are missing are left out."""
     evidence = results / "evidence.csv"
-    told = read_table(evidence, ["id", "judged", "verdict"]) if evidence.exists() else pd.DataFrame()
-    found = claims(read_table(results / "claims.csv", ["id", "claim", "verdict"]), told)
+    told = read_table(evidence, ["id", "judged", "verdict"], "results") if evidence.exists() else pd.DataFrame()
+    found = claims(read_table(results / "claims.csv", ["id", "claim", "verdict"], "results"), told)
     drawn, fought = curves(results), battles(results)
     content: dict[str, Any] = {
         "tasks": by_task(found),
@@ -335,7 +335,7 @@ def page(results: Path) -> str:
     arrays = {f"battle-{number}": positions for number, (_, positions) in enumerate(fought)}
     frames = results / "ising/frames.csv"
     if frames.exists():
-        rows = read_table(frames, ["size", "temperature", "step", "spins"])
+        rows = read_table(frames, ["size", "temperature", "step", "spins"], "results")
         described["lattice"], arrays["lattice"] = orderings(rows)
     content["has"] = {"curves": bool(drawn), "lattice": "lattice" in described, "battles": bool(fought)}
     parts = {
@@ -392,7 +392,7 @@ def hyperparameters(results: Path) -> list[dict[str, Any]]:
     """For each task, its settings beside the appendix's."""
     tables = []
     for title, path, kind, columns in HYPERPARAMETERS:
-        sections = read_provenance(results / path / "provenance.json")
+        sections = read_provenance(results / path / "provenance.json", "results")
         if all(column.section in sections for column in columns.values()):
             found = [made_with(sections[column.section], path, kind, column) for column in columns.values()]
             tables.append({"title": title, "columns": list(columns), "rows": compared(APPENDIX[path], found)})
@@ -419,7 +419,10 @@ def unused(algorithm: str, kind: Kind) -> set[str]:
 
 def provenance(results: Path) -> list[dict[str, Any]]:
     """For each task, the calls that made its rows."""
-    found = {title: made(read_provenance(results / path / "provenance.json")) for title, path in PROVENANCE.items()}
+    found = {
+        title: made(read_provenance(results / path / "provenance.json", "results"))
+        for title, path in PROVENANCE.items()
+    }
     return [{"title": title, "calls": calls} for title, calls in found.items() if calls]
 
 

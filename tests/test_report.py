@@ -271,6 +271,7 @@ def test_results_that_are_damaged_are_named_in_one_line(
     assert main(lambda: report.run(["--results", str(damaged)])) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert f"{damaged / file} {message}" in line
+    assert "out:" not in line
 
 
 def test_lattices_on_which_nobody_learned_have_curves(results: Path, tmp_path: Path) -> None:

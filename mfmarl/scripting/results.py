@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from mfmarl.custom import is_in_file
 from mfmarl.evaluation.intervals import with_ends
@@ -33,7 +32,7 @@ from mfmarl.jobs.launch import launch
 from mfmarl.jobs.locks import locked
 from mfmarl.scripting.options import Options
 from mfmarl.scripting.provenance import write_provenance
-from mfmarl.scripting.tables import read_provenance, read_table, write_table
+from mfmarl.scripting.tables import check_numbers, read_provenance, read_table, write_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,11 +122,9 @@ def read_result(path: Path, columns: Sequence[str], numbers: Sequence[str] = ())
     if not path.exists():
         raise ValueError(f"figures_only: there is no {path} yet; run without --figures-only first")
     rows = read_table(path, [*columns, *numbers])
-    remedy = "restore it, or remove it to make it again"
     if rows.empty:
-        raise ValueError(f"out: {path} has no rows: {remedy}")
-    if texts := [name for name in numbers if not is_numeric_dtype(rows[name])]:
-        raise ValueError(f"out: {path} has text among the numbers of {', '.join(texts)}: {remedy}")
+        raise ValueError(f"out: {path} has no rows: restore it, or remove it to make it again")
+    check_numbers(rows, numbers, path)
     return rows
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from mfmarl.files import atomic, digest, read_csv, told, write_csv, write_text
 
@@ -34,8 +35,13 @@ def write_table(frame: pd.DataFrame, path: Path, keys: Sequence[str]) -> None:
     write_sums({**sums, path.name: [new]}, path.parent)
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str], argument: str = "out") -> pd.DataFrame:
     """Read the table at `path`.
+
+    Args:
+        path: the table.
+        columns: columns that it must have.
+        argument: the script's option that named the table's folder, for messages.
 
     Raises:
         ValueError: the table is damaged or lacks one of `columns`; the message says what to do.
@@ -50,15 +56,36 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         rows = read_csv(path)
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise ValueError(
-            f"out: {path} is damaged: restore it, or remove it to make it again ({told(error)[:200]})"
+            f"{argument}: {path} is damaged: restore it, or remove it to make it again ({told(error)[:200]})"
         ) from error
     if absent := [column for column in dict.fromkeys(columns) if column not in rows.columns]:
-        raise ValueError(f"out: {path} lacks the columns {absent}: restore it, or name another --out")
+        raise ValueError(f"{argument}: {path} lacks the columns {absent}: restore it, or name another --{argument}")
     return rows
 
 
-def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
+def check_numbers(rows: pd.DataFrame, columns: Iterable[str], path: Path, argument: str = "out") -> None:
+    """Check the columns of a table that must hold numbers.
+
+    Args:
+        rows: the table.
+        columns: its columns to check.
+        path: where the table was read.
+        argument: as in `read_table`.
+
+    Raises:
+        ValueError: a column contains text; the message says what to do.
+    """
+    if texts := [name for name in columns if not is_numeric_dtype(rows[name])]:
+        found = f"{path} has text among the numbers of {', '.join(texts)}"
+        raise ValueError(f"{argument}: {found}: restore it, or remove it to make it again")
+
+
+def read_provenance(path: Path, argument: str = "out") -> dict[str, list[dict[str, Any]]]:
     """The sections of provenance.json by name, each a list of calls; empty if the file does not exist.
+
+    Args:
+        path: the file.
+        argument: as in `read_table`.
 
     Raises:
         ValueError: the file is damaged; the message says what to do.
@@ -74,13 +101,13 @@ def read_provenance(path: Path) -> dict[str, list[dict[str, Any]]]:
             if not all(isinstance(record["fingerprint"], str) for record in call["jobs"].values()):
                 raise TypeError("a job has no fingerprint")
     except (ValueError, OSError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"out: {path} is damaged: restore it, or remove it ({told(error)[:200]})") from error
+        raise ValueError(f"{argument}: {path} is damaged: restore it, or remove it ({told(error)[:200]})") from error
     return sections
 
 
-def read_calls(path: Path) -> list[dict[str, Any]]:
+def read_calls(path: Path, argument: str = "out") -> list[dict[str, Any]]:
     """The calls of all sections of provenance.json, see `read_provenance`."""
-    return [call for calls in read_provenance(path).values() for call in calls]
+    return [call for calls in read_provenance(path, argument).values() for call in calls]
 
 
 def check_places(out: Path) -> None:
