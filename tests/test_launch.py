@@ -233,7 +233,7 @@ def test_failures_do_not_stop_the_others_and_are_reported(tmp_path: Path, capsys
     assert "breaks: RuntimeError: the toy broke" in report
     assert 'raise RuntimeError("the toy broke")' in report, "the end of the log"
     assert str(folder(jobs[1], tmp_path, "32") / "log.txt") in report
-    assert "--fresh" in report
+    assert "With 'fresh' all jobs start over." in report
     assert {tmp_path / rows for rows in written(tmp_path)} == {
         folder(good, tmp_path, "32") / "rows.csv" for good in jobs[2:]
     }
