@@ -376,9 +376,9 @@ def test_a_report_of_many_failures_shows_the_logs_of_the_first_alone(tmp_path: P
     assert told[1] == "a: lost", "there is no log to see"
     assert told[2].startswith("b: lost (see ")
     assert told[3:-1] == [f"    {number}" for number in range(28, 40)], "the last dozen of lines"
-    assert told[-1] == "Make the same call again to resume; fresh starts all jobs over."
+    assert told[-1] == "Make the same call again to resume. With 'fresh' all jobs start over."
     told = report({"a": "lost"}, jobs, place, fresh=True).splitlines()
-    assert told[-1] == "Make the same call without fresh to resume; fresh starts all jobs over."
+    assert told[-1] == "Make the same call without 'fresh' to resume. With 'fresh' all jobs start over."
 
 
 def test_a_worker_that_ends_is_a_failed_job(tmp_path: Path) -> None:

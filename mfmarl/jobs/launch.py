@@ -217,7 +217,7 @@ def report(failures: Mapping[str, str], jobs: Sequence[Job], place: Place, *, fr
             parts += [
                 f"    {line}" for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
             ]
-    again = "without fresh" if fresh else "again"
+    again = "without 'fresh'" if fresh else "again"
     return "\n".join([*parts, f"Make the same call {again} to resume. With 'fresh' all jobs start over."])
 
 
