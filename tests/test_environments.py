@@ -72,15 +72,29 @@ def test_uniform_play_is_the_mean_over_all_joint_actions(agents: int, mu: float,
     assert found == pytest.approx(sum(rewards) / len(rewards), rel=1e-12)
 
 
-@pytest.mark.parametrize(("agents", "expected"), [(100, 413.4755), (500, 2.6046e-28)])
-def test_uniform_play_of_the_paper(agents: int, expected: float) -> None:
-    ways = [1]  # in whole numbers: how many joint actions have the sum x, one agent more in each pass
-    for _ in range(agents):
+def uniform_play_in_whole_numbers(game: GaussianSqueeze) -> float:
+    """E[G] of uniform play from the whole numbers of joint actions that have each sum."""
+    ways = [1]  # one agent more in each pass
+    for _ in range(game.agents):
         below = [0, *accumulate(ways)]
         ways = [below[min(x + 1, len(ways))] - below[max(x - 9, 0)] for x in range(len(ways) + 9)]
-    exact = sum(float(Fraction(count, 10**agents)) * squeeze(x, 400, 200) for x, count in enumerate(ways))
+    shares = [float(Fraction(count, 10**game.agents)) for count in ways]
+    return sum(share * squeeze(x, game.mu, game.sigma) for x, share in enumerate(shares))
+
+
+@pytest.mark.parametrize(("agents", "expected"), [(100, 413.4755), (500, 2.6046e-28)])
+def test_uniform_play_of_the_paper(agents: int, expected: float) -> None:
+    exact = uniform_play_in_whole_numbers(GaussianSqueeze(agents))
     assert exact == pytest.approx(expected, rel=1e-4)
     assert GaussianSqueeze(agents).uniform_play_reward() == pytest.approx(exact, rel=1e-11)
+
+
+@pytest.mark.parametrize("agents", [2, 20, 100])
+@pytest.mark.parametrize("mu", [-300.0, -10.0, 0.0, 200.0, 900.0, 1000.0, 3000.0])
+@pytest.mark.parametrize("sigma", [0.5, 8.0, 50.0, 1000.0])
+def test_uniform_play_where_what_pays_is_rare_or_out_of_reach(agents: int, mu: float, sigma: float) -> None:
+    game = GaussianSqueeze(agents, mu, sigma)
+    assert game.uniform_play_reward() == pytest.approx(uniform_play_in_whole_numbers(game), rel=1e-10, abs=1e-300)
 
 
 def test_scaled_keeps_mu_and_sigma_in_proportion() -> None:

@@ -97,21 +97,24 @@ class GaussianSqueeze:
         """Return E[G] when every agent plays uniformly at random, with a relative error below 1e-8.
 
         For large N, the sums x that pay lie far out in the tail of the distribution p(x). So actions are drawn with
-        probabilities proportional to `exp(theta a)`, where theta moves the mean of x to about the largest
-        `p(x) G(x)`. A Fourier transform gives the distribution q of x under these probabilities, and
+        probabilities proportional to `exp(theta a)`, where theta moves the mean of x to the largest `p(x) G(x)`. A
+        Fourier transform gives the distribution q of x under these probabilities, and
         `E[G] = sum_x q(x) exp(-theta x) m^N G(x)`, where m is the mean of `exp(theta a)` over the D actions.
+        `exp(-theta x) G(x)`, too, is largest at that mean, so that the transform's rounding is nowhere amplified.
         """
         actions = np.arange(self.actions)
-        mean, variance = self.agents * actions.mean(), self.agents * actions.var()
-        # The mean of the product of two Gaussians: that of the sum, and that of G.
-        middle = (mean / variance + 2 * self.mu / self.sigma**2) / (1 / variance + 2 / self.sigma**2)
-        middle = min(max(middle / self.agents, 0.01), self.actions - 1.01)
 
         def tilted(theta: float) -> NDArray[np.float64]:
             probability: NDArray[np.float64] = softmax(theta * actions)
             return probability
 
-        theta = float(brentq(lambda theta: tilted(theta) @ actions - middle, -700.0, 700.0))
+        def slope(theta: float) -> float:
+            """`x d/dx (log G(x) - theta x)` at the mean of x; it falls in theta, from 1, through 0."""
+            x = float(self.agents * (tilted(theta) @ actions))
+            return 1 - 2 * x / self.sigma * ((x - self.mu) / self.sigma) - theta * x
+
+        steepest = 700.0  # beyond it a single action has all of the probability
+        theta = steepest if slope(steepest) > 0 else float(brentq(slope, -steepest, steepest))
         total = np.arange(self.agents * (self.actions - 1) + 1, dtype=np.float64)
         length = next_fast_len(len(total), real=True)
         distribution = irfft(rfft(tilted(theta), length) ** self.agents, length)[: len(total)].clip(min=0)
