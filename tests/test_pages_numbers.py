@@ -61,7 +61,7 @@ def test_what_the_readme_says_of_its_example_and_of_seeds() -> None:
     seeds = only(table("battle/curves.csv"), settings="appendix").groupby("agents")["seed"].nunique()
     words = {1: "one", 2: "two", 5: "five"}
     many, small, large = (words[seeds[agents]] for agents in (64, 8, 144))
-    said = f"{many} seeds with 64 agents, {small} with 8, and {large} with 144 and with 256"
+    said = f"{many} seeds with 64 agents, {small} with 8, {large} with 144 and 256"
     assert seeds[144] == seeds[256]
     assert said in page("README.md")
     assert f"{small} seeds of each method with 8 and {large} with 144 and 256" in page_of("battle")

@@ -38,7 +38,7 @@ class Finding:
     n: int = 0  #: independent runs; for two methods, those of the method with fewer
     p: float = math.nan  #: p-value of a comparison, corrected for the claim's other comparisons
     verdict: str = NOT_TESTED
-    leans: str = ""  #: holds or fails, if the value of an undecided finding points that way
+    leans: str = ""  #: holds or fails, if the value of an undecided finding of `within` points that way
     seeds_needed: float = math.nan  #: runs that would decide an undecided finding, at 80% power; NaN: unknown
     least: float = math.nan  #: smallest value that the claim allows; NaN: no limit
     most: float = math.nan  #: largest value that the claim allows; NaN: no limit
@@ -97,7 +97,8 @@ def better(
 ) -> Finding:
     """Make a finding that holds if the first of two methods is ahead, and fails if the second is.
 
-    It is undecided if the test is not significant.
+    It is undecided if the test is not significant. It then leans to neither side: the number of runs that would decide
+    is planned for an advantage of a size fixed beforehand, not for the one that was seen.
 
     Args:
         part: as in `Finding`.

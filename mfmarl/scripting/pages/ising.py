@@ -6,9 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from mfmarl.claims.ising import ISING_SIZE, OWN_CRITICAL, final_error
+from mfmarl.claims.ising import (
+    ISING_SIZE,
+    ORDERS,
+    OWN_CRITICAL,
+    error_grows,
+    final_error,
+    orders_coincide,
+    transitions,
+    verdict_in,
+)
+from mfmarl.claims.tables import Tables
 from mfmarl.evaluation.names import NAMES
 from mfmarl.evaluation.tables import only
+from mfmarl.evaluation.verdicts import NOT_TESTED, judge
 from mfmarl.files import read_csv
 from mfmarl.scripting.pages.markdown import one, table, with_interval
 from mfmarl.scripting.tables import read_provenance
@@ -24,6 +35,7 @@ def passages(results: Path) -> dict[str, str]:
     summary = only(read_csv(results / "summary.csv"), size=ISING_SIZE)
     every = only(read_csv(results / "summary.csv"), order="checkerboard")
     return {
+        "by-order": by_order(Tables(lambda name: read_csv(results.parent / name))),
         "order-parameter": order_parameter(summary),
         "agreement": agreement(summary, every),
         "crossings": crossings(read_csv(results / "crossings.csv"), fit_of(results / "provenance.json")),
@@ -31,6 +43,15 @@ def passages(results: Path) -> dict[str, str]:
         "frozen": frozen(read_csv(results / "equilibrium.csv")),
         "control": control(only(read_csv(results / "equilibrium.csv"), size=ISING_SIZE)),
     }
+
+
+def by_order(tables: Tables) -> str:
+    """Table of the verdicts by the runs in one order of updates alone. Crossings were measured in the first alone."""
+    claims = {"IS-1": orders_coincide, "IS-3": error_grows}
+    rows = [[name, *(verdict_in(measure(tables), order) for order in ORDERS)] for name, measure in claims.items()]
+    crossing = judge(transitions(tables).groups)[0]
+    rows.insert(1, ["IS-2", crossing, *[NOT_TESTED] * len(ORDERS[1:])])
+    return table(["by the runs in one order alone", *(f"`{order}`" for order in ORDERS)], rows)
 
 
 def order_parameter(summary: pd.DataFrame) -> str:
