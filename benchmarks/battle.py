@@ -201,7 +201,7 @@ def memory(name: str) -> dict[str, object]:
     agent, data = parts("appendix", name)
     replay = data.make_replay(agent, data.capacity)
     while len(replay) < data.capacity - data.environment.agents:
-        data.fight(agent, replay)
+        data.play_and_store(agent, replay)
     with patch.object(data, "_replay", SimpleNamespace(of=lambda _: replay)):
         agent.training_step(data.play, 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -23,7 +23,7 @@ from mfmarl.environments.battle.game import ACTIONS, FEATURES, VIEW
 from mfmarl.exploration import EpsilonGreedy
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.policies import Acting, Policy
-from mfmarl.tournament.duel import fight
+from mfmarl.tournament.duel import play_to_end
 from tests.stand_in import CUDA, Counts, StandIn
 
 TABLE = Path(__file__).with_name("gpu_counts.csv")
@@ -116,7 +116,7 @@ def duel(armies: list[Policy]) -> int:
     generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
     battles = Battles(Battle(4, 10), 2)
     battles.reset(generators)
-    fight(battles, armies, generators, "sampled")
+    play_to_end(battles, armies, generators, "sampled")
     return int(battles.steps.max())
 
 
@@ -149,13 +149,13 @@ def on_device(kind: str, name: str) -> tuple[Any, list[Callable[..., Any]]]:
 
 def in_battle(device: StandIn, agent: Any, round_of: Callable[..., Any]) -> Parts:
     """Apart: the fight with its storing, then all that follows from it."""
-    module, fight_of = agent.data, "_fight_all" if len(agent.seeds) > 1 else "fight"
-    fight = getattr(module, fight_of)
+    module, fight_of = agent.data, "_fight_all" if len(agent.seeds) > 1 else "play_and_store"
+    play = getattr(module, fight_of)
     played: list[Counts] = []
 
     def counting(*arguments: Any) -> Any:
         device.counts = Counts()
-        stored = fight(*arguments)
+        stored = play(*arguments)
         played.append(device.counts)
         device.counts = Counts()
         return stored

@@ -1,4 +1,4 @@
-"""A torchmetrics Metric of means for each stacked run, which may be gathered from several processes.
+"""A torchmetrics Metric of means for each stacked run.
 
 `runs` is the shape of the stack: `(seeds,)` or `(temperatures, seeds)`. A mean is NaN before the first update.
 torchmetrics drops the dimensions of a single number.

@@ -116,7 +116,7 @@ class SelfPlay(RoundsDataModule):
         for name, metric in self._metrics.items():
             metric.load_state_dict(state_dict["scores"][name])
 
-    def fight(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
+    def play_and_store(self, policy: BattlePolicy, replay: ArmyReplay) -> int:
         """Play a round to its end, store it, and return its number of transitions of army 0."""
         battles, agents, transfer = self.battles, self.environment.agents, Transfer(policy.device)
         neighbourhood = self._neighbourhood_of(policy)
@@ -213,7 +213,7 @@ class SelfPlayDataModule(SelfPlay):
     def play(self, policy: BattlePolicy) -> Iterator[BattleBatch]:
         """Play a round with `policy` and its copy, then yield a minibatch for each gradient step that is due."""
         replay = self._replay.of(policy)
-        due, self.owed = divmod(self.owed + self.fight(policy, replay), self.samples_per_update)
+        due, self.owed = divmod(self.owed + self.play_and_store(policy, replay), self.samples_per_update)
         if due:  # drawn together, so that a GPU is waited for only once
             draws = [torch.rand(self.batch_size, generator=self._generator) for _ in range(due)]
             for numbers in replay.numbers(torch.stack(draws)):
@@ -280,5 +280,5 @@ class OnPolicyDataModule(SelfPlay):
     def play(self, policy: BattlePolicy) -> Iterator[PlayedRound]:
         """Play a round with `policy` and its copy, then yield it."""
         replay = self.make_replay(policy, self.environment.agents * self.environment.max_steps)
-        self.fight(policy, replay)
+        self.play_and_store(policy, replay)
         yield PlayedRound(replay)

@@ -248,7 +248,7 @@ def _gradient(values: Tensor, at: Tensor, *, create_graph: bool = False) -> Tens
 def _rewards_in_unit(game: GaussianSqueeze, own_action: int, weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return G at each sum of the others, scaled so that the G that contributes most to E[G^2] is 1.
 
-    G^2 itself underflows at N = 1000, where uniform play earns 1e-180.
+    G^2 itself underflows at N = 1000, where G is 1e-179 at the mean sum of uniform play.
     """
     total = own_action + np.arange(len(weight), dtype=np.float64)
     with np.errstate(divide="ignore"):
@@ -267,8 +267,8 @@ def _rewards_in_unit(game: GaussianSqueeze, own_action: int, weight: NDArray[np.
 def _uniform_sum(count: int, actions: int) -> NDArray[np.float64]:
     """Return the distribution of the sum of `count` uniform draws from 0 .. D-1, `[count (D-1) + 1]`.
 
-    Direct convolution of positive numbers keeps their relative precision far into the tails; a Fourier transform does
-    not.
+    Direct convolution of positive numbers keeps their relative precision far into the tails; a plain Fourier
+    transform does not.
     """
     distribution, power = np.ones(1), np.full(actions, 1 / actions)
     while count:

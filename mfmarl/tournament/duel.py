@@ -176,7 +176,7 @@ def play_block(
     battles.reset(generators, left=stands_right, first=moves_second)  # index of the army; 1 is the opponent
     of = block[0]
     own, other = armies[entrant(of.algorithm, of.seed)], armies[entrant(of.opponent, of.opponent_seed)]
-    rewards = fight(battles, (own, other), generators, cast(Evaluation, of.evaluation))
+    rewards = play_to_end(battles, (own, other), generators, cast(Evaluation, of.evaluation))
     played = zip(block, rewards.tolist(), battles.survivors.tolist(), battles.steps.tolist(), strict=True)
     for fixture, (reward, opponent_reward), (survivors, opponent_survivors), steps in played:
         yield {
@@ -198,7 +198,7 @@ def play_block(
         }
 
 
-def fight(
+def play_to_end(
     battles: Battles, armies: Sequence[Policy | Scripted], generators: Sequence[Generator], evaluation: Evaluation
 ) -> Tensor:
     """Play a round that has been started to its end.

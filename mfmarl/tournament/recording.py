@@ -18,7 +18,7 @@ from mfmarl.figures.battle_film import film
 from mfmarl.figures.film import Kind, check_kind
 from mfmarl.policies import Evaluation, check_evaluation
 from mfmarl.seeds import generators
-from mfmarl.tournament.duel import fight
+from mfmarl.tournament.duel import play_to_end
 from mfmarl.tournament.fights import AnyArmy, loaded
 
 __all__ = ["Kind", "check_kind", "record", "write"]
@@ -52,7 +52,7 @@ def record(
     policies = [loaded(army, classes) for army in armies]
     battles, chance = Battles(game), generators((seed,), "evaluation")
     battles.reset(chance)
-    fight(battles, policies, chance, evaluation)
+    play_to_end(battles, policies, chance, evaluation)
     return Replay.record(battles)
 
 
