@@ -17,7 +17,7 @@ from mfmarl.evaluation.intervals import FEW
 from mfmarl.evaluation.rounds import SCRIPTED, by_army, in_order
 from mfmarl.evaluation.tables import require_columns
 from mfmarl.figures.battle import fighters, figure_name, known_evaluations
-from mfmarl.figures.style import count_label, house_style, legend_below, of_runs, only_value, page
+from mfmarl.figures.style import count_label, house_style, legend_below, name_lines, of_runs, only_value, page
 
 # Green and purple of ColorBrewer's PRGn, told apart with any colour vision and close to no algorithm's colour.
 WIN, DRAW, LOSS = "#7FBF7B", "#E4E4E4", "#AF8DC3"
@@ -104,7 +104,7 @@ def win_rate_bars(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
             axes.axvline(0.5, color="0.25", linewidth=0.8, linestyle=(0, (3, 3)), zorder=1.5)  # under the marks
             axes.set_xlim(-0.02, 1.02)
             axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
-            _name_lines(axes, [lines[pair] for pair in pairs])
+            name_lines(axes, [lines[pair] for pair in pairs])
             above = "" if row else f"{evaluation} play\n"
             axes.set_title(f"{above}{group}: {_amount(panel)}" if len(panel) else f"{above}{group}: not played")
     for axes in grid[-1]:
@@ -167,7 +167,7 @@ def rewards(pairings: pd.DataFrame, armies: pd.DataFrame) -> Figure:
                     _write_value(axes, y + shift, line[metric], colour)
                 kinds |= drawn
         axes.axvline(0, color="black", linewidth=0.8)
-        _name_lines(axes, list(lines.values()))
+        name_lines(axes, list(lines.values()))
         axes.set_title(f"{evaluation} play\n{_amount(panel)}")
         axes.set_xlabel("total reward of the army over a round")
     handles = [Patch(facecolor=look.colour, label=look.label) for look in names.values()]
@@ -303,14 +303,6 @@ def _lines(pairings: pd.DataFrame) -> dict[tuple[str, str], str]:
 
     ordered = sorted(pairs, key=place)
     return {(one, other): f"{names[one].label} v {names[other].label}" for one, other in ordered}
-
-
-def _name_lines(axes: Axes, lines: list[str]) -> None:
-    """One named line for each entry, downwards."""
-    axes.set_yticks(range(len(lines)), lines)
-    axes.set_ylim(len(lines) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
 
 
 def _amount(panel: pd.DataFrame) -> str:

@@ -32,6 +32,7 @@ from mfmarl.figures.style import (
     interval_note,
     legend_below,
     looks,
+    name_lines,
     of_runs,
     only_value,
     page,
@@ -268,10 +269,7 @@ def _draw_crossings(
         axes.plot([line["low"], line["high"]], [y, y], color=look.colour, **of_runs(line.get("n", FEW + 1)))
         axes.plot([line["estimate"]], [y], look.marker, color=look.colour, markersize=5.5)
     names = [f"{methods[method].label}: {sizes}" for method, sizes in crossings[["method", "sizes"]].to_numpy()]
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
+    name_lines(axes, names)
     axes.locator_params(axis="x", nbins=4)
     axes.set_title("crossing of two sizes")
     axes.set_xlabel("temperature tau")

@@ -308,14 +308,19 @@ def draw_runs(
     axes.plot([interval.estimate], [y], look.marker, color=look.colour, markerfacecolor=face, markersize=5.5)
 
 
-def share_axis(axes: Axes, lines: list[str], marked: float = 1) -> None:
-    """A share from 0 to 1 across, G / G* say, one named line of the dot plot for each entry downwards."""
+def share_axis(axes: Axes, lines: Sequence[str], marked: float = 1) -> None:
+    """A share from 0 to 1 across, G / G* say, and a named line of the dot plot for each entry."""
     axes.axvline(marked, color="black", linestyle="--", linewidth=1)
     axes.set_xlim(-0.04, 1.08)
-    axes.set_yticks(range(len(lines)), lines)
-    axes.set_ylim(len(lines) - 0.5, -0.5)
+    name_lines(axes, lines)
+
+
+def name_lines(axes: Axes, names: Sequence[str], *, grid: bool = False) -> None:
+    """One line for each name, from above: y = 0, 1 and so on; with a grid, each is drawn across the panel."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
+    axes.grid(visible=grid, axis="y")
 
 
 def mark_budgets(axes: Axes, ends: Iterable[float]) -> None:
