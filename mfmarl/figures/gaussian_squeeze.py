@@ -189,7 +189,7 @@ def _draw_curve(axes: Axes, panel: pd.DataFrame, name: str, look: Look, metric: 
         return 0
     every = max(1, table.shape[1] // 6)
     first = list(LOOKS).index(name) * every // len(LOOKS) if name in LOOKS else 0
-    draw_curve(axes, table, look, shade=0.15, every=(first, every))  # fainter than elsewhere: many bands overlap
+    draw_curve(axes, table, look, band_opacity=0.15, every=(first, every))  # fainter than elsewhere: many bands overlap
     return len(table)
 
 

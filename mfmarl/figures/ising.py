@@ -115,9 +115,9 @@ def order_parameter(
                 axes.plot(runs["temperature"], runs[metrics[0]], **CROSS)
                 continue
             if method == "mcmc" or order == "checkerboard":
-                strength = 1 if order == "checkerboard" else 0.35
+                opacity = 1 if order == "checkerboard" else 0.35
                 table = by_seed(runs, "temperature", metrics[0], name_of(runs))
-                draw_curve(axes, table, look, size=MARKERS.get(method, 5.0), strength=strength)
+                draw_curve(axes, table, look, size=MARKERS.get(method, 5.0), opacity=opacity)
                 continue
             if method == "mf-q":
                 axes.plot(runs["temperature"], runs[metrics[1]], **RING)

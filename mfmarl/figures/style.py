@@ -239,8 +239,8 @@ def draw_curve(
     look: Look,
     *,
     size: float = 4.5,
-    strength: float = 1.0,
-    shade: float = 0.2,
+    opacity: float = 1.0,
+    band_opacity: float = 0.2,
     every: tuple[int, int] = (0, 1),
 ) -> Band:
     """Draw the mean over the rows of a table [seeds, x] and its 95% band, or each seed where they are `FEW`.
@@ -250,8 +250,8 @@ def draw_curve(
         table: [seeds, x], its columns being x.
         look: of the line and the band.
         size: of the markers, in points.
-        strength: of line and band; below 1 both are fainter.
-        shade: opacity of the band beside the line's.
+        opacity: of line and band, 0 to 1.
+        band_opacity: of the band, as a share of `opacity`.
         every: (first, step) of the points that have a marker.
 
     Returns:
@@ -261,16 +261,18 @@ def draw_curve(
     x, seeds = table.columns.to_numpy(np.float64), table.to_numpy(np.float64)
     if len(seeds) > FEW:
         band = bootstrap_band(table, generator=np.random.default_rng(BOOTSTRAP_SEED))
-        axes.fill_between(x, band.low, band.high, color=look.colour, alpha=shade * strength, linewidth=0, zorder=1.5)
+        axes.fill_between(
+            x, band.low, band.high, color=look.colour, alpha=band_opacity * opacity, linewidth=0, zorder=1.5
+        )
     else:
         band = Band(seeds.mean(axis=0), seeds.min(axis=0), seeds.max(axis=0))
         if len(seeds) > 1:
-            draw_seeds(axes, table, look, strength=strength)
+            draw_seeds(axes, table, look, opacity=opacity)
     axes.plot(
         x,
         band.estimate,
         color=look.colour,
-        alpha=strength,
+        alpha=opacity,
         linestyle=look.line,
         linewidth=1.5,
         marker=look.marker,
@@ -281,11 +283,11 @@ def draw_curve(
     return band
 
 
-def draw_seeds(axes: Axes, table: pd.DataFrame, look: Look, *, strength: float = 1.0) -> None:
+def draw_seeds(axes: Axes, table: pd.DataFrame, look: Look, *, opacity: float = 1.0) -> None:
     """Draw each row of a table [seeds, x] as a thin line."""
     for seed in table.to_numpy(np.float64):
         x = table.columns.to_numpy(np.float64)
-        axes.plot(x, seed, color=look.colour, alpha=0.45 * strength, linewidth=0.6, zorder=1.6)
+        axes.plot(x, seed, color=look.colour, alpha=0.45 * opacity, linewidth=0.6, zorder=1.6)
 
 
 def draw_runs(
