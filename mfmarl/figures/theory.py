@@ -42,52 +42,10 @@ def remainder(frame: pd.DataFrame) -> Figure:
     figure = page(3.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=[1.25, 1, 1])
     points = of_quantity(frame, "|e| over M_t, exact is the bound")
-    for number, (kind, rows) in enumerate(points.groupby("values", sort=True)):
-        left.plot(
-            2 * rows["exact"],
-            rows["value"],
-            MARKERS[number],
-            color=COLOURS[number],
-            markersize=3,
-            alpha=0.7,
-            markeredgewidth=0,
-            label=str(kind).replace("^2", "²"),
-        )
-    gaps = np.array([0.0, 1.0])
-    bound = "bound, (1 - |abar|²) / 2"
-    left.plot(gaps, gaps / 2, color="black", linewidth=1.2, zorder=1.5, label=bound)  # beneath those that attain it
-    left.axhline(1, color="black", linestyle="--", linewidth=1, label="from the paper's steps, 1")
-    left.set(
-        xlabel="1 - |abar|²",
-        ylabel="|e| / M_t",
-        xlim=(0, 1),
-        ylim=(-0.03, 1.06),
-        title="Remainder of smooth Q",
-    )
-    left.legend(loc="upper left", bbox_to_anchor=(0, 0.93), frameon=False, fontsize=7.5, handlelength=1.8)
     growth = of_quantity(frame, "mean e against n")
-    for number, (kind, rows) in enumerate(growth.sort_values("neighbours").groupby("values", sort=True)):
-        middle.plot(rows["neighbours"], rows["exact"], color=COLOURS[number], linewidth=1.2)
-        _bars(middle, rows["neighbours"], rows, COLOURS[number], MARKERS[number], str(kind))
-    middle.set_xscale("log", base=2)
-    middle.set(xlabel="neighbours n", ylabel="mean e (M_t = 1)", ylim=(-0.06, 0.56), title="More neighbours")
-    middle.legend(loc="upper left", frameon=False, fontsize=7.5)
-    fits = of_quantity(frame, "R^2 of the best pairwise fit")
-    for number, (own, rows) in enumerate(fits.sort_values("agents").groupby("own action", sort=True)):
-        right.plot(
-            rows["agents"],
-            rows["value"],
-            color=COLOURS[number],
-            marker=MARKERS[number],
-            markersize=3.5,
-            linewidth=1.2,
-            label=f"own action {own}",
-        )
-    right.set_xscale("log")
-    right.set(
-        xlabel="agents N", ylabel="R² of the best pairwise fit", ylim=(-0.03, 1.06), title="Gaussian Squeeze, Eq. 5"
-    )
-    right.legend(loc="lower left", frameon=False, fontsize=7.5)
+    _draw_remainders(left, points)
+    _draw_growth(middle, growth)
+    _draw_fits(right, of_quantity(frame, "R^2 of the best pairwise fit"))
     note = (
         f"left: n = {len(points)} draws, M_t the largest of 17 points from abar to each action; middle: lines exact,\n"
         f"marks mean of n = {int(growth['n'].iloc[0])} draws with its 95% interval; right: exact"
@@ -225,6 +183,62 @@ def portraits(frame: pd.DataFrame) -> Figure:
     ]
     legend_below(figure, handles, 3, "tau = 0.3; two colours: two starts, orange on top where both end")
     return figure
+
+
+def _draw_remainders(axes: Axes, points: pd.DataFrame) -> None:
+    """|e| / M_t of smooth Q against 1 - |abar|², with the exact bound and the paper's."""
+    for number, (kind, rows) in enumerate(points.groupby("values", sort=True)):
+        axes.plot(
+            2 * rows["exact"],
+            rows["value"],
+            MARKERS[number],
+            color=COLOURS[number],
+            markersize=3,
+            alpha=0.7,
+            markeredgewidth=0,
+            label=str(kind).replace("^2", "²"),
+        )
+    gaps = np.array([0.0, 1.0])
+    bound = "bound, (1 - |abar|²) / 2"
+    axes.plot(gaps, gaps / 2, color="black", linewidth=1.2, zorder=1.5, label=bound)  # beneath those that attain it
+    axes.axhline(1, color="black", linestyle="--", linewidth=1, label="from the paper's steps, 1")
+    axes.set(
+        xlabel="1 - |abar|²",
+        ylabel="|e| / M_t",
+        xlim=(0, 1),
+        ylim=(-0.03, 1.06),
+        title="Remainder of smooth Q",
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.93), frameon=False, fontsize=7.5, handlelength=1.8)
+
+
+def _draw_growth(axes: Axes, growth: pd.DataFrame) -> None:
+    """Mean e against the number of neighbours: exact as lines, over random draws as marks."""
+    for number, (kind, rows) in enumerate(growth.sort_values("neighbours").groupby("values", sort=True)):
+        axes.plot(rows["neighbours"], rows["exact"], color=COLOURS[number], linewidth=1.2)
+        _bars(axes, rows["neighbours"], rows, COLOURS[number], MARKERS[number], str(kind))
+    axes.set_xscale("log", base=2)
+    axes.set(xlabel="neighbours n", ylabel="mean e (M_t = 1)", ylim=(-0.06, 0.56), title="More neighbours")
+    axes.legend(loc="upper left", frameon=False, fontsize=7.5)
+
+
+def _draw_fits(axes: Axes, fits: pd.DataFrame) -> None:
+    """R² of the best pairwise fit to the reward of Gaussian Squeeze against the number of agents."""
+    for number, (own, rows) in enumerate(fits.sort_values("agents").groupby("own action", sort=True)):
+        axes.plot(
+            rows["agents"],
+            rows["value"],
+            color=COLOURS[number],
+            marker=MARKERS[number],
+            markersize=3.5,
+            linewidth=1.2,
+            label=f"own action {own}",
+        )
+    axes.set_xscale("log")
+    axes.set(
+        xlabel="agents N", ylabel="R² of the best pairwise fit", ylim=(-0.03, 1.06), title="Gaussian Squeeze, Eq. 5"
+    )
+    axes.legend(loc="lower left", frameon=False, fontsize=7.5)
 
 
 def _bars(axes: Axes, x: "pd.Series[float]", rows: pd.DataFrame, colour: str, marker: str, label: str) -> None:
