@@ -13,6 +13,7 @@ from mfmarl.figures.ising import methods_in, name_of
 from mfmarl.figures.style import (
     LOOKS,
     MCMC,
+    Look,
     budget_handle,
     by_seed,
     count_label,
@@ -55,26 +56,15 @@ def training(training: pd.DataFrame) -> Figure:
     columns = ["method", "order", "size", "temperature", "seed", "step", "order_parameter", "q_error"]
     require_columns("training", training, columns)
     size = only_value("training", training, "size", "lattice size")
-    others = methods_in(training[~training["method"].isin(["mf-q", "mcmc"])])
-    lines = {"MCMC": (MCMC, training["method"] == "mcmc")}
-    for order, look in reversed(TRAINED.items()):
-        for method, own in others.items():
-            if method == "il" and order != "checkerboard":
-                continue
-            style = replace(own, label=f"{own.label}, {order}", line=look.line)
-            lines[f"{method} {order}"] = (style, (training["method"] == method) & (training["order"] == order))
-        lines[order] = (look, (training["method"] == "mf-q") & (training["order"] == order))
-    lines = {name: (look, rows) for name, (look, rows) in lines.items() if rows.any()}
-    if not lines:
-        raise ValueError(f"training must hold mcmc, or another method in one of {list(TRAINED)}")
+    lines = _lines_of(training)
     temperatures = sorted(training["temperature"].unique())
     figure = page(4.8)
     grid = figure.subplots(2, len(temperatures), squeeze=False, sharex="col", sharey="row")
     errors: list[float] = []
-    counts = []
+    counts: list[int] = []
     for (above, below), temperature in zip(grid.T, temperatures, strict=True):
-        for place, (look, rows) in enumerate(lines.values()):
-            runs = training[rows & (training["temperature"] == temperature)]
+        drawn = [(look, runs[runs["temperature"] == temperature]) for look, runs in lines]
+        for place, (look, runs) in enumerate(drawn):
             for axes, metric in ((above, "order_parameter"), (below, "q_error")):
                 if runs[metric].notna().any():
                     table = by_seed(runs, "step", metric, name_of(runs))
@@ -90,10 +80,7 @@ def training(training: pd.DataFrame) -> Figure:
         for axes in (above, below):
             mark_budgets(axes, ends)
         above.set_title(f"tau = {float(temperature)}, {' or '.join(f'{end:,}' for end in sorted(set(ends)))} sweeps")
-        absent = [
-            look.label for look, rows in lines.values() if not (rows & (training["temperature"] == temperature)).any()
-        ]
-        if absent:
+        if absent := [look.label for look, runs in drawn if runs.empty]:
             told = "\n".join(["not run:", *reversed(absent)])
             above.text(0.5, 0.5, told, transform=above.transAxes, ha="center", va="center", fontsize=8, color="0.35")
         above.set_xlim(left=0)
@@ -104,12 +91,34 @@ def training(training: pd.DataFrame) -> Figure:
     grid[0, 0].set_ylabel("order parameter")
     grid[1, 0].set_ylabel("MSE(Q, reward)")
     _scale_of_errors(grid[1, 0], np.asarray(errors, np.float64))
-    scattered = sorted(set(training["order"]) & SCATTERED) + ["IL"] * ("il" in others)
-    above = f"; above, every seed of {', '.join(scattered)}" if scattered else ""
-    note = f"{size} x {size} sites; {count_label(counts)}{above}.\nLines: {curve_note(counts)}"
-    handles = [*(handle(look) for look, _ in reversed(lines.values())), budget_handle()]
+    scattered = sorted(set(training["order"]) & SCATTERED) + ["IL"] * ("il" in set(training["method"]))
+    each = f"; above, every seed of {', '.join(scattered)}" if scattered else ""
+    note = f"{size} x {size} sites; {count_label(counts)}{each}.\nLines: {curve_note(counts)}"
+    handles = [*(handle(look) for look, _ in reversed(lines)), budget_handle()]
     legend_below(figure, handles, min(len(handles), 3), note)
     return figure
+
+
+def _lines_of(training: pd.DataFrame) -> list[tuple[Look, pd.DataFrame]]:
+    """A look for each line and its runs, in drawing order: MCMC first, MF-Q in the checkerboard order over all.
+
+    Raises:
+        ValueError: there is none.
+    """
+    others = methods_in(training[~training["method"].isin(["mf-q", "mcmc"])])
+    lines = [(MCMC, training[training["method"] == "mcmc"])]
+    for order, look in reversed(TRAINED.items()):
+        runs = training[training["order"] == order]
+        for method, own in others.items():
+            if method == "il" and order != "checkerboard":
+                continue
+            style = replace(own, label=f"{own.label}, {order}", line=look.line)
+            lines.append((style, runs[runs["method"] == method]))
+        lines.append((look, runs[runs["method"] == "mf-q"]))
+    lines = [(look, runs) for look, runs in lines if not runs.empty]
+    if not lines:
+        raise ValueError(f"training must hold mcmc, or another method in one of {list(TRAINED)}")
+    return lines
 
 
 def _scale_of_errors(axes: Axes, errors: NDArray[np.float64]) -> None:
