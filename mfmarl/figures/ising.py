@@ -4,6 +4,7 @@ A temperature is the paper's tau (appendix C.2): half the physical one, so that 
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -81,13 +82,12 @@ def order_parameter(
         ValueError: a missing column, several sizes, an unknown curve or order, or seeds of one method that were not
             measured once at the same temperatures.
     """
-    metrics = ("order_parameter", "sublattice_order_parameter")
+    metrics = ["order_parameter", "sublattice_order_parameter"]
     require_columns("equilibrium", equilibrium, ["method", "order", "size", "temperature", "seed", *metrics])
     require_columns("references", references, ["curve", "temperature", "order_parameter"])
     size = only_value("equilibrium", equilibrium, "size", "lattice size")
     methods = methods_in(equilibrium)
     ordered = equilibrium[equilibrium["method"] != "mcmc"]
-    learned = ordered[ordered["method"] == "mf-q"]
     orders = [order for order in ORDERS if order in set(ordered["order"])] or ["checkerboard"]
     if unknown := sorted(set(ordered["order"]) - set(ORDERS)):
         raise ValueError(f"equilibrium: order of all but mcmc must be one of {list(ORDERS)}, got {unknown}")
@@ -96,50 +96,25 @@ def order_parameter(
     figure = page(4.1)
     widths = [1.7 if order == "checkerboard" else 1 for order in orders]
     grid = figure.subplots(1, len(orders), squeeze=False, sharex=True, sharey=True, width_ratios=widths)[0]
-    counts = []
+    counts: list[int] = []
     for axes, order in zip(grid, orders, strict=True):
         for curve, points in references.sort_values("temperature").groupby("curve"):
             line = CURVES[str(curve)]
             axes.plot(
                 points["temperature"], points["order_parameter"], color="black", linestyle=line, linewidth=0.9, zorder=3
             )
-        axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
-        for method, look in reversed(methods.items()):
-            runs = equilibrium[equilibrium["method"] == method]
-            if method != "mcmc":
-                runs = runs[runs["order"] == order]
-            if runs.empty:
-                continue
-            counts.append(runs["seed"].nunique())
-            if method == "il":
-                axes.plot(runs["temperature"], runs[metrics[0]], **CROSS)
-                continue
-            if method == "mcmc" or order == "checkerboard":
-                opacity = 1 if order == "checkerboard" else 0.35
-                table = by_seed(runs, "temperature", metrics[0], name_of(runs))
-                draw_curve(axes, table, look, size=MARKERS.get(method, 5.0), opacity=opacity)
-                continue
-            if method == "mf-q":
-                axes.plot(runs["temperature"], runs[metrics[1]], **RING)
-            axes.plot(runs["temperature"], runs[metrics[0]], **{**DOT, "color": look.colour})
+        _draw_critical(axes, critical_temperature)
+        counts += _draw_order(axes, equilibrium, order)
         budget = f"\n{sweeps[order]:,} sweeps" if order in sweeps else ""
         axes.set_title(ORDERS[order] + budget)
         axes.set_xlabel("temperature tau")
         axes.locator_params(axis="x", nbins=5)
-    _mark_critical(grid[0], critical_temperature, height=0.74, away=16)
+    _label_critical(grid[0], critical_temperature, height=0.74, away=16)
     grid[0].set_ylabel("order parameter |N_up - N_down| / N")
     grid[0].set_ylim(-0.02, 1.02)
     grid[0].set_xlim(*_margins(equilibrium["temperature"]))
-    handles = [
-        Line2D([], [], label="IL, a run", **CROSS) if name == "il" else handle(look) for name, look in methods.items()
-    ]
-    scattered = bool(set(learned["order"]) - {"checkerboard"})
-    if scattered:
-        handles.insert(1, Line2D([], [], label="MF-Q, a run", **DOT))
-        handles.insert(2, Line2D([], [], label="its sublattices", **RING))
-    for curve, line in CURVES.items():
-        if curve in set(references["curve"]):
-            handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
+    scattered = bool(set(ordered.loc[ordered["method"] == "mf-q", "order"]) - {"checkerboard"})
+    handles = _order_handles(methods, set(references["curve"]), scattered)
     dots = " Dots and crosses: runs, which end on a curve or spread below it." if scattered else ""
     legend_below(
         figure,
@@ -192,11 +167,11 @@ def energy(equilibrium: pd.DataFrame, exact: pd.DataFrame, critical_temperature:
             counts.append(len(table))
         every += counts
         for axes in (above, below):
-            axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+            _draw_critical(axes, critical_temperature)
         above.set_title(f"{size} x {size} sites ({count_label(counts)})")
         below.set_xlabel("temperature tau")
         above.set_xlim(*_margins(drawn.loc[drawn["size"] == size, "temperature"]))
-    _mark_critical(grid[0, 0], critical_temperature, height=0.13)
+    _label_critical(grid[0, 0], critical_temperature, height=0.13)
     grid[0, 0].set_ylabel("energy per site u")
     grid[1, 0].set_ylabel("u - exact u")
     handles = [handle(look) for look in methods.values()]
@@ -234,7 +209,7 @@ def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame,
     figure = page(3.9)
     grid = figure.subplots(1, len(methods) + 1, squeeze=False)[0]
     for axes, method in zip(grid, methods, strict=False):
-        axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+        _draw_critical(axes, critical_temperature)
         for size, look in styles.items():
             points = cumulants[(cumulants["method"] == method) & (cumulants["size"] == size)]
             points = points.sort_values("temperature")
@@ -249,7 +224,7 @@ def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame,
         axes.sharey(grid[0])
         axes.label_outer()
     grid[0].set_ylabel("Binder cumulant U")
-    _mark_critical(grid[0], critical_temperature)
+    _label_critical(grid[0], critical_temperature)
     _draw_crossings(grid[-1], crossings, methods, critical_temperature)
     bars = "95% intervals"
     if "n" in cumulants.columns:
@@ -259,11 +234,48 @@ def binder(cumulants: pd.DataFrame, fits: pd.DataFrame, crossings: pd.DataFrame,
     return figure
 
 
+def _draw_order(axes: Axes, equilibrium: pd.DataFrame, order: str) -> list[int]:
+    """The order parameter in one order of updates: a curve, or a mark for each run. How many seeds each method has."""
+    counts = []
+    for method, look in reversed(methods_in(equilibrium).items()):
+        runs = equilibrium[equilibrium["method"] == method]
+        if method != "mcmc":
+            runs = runs[runs["order"] == order]
+        if runs.empty:
+            continue
+        counts.append(runs["seed"].nunique())
+        if method == "il":
+            axes.plot(runs["temperature"], runs["order_parameter"], **CROSS)
+        elif method == "mcmc" or order == "checkerboard":
+            opacity = 1 if order == "checkerboard" else 0.35
+            table = by_seed(runs, "temperature", "order_parameter", name_of(runs))
+            draw_curve(axes, table, look, size=MARKERS.get(method, 5.0), opacity=opacity)
+        else:
+            if method == "mf-q":
+                axes.plot(runs["temperature"], runs["sublattice_order_parameter"], **RING)
+            axes.plot(runs["temperature"], runs["order_parameter"], **{**DOT, "color": look.colour})
+    return counts
+
+
+def _order_handles(methods: Mapping[str, Look], curves: AbstractSet[str], scattered: bool) -> list[Line2D]:
+    """The legend of `order_parameter`: methods, the marks of MF-Q's runs where they scatter, reference curves."""
+    handles = [
+        Line2D([], [], label="IL, a run", **CROSS) if name == "il" else handle(look) for name, look in methods.items()
+    ]
+    if scattered:
+        handles.insert(1, Line2D([], [], label="MF-Q, a run", **DOT))
+        handles.insert(2, Line2D([], [], label="its sublattices", **RING))
+    for curve, line in CURVES.items():
+        if curve in curves:
+            handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.9, label=curve))
+    return handles
+
+
 def _draw_crossings(
     axes: Axes, crossings: pd.DataFrame, methods: Mapping[str, Look], critical_temperature: float
 ) -> None:
     """One line for each crossing, with its interval, beside the exact temperature."""
-    axes.axvline(critical_temperature, color="0.45", linestyle="--", linewidth=0.9)
+    _draw_critical(axes, critical_temperature)
     for y, line in enumerate(crossings.to_dict("records")):
         look = methods[line["method"]]
         axes.plot([line["low"], line["high"]], [y, y], color=look.colour, **of_runs(line.get("n", FEW + 1)))
@@ -298,7 +310,12 @@ def _at(truth: pd.DataFrame, temperatures: NDArray[np.float64], size: int) -> ND
     return np.array([known[round(float(at), 9)] for at in temperatures])
 
 
-def _mark_critical(axes: Axes, temperature: float, *, height: float = 0.97, away: float = 4) -> None:
+def _draw_critical(axes: Axes, temperature: float) -> None:
+    """The line at tau_c."""
+    axes.axvline(temperature, color="0.45", linestyle="--", linewidth=0.9)
+
+
+def _label_critical(axes: Axes, temperature: float, *, height: float = 0.97, away: float = 4) -> None:
     """The value beside the line at tau_c: below this height of the panel, so many points to the right of the line."""
     axes.annotate(
         f"tau_c =\n{temperature:.4f}",
