@@ -30,6 +30,7 @@ from mfmarl.figures.style import (
     legend_below,
     looks,
     mark_budgets,
+    name_lines,
     of_runs,
     only_value,
     page,
@@ -164,10 +165,7 @@ def ratings(ratings: pd.DataFrame) -> Figure:
         axes.set_title(f"{agents} v {agents}" + (f" ({count_label(seeds)})" if len(seeds) else ""))
         axes.set_xlabel("Elo, AC = 0" if "ac" in styles else "Elo, mean = 0")
         axes.locator_params(axis="x", nbins=5)
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(axis="y", length=0)
-    grid[0].set_yticks(range(len(styles)), [look.label for look in styles.values()])
-    grid[0].set_ylim(len(styles) - 0.5, -0.5)
+        name_lines(axes, [look.label for look in styles.values()])
     filled = {evaluation: evaluation == "greedy" for evaluation in evaluations}
     handles = [handle(Look(f"{name} play", "0.3", "-", "o"), filled=full) for name, full in filled.items()]
     if ratings["score_on_scale"].isin(BOUNDS).any():
