@@ -70,7 +70,8 @@ CLAIMS = (
         "GS-3",
         "N = 500 and 1000: IL, FMQ, Rec-FMQ and MAAC fail",
         "Gaussian Squeeze, learning curves",
-        f"{GS} results/gaussian_squeeze/exploration/study.csv {LONG_RUNS}",
+        f"{GS} results/gaussian_squeeze/exploration/study.csv results/gaussian_squeeze/informed_start/study.csv "
+        f"{LONG_RUNS}",
         "for each method, size and setting most runs end at half of G* or less (exact 95% interval below 1/2)",
         gaussian_squeeze.others_fail,
         gaussian_squeeze.say_others_fail,

@@ -119,9 +119,18 @@ CALLS = (
     Call(
         "gaussian_squeeze",
         "--study informed-start --algorithms maac --agents 500 --seeds 8",
-        "MAAC started near action 0",
+        "MAAC started near action 0, 500 agents",
         "informed_start",
-        "^maac-",
+        "^maac-.*-500-",
+        claims="GS-3",
+    ),
+    Call(
+        "gaussian_squeeze",
+        "--study informed-start --algorithms maac --agents 1000 --seeds 8",
+        "MAAC started near action 0, 1000 agents",
+        "informed_start",
+        "^maac-.*-1000-",
+        claims="GS-3",
     ),
     Call(
         "gaussian_squeeze",

@@ -206,10 +206,23 @@ def informed_start(study: pd.DataFrame) -> str:
         runs = span(map(len, filter(len, ends.values())), "d")
         rows.append([agents, f"{rate:g}", *sampled, *tests, *greedy[:3], runs])
     played = [[f"{label(name)}, {play}" for name in names] for play in ("sampled", "greedy")]
+    rate = scores["actor_rate"].max()
+    learned = [
+        f"{label(name)} "
+        + " / ".join(_of(cells[agents, rate][name]["greedy"].ge(OPTIMUM_SHARE)) for agents in SIZES[1:])
+        for name in names
+    ]
     return (
         table(["N", "actors' rate", *played[0], "MF-AC v AC", "MF-AC v fed noise", *played[1][:3], "n"], rows)
         + f"\n\np: Mann-Whitney of sampled play, Holm's for all {len(compared)} comparisons; {EQUAL}."
+        + f" With the rate {rate:g} greedy play ends at {OPTIMUM_SHARE:g} of G* or more, N = "
+        + f"{' / '.join(map(str, SIZES[1:]))}: {'; '.join(learned)}."
     )
+
+
+def _of(which: "pd.Series[bool]") -> str:
+    """How many of how many."""
+    return f"{which.sum()} of {len(which)}"
 
 
 def informed_start_long(study: pd.DataFrame, summary: pd.DataFrame) -> str:
