@@ -659,6 +659,79 @@ def test_going_on_as_another_is_refused(
         )
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_going_on_with_more_evaluations_is_as_if_there_had_been_as_many_from_the_start(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    longer = case._replace(data={**case.data, "steps": 2 * case.data["steps"], "evaluations": 8})
+    fits = trainer(tmp_path, max_epochs=8), trainer(tmp_path, max_epochs=-1)
+    for fit, resume in zip(fits, ({}, {"ckpt_path": whole[2] / "epoch-epoch=3.ckpt"}), strict=True):
+        agent, data = longer.make()
+        fit.fit(agent, datamodule=data, **resume, weights_only=True)
+    assert_same(state(fits[1]), state(fits[0]))
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_going_on_with_other_rounds_is_refused(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    folder, steps = whole[2], case.data["steps"]
+    same_length = "steps / evaluations, got one of"
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"steps": 2 * steps}, f"ckpt_path must be of the same {same_length} {steps // 4} for {steps // 2}"),
+        ({"evaluations": 2}, f"ckpt_path must be of the same {same_length} {steps // 4} for {steps // 2}"),
+        ({"evaluations": 8}, f"ckpt_path must be of the same {same_length} {steps // 4} for {steps // 8}"),
+        ({"steps": steps // 4, "evaluations": 1}, f"steps must be at least the {steps // 2} that are played, got"),
+    ]
+    if "block_steps" in case.data:
+        wrong.append(({"block_steps": 4}, "ckpt_path must be of the same block_steps, got one of 3 for 4"))
+    if "round_steps" in case.data:
+        wrong.append(({"round_steps": 3}, "ckpt_path must be of the same round_steps, got one of 4 for 3"))
+    for changes, said in wrong:
+        agent, data = case._replace(data={**case.data, **changes}).make()
+        with pytest.raises(ValueError, match=f"^{said}"):
+            trainer(tmp_path, max_epochs=-1).fit(
+                agent, datamodule=data, ckpt_path=folder / "epoch-epoch=1.ckpt", weights_only=True
+            )
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_a_checkpoint_is_validated_with_any_number_of_evaluations(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    agent, data = case._replace(data={**case.data, "evaluations": 1}).make()
+    path = whole[2] / f"round-step={whole[1].after_rounds[0]}.ckpt"
+    [found] = trainer(tmp_path).validate(agent, datamodule=data, ckpt_path=path, verbose=False, weights_only=True)
+    assert found["step"] == data.steps_played > 0
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_a_checkpoint_without_the_lengths_of_rounds_resumes(
+    case: Case, whole: tuple[list[Any], Steps, Path], tmp_path: Path
+) -> None:
+    saved = torch.load(whole[2] / "epoch-epoch=1.ckpt", weights_only=True)
+    agent, data = case.make()
+    for name in data.goes_with():
+        del saved["mfmarl"][name]
+    torch.save(saved, tmp_path / "old.ckpt")
+    fit = trainer(tmp_path)
+    fit.fit(agent, datamodule=data, ckpt_path=tmp_path / "old.ckpt", weights_only=True)
+    assert_same(state(fit), whole[0])
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+@pytest.mark.parametrize(("capacity", "said"), [(100, "the 20 joint steps .*, got 10"), (400, "the 20 .*, got 40")])
+def test_going_on_with_another_capacity_is_refused(capacity: int, said: str, tmp_path: Path) -> None:
+    case = CASES["stateless"]._replace(data={**STATELESS, "capacity": 200})
+    agent, data = case.make()
+    fit = trainer(tmp_path, max_epochs=2)
+    fit.fit(agent, datamodule=data)
+    fit.save_checkpoint(tmp_path / "it.ckpt")
+    agent, data = case._replace(data={**STATELESS, "capacity": capacity}).make()
+    with pytest.raises(ValueError, match=f"^capacity must be {said}$"):
+        trainer(tmp_path).fit(agent, datamodule=data, ckpt_path=tmp_path / "it.ckpt", weights_only=True)
+
+
 def test_a_checkpoint_says_what_it_cannot_hold(tmp_path: Path) -> None:
     class Mine(EpsilonGreedy):
         pass

@@ -77,6 +77,23 @@ def test_state_dict_round_trip_goes_on_like_the_original(steps: int) -> None:
             buffer.push(**entry(step))
 
 
+@pytest.mark.parametrize(
+    ("steps", "capacity", "said"),
+    [(3, 2, "at least 3 joint steps"), (9, 3, "the 4 joint steps"), (9, 5, "the 4 joint steps")],
+)
+def test_a_state_that_does_not_fit_is_refused(steps: int, capacity: int, said: str) -> None:
+    buffer = ReplayBuffer(capacity, SEEDS, COLUMNS)
+    with pytest.raises(ValueError, match=f"^capacity must be {said} of the saved buffer, got {capacity}$"):
+        buffer.load_state_dict(filled(4, steps).state_dict())
+    assert len(buffer) == 0
+
+
+def test_a_buffer_that_was_not_full_goes_on_with_more_room() -> None:
+    buffer = ReplayBuffer(6, SEEDS, COLUMNS)
+    buffer.load_state_dict(filled(4, 3).state_dict())
+    assert contents(buffer) == contents(filled(6, 3))
+
+
 def test_capacity_must_be_positive() -> None:
     with pytest.raises(ValueError, match=r"^capacity must be at least 1 joint step, got 0$"):
         ReplayBuffer(0, SEEDS, COLUMNS)

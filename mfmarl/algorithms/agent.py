@@ -22,7 +22,7 @@ from mfmarl.environments import Game
 from mfmarl.seeds import seed_numbers
 from mfmarl.values import encode, write_weights
 
-_OF = "mfmarl"  # key of `Agent.goes_with` in a checkpoint
+_OF = "mfmarl"  # key of `goes_with` of agent and data module in a checkpoint
 
 
 class Agent(pl.LightningModule):
@@ -149,23 +149,26 @@ class Agent(pl.LightningModule):
         return plain
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the arguments, as plain data so that a checkpoint loads without unpickling, and `goes_with`."""
+        """Add `goes_with`, and the arguments, as plain data so that a checkpoint loads without unpickling."""
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self.described()
-        checkpoint[_OF] = self.goes_with()
+        checkpoint[_OF] = self.goes_with() | self.trainer.datamodule.goes_with()  # type: ignore[attr-defined]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Check that training can resume from a checkpoint.
+        """Check that training can resume from a checkpoint, or that it can be validated.
 
         Raises:
-            ValueError: the checkpoint has another class, game, seeds, temperatures or neighbourhood.
+            ValueError: the checkpoint has another class, game, seeds, temperatures or neighbourhood; or training is to
+                resume with other rounds, which Lightning counts, than those that were played.
         """
-        saved = checkpoint.get(_OF, {})
-        for name, own in self.goes_with().items():
+        saved, needed = checkpoint.get(_OF, {}), self.goes_with()
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            needed |= self.trainer.datamodule.goes_with()  # type: ignore[attr-defined]
+        for name, own in needed.items():
             if saved.get(name, own) != own:
                 raise ValueError(f"ckpt_path must be of the same {name}, got one of {saved[name]} for {own}")
 
     def goes_with(self) -> dict[str, str]:
-        """What must be equal when training resumes from this agent's checkpoint, as text."""
+        """What must be equal when this agent's checkpoint is used, as text; see also the data module's."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         shared = {name: getattr(self, name) for name in self.shared_with_data}
         if hasattr(data, "neighbourhood"):

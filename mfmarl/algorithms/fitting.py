@@ -310,9 +310,11 @@ def limit_epochs(trainer: pl.Trainer) -> None:
     """Limit a Trainer without a limit on epochs to the data module's evaluations.
 
     Raises:
-        ValueError: the Trainer's limit exceeds them, or no steps are left.
+        ValueError: the Trainer's limit exceeds them, no steps are left, or a checkpoint has played more than all.
     """
     data: RoundsDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    if data.steps_played > data.steps:
+        raise ValueError(f"steps must be at least the {data.steps_played} that are played, got {data.steps}")
     epochs_played = 0 if trainer.ckpt_path else -(-data.steps_played * data.evaluations // data.steps)
     most = data.evaluations - epochs_played + (0 if trainer.ckpt_path else trainer.current_epoch)
     if trainer.max_epochs == -1 and most > trainer.current_epoch:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -59,6 +59,7 @@ class RoundsDataModule(pl.LightningDataModule):
     """
 
     environment: Any  #: the game; a subclass names its type.
+    divides_rounds: ClassVar[tuple[str, ...]] = ()  #: further attributes on which the lengths of rounds depend.
 
     def __new__(cls, *arguments: Any, **named: Any) -> Any:
         """Check the types of all arguments except the seeds, which `seed_numbers` checks."""
@@ -85,6 +86,11 @@ class RoundsDataModule(pl.LightningDataModule):
     def rounds(self) -> Sequence[Callable[[Any], Any]]:
         """The rounds of one epoch."""
         raise NotImplementedError
+
+    def goes_with(self) -> dict[str, str]:
+        """What must be equal when training resumes, since Lightning counts epochs and rounds, not steps; as text."""
+        divides = {name: str(getattr(self, name)) for name in self.divides_rounds}
+        return {"steps / evaluations": str(self.steps // self.evaluations), **divides}
 
     def evaluate(self, policy: Any) -> dict[str, Tensor]:
         """Scores of the policy by name, `[runs]` float64 each."""

@@ -93,6 +93,7 @@ class ReplayDataModule(RoundsDataModule):
 
     environment: Environment
     usual_neighbourhood: ClassVar[Neighbourhood] = NAMED["previous"]
+    divides_rounds = ("block_steps",)
 
     def __init__(
         self,

@@ -82,7 +82,16 @@ class ReplayBuffer:
         return {"added": self.added, **{name: column[:, : len(self)] for name, column in self._columns.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the state returned by `state_dict`."""
-        self.added = state["added"]
+        """Restore the state returned by `state_dict`.
+
+        Raises:
+            ValueError: the capacity has room for fewer joint steps, or for more although older ones were replaced.
+        """
+        first = next(iter(self._columns))
+        stored, added = state[first].shape[1], state["added"]
+        if stored != min(added, self.capacity):
+            allowed = f"at least {stored}" if stored == added else f"the {stored}"
+            raise ValueError(f"capacity must be {allowed} joint steps of the saved buffer, got {self.capacity}")
+        self.added = added
         for name, column in self._columns.items():
             column[:, : len(self)] = state[name]

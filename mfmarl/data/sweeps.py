@@ -105,6 +105,7 @@ class SweepDataModule(RoundsDataModule):
     """
 
     environment: Ising
+    divides_rounds = ("round_steps",)
 
     def __init__(
         self,
