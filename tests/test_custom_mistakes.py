@@ -154,6 +154,14 @@ def test_one_action_for_a_whole_army() -> None:
         train(Mine, Battle(4), [0], steps=1, evaluations=1)
 
 
+def test_mf_q_without_the_mean_action() -> None:
+    class Blind(MFQ):
+        uses_mean_action = False
+
+    with pytest.raises(ValueError, match=r"^uses_mean_action of Blind must be True, got False: without it extend IL$"):
+        Blind(GaussianSqueeze(4), (0,))
+
+
 def test_one_network_made_outside_for_all_seeds() -> None:
     network = nn.Linear(10, 10)
     generators = [torch.Generator(), torch.Generator()]

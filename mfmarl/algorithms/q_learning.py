@@ -143,7 +143,8 @@ class MFQ(IL):
         **like_il: arguments of IL.
 
     Raises:
-        ValueError: the fixed point is unknown, or the damping or number of iterations is out of range.
+        ValueError: the fixed point is unknown, the damping or number of iterations is out of range, or a subclass sets
+            `uses_mean_action` to False.
     """
 
     called = "mf-q"
@@ -159,6 +160,8 @@ class MFQ(IL):
         iterations: int = 10,
         **like_il: Any,
     ) -> None:
+        if not self.uses_mean_action:
+            raise ValueError(f"uses_mean_action of {type(self).__name__} must be True, got False: without it extend IL")
         super().__init__(environment, seeds, **like_il)
         if fixed_point not in ("one-shot", "iterated"):
             raise ValueError(f"fixed_point must be one-shot or iterated, got {fixed_point!r}")
