@@ -309,6 +309,33 @@ def test_loggers_get_the_means_at_the_steps_played_once(case: Case, tmp_path: Pa
     assert logged[case.score].iloc[-1] == float(agent.scores[case.score].mean())
 
 
+class Telling(MFQ):
+    """Logs its loss at the steps played, its mean over an epoch, and a score of its own."""
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        losses = super().losses(batch)
+        self.log_dict({"loss": losses[0].mean(), "step": float(self.steps_played)})
+        self.log("mean_loss", losses[0].mean(), on_step=False, on_epoch=True, logger=False)
+        return losses
+
+    def validation_step(self, evaluation: Callable[[Any], dict[str, Tensor]], batch_idx: int) -> None:
+        super().validation_step(evaluation, batch_idx)
+        if self.scores:
+            self.scores["gap"] = self.scores["greedy_reward"] - self.scores["sampled_reward"]
+            self.log("gap", self.scores["gap"].mean(), logger=False)
+
+
+def test_a_method_logs_values_of_its_own(tmp_path: Path) -> None:
+    agent, data = CASES["stateless"].make(Telling)
+    logger = CSVLogger(tmp_path, version=0)
+    fit = trainer(tmp_path, logger=logger, log_every_n_steps=1, max_epochs=2)
+    fit.fit(agent, datamodule=data)
+    assert {"mean_loss", "gap"} <= set(fit.callback_metrics)
+    logged = read_csv(Path(logger.log_dir) / "metrics.csv")
+    assert logged.dropna(subset=["loss"])["step"].tolist() == [12, 20, 32, 40]
+    assert logged.dropna(subset=["greedy_reward"])["step"].tolist() == [20, 40]
+
+
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")  # the resumed fit saves nothing
 @pytest.mark.parametrize("where", ["epoch-epoch=1", "score-epoch=1", "first round", "third round"])
 def test_resumed_is_uninterrupted(case: Case, where: str, whole: tuple[list[Any], Steps, Path], tmp_path: Path) -> None:

@@ -107,12 +107,12 @@ class Agent(pl.LightningModule):
                 raise ValueError("datamodule: got one that has played nothing, but its scores are means over training")
             # Lightning returns the logged values, and uses the value named `step` as the step.
             means = {name: values.mean() for name, values in self.scores.items()}
-            self.log_dict({**means, "step": float(self.steps_played)}, batch_size=1)
+            self.log_dict({**means, "step": float(self.steps_played)})
             return
         self.scores = evaluation(self)
         means = {name: values.mean() for name, values in self.scores.items()}
         # Callbacks get them through Lightning, loggers directly, since Lightning would use the round as the step.
-        self.log_dict(means, batch_size=1, logger=False)
+        self.log_dict(means, logger=False)
         for logger in self.loggers:
             logger.log_metrics({name: float(mean) for name, mean in means.items()}, self.steps_played)
 
@@ -121,6 +121,12 @@ class Agent(pl.LightningModule):
         """Number of steps that the data module has played."""
         played: int = self.trainer.datamodule.steps_played  # type: ignore[attr-defined]
         return played
+
+    def log(self, name: str, value: Any, *options: Any, **named: Any) -> None:
+        """Log a value as in Lightning; `batch_size` is by default 1, since from a round Lightning infers none."""
+        if named.get("batch_size") is None:
+            named["batch_size"] = 1
+        super().log(name, value, *options, **named)
 
     def raw_optimizers(self) -> list[Optimizer]:
         """The optimizers without Lightning's wrapper, which would cost a third of a small gradient step."""
