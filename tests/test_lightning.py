@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau, StepLR
 
 from mfmarl.algorithms import algorithm_class
@@ -37,6 +37,7 @@ from mfmarl.files import read_csv
 from mfmarl.jobs.execution import Hardware
 from mfmarl.jobs.folder import found
 from mfmarl.jobs.job import TrainingJob
+from mfmarl.networks.stacked import Copies
 from mfmarl.values import read_weights, write_weights
 from tests.support import done, same
 
@@ -827,6 +828,32 @@ def test_a_kept_agent_plays_as_it_did(kind: str, tmp_path: Path) -> None:
         load_agent(tmp_path / "agent.safetensors")
     with pytest.raises(ValueError, match="agent: there is no file"):
         load_agent(tmp_path / "nothing")
+
+
+class Dropping(IL):
+    """Its network has dropout, so that in training mode it acts at random."""
+
+    def make_network(self, *_: Any) -> nn.Module:
+        def one() -> nn.Module:
+            return nn.Sequential(nn.Linear(10, 64), nn.Dropout(0.9), nn.Linear(64, 10))
+
+        return Copies(one, 10, self.start_generators)
+
+
+def test_a_kept_agent_acts_as_it_was_scored_and_learns_as_it_did(tmp_path: Path) -> None:
+    agent, data = CASES["stateless"].make(Dropping)
+    agent.save(tmp_path)
+    loaded: Any = load_agent(tmp_path / "agent.safetensors", classes=[Dropping])
+    assert torch.equal(loaded.preferences(None), agent.eval().preferences(None))  # type: ignore[operator]
+    modes: list[bool] = []
+
+    class Modes(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+            modes.extend(each.training for each in pl_module.modules())
+
+    trainer(tmp_path, Modes(), max_epochs=1).fit(loaded, datamodule=data)
+    assert modes
+    assert all(modes)
 
 
 def test_a_kept_agent_of_a_custom_class_needs_the_class(tmp_path: Path) -> None:

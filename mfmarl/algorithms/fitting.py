@@ -43,6 +43,8 @@ class Fitting(pl.Callback):
         if stage == "fit":
             check_precision(trainer)
             check_start(pl_module)
+            if not pl_module.training:  # as `load_agent` returns it, and Lightning would leave it so
+                pl_module.train()
             if pl_module.always_saved:
                 pl_module.check_saved()  # type: ignore[operator]
             if not trainer.datamodule.steps_played:  # type: ignore[attr-defined]

@@ -19,6 +19,8 @@ from mfmarl.values import check_finite, decode, read_weights, understood
 def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Sequence[type] = ()) -> Agent:
     """Load an agent written by `Agent.save`. Nothing is unpickled, and no code named in the file is run.
 
+    The agent is in evaluation mode, in which it was scored: dropout is off. `Trainer.fit` trains it in training mode.
+
     Args:
         path: the file to read.
         device: device of the agent.
@@ -39,7 +41,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu", classes: Se
         agent: Agent = cls(**arguments)
         agent.load_state_dict(weights)
         check_finite(agent)
-    return agent.to(device)
+    return agent.to(device).eval()
 
 
 def our_class(name: str) -> type[Agent] | None:
