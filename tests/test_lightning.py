@@ -856,6 +856,29 @@ def test_a_kept_agent_acts_as_it_was_scored_and_learns_as_it_did(tmp_path: Path)
     assert all(modes)
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of torch.compile itself
+@pytest.mark.parametrize("resumes_compiled", [False, True])
+def test_what_a_compiled_network_learned_can_be_loaded(resumes_compiled: bool, tmp_path: Path) -> None:
+    def made(compiled: bool) -> tuple[Any, RoundsDataModule]:
+        agent, data = CASES["stateless"].make()
+        if compiled:
+            agent.network = torch.compile(agent.network)
+        return agent, data
+
+    with torch.compiler.set_stance("force_eager"):  # wrapped, but without the time of a compiler
+        agent, data = made(compiled=not resumes_compiled)
+        fit = trainer(tmp_path, max_epochs=1)
+        fit.fit(agent, datamodule=data)
+        fit.save_checkpoint(tmp_path / "it.ckpt")
+        agent.save(tmp_path)
+        for loaded in (load_agent(tmp_path / agent.file), MFQ.load_from_checkpoint(tmp_path / "it.ckpt")):
+            assert same([*loaded.parameters()], [*agent.parameters()])
+        resumed, data = made(compiled=resumes_compiled)
+        trainer(tmp_path, max_epochs=2).fit(resumed, datamodule=data, ckpt_path=tmp_path / "it.ckpt", weights_only=True)
+        assert data.steps_played == data.steps // 2
+
+
 def test_a_kept_agent_of_a_custom_class_needs_the_class(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("from mfmarl import MFQ\n\nclass Mine(MFQ):\n    pass\n")
     name = f"{tmp_path / 'own.py'}:Mine"

@@ -1,7 +1,7 @@
 """The base class of all algorithms, including saving and loading."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from mfmarl.seeds import seed_numbers
 from mfmarl.values import encode, write_weights
 
 _OF = "mfmarl"  # key of `goes_with` of agent and data module in a checkpoint
+_COMPILED = "_orig_mod."  # what `torch.compile` puts before the names of a network's parameters
 
 
 class Agent(pl.LightningModule):
@@ -127,6 +128,12 @@ class Agent(pl.LightningModule):
         if named.get("batch_size") is None:
             named["batch_size"] = 1
         super().log(name, value, *options, **named)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *options: Any, **named: Any) -> Any:
+        """Load as in torch, whether or not `torch.compile` wrapped a network when it was saved, or wraps it now."""
+        own = {name.replace(_COMPILED, ""): name for name in self.state_dict()}
+        renamed = {own.get(name.replace(_COMPILED, ""), name): value for name, value in state_dict.items()}
+        return super().load_state_dict(renamed, *options, **named)
 
     def raw_optimizers(self) -> list[Optimizer]:
         """The optimizers without Lightning's wrapper, which would cost a third of a small gradient step."""
