@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +111,7 @@ class Policy:
     """A trained army.
 
     Args:
-        network: network with one output per action.
+        network: network with one output per action. The policy plays with a copy, so that training can go on.
         acting: how to act when not acting greedily.
         about: description of the army: algorithm, agents, seed, and anything else.
         uses_mean_action: whether the network was built to see the mean action.
@@ -126,7 +127,7 @@ class Policy:
         uses_mean_action: bool,
         neighbourhood: Neighbourhood = Army(),
     ) -> None:
-        self.network = network.eval().requires_grad_(False)
+        self.network = deepcopy(network).eval().requires_grad_(False)
         self._moved: Transfer | None = None  # the last one used
         self.acting = acting
         self.uses_mean_action = uses_mean_action
@@ -253,6 +254,7 @@ class AgentsPolicy(Policy):
             neighbourhood=agent.neighbourhood,
         )
         self.agent, self.rounds = agent, rounds
+        self.network = agent.network  # with which the agent's own methods compute
 
     @torch.no_grad()
     def act(

@@ -122,6 +122,18 @@ def test_a_policy_does_not_learn(tmp_path: Path) -> None:
         assert not policy.network.training
 
 
+def test_a_policy_of_a_network_in_training_leaves_it_in_training() -> None:
+    network = BattleNetwork(True, Generator().manual_seed(0))
+    policy = Policy(network, Acting("epsilon", 0.1), ABOUT, uses_mean_action=True)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    before = outputs(policy)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert outputs(policy).equal(before)
+
+
 @pytest.mark.parametrize("uses_mean_action", [False, True])
 def test_greedy_play_takes_the_best_action_of_each_living_agent(uses_mean_action: bool) -> None:
     policy = make(uses_mean_action)

@@ -196,7 +196,7 @@ class BattleAgent(Agent):
             save_agent(created_folder(directory) / self.file, self, self.steps_played, about)
             return
         policy = Policy(
-            deepcopy(self.network),
+            self.network,
             self.acting,
             about,
             uses_mean_action=self.uses_mean_action,
