@@ -1,5 +1,7 @@
 """Rounds of Battle as a whole: what decides them, in lock step and alone, and how they end."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -147,6 +149,18 @@ def test_battles_in_lock_step_are_battles_alone() -> None:
         battles.observe()
     assert together.units().hp.equal(torch.cat([battles.units().hp for battles in alone]))
     assert together.units().hp.max() > 0
+
+
+def test_a_copy_in_the_middle_of_a_round_goes_on_alike() -> None:
+    battles, chance = Battles(Battle(4, 40), 2), generators(0, 1)
+    battles.reset(chance)
+    for _ in range(15):
+        battles.step(fight(battles.observe(), chance))
+    copied = deepcopy(battles)
+    assert copied.observe().views.equal(battles.observe().views)
+    actions = fight(battles.observe(), chance)
+    assert copied.step(actions).rewards.equal(battles.step(actions).rewards)
+    assert copied.log(0).equal(battles.log(0))
 
 
 def test_the_clock_ends_a_round_that_no_one_wins() -> None:

@@ -1,5 +1,6 @@
 """Self-play: what the policy is shown, what is stored, what falls due, and how it goes on from where it stopped."""
 
+import pickle
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -259,6 +260,15 @@ def test_a_round_is_a_function_of_the_state() -> None:
 def test_a_state_from_before_the_first_round_is_one_too() -> None:
     data, other = make(), make(seed=3)
     other.load_state_dict(deepcopy(data.state_dict()))
+    assert same(played(other, 2), played(data, 2))
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda data: pickle.loads(pickle.dumps(data))])  # noqa: S301
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_a_copy_plays_on_as_the_original_does(copied: Callable[[Any], Any], rounds: int) -> None:
+    data = make()
+    played(data, rounds)
+    other = copied(data)
     assert same(played(other, 2), played(data, 2))
 
 

@@ -11,6 +11,7 @@ because the engine adds the bonus of 0.2 last.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,9 @@ class Battles:
     The views and features that `observe` returns share memory with the engine. They change at the next `observe` and
     at no other time, so a transition can be stored after its `step`. Everything else that is returned is a copy.
 
+    A copy, by pickle or deepcopy, plays the round so far again in engines of its own. Call its `observe` next, as after
+    a step.
+
     Args:
         game: the game to play.
         battles: number of battles, at least 1.
@@ -58,6 +62,13 @@ class Battles:
         self._steps = np.zeros(battles, dtype=np.int64)
         self._done = np.zeros(battles, dtype=np.bool_)
         self._observed = np.zeros(battles, dtype=np.bool_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"game": self.game, "battles": self.battles, "round": self.state_dict()}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        Battles.__init__(self, state["game"], state["battles"])
+        self.load_state_dict(state["round"])
 
     def reset(
         self,

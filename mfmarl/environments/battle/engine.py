@@ -55,7 +55,7 @@ class Memory:
 
 
 class Engine:
-    """The engine of one battle. It can be neither copied nor pickled: build it in the process that uses it.
+    """The engine of one battle. It can be neither copied nor pickled; `Battles` can.
 
     Args:
         map_size: side of the square map, including its border of walls.
