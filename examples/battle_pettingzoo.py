@@ -1,4 +1,9 @@
-"""Let a trained army play red in PettingZoo, against random agents and against a script."""
+"""Let a trained army play red in PettingZoo, against random agents and against a script.
+
+The army's file, by default a committed one, may be followed by the custom classes that it needs:
+
+    python examples/battle_pettingzoo.py ARMY.safetensors examples/my_battle_method.py:HystereticBattleMFQ
+"""
 
 import sys
 from pathlib import Path
@@ -8,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mfmarl import Policy
+from mfmarl.custom import class_in_file
 from mfmarl.data.battle_round import next_mean_action
 from mfmarl.environments.battle.game import ACTIONS
 from mfmarl.environments.battle.parallel_env import AgentObservation, BattleParallelEnv, parallel_env
@@ -58,7 +64,8 @@ def play(army: Policy, opponent: Scripted, seed: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    trained = Policy.load(sys.argv[1] if len(sys.argv) > 1 else ARMY)
+    path, *names = sys.argv[1:] or [ARMY]
+    trained = Policy.load(path, classes=[class_in_file("class", str(name), object) for name in names])
     for name in ("random", "rush"):
         for number in range(2):
             own, other = play(trained, Scripted(name), number)

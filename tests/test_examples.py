@@ -10,6 +10,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from mfmarl import Battle, BattleMFQ, train
+from mfmarl.custom import class_in_file
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTS = {
@@ -42,6 +45,18 @@ def test_examples(
     monkeypatch.setattr(sys, "argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
     assert PRINTS[path.stem] in capsys.readouterr().out
+
+
+def test_an_army_that_needs_a_class_plays_in_pettingzoo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{ROOT}/examples/my_neighbourhood.py:ExponentialAverage"
+    average = class_in_file("class", name, object)()
+    train(BattleMFQ, Battle(2, max_steps=4), [0], steps=1, evaluations=1, neighbourhood=average, out=tmp_path)
+    (army,) = tmp_path.glob("policies/*.safetensors")
+    monkeypatch.setattr(sys, "argv", ["battle_pettingzoo.py", str(army), name])
+    runpy.run_path(f"{ROOT}/examples/battle_pettingzoo.py", run_name="__main__")
+    assert "BattleMFQ earns" in capsys.readouterr().out
 
 
 def test_the_notebook_is_stored_with_what_it_shows() -> None:
