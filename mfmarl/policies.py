@@ -134,6 +134,9 @@ class Policy:
         self.neighbourhood = neighbourhood if uses_mean_action else Army()
         self.about = dict(about)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.about.items())})"
+
     def act(
         self,
         views: Tensor,

@@ -120,6 +120,12 @@ def test_gradients_by_hand_are_not_for_networks_that_are_more_than_their_layers(
         assert not AgentNetwork(AGENTS, 0, OUTPUTS, (16,), start()).has_gradients_by_hand()
 
 
+@pytest.mark.parametrize(("features", "hidden"), [(0, None), (0, (16,)), (4, (32, 16))])
+def test_a_network_shows_its_sizes(features: int, hidden: tuple[int, ...] | None) -> None:
+    shown = repr(AgentNetwork(AGENTS, features, OUTPUTS, hidden, start()))
+    assert shown == f"AgentNetwork(seeds=2, agents=5, features={features}, outputs=3, hidden={hidden})"
+
+
 def test_no_agent_named_means_all_in_order() -> None:
     network = AgentNetwork(AGENTS, 2, OUTPUTS, (16,), start())
     extra = torch.randn(2, AGENTS, 2, generator=torch.Generator().manual_seed(0))

@@ -122,6 +122,10 @@ def test_a_policy_does_not_learn(tmp_path: Path) -> None:
         assert not policy.network.training
 
 
+def test_a_policy_is_shown_as_whose_it_is() -> None:
+    assert repr(make()) == "Policy(algorithm='BattleMFQ', agents=3, seed=7)"
+
+
 def test_a_policy_of_a_network_in_training_leaves_it_in_training() -> None:
     network = BattleNetwork(True, Generator().manual_seed(0))
     policy = Policy(network, Acting("epsilon", 0.1), ABOUT, uses_mean_action=True)

@@ -272,6 +272,11 @@ def test_a_copy_plays_on_as_the_original_does(copied: Callable[[Any], Any], roun
     assert same(played(other, 2), played(data, 2))
 
 
+def test_it_is_shown_as_what_it_is() -> None:
+    shown = f"SelfPlayDataModule({GAME}, seeds [0], 0 of 8 steps played, 2 evaluations)"
+    assert (repr(make()), str(make())) == (shown, shown)
+
+
 def test_seeds_differ_and_each_repeats_itself() -> None:
     first, again, other = (played(make(seed=seed), 1) for seed in (0, 0, 1))
     assert same(first, again)

@@ -83,6 +83,8 @@ class RoundsDataModule(pl.LightningDataModule):
             f"steps played, {self.evaluations} evaluations)"
         )
 
+    __repr__ = __str__
+
     def rounds(self) -> Sequence[Callable[[Any], Any]]:
         """The rounds of one epoch."""
         raise NotImplementedError

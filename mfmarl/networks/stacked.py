@@ -119,6 +119,13 @@ class AgentNetwork(nn.Module):
             layer = torch.baddbmm(bias, layer.relu_(), weight)
         return layer[..., : self.outputs]
 
+    def extra_repr(self) -> str:
+        """The sizes, which print(network) shows."""
+        seeds, agents, _ = self.identity.shape
+        features = 0 if self.features is None else self.features.shape[1]
+        hidden = tuple(bias.shape[-1] for bias in self._layers[::2])[:-1] or None
+        return f"seeds={seeds}, agents={agents}, features={features}, outputs={self.outputs}, hidden={hidden}"
+
     def has_gradients_by_hand(self) -> bool:
         """Whether `squared_error_gradients` may replace autograd, i.e. nothing changes how outputs are computed."""
         return computes_as_written(self, AgentNetwork)
