@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -264,6 +265,28 @@ def test_unknown_algorithms_are_refused_with_nothing_touched(
     assert message in refusal
     assert refusal.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"agent": {"lr": 1}}, "lr: IL and its data module take no such argument, allowed are .*, batch_size, "),
+        ({"agent": {"batch_size": 20}}, "batch_size: IL takes no such argument"),
+        ({"data": {"steps": 8, "evaluations": 1, "hidden": None}}, "hidden: ReplayDataModule takes no such argument"),
+        ({"data": {"steps": 8}}, "evaluations: IL needs this argument"),
+    ],
+)
+def test_arguments_that_nothing_takes_are_refused_before_any_job_begins(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        launch([job("good"), replace(job("bad"), **changes)], tmp_path / "out", options())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_may_be_text(tmp_path: Path) -> None:
+    (rows,) = launch([job("one")], str(tmp_path), options())
+    assert len(rows) == 20
 
 
 def test_a_damaged_checkpoint_is_refused_before_any_job_begins(tmp_path: Path) -> None:

@@ -87,6 +87,15 @@ def divided(cls: type[Any], values: Mapping[str, Any]) -> tuple[dict[str, Any], 
     return tuple({name: values[name] for name in values if name in own} for own in (agent, data))  # type: ignore[return-value]
 
 
+def check_keywords(cls: type[Any], agent: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Raise ValueError unless an algorithm takes the keyword arguments `agent`, and its data module takes `data`."""
+    taken = divided(cls, {**agent, **data})
+    for given, own, of in zip((agent, data), taken, (cls, cls.data_module), strict=True):
+        for name in given:
+            if name not in own:
+                raise ValueError(f"{name}: {of.__name__} takes no such argument")
+
+
 def check_constructor(cls: type) -> None:
     """Raise ValueError unless a constructor takes `environment` and `seeds` first.
 

@@ -17,6 +17,7 @@ import torch
 
 from mfmarl import __version__
 from mfmarl.algorithms import agent_of_seeds, algorithm_class
+from mfmarl.algorithms.constructors import check_keywords
 from mfmarl.custom import is_in_file, sources
 from mfmarl.environments import Game
 from mfmarl.jobs.checkpoint import check_checkpoint
@@ -190,8 +191,9 @@ class TrainingJob(Job):
         return content
 
     def check(self) -> None:
-        """Raise ValueError unless the algorithm loads and, if its trained agent is to be saved, a file can hold it."""
+        """Raise ValueError unless the algorithm loads and takes the arguments, and a file can hold what is saved."""
         cls = self.load()
+        check_keywords(cls, self.agent, self.data)
         if self.keep or cls.always_saved:
             agent_of_seeds(cls, self.environment, self.seeds, **self.agent).check_saved()
 

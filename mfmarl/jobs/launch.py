@@ -49,7 +49,7 @@ class JobsFailedError(RuntimeError):
 
 
 def launch(
-    jobs: Sequence[Job], out: Path, execution: Execution = Execution(), *, interactive: bool = False
+    jobs: Sequence[Job], out: str | Path, execution: Execution = Execution(), *, interactive: bool = False
 ) -> list[pd.DataFrame]:
     """Run `jobs`, each in its folder in `out`/jobs, and resume those that earlier calls left unfinished.
 
@@ -73,6 +73,7 @@ def launch(
         DryRun: the execution is a dry run, and the jobs can be run.
     """
     places = available(out, execution)
+    out = Path(out)
     place = places[0]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
