@@ -5,14 +5,15 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -407,6 +408,46 @@ def test_progress_is_told_twice_a_second_at_most(monkeypatch: pytest.MonkeyPatch
     assert told == [(2, 6), (4, 6)]
     reporter.on_train_end(trainer, trainer)
     assert told[-1] == (5, 6)
+
+
+@dataclass(frozen=True)
+class Calls(Job):
+    """Notes when it begins and ends, and calls a function in between."""
+
+    name: str
+    notes: list[str]
+    call: Callable[[], None] = lambda: None
+    labels: dict[str, Any] = field(default_factory=dict)
+    unit = "calls"
+    work = 1
+    rows = 1
+    keys: ClassVar[list[str]] = ["seed"]
+
+    def description(self) -> dict[str, object]:
+        return {"name": self.name}
+
+    def do(self, attempt: Attempt) -> pd.DataFrame:
+        self.notes.append(f"{self.name} begins")
+        self.call()
+        self.notes.append(f"{self.name} ends")
+        return pd.DataFrame({"seed": [0]})
+
+
+def test_threads_take_turns_and_a_job_may_do_another(tmp_path: Path) -> None:
+    notes: list[str] = []
+    other = threading.Thread(target=lambda: run(Calls("other", notes), tmp_path / "other"))
+
+    def meanwhile() -> None:
+        other.start()
+        run(Calls("inner", notes), tmp_path / "inner")
+        other.join(1)  # which it cannot end in
+
+    streams = sys.stdout, sys.stderr
+    run(Calls("outer", notes, meanwhile), tmp_path / "outer")
+    other.join()
+    turns = ["outer begins", "inner begins", "inner ends", "outer ends", "other begins", "other ends"]
+    assert notes == turns
+    assert (sys.stdout, sys.stderr) == streams
 
 
 def test_a_line_is_in_the_log_as_soon_as_it_is_printed(tmp_path: Path) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from mfmarl.jobs.execution import Hardware
+
+#: Held by the thread that checks or does a job. Jobs change what all threads of a process share: the output, the
+#: working directory, torch's settings and its global generator. A job may do another job.
+one_at_a_time = threading.RLock()
 
 # From glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

@@ -27,7 +27,7 @@ import pandas as pd
 from mfmarl.custom import staying_here
 from mfmarl.files import atomic, digest, read_csv, remove_partial, told, write_csv, write_json
 from mfmarl.jobs.checkpoint import EarlierVersionError
-from mfmarl.jobs.computing import computing
+from mfmarl.jobs.computing import computing, one_at_a_time
 from mfmarl.jobs.execution import TIMES, Attempt, Execution, Hardware, LoggerName
 from mfmarl.jobs.job import Job
 from mfmarl.jobs.locks import HOLDER, LOCK, locked
@@ -56,6 +56,8 @@ def run(
 ) -> None:
     """Run `job`, or the rest of it, in its folder `directory`. Its rows can then be read by `read_rows`.
 
+    Other threads of this process that call it meanwhile wait.
+
     A run that is killed at any moment and called again gives the rows of an uninterrupted run, bit for bit on a CPU.
     Existing rows of the same job are kept; those of another job are removed.
 
@@ -76,7 +78,7 @@ def run(
     hardware = hardware or Hardware()
     job.check_precision(hardware.precision)
     directory = directory.absolute()  # a custom method may change the working directory
-    with locked(directory):
+    with one_at_a_time, locked(directory):
         left = found(job, directory, hardware)
         if left == "rows":
             tidy(job, directory)

@@ -19,6 +19,7 @@ import torch
 from mfmarl.custom import staying_here
 from mfmarl.files import check_writable, remove_abandoned
 from mfmarl.jobs import slurm, workers
+from mfmarl.jobs.computing import one_at_a_time
 from mfmarl.jobs.console import counted
 from mfmarl.jobs.execution import Execution, Hardware, share_of
 from mfmarl.jobs.folder import check_place, clear, read_rows, tidy
@@ -72,8 +73,8 @@ def launch(
         ShareDone: the share named by `shard` is done; raised instead of returning rows, with what to do next.
         DryRun: the execution is a dry run, and the jobs can be run.
     """
-    places = available(out, execution)
     out = Path(out)
+    places = available(out, execution)
     place = places[0]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
@@ -92,7 +93,7 @@ def launch(
     do = runner(left, places, execution, limits, reraise=interactive)
     for job in left:
         job.check_precision(execution.precision)
-        with staying_here():
+        with one_at_a_time, staying_here():
             job.check()
     if execution.dry_run:
         raise DryRun(listing(jobs, states, places, execution, limits))

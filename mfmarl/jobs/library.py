@@ -31,6 +31,7 @@ from mfmarl.data.stateless import ReplayDataModule
 from mfmarl.environments import Battle, Environment, Game, Ising
 from mfmarl.environments.ising_arguments import temperature_tuple
 from mfmarl.jobs.armies import keep_all, seeds_together
+from mfmarl.jobs.computing import one_at_a_time
 from mfmarl.jobs.digests import sources_of
 from mfmarl.jobs.execution import Execution
 from mfmarl.jobs.folder import folder
@@ -141,7 +142,7 @@ def train(
         conditions = tuple({"temperature": each} for each in temperatures)
         agent |= {"temperatures": temperatures}
         data |= {"temperatures": temperatures}
-    with staying_here():
+    with one_at_a_time, staying_here():
         check_made(cls, environment, numbers[:1], agent, data)
     labels: dict[str, Label] = {"algorithm": label_of(cls), "agents": environment.agents}
     classes = [cls, *classes_in([environment, *arguments.values()])]
