@@ -64,8 +64,8 @@ def play(army: Policy, opponent: Scripted, seed: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    path, *names = sys.argv[1:] or [ARMY]
-    trained = Policy.load(path, classes=[class_in_file("class", str(name), object) for name in names])
+    path, *names = sys.argv[1:] or [str(ARMY)]
+    trained = Policy.load(path, classes=[class_in_file("class", name, object) for name in names])
     for name in ("random", "rush"):
         for number in range(2):
             own, other = play(trained, Scripted(name), number)

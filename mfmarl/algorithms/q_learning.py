@@ -66,15 +66,7 @@ class IL(StatelessAgent):
 
         To use plain torch layers in a subclass, return a Copies.
         """
-        return AgentNetwork(
-            self.environment.agents,
-            self.environment.actions if self.uses_mean_action else 0,
-            self.environment.actions,
-            hidden,
-            self.start_generators,
-            embedding=embedding,
-            start_bias=start_bias,
-        )
+        return self.value_network(hidden, embedding, start_bias)
 
     @torch.no_grad()
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:

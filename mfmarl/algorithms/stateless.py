@@ -12,6 +12,7 @@ from mfmarl.algorithms.descent import by_autograd, check_independent, descend, f
 from mfmarl.data.stateless import ReplayDataModule, Round
 from mfmarl.data.stateless_replay import Batch
 from mfmarl.environments import Environment
+from mfmarl.networks.stacked import AgentNetwork, Embedding
 from mfmarl.seeds import generators
 
 Gradients = Callable[[Batch], Sequence[Sequence[Tensor | None]]]  #: from a minibatch to gradients for each optimizer.
@@ -59,6 +60,18 @@ class StatelessAgent(Agent):
         self.target_rate = target_rate
         self.step = 0
         self._is_checked = False
+
+    def value_network(self, hidden: Sequence[int] | None, embedding: Embedding, start_bias: float) -> AgentNetwork:
+        """Create the network Q(j, a) or, with `uses_mean_action`, Q(j, a, abar) of all seeds; arguments as of IL."""
+        return AgentNetwork(
+            self.environment.agents,
+            self.environment.actions if self.uses_mean_action else 0,
+            self.environment.actions,
+            hidden,
+            self.start_generators,
+            embedding=embedding,
+            start_bias=start_bias,
+        )
 
     def act(self, mean_action: Tensor | None, uniform: Tensor, step: int) -> Tensor:
         """Choose exploring actions.
