@@ -31,7 +31,10 @@ def check_exploration(exploration: object, *needed: str) -> None:
     """Raise ValueError unless `exploration` is an Exploration that also has the attributes `needed`."""
     lacking = [name for name in ("temperature", "choose", *needed) if not hasattr(exploration, name)]
     if lacking or isinstance(exploration, type):
-        raise ValueError(f"exploration must be one such as EpsilonGreedy(1.0, 0.05, 2000), got {exploration!r}")
+        without = f", which lacks {', '.join(lacking)}" if lacking else ""
+        raise ValueError(
+            f"exploration must be one such as EpsilonGreedy(1.0, 0.05, 2000), got {exploration!r}{without}"
+        )
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,16 @@ class StillArmy(BattleMFQ):
         return torch.full((len(view),), 6)
 
 
+class Untold:
+    """An exploration that is no dataclass."""
+
+    def temperature(self, step: int) -> float:
+        return 0.0
+
+    def choose(self, values: Tensor, uniform: Tensor, step: int) -> Tensor:
+        return values.argmax(-1)
+
+
 EPSILON = r"^exploration must be one such as EpsilonGreedy\(1\.0, 0\.05, 2000\), got "
 WIDTHS = r"^hidden must be widths such as \(32, 32\), or None for a table, got 32$"
 CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
@@ -245,9 +255,13 @@ CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
     [
         (bad(train, MFQ, GAME, [0], **{**SHORT, "steps": "10"}), r"^steps must be a whole number, got '10'$"),
         (bad(train, MFQ, GAME, [0], **{**SHORT, "steps": 20.0}), r"^steps must be a whole number .*, got 20\.0$"),
-        (bad(MFQ, GAME, [0], exploration=0.1), f"{EPSILON}0.1$"),
+        (bad(MFQ, GAME, [0], exploration=0.1), f"{EPSILON}0.1, which lacks temperature, choose$"),
+        (bad(train, MFQ, GAME, [0], **SHORT, exploration=Untold()), r"^exploration: got .*, allowed are dataclasses"),
         (bad(MFQ, GAME, [0], exploration=EpsilonGreedy), f"{EPSILON}<class"),
-        (bad(BattleMFQ, Battle(4), [0], exploration=Boltzmann(1.0)), f"{EPSILON}Boltzmann"),
+        (
+            bad(BattleMFQ, Battle(4), [0], exploration=Boltzmann(1.0)),
+            f"{EPSILON}Boltzmann.*, which lacks explore, end$",
+        ),
         (bad(MFQ, GAME, [0], hidden=32), WIDTHS),
         (bad(AC, GAME, [0], hidden=32), WIDTHS),
         (bad(MFQ, GAME, 2), r"^seeds must be several numbers, such as range\(8\), got 2$"),

@@ -254,8 +254,8 @@ def shortened(name: str, longest: int) -> str:
     return f"{written[:40].decode(errors='ignore')}...{written[-60:].decode(errors='ignore')}"
 
 
-def canonical(value: object) -> object:
-    """`value` as JSON that is equal if and only if the values are equal."""
+def canonical(value: object, name: str = "job") -> object:
+    """`value`, which an error calls `name`, as JSON that is equal if and only if the values are equal."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Integral):  # a number of numpy, as below
@@ -268,14 +268,14 @@ def canonical(value: object) -> object:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         check_told_by_fields(value)
-        content = {each.name: canonical(getattr(value, each.name)) for each in fields(value)}
+        content = {each.name: canonical(getattr(value, each.name), each.name) for each in fields(value)}
         return [type(value).__qualname__, content]
     if isinstance(value, Mapping):
-        return {str(key): canonical(item) for key, item in value.items()}
+        return {str(key): canonical(item, str(key)) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [canonical(item) for item in value]
+        return [canonical(item, name) for item in value]
     if isinstance(value, torch.Tensor):
         return [str(value.dtype), value.tolist()]
     if isinstance(value, type):
         return value.__qualname__
-    raise ValueError(f"job: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text")
+    raise ValueError(f"{name}: got {value!r}, allowed are dataclasses, mappings, lists, tensors, numbers and text")
