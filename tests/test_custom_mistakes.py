@@ -260,7 +260,7 @@ CLASSES = r"^classes must be a list of classes, got a class: classes=\[Wide\]$"
         (bad(MFQ, GAME, [0], exploration=EpsilonGreedy), f"{EPSILON}<class"),
         (
             bad(BattleMFQ, Battle(4), [0], exploration=Boltzmann(1.0)),
-            f"{EPSILON}Boltzmann.*, which lacks explore, end$",
+            f"{EPSILON}Boltzmann.*, which lacks explore$",
         ),
         (bad(MFQ, GAME, [0], hidden=32), WIDTHS),
         (bad(AC, GAME, [0], hidden=32), WIDTHS),

@@ -18,6 +18,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTS = {
     "battle_pettingzoo": "BattleMFQ earns",
     "my_battle_method": "opponent_reward",
+    "my_exploration": "Glie(scale=1.0)",
     "my_game": "mf-q",
     "my_ising_method": "Glauber    0.8            0.9",
     "my_method": "HystereticMFQ",
