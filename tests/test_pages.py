@@ -322,7 +322,6 @@ def test_numbers_that_stand_in_sentences() -> None:
     assert actors == {1e-4}, "actor-critics stand side by side"
     curves = pd.read_csv(ROOT / "results/battle/curves.csv")
     last = curves.groupby(["settings", "algorithm", "agents"])["step"].max()
-    assert f"({last['appendix', 'mf-q', 8]} rounds with 8, {last['appendix', 'mf-q', 144]} with 144" in battle
     assert (
         f"for {last['released-code', 'ac', 64]} (actor-critics) and {last['released-code', 'il', 64]} rounds" in battle
     )

@@ -59,12 +59,19 @@ def test_what_the_readme_says_of_its_example_and_of_seeds() -> None:
     game = GaussianSqueeze(500)
     assert f"Random play earns {game.uniform_play_reward():.0f}, and" in page("README.md")
     seeds = only(table("battle/curves.csv"), settings="appendix").groupby("agents")["seed"].nunique()
-    words = {1: "one", 2: "two", 5: "five"}
+    words = {1: "one", 3: "three", 5: "five"}
     many, small, large = (words[seeds[agents]] for agents in (64, 8, 144))
     said = f"{many} seeds with 64 agents, {small} with 8, {large} with 144 and 256"
     assert seeds[144] == seeds[256]
     assert said in page("README.md")
-    assert f"{small} seeds of each method with 8 and {large} with 144 and 256" in page_of("battle")
+    text, rounds = page_of("battle"), table("battle/pairings.csv").groupby("agents")["rounds"].first()
+    assert f"{small} seeds of each method with 8, trained for all 2000 rounds, {rounds[8]} rounds a pairing" in text
+    assert f"and {large} with 144 and 256, {rounds[144]} rounds a pairing, trained for less (120 and 100 rounds" in text
+    budgets = only(table("battle/curves.csv"), settings="appendix").groupby("agents")["step"].max()
+    assert budgets.to_dict() == {8: 2000, 64: 2000, 144: 120, 256: 100}
+    few = only(table("battle/pairings.csv"), agents=8)
+    assert "Three with 8 tell no two methods apart; each of these armies loses to rush" in text
+    assert few[few["opponent"] == "rush"]["wins_high"].max() < 0.1
 
 
 @pytest.mark.parametrize("name", ["README.md", "results/battle/README.md"])

@@ -190,8 +190,8 @@ CALLS = (
     Call("battle", "--only tournament", "that tournament again, between the committed armies", jobs="duel-.*-64$"),
     Call(
         "battle",
-        "--agents 8 --rounds 1600 --seeds 2 --tournament-rounds 40 --precision bf16-mixed",
-        "armies of 8",
+        "--agents 8 --seeds 3 --tournament-rounds 216",
+        "armies of 8, 3 seeds",
         jobs="(appendix|duel)-.*-8(-|$)",
         claims=BATTLE,
     ),

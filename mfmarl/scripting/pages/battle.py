@@ -107,7 +107,11 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
     means = late.groupby(["algorithm", "seed"])["reward"].mean()
     against = only(pairings, agents=64, opponent="random")
     against = against[against["algorithm"].isin(LEARNERS)]
-    small = pairings[pairings["agents"].ne(64) & pairings["opponent"].eq("random")]
+    others = pairings[pairings["agents"].ne(64) & pairings["opponent"].eq("random")]
+    elsewhere = [
+        f"with {in_words(sorted(set(some['agents'])))} agents {span(100 * some['wins'], '.0f')}% of {rounds_each}"
+        for rounds_each, some in others.groupby("rounds", sort=False)
+    ]
     rush = only(rounds, agents=64, opponent="rush")
     rush = rush.assign(won=rush["result"].eq("win"), lost=rush["result"].eq("loss"))
     armies = rush.groupby(["evaluation", "algorithm", "seed"])[["won", "lost"]].sum().reset_index()
@@ -119,9 +123,8 @@ def findings(pairings: pd.DataFrame, curves: pd.DataFrame, rounds: pd.DataFrame)
         [
             f"Each of the four learns to attack and annihilate: in the last tenth of training a seed earns"
             f" {span(means, '.0f')} a round in self-play. Against the random army all four win"
-            f" {span(100 * against['wins'], '.0f')}% of {against['rounds'].iloc[0]} rounds a mode of play, with"
-            f" {in_words(sorted(set(small['agents'])))} agents {span(100 * small['wins'], '.0f')}% of"
-            f" {small['rounds'].iloc[0]}.",
+            f" {span(100 * against['wins'], '.0f')}% of {against['rounds'].iloc[0]} rounds a mode of play,"
+            f" {in_words(elsewhere)}.",
             f"Self-play on its own is no measure: of {count} armies rush beats {beaten['sampled']} in"
             f" sampled play and {beaten['greedy']} in greedy play. Armies of one algorithm differ as much as algorithms"
             f" do: the {len(of_mf_ac)} of MF-AC won {in_words(of_mf_ac)} of {each} greedy rounds against it.",
