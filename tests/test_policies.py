@@ -11,7 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 
+from mfmarl.algorithms.battle import BattleMFQ
 from mfmarl.custom import class_in_file
+from mfmarl.environments.battle.game import Battle
 from mfmarl.environments.battle.scripts import random, rush
 from mfmarl.networks.battle import BattleNetwork
 from mfmarl.networks.battle_released import ActorCriticPerceptron
@@ -68,6 +70,14 @@ def test_a_file_keeps_all_but_digits(uses_mean_action: bool, acting: Acting, tmp
     torch.testing.assert_close(outputs(loaded), outputs(policy), rtol=0, atol=0.01)
     loaded.save(tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "policy.safetensors").read_bytes()
+
+
+def test_a_compiled_network_is_saved_as_it_is_without_the_compiler(tmp_path: Path) -> None:
+    plain, compiled = (BattleMFQ(Battle(4), [7]) for _ in range(2))
+    compiled.network = cast(nn.Module, torch.compile(compiled.network, backend="eager"))
+    for agent, folder in ((plain, "plain"), (compiled, "compiled")):
+        agent.save(tmp_path / folder)
+    assert (tmp_path / "plain" / plain.file).read_bytes() == (tmp_path / "compiled" / compiled.file).read_bytes()
 
 
 @pytest.mark.parametrize("uses_mean_action", [False, True])

@@ -157,8 +157,13 @@ class BattleAgent(Agent):
     @property
     def kept_whole(self) -> bool:
         """Whether a saved army needs the whole agent and its class to act, not only one of this package's networks."""
-        ours = type(self.network) in NETWORKS.values() and type(self.acting) is Acting
+        ours = type(self._uncompiled()) in NETWORKS.values() and type(self.acting) is Acting
         return self._overrides("act", "player", "choose", "action_values", "make_network") or not ours
+
+    def _uncompiled(self) -> nn.Module:
+        """The network that `torch.compile` wrapped, or the network."""
+        network: nn.Module = getattr(self.network, "_orig_mod", self.network)
+        return network
 
     def _overrides(self, *names: str) -> bool:
         return any(not is_ours(getattr(self, name)) for name in names)
@@ -196,7 +201,7 @@ class BattleAgent(Agent):
             save_agent(created_folder(directory) / self.file, self, self.steps_played, about)
             return
         policy = Policy(
-            self.network,
+            self._uncompiled(),
             self.acting,
             about,
             uses_mean_action=self.uses_mean_action,
