@@ -424,8 +424,8 @@ def test_one_of_the_settings_may_say_what_the_other_does_not() -> None:
     for measure, both, apart in cases:
         found = measure(squeeze(ends))
         assert judge(found.groups)[0] == both
-        assert tuple(gaussian_squeeze.verdict_with(found, each) for each in gaussian_squeeze.SETTINGS) == apart
-    assert gaussian_squeeze.verdict_with(gaussian_squeeze.near_optimum(tables_of()), "appendix") == NOT_TESTED
+        assert tuple(found.verdict_of(each) for each in gaussian_squeeze.SETTINGS) == apart
+    assert gaussian_squeeze.near_optimum(tables_of()).verdict_of("appendix") == NOT_TESTED
 
 
 def test_first_touch_is_not_convergence() -> None:
@@ -458,9 +458,9 @@ def test_the_error_of_q_in_one_order_of_updates_alone() -> None:
     ):
         found = ising.error_grows(tables)
         assert judge(found.groups)[0] == verdict
-        assert ising.verdict_in(found, "checkerboard") == there
-        assert ising.verdict_in(found, "simultaneous") == NOT_TESTED
-    assert ising.verdict_in(ising.transitions(tables_of()), "simultaneous") == NOT_TESTED, "nothing crosses there"
+        assert found.verdict_of("checkerboard order") == there
+        assert found.verdict_of("simultaneous order") == NOT_TESTED
+    assert ising.transitions(tables_of()).verdict_of("simultaneous order") == NOT_TESTED, "nothing crosses there"
 
 
 def contraction(threshold: float = 0.5, slope: float = 0.5, torus: float = 2.0, star: float = 1.5) -> Tables:

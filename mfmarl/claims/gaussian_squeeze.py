@@ -14,7 +14,7 @@ from mfmarl.environments.gaussian_squeeze import GaussianSqueeze
 from mfmarl.evaluation.names import NAMES, in_words
 from mfmarl.evaluation.rounds import EVALUATIONS
 from mfmarl.evaluation.tables import only
-from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, Finding, every, judge, share_within
+from mfmarl.evaluation.verdicts import FAILS, HOLDS, NOT_TESTED, Finding, share_within
 
 METHODS = ("il", "fmq", "rec-fmq", "maac", "mf-q", "mf-ac")
 SETTINGS = ("appendix", "calibrated")
@@ -213,12 +213,6 @@ def say_converges_faster(found: Measured, tables: Tables) -> str:
         f"Runs that come to stay at 0.9 G*, and their median joint step, MF-Q v MF-AC. {told}.{alone} At N = 100 "
         f"uniform play alone earns {uniform_share(100):.3f} G*."
     )
-
-
-def verdict_with(found: Measured, settings: str) -> str:
-    """The verdict on a claim by the runs with one of the settings alone."""
-    groups = [[finding for finding in group if settings in finding.part.split(", ")] for group in found.groups]
-    return every(judge([group])[0] for group in groups if group)
 
 
 def equal_actions_share(agents: int) -> float:

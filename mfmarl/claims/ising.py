@@ -126,12 +126,6 @@ def some_orders(found: Measured) -> str:
     return f"the {in_words(holding)} alone" if 0 < len(holding) < len(findings) else "all" if holding else "none"
 
 
-def verdict_in(found: Measured, order: str) -> str:
-    """The verdict on a claim by the runs in one order of updates alone; not tested if nothing was measured there."""
-    groups = [[finding for finding in group if finding.part == f"{order} order"] for group in found.groups]
-    return every(judge([group])[0] for group in groups if group)
-
-
 def differences(tables: Tables, method: str, order: str) -> list[Finding]:
     """Absolute differences of order parameters from MCMC, one per temperature, with joint Welch intervals."""
     table = tables.read("ising/equilibrium.csv", ["method", "order", "size", "temperature", "order_parameter"])

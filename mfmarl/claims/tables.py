@@ -16,7 +16,7 @@ from mfmarl.evaluation.final_scores import SETTING_KEYS, final_scores
 from mfmarl.evaluation.intervals import FEWEST, Array, Interval, steps_to_stay
 from mfmarl.evaluation.rounds import COLUMNS, both_sides, with_points
 from mfmarl.evaluation.tables import require_columns, setting_of
-from mfmarl.evaluation.verdicts import ALPHA, Finding, Statement, better
+from mfmarl.evaluation.verdicts import ALPHA, Finding, Statement, better, every, judge
 
 OPTIMUM_SHARE = 0.9  # share of G* from which the optimum counts as learned
 Groups = list[list[Finding]]
@@ -101,6 +101,11 @@ class Measured:
             if finding.part == part:
                 return finding
         raise KeyError(f"nothing was found for {part!r}; there is {[finding.part for finding in found]}")
+
+    def verdict_of(self, condition: str) -> str:
+        """The verdict by the findings of one condition alone, which their parts name; not tested if there are none."""
+        groups = [[finding for finding in group if condition in finding.part.split(", ")] for group in self.groups]
+        return every(judge([group])[0] for group in groups if group)
 
 
 @dataclass(frozen=True)

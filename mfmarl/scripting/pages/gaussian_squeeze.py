@@ -16,7 +16,6 @@ from mfmarl.claims.gaussian_squeeze import (
     near_optimum,
     others_fail,
     uniform_share,
-    verdict_with,
 )
 from mfmarl.claims.tables import OPTIMUM_SHARE, Tables, best_rewards
 from mfmarl.claims.wording import p_of
@@ -70,7 +69,7 @@ def by_settings(tables: Tables) -> str:
     rows = []
     for name, measure in claims.items():
         found = measure(tables)
-        rows.append([name, *(verdict_with(found, settings) for settings in SETTINGS)])
+        rows.append([name, *(found.verdict_of(settings) for settings in SETTINGS)])
     return table(["by the runs of one setting alone", *(f"`{settings}`" for settings in SETTINGS)], rows)
 
 

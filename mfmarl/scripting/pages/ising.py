@@ -14,7 +14,6 @@ from mfmarl.claims.ising import (
     final_error,
     orders_coincide,
     transitions,
-    verdict_in,
 )
 from mfmarl.claims.tables import Tables
 from mfmarl.evaluation.names import NAMES
@@ -48,7 +47,9 @@ def passages(results: Path) -> dict[str, str]:
 def by_order(tables: Tables) -> str:
     """Table of the verdicts by the runs in one order of updates alone. Crossings were measured in the first alone."""
     claims = {"IS-1": orders_coincide, "IS-3": error_grows}
-    rows = [[name, *(verdict_in(measure(tables), order) for order in ORDERS)] for name, measure in claims.items()]
+    rows = [
+        [name, *(measure(tables).verdict_of(f"{order} order") for order in ORDERS)] for name, measure in claims.items()
+    ]
     crossing = judge(transitions(tables).groups)[0]
     rows.insert(1, ["IS-2", crossing, *[NOT_TESTED] * len(ORDERS[1:])])
     return table(["by the runs in one order alone", *(f"`{order}`" for order in ORDERS)], rows)
