@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -35,9 +35,6 @@ from mfmarl.scripting.options import parse
 from mfmarl.scripting.settings import sources
 from mfmarl.scripting.steps import module_of
 from mfmarl.scripting.tables import read_provenance, read_table
-
-if TYPE_CHECKING:
-    pass
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 

@@ -46,7 +46,6 @@ def say_near_optimum(found: Measured, _: Tables) -> str:
 def learns_optimum(tables: Tables) -> Measured:
     """GS-2: MF-Q and MF-AC at N = 500 and 1000. Not judged: other starts and the noise control."""
     groups = [learned(tables, name, agents) for agents, name in product((500, 1000), ("mf-q", "mf-ac"))]
-    informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
     beside = []
     for agents, settings in product((500, 1000), SETTINGS):
         runs = only(tables.squeeze, settings=settings, algorithm="mf-q", agents=agents)
@@ -57,7 +56,7 @@ def learns_optimum(tables: Tables) -> Measured:
             statistic = "share of runs that end above what equal actions earn"
             beside.append(share_within(f"{part}, beyond equal actions", statistic, higher, len(runs), (0.5, inf)))
     for name, agents in product(("ac", "mf-ac"), (500, 1000)):
-        runs = only(informed, algorithm=name, agents=agents, actor_rate=ACTOR_RATE)
+        runs = only(tables.informed_start, algorithm=name, agents=agents, actor_rate=ACTOR_RATE)
         for play in EVALUATIONS:
             beside.append(ends_above(f"{NAMES[name]}, N = {agents}, informed start, {play}", runs[play]))
     long = tables.finals("gaussian_squeeze/informed_start_long/study.csv", ("algorithm", "updates", "agents"))
@@ -136,10 +135,9 @@ def others_fail(tables: Tables) -> Measured:
         beside.append(share_within(f"N = {agents}, exploration {part}", statistic, count, len(runs), (-inf, 0.5)))
     for name in ("il", "mf-q"):
         beside.append(fails(f"{NAMES[name]}, N = 1000, {MORE_STEPS}", of_more_steps(tables, name)))
-    informed = tables.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
     duels = []
     for agents in (500, 1000):
-        runs = only(informed, algorithm="maac", agents=agents, actor_rate=FAST_RATE)
+        runs = only(tables.informed_start, algorithm="maac", agents=agents, actor_rate=FAST_RATE)
         beside.append(fails(f"MAAC, N = {agents}, informed start", runs["greedy"]))
         ours, theirs = (
             only(tables.squeeze, settings="calibrated", agents=agents, algorithm=name)["greedy"]

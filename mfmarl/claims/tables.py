@@ -50,6 +50,11 @@ class Tables:
         """Gaussian Squeeze: one row per run with its final scores and the step from which it stays at 0.9 G*."""
         return self.finals("gaussian_squeeze/curves.csv", SETTING_KEYS)
 
+    @cached_property
+    def informed_start(self) -> pd.DataFrame:
+        """Gaussian Squeeze: one row per run of the study of actor-critics that start near action 0."""
+        return self.finals("gaussian_squeeze/informed_start/study.csv", ("algorithm", "actor_rate", "agents"))
+
     def finals(self, name: str, by: Sequence[str]) -> pd.DataFrame:
         """Gaussian Squeeze: one row per run of the table `name`, where the columns `by` identify a setting."""
         runs = [*by, "seed"]
